@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mend a virtual environment whose torch is CPU-only while torchvision and torchaudio are CUDA builds.
 
-PyPI serves one build of torchvision and torchaudio for Linux, linked against CUDA. Beside a CPU-only torch their compiled
-libraries cannot load, and then `import braindecode`, `import open_clip` and even `from transformers import Trainer` fail.
-The Python halves of both packages work without those libraries, so this script
+PyPI serves one build of torchvision and torchaudio for Linux, linked against CUDA. Beside a CPU-only torch
+their compiled libraries cannot load, and then `import braindecode`, `import open_clip` and even
+`from transformers import Trainer` fail. The Python halves of both work without the libraries, so this script
 
-* writes an import hook into the environment that declares the two operators torchvision's Python code refers to, at the
-  first import of torchvision and only if its library cannot load; interpreter start imports nothing but the hook itself;
-* renames torchaudio's libraries that cannot load, which torchaudio reads as "built without extensions".
+* writes an import hook into the environment. At the first import of torchvision, and only if its library
+  cannot load, it declares the two operators that torchvision's Python code refers to;
+* renames torchaudio's libraries that cannot load, which torchaudio takes for a build without them.
 
-Operators that live in the libraries (`torchvision.ops.nms`, `roi_align`, forced alignment) stay unavailable. An environment
-whose packages match is left alone, and one that was mended and matches by now is put back. Running it again changes nothing.
+What lives in the libraries (`torchvision.ops.nms`, `roi_align`, forced alignment) stays unavailable. Packages
+that match are left alone, and what was mended is put back once it matches. A second run changes nothing.
 
-    .venv/bin/python scripts/mend_cpu_torch.py            # mend the environment of this interpreter
-    .venv/bin/python scripts/mend_cpu_torch.py --check    # only report; exit code 1 if it needs mending
+    python scripts/mend_cpu_torch.py            # mend the virtual environment of this interpreter
+    python scripts/mend_cpu_torch.py --check    # only report; exit code 1 if it needs mending
 """
 
 import argparse
@@ -24,16 +24,15 @@ import sys
 import sysconfig
 from pathlib import Path
 
-
 logger = logging.getLogger("mend_cpu_torch")
 
 HOOK_NAME = "_torchvision_without_library"
 SET_ASIDE_SUFFIX = ".cannot-load"  # not ".so": torchaudio globs for that ending
 
-# Runs in every interpreter of the environment: it may import nothing but sys until torchvision is asked for. The schemas
-# are declared when the module is executed, not when it is looked up: transformers looks it up just to know that it is there.
+# Runs at every start of the interpreter: it may import nothing but sys until torchvision is asked for. It
+# waits for the import itself: transformers also looks the package up merely to know whether it is there.
 HOOK_SOURCE = '''\
-"""Written by scripts/mend_cpu_torch.py of eeg-hf: lets torchvision import where its compiled library cannot load."""
+"""Written by scripts/mend_cpu_torch.py of eeg-hf: torchvision without its compiled library."""
 
 import sys
 
@@ -98,7 +97,7 @@ def can_load(library: Path) -> bool:
 
 
 def mend_torchvision(package: Path, site_packages: Path, cpu_only: bool, check: bool = False) -> str | None:
-    """Write the import hook if torchvision's library cannot load beside a CPU-only torch, remove it if it can.
+    """Write the import hook if torchvision's library cannot load beside a CPU-only torch, else remove it.
 
     Args:
         package: Folder of the torchvision package.
@@ -143,11 +142,12 @@ def mend_torchaudio(package: Path, cpu_only: bool, check: bool = False) -> str |
     broken = [path for path in sorted(folder.glob("*.so")) if cpu_only and not can_load(path)]
     aside = sorted(folder.glob(f"*.so{SET_ASIDE_SUFFIX}"))
     restored = [path for path in aside if not cpu_only or can_load(path)]
-    for path in [] if check else broken:
-        path.replace(path.with_name(path.name + SET_ASIDE_SUFFIX))
-    for path in [] if check else restored:
-        target = path.with_name(path.name.removesuffix(SET_ASIDE_SUFFIX))
-        path.unlink() if target.exists() else path.rename(target)
+    if not check:
+        for path in broken:
+            path.replace(path.with_name(path.name + SET_ASIDE_SUFFIX))
+        for path in restored:
+            target = path.with_name(path.name.removesuffix(SET_ASIDE_SUFFIX))
+            path.unlink() if target.exists() else path.rename(target)
     if broken:
         return f"torchaudio: libraries that cannot load beside a CPU-only torch set aside: {names(broken)}"
     return f"torchaudio: matches torch again; put back: {names(restored)}" if restored else None
@@ -167,8 +167,8 @@ def mend(check: bool) -> list[str]:
     lines = []
     for name in ("torchvision", "torchaudio"):
         package = package_folder(name)
-        if package is None or not package.is_relative_to(sys.prefix):  # a shared install is not ours to change
-            continue
+        if package is None or not package.is_relative_to(sys.prefix):
+            continue  # an install shared with others is not ours to change
         if name == "torchvision":
             line = mend_torchvision(package, site_packages, cpu_only, check)
         else:
@@ -179,7 +179,8 @@ def mend(check: bool) -> list[str]:
 
 def main() -> int:
     """Parse the arguments, mend or report, and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--check", action="store_true", help="only report; exit code 1 if mending is needed")
     check = parser.parse_args().check
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)

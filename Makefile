@@ -1,0 +1,59 @@
+# All that a newcomer needs, on a machine with nothing but Python 3.11 or newer:
+#
+#   make quickstart    make .venv, install, run the whole way on real EEG (simulated where there is neither data nor network)
+#   make test          make .venv, install, run the test suite
+#
+# The second call of each installs nothing. `rm -rf .venv` starts over.
+
+PYTHON ?= python3
+VENV ?= .venv
+# e.g. TORCH_FLAGS="--index-url https://download.pytorch.org/whl/cpu" saves gigabytes on a machine without a GPU
+TORCH_FLAGS ?=
+PIP_FLAGS ?= --quiet
+# Each pytest worker computes on one thread: more would only compete for the same cores
+PYTEST_FLAGS ?= -n 2
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt
+
+.PHONY: help install quickstart test quality benchmark clean
+
+help:
+	@sed -n 's/^#   /  /p' Makefile
+
+install: $(VENV)/.installed
+
+quickstart: $(VENV)/.installed
+	$(BIN)/python scripts/quickstart.py
+
+test: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+quality: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+benchmark: $(VENV)/.installed
+	$(BIN)/python scripts/benchmark.py
+
+clean:
+	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find src scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1): name another, e.g. make PYTHON=python3.12 test" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# torch comes first, so that what needs it takes the build that is there instead of choosing another
+$(VENV)/.installed: $(VENV)/.created setup.cfg constraints.txt scripts/mend_cpu_torch.py
+	@echo "installing into $(VENV): a few minutes the first time"
+	$(PIP) $(TORCH_FLAGS) torch
+	$(PIP) -e ".[test]"
+	$(BIN)/python scripts/mend_cpu_torch.py
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) -e ".[dev]"
+	@touch $@
