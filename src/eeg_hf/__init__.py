@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EEG foundation models as a native part of the Hugging Face ecosystem.
+
+Importing the package registers its models and its feature extractor with the Auto classes of transformers. Public
+names load their module on first use, so importing costs little and pulls in no optional dependency.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC_NAMES = {
+    "EEGFeatureExtractor": "feature_extraction_eeg",
+    "EEGDataCollator": "data_collator",
+    "WindowDataset": "data_collator",
+    "EEGFoundationConfig": "models.configuration_eeg_foundation",
+    "EEGFoundationForPreTraining": "models.modeling_eeg_foundation",
+    "EEGFoundationForSequenceClassification": "models.modeling_eeg_foundation",
+    "EEGFoundationModel": "models.modeling_eeg_foundation",
+    "get_corpus": "corpora",
+    "create_model": "auto",
+}
+
+__all__ = ["__version__", *_PUBLIC_NAMES]
+
+if TYPE_CHECKING:
+    from .auto import create_model
+    from .corpora import get_corpus
+    from .data_collator import EEGDataCollator, WindowDataset
+    from .feature_extraction_eeg import EEGFeatureExtractor
+    from .models.configuration_eeg_foundation import EEGFoundationConfig
+    from .models.modeling_eeg_foundation import (
+        EEGFoundationForPreTraining,
+        EEGFoundationForSequenceClassification,
+        EEGFoundationModel,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_PUBLIC_NAMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+from . import auto as _auto  # noqa: E402  (last: it needs the names above)
+
+_auto.register()

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Multi-head self-attention over one axis, through the attention implementations of transformers."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from transformers import PreTrainedConfig
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs: object,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attend by plain matrix products; the only implementation that returns its weights."""
+    weights = query @ key.transpose(-1, -2) * scaling  # (batch, heads, length, length)
+    if attention_mask is not None:
+        weights = weights + attention_mask
+    weights = weights.softmax(dim=-1)
+    attended = nn.functional.dropout(weights, p=dropout, training=module.training) @ value
+    return attended.transpose(1, 2).contiguous(), weights
+
+
+class Attention(nn.Module):
+    """Self-attention among the tokens of one sequence, in both directions."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.scaling = self.head_dim**-0.5
+        self.is_causal = False
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the attended tokens (batch, length, hidden_size) and, with `eager`, the weights."""
+        query, key, value = (
+            project(hidden_states).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )  # each (batch, heads, length, head_dim)
+        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        attended, weights = attend(
+            self,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout=self.config.dropout if self.training else 0.0,
+            scaling=self.scaling,
+            **kwargs,
+        )
+        return self.o_proj(attended.flatten(2)), weights

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration of EEGFoundation."""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+# Template positions (metres, head frame) of the 19 electrodes of the 10-20 system: MNE's colin27_1005 montage.
+STANDARD_POSITIONS: dict[str, tuple[float, float, float]] = {
+    "Fp1": (-0.0309, 0.1146, 0.0279),
+    "Fp2": (0.0284, 0.1153, 0.0277),
+    "F7": (-0.0719, 0.0731, 0.0258),
+    "F3": (-0.0518, 0.0867, 0.0787),
+    "Fz": (-0.0012, 0.0933, 0.1026),
+    "F4": (0.0503, 0.0874, 0.0773),
+    "F8": (0.0714, 0.0745, 0.0251),
+    "T7": (-0.0860, 0.0149, 0.0312),
+    "C3": (-0.0671, 0.0234, 0.1045),
+    "Cz": (-0.0014, 0.0276, 0.1402),
+    "C4": (0.0653, 0.0236, 0.1037),
+    "T8": (0.0833, 0.0153, 0.0310),
+    "P7": (-0.0745, -0.0421, 0.0413),
+    "P3": (-0.0550, -0.0442, 0.0999),
+    "Pz": (-0.0017, -0.0452, 0.1267),
+    "P4": (0.0536, -0.0443, 0.1005),
+    "P8": (0.0710, -0.0423, 0.0412),
+    "O1": (-0.0316, -0.0806, 0.0548),
+    "O2": (0.0277, -0.0805, 0.0547),
+}
+
+
+@strict
+class EEGFoundationConfig(PreTrainedConfig):
+    r"""Configuration of [`EEGFoundationModel`] and its heads.
+
+    The defaults describe a model of 12 layers and width 512 for signals at 200 Hz. The names `d_model`, `n_heads`,
+    `n_layers`, `d_ff` and `n_channels` are accepted as well.
+
+    Args:
+        hidden_size (`int`): Width of every token.
+        num_hidden_layers (`int`): Number of transformer layers.
+        num_attention_heads (`int`): Heads of the temporal and of the channel attention; divides `hidden_size`.
+        intermediate_size (`int`): Width of the feed-forward layers.
+        dropout (`float`): Dropout on embeddings, attention weights and residual branches.
+        sampling_rate (`float`): Rate in Hz of the signals the model is trained on; `patch_size` counts such samples.
+        num_channels (`int`): Number of channels that `model(eeg)` accepts when no positions are given.
+        channel_names (`list[str]`, *optional*): Names of those channels; the 19 of the 10-20 system by default.
+        channel_positions (`list[list[float]]`, *optional*): Their positions in metres (head frame), one triple each.
+        max_seq_length (`int`): Longest signal in samples (10,000 = 50 s at 200 Hz).
+        patch_size (`int`): Samples of one patch (200 = 1 s at 200 Hz).
+        overlap (`float`): Share of a patch that the next one repeats, in [0, 1).
+        scale_factors (`list[int]`): Scale s cuts a patch into s windows of `patch_size / s` samples, so 1, 2, 4, 8
+            look at 1, 0.5, 0.25 and 0.125 s: large factors resolve time, small ones resolve frequency.
+        use_multi_scale (`bool`): Use all `scale_factors`; otherwise only whole patches.
+        use_channel_attention (`bool`): Let the channels of one patch attend to each other in every layer.
+        mask_ratio (`float`): Share of the stretches (one channel, `patch_size` samples) hidden in pretraining.
+        reconstruction_weight (`float`): Weight of the masked reconstruction loss; 0 leaves its decoder out.
+        contrastive_weight (`float`): Weight of the contrastive loss; 0 leaves its projection head out.
+        contrastive_temperature (`float`): Temperature of the contrastive loss.
+        projection_size (`int`): Width of `contrastive_features`.
+        classifier_dropout (`float`): Dropout before the classification head.
+        tasks (`dict[str, int]`, *optional*): Several heads over one encoder: outputs of each task by name, where 1
+            means regression. Without it there is one head with `num_labels` outputs.
+
+    Example:
+        >>> from eeg_hf import EEGFoundationConfig
+        >>> EEGFoundationConfig(d_model=128, n_layers=3, n_heads=4, d_ff=512).hidden_size
+        128
+    """
+
+    model_type = "eeg_foundation"
+    attribute_map = {
+        "d_model": "hidden_size",
+        "n_heads": "num_attention_heads",
+        "n_layers": "num_hidden_layers",
+        "d_ff": "intermediate_size",
+        "n_channels": "num_channels",
+    }
+
+    hidden_size: int = 512
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 8
+    intermediate_size: int = 2048
+    dropout: float | int = 0.1
+    hidden_act: str = "gelu"
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-6
+    sampling_rate: float | int = 200.0
+    num_channels: int = 19
+    channel_names: list[str] | tuple[str, ...] | None = None
+    channel_positions: list | tuple | None = None
+    max_seq_length: int = 10_000
+    patch_size: int = 200
+    overlap: float | int = 0.5
+    scale_factors: list[int] | tuple[int, ...] = (1, 2, 4, 8)
+    use_multi_scale: bool = True
+    use_channel_attention: bool = True
+    mask_ratio: float | int = 0.15
+    reconstruction_weight: float | int = 1.0
+    contrastive_weight: float | int = 0.5
+    contrastive_temperature: float | int = 0.07
+    projection_size: int = 128
+    classifier_dropout: float | int = 0.1
+    tasks: dict[str, int] | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)  # applies the attribute map: only after it do d_model and its like hold
+        if self.channel_names is None and self.num_channels == len(STANDARD_POSITIONS):
+            self.channel_names = list(STANDARD_POSITIONS)
+        if self.channel_positions is None and set(self.channel_names or ()) <= set(STANDARD_POSITIONS):
+            self.channel_positions = [list(STANDARD_POSITIONS[name]) for name in self.channel_names or ()] or None
+        self.validate_architecture()
+
+    @property
+    def hop_size(self) -> int:
+        """Samples between the starts of two patches."""
+        return round(self.patch_size * (1 - self.overlap))
+
+    @property
+    def max_patches(self) -> int:
+        """Number of patches of the longest signal."""
+        return -(-max(self.max_seq_length - self.patch_size, 0) // self.hop_size) + 1
+
+    @property
+    def active_scales(self) -> tuple[int, ...]:
+        """The scale factors in use."""
+        return tuple(self.scale_factors) if self.use_multi_scale else (1,)
+
+    def validate_architecture(self) -> None:
+        """Raise a ValueError naming the first field that cannot work with the others."""
+        for name in ("hidden_size", "num_attention_heads", "intermediate_size", "num_channels", "patch_size"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected a positive whole number, got {getattr(self, name)!r}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
+                f"({self.num_attention_heads})"
+            )
+        if not 0 <= self.overlap < 1 or self.hop_size < 1:
+            raise ValueError(f"overlap: expected a share in [0, 1), got {self.overlap}")
+        if self.max_seq_length < self.patch_size:
+            raise ValueError(
+                f"max_seq_length ({self.max_seq_length}) is shorter than one patch ({self.patch_size} samples)"
+            )
+        for scale in self.active_scales:
+            if scale < 1 or self.patch_size % scale or self.patch_size // scale < 2:
+                raise ValueError(
+                    f"scale_factors: {scale} does not cut a patch of {self.patch_size} samples into equal windows"
+                )
+        if not 0 < self.mask_ratio < 1:
+            raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {self.mask_ratio}")
+        if self.contrastive_temperature <= 0:
+            raise ValueError(f"contrastive_temperature: expected more than 0, got {self.contrastive_temperature}")
+        if self.channel_names is not None and len(self.channel_names) != self.num_channels:
+            raise ValueError(
+                f"channel_names has {len(self.channel_names)} names, but num_channels is {self.num_channels}"
+            )
+        if self.channel_positions is not None and len(self.channel_positions) != self.num_channels:
+            raise ValueError(
+                f"channel_positions has {len(self.channel_positions)} triples, but num_channels is {self.num_channels}"
+            )
+
+
+__all__ = ["EEGFoundationConfig"]

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The losses, each written once. Every loss is a mean over windows, so equal shares of a batch may be averaged."""
+
+import torch
+from torch import nn
+
+if torch.distributed.is_available():
+    from torch.distributed.nn.functional import all_gather
+
+
+def masked_reconstruction_loss(
+    reconstruction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """Return the squared error over hidden samples, averaged within each window and then over windows.
+
+    Args:
+        reconstruction: (batch, channels, time).
+        target: Same shape, same unit.
+        mask: Same shape, True = hidden and therefore scored.
+    """
+    error = (reconstruction - target).square().masked_fill(~mask, 0.0)
+    return (error.flatten(1).sum(dim=-1) / mask.flatten(1).sum(dim=-1).clamp(min=1)).mean()
+
+
+def info_nce_loss(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Contrast two views of the same windows: each view must find its partner among all windows of all processes.
+
+    InfoNCE (van den Oord et al. 2018, https://arxiv.org/abs/1807.03748), symmetric in the two views. Under
+    torch.distributed the candidates are gathered with gradients, so 2 x 8 windows give the loss of 1 x 16.
+
+    Args:
+        first: (batch, features) of unit length.
+        second: (batch, features) of unit length; row i is the positive of row i of `first`.
+        temperature: Divides the cosine similarities.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature: expected more than 0, got {temperature}")
+    is_gathered = torch.distributed.is_available() and torch.distributed.is_initialized()
+    rank = torch.distributed.get_rank() if is_gathered else 0
+    targets = torch.arange(len(first), device=first.device) + rank * len(first)
+    losses = []
+    for anchors, candidates in ((first, second), (second, first)):
+        if is_gathered:
+            candidates = torch.cat(all_gather(candidates))
+        losses.append(nn.functional.cross_entropy(anchors @ candidates.T / temperature, targets))
+    return torch.stack(losses).mean()
+
+
+def task_loss(logits: torch.Tensor, labels: torch.Tensor, num_labels: int) -> torch.Tensor:
+    """Return the loss of one task: squared error for one output, cross entropy for several.
+
+    Args:
+        logits: (batch, num_labels).
+        labels: (batch,) values or class indices, or (batch, num_labels) class shares. NaN and -100 mean missing:
+            such rows are left out, and a batch without any label gives 0 with a path for gradients.
+        num_labels: 1 means regression.
+    """
+    is_known = ~labels.isnan() & (labels != -100) if labels.is_floating_point() else labels != -100
+    if labels.ndim == 2:
+        is_known = is_known.all(dim=-1)
+    if num_labels == 1:
+        values = torch.where(is_known, labels.to(logits.dtype).view(-1), 0.0)
+        losses = (logits.squeeze(-1) - values).square()
+    elif labels.ndim == 2:
+        shares = torch.where(is_known[:, None], labels.to(logits.dtype), 0.0)
+        losses = nn.functional.cross_entropy(logits, shares, reduction="none")
+    else:
+        classes = torch.where(is_known, labels, torch.zeros_like(labels)).long()
+        losses = nn.functional.cross_entropy(logits, classes, reduction="none")
+    return (losses * is_known).sum() / is_known.sum().clamp(min=1)

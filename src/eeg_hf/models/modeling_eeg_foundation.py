@@ -1,0 +1,682 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EEGFoundation: a transformer over patches of many channels, for any montage and any length.
+
+A signal (batch, channels, time) becomes tokens (batch, channels, num_patches, hidden_size). Each patch is seen at
+several time scales, as power spectrum and as waveform; electrodes enter by their coordinates, never by their index.
+Every layer attends along time within a channel, then across channels within a patch (the factorisation of
+CBraMod, https://arxiv.org/abs/2412.07236), so the cost grows with channels * patches * (channels + patches).
+
+Pretraining combines masked reconstruction (SimMIM, https://arxiv.org/abs/2111.09886: hidden samples are zeroed, the
+loss is on them alone) with a contrast of two views of each window (SimCLR, https://arxiv.org/abs/2002.05709).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import ModelOutput
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .attention import Attention
+from .configuration_eeg_foundation import EEGFoundationConfig
+from .heads import ClassificationHead, ProjectionHead
+from .losses import info_nce_loss, masked_reconstruction_loss, task_loss
+from .masking import random_stretch_mask
+from .patching import count_patches, find_real_patches, patchify, unpatchify
+
+HEAD_RADIUS_METRES = 0.1  # brings electrode coordinates to about [-1, 1]
+NUM_POSITION_OCTAVES = 4  # sin and cos of x, y, z at 1, 2, 4, 8 half periods per head radius
+POWER_FLOOR = 1e-4  # keeps the logarithm of a silent patch finite; far below the power of a normalised signal
+
+
+class FourierFilterbank(nn.Module):
+    """Log power in bands one window long: learned filters that start as a Hann-windowed Fourier basis."""
+
+    def __init__(self, window_size: int) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.num_bands = window_size // 2
+        self.weight = nn.Parameter(torch.empty(2 * self.num_bands, window_size))
+
+    def fourier_basis(self) -> torch.Tensor:
+        """Return the starting weights (2 * num_bands, window_size): cosines, then sines, of unit response."""
+        time = torch.arange(self.window_size) / self.window_size
+        phase = 2 * math.pi * torch.arange(1, self.num_bands + 1)[:, None] * time  # (num_bands, window_size)
+        hann = torch.hann_window(self.window_size, periodic=True) / math.sqrt(self.window_size)
+        return torch.cat([phase.cos() * hann, phase.sin() * hann])
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Map (..., num_windows, window_size) to log power averaged over the windows (..., num_bands)."""
+        response = nn.functional.linear(windows, self.weight).float()  # squares of bf16 would lose the weak bands
+        power = response.square().unflatten(-1, (2, self.num_bands)).sum(dim=-2)
+        return (power.mean(dim=-2) + POWER_FLOOR).log()
+
+
+class MultiScaleTemporalEncoder(nn.Module):
+    """Embed each patch from windows of several lengths: their power spectra and their waveforms."""
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__()
+        self.scales = config.active_scales
+        windows = [config.patch_size // scale for scale in self.scales]
+        waveform_size = max(config.hidden_size // len(self.scales), 1)
+        self.filterbanks = nn.ModuleList(FourierFilterbank(window) for window in windows)
+        self.waveforms = nn.ModuleList(
+            nn.Linear(window, max(waveform_size // scale, 1))
+            for window, scale in zip(windows, self.scales, strict=True)
+        )
+        num_features = sum(bank.num_bands for bank in self.filterbanks) + sum(
+            scale * layer.out_features for scale, layer in zip(self.scales, self.waveforms, strict=True)
+        )
+        self.activation = ACT2FN[config.hidden_act]
+        self.projection = nn.Linear(num_features, config.hidden_size)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """Map (batch, channels, num_patches, patch_size) to (batch, channels, num_patches, hidden_size)."""
+        features = []
+        for scale, filterbank, waveform in zip(self.scales, self.filterbanks, self.waveforms, strict=True):
+            windows = patches.unflatten(-1, (scale, -1))  # (batch, channels, num_patches, scale, window_size)
+            features.append(filterbank(windows).to(patches.dtype))
+            features.append(self.activation(waveform(windows)).flatten(-2))
+        return self.projection(torch.cat(features, dim=-1))
+
+
+class ChannelPositionEmbedding(nn.Module):
+    """Embed electrode coordinates, so that a channel is known by where it sits on the head."""
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(3 + 6 * NUM_POSITION_OCTAVES, config.hidden_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.out = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, channel_positions: torch.Tensor) -> torch.Tensor:
+        """Map (batch, channels, 3) in metres to (batch, channels, hidden_size)."""
+        scaled = channel_positions.to(self.dense.weight.dtype) / HEAD_RADIUS_METRES
+        octaves = math.pi / 2 * 2.0 ** torch.arange(NUM_POSITION_OCTAVES, device=scaled.device, dtype=scaled.dtype)
+        phase = (scaled[..., None] * octaves).flatten(-2)  # (batch, channels, 3 * octaves)
+        return self.out(self.activation(self.dense(torch.cat([scaled, phase.sin(), phase.cos()], dim=-1))))
+
+
+class EEGFoundationEmbeddings(nn.Module):
+    """Patches, their place in time and their place on the head, as tokens."""
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.temporal_encoder = MultiScaleTemporalEncoder(config)
+        self.time_positions = nn.Embedding(config.max_patches, config.hidden_size)
+        self.channel_positions = ChannelPositionEmbedding(config)
+        self.mask_token = nn.Parameter(torch.empty(config.hidden_size))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, values: torch.Tensor, channel_positions: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return tokens (batch, channels, num_patches, hidden_size); a wholly hidden patch is the mask token."""
+        cut = (self.config.patch_size, self.config.hop_size)
+        tokens = self.norm(self.temporal_encoder(patchify(values, *cut)))
+        if mask is not None:
+            is_hidden = patchify((~mask).to(values.dtype), *cut).amax(dim=-1) == 0  # (batch, channels, num_patches)
+            tokens = torch.where(is_hidden[..., None], self.mask_token.to(tokens.dtype), tokens)
+        tokens = tokens + self.time_positions.weight[: tokens.shape[2]]
+        tokens = tokens + self.channel_positions(channel_positions)[:, :, None]
+        return self.dropout(tokens)
+
+
+class TemporalAttention(Attention):
+    """Attention among the patches of one channel."""
+
+    def forward(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Attend along axis 2 of (batch, channels, num_patches, hidden_size)."""
+        shape = hidden_states.shape[:2]
+        attended, weights = super().forward(hidden_states.flatten(0, 1), attention_mask, **kwargs)
+        return attended.unflatten(0, shape), None if weights is None else weights.unflatten(0, shape)
+
+
+class ChannelAttention(Attention):
+    """Attention among the channels of one patch."""
+
+    def forward(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Attend along axis 1 of (batch, channels, num_patches, hidden_size)."""
+        by_patch = hidden_states.transpose(1, 2)
+        shape = by_patch.shape[:2]
+        attended, weights = super().forward(by_patch.flatten(0, 1), attention_mask, **kwargs)
+        attended = attended.unflatten(0, shape).transpose(1, 2)
+        return attended, None if weights is None else weights.unflatten(0, shape)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers, applied to every token by itself."""
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__()
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Map (..., hidden_size) to the same shape."""
+        return self.down_proj(self.activation(self.up_proj(hidden_states)))
+
+
+class EEGFoundationLayer(GradientCheckpointingLayer):
+    """Temporal attention, channel attention and feed-forward, each normalised first and added to its input."""
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__()
+        self.temporal_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.temporal_attention = TemporalAttention(config)
+        if config.use_channel_attention:
+            self.channel_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+            self.channel_attention = ChannelAttention(config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.use_channel_attention = config.use_channel_attention
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        temporal_mask: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        **kwargs: object,
+    ) -> torch.Tensor:
+        """Map tokens (batch, channels, num_patches, hidden_size) to the same shape."""
+        attended, _ = self.temporal_attention(self.temporal_norm(hidden_states), temporal_mask, **kwargs)
+        hidden_states = hidden_states + self.dropout(attended)
+        if self.use_channel_attention:
+            attended, _ = self.channel_attention(self.channel_norm(hidden_states), channel_mask, **kwargs)
+            hidden_states = hidden_states + self.dropout(attended)
+        return hidden_states + self.dropout(self.feed_forward(self.feed_forward_norm(hidden_states)))
+
+
+@dataclass
+class EEGFoundationOutput(ModelOutput):
+    """What the encoder returns.
+
+    Attributes:
+        last_hidden_state: (batch, channels, num_patches, hidden_size).
+        pooler_output: (batch, hidden_size), the mean over real channels and patches.
+        hidden_states: One tensor shaped like `last_hidden_state` a layer and the embeddings, on request.
+        attentions: (batch, channels, heads, num_patches, num_patches) a layer, on request and with `eager`.
+        channel_attentions: (batch, num_patches, heads, channels, channels) a layer, likewise
+            (`output_channel_attentions=True`).
+    """
+
+    last_hidden_state: torch.FloatTensor | None = None
+    pooler_output: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+    channel_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
+class EEGFoundationForPreTrainingOutput(ModelOutput):
+    """What pretraining returns.
+
+    Attributes:
+        loss: Weighted sum of the two losses below.
+        reconstruction: (batch, channels, time), in the unit of the input.
+        contrastive_features: (batch, projection_size), of unit length.
+        reconstruction_loss: Mean squared error over the hidden samples.
+        contrastive_loss: InfoNCE between the windows and their augmented views; None without views.
+        mask: (batch, channels, time) bool, True = hidden.
+        hidden_states: As in [`EEGFoundationOutput`]; with augmented views they follow along the batch.
+        attentions: Likewise.
+        channel_attentions: Likewise.
+    """
+
+    loss: torch.FloatTensor | None = None
+    reconstruction: torch.FloatTensor | None = None
+    contrastive_features: torch.FloatTensor | None = None
+    reconstruction_loss: torch.FloatTensor | None = None
+    contrastive_loss: torch.FloatTensor | None = None
+    mask: torch.BoolTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+    channel_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
+class EEGFoundationClassifierOutput(ModelOutput):
+    """What a classifier returns.
+
+    Attributes:
+        loss: Mean over windows with a label, and over tasks.
+        logits: (batch, num_labels), or {task: (batch, outputs of the task)}.
+        hidden_states: As in [`EEGFoundationOutput`].
+        attentions: Likewise.
+        channel_attentions: Likewise.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | dict[str, torch.FloatTensor] | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+    channel_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+class EEGFoundationPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and what all EEGFoundation classes share."""
+
+    config: EEGFoundationConfig
+    base_model_prefix = "model"
+    main_input_name = "input_values"
+    input_modalities = ("time",)
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # our losses are means: Trainer must divide them itself when it accumulates
+    _no_split_modules = ["EEGFoundationEmbeddings", "EEGFoundationLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {
+        "hidden_states": EEGFoundationLayer,
+        "attentions": TemporalAttention,
+        "channel_attentions": ChannelAttention,
+    }
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, FourierFilterbank):
+            init.copy_(module.weight, module.fourier_basis())
+        elif isinstance(module, EEGFoundationEmbeddings):
+            init.normal_(module.mask_token, std=self.config.initializer_range)
+
+    def get_embeddings(self, input_values: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+        """Return one vector (batch, hidden_size) a window: the mean token of the encoder.
+
+        Args:
+            input_values: (batch, channels, time), normalised as by the feature extractor saved with the model.
+            **inputs: The other arguments of [`EEGFoundationModel`]'s forward.
+        """
+        return self.base_model(input_values, **inputs).pooler_output
+
+    def add_classification_head(
+        self, num_classes: int, **config_updates: Any
+    ) -> "EEGFoundationForSequenceClassification":
+        """Return a classifier with a fresh head on top of this very encoder (its weights are shared, not copied).
+
+        Args:
+            num_classes: Number of classes; 1 means regression.
+            **config_updates: Other fields of the config to change, such as `classifier_dropout` or `id2label`.
+        """
+        settings = {**self.config.to_dict(), "num_labels": num_classes, "tasks": None}
+        if num_classes != self.config.num_labels:  # names of other classes must not survive
+            settings.pop("id2label", None)
+            settings.pop("label2id", None)
+        classifier = EEGFoundationForSequenceClassification(EEGFoundationConfig(**{**settings, **config_updates}))
+        classifier.model = self.base_model
+        return classifier
+
+
+class EEGFoundationModel(EEGFoundationPreTrainedModel):
+    """The encoder: any montage and any length up to `max_seq_length` through one set of weights.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf import EEGFoundationConfig, EEGFoundationModel
+        >>> config = EEGFoundationConfig(d_model=128, n_layers=3, n_heads=4, d_ff=512)
+        >>> EEGFoundationModel(config)(torch.randn(2, 19, 1000)).pooler_output.shape
+        torch.Size([2, 128])
+    """
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__(config)
+        self.embeddings = EEGFoundationEmbeddings(config)
+        self.layers = nn.ModuleList(EEGFoundationLayer(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> EEGFoundationOutput:
+        """Encode windows.
+
+        Args:
+            input_values: (batch, channels, time), normalised.
+            channel_positions: (batch, channels, 3) or (channels, 3), metres; those of the config by default.
+            channel_mask: (batch, channels) bool, True = real.
+            attention_mask: (batch, time) bool, True = real.
+            mask: (batch, channels, time) bool, True = hidden from the model.
+            **kwargs: `output_hidden_states`, `output_attentions`, `output_channel_attentions`, `return_dict`.
+
+        Raises:
+            ValueError: On shapes that do not fit each other or the config.
+        """
+        channel_positions = self.resolve_positions(input_values, channel_positions)
+        values = hide(input_values, channel_mask, attention_mask, mask)
+        is_real = self.find_real_tokens(values, channel_mask, attention_mask)  # (batch, channels, num_patches)
+        hidden_states = self.embeddings(values, channel_positions, mask)
+        masks = self.create_attention_masks(hidden_states, is_real, channel_mask, attention_mask)
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, *masks, **kwargs)
+        hidden_states = self.norm(hidden_states)
+        return EEGFoundationOutput(
+            last_hidden_state=hidden_states, pooler_output=mean_over_real(hidden_states, is_real)
+        )
+
+    def resolve_positions(self, input_values: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+        """Check the shape of the signal and return positions (batch, channels, 3)."""
+        if input_values.ndim != 3:
+            raise ValueError(f"input_values: expected (batch, channels, time), got {tuple(input_values.shape)}")
+        batch, channels, num_samples = input_values.shape
+        if not 0 < num_samples <= self.config.max_seq_length:
+            raise ValueError(
+                f"input_values: expected 1 to {self.config.max_seq_length} samples (max_seq_length), got "
+                f"{num_samples}; cut the signal into windows"
+            )
+        if positions is None:
+            if channels != self.config.num_channels or self.config.channel_positions is None:
+                raise ValueError(
+                    f"input_values has {channels} channels, the config knows the positions of "
+                    f"{len(self.config.channel_positions or ())}: pass channel_positions (batch, channels, 3) in metres"
+                )
+            positions = torch.tensor(self.config.channel_positions, device=input_values.device)
+        if positions.shape[-2:] != (channels, 3):
+            raise ValueError(f"channel_positions: expected (batch, {channels}, 3), got {tuple(positions.shape)}")
+        return positions.expand(batch, channels, 3)
+
+    def find_real_tokens(
+        self, values: torch.Tensor, channel_mask: torch.Tensor | None, attention_mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return which tokens stand for real signal: (batch, channels, num_patches) bool."""
+        batch, channels, num_samples = values.shape
+        cut = (self.config.patch_size, self.config.hop_size)
+        is_real = values.new_ones(batch, channels, count_patches(num_samples, *cut), dtype=torch.bool)
+        if channel_mask is not None:
+            is_real = is_real & channel_mask.bool()[:, :, None]
+        if attention_mask is not None:
+            is_real = is_real & find_real_patches(attention_mask.bool(), *cut)[:, None]
+        return is_real
+
+    def create_attention_masks(
+        self,
+        hidden_states: torch.Tensor,
+        is_real: torch.Tensor,
+        channel_mask: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return what the temporal and the channel attention may look at, in the form the implementation wants.
+
+        Padding never masks along its own axis alone: a padded channel still sees its own real patches, so no row of
+        an attention is empty, which softmax would turn into NaN.
+        """
+        temporal_mask = spatial_mask = None
+        if attention_mask is not None:
+            real_patches = is_real.any(dim=1, keepdim=True).expand(is_real.shape).flatten(0, 1)
+            tokens = hidden_states.flatten(0, 1)  # (batch * channels, num_patches, hidden_size)
+            temporal_mask = create_bidirectional_mask(self.config, tokens, real_patches)
+        if channel_mask is not None and self.config.use_channel_attention:
+            real_channels = channel_mask.bool()[:, None].expand(-1, is_real.shape[2], -1).flatten(0, 1)
+            tokens = hidden_states.transpose(1, 2).flatten(0, 1)  # (batch * num_patches, channels, hidden_size)
+            spatial_mask = create_bidirectional_mask(self.config, tokens, real_channels)
+        return temporal_mask, spatial_mask
+
+
+def hide(
+    values: torch.Tensor,
+    channel_mask: torch.Tensor | None,
+    attention_mask: torch.Tensor | None,
+    mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """Zero what is not real or hidden; by selection, not by product, so that not even a NaN gets through."""
+    if channel_mask is not None:
+        values = torch.where(channel_mask.bool()[:, :, None], values, 0.0)
+    if attention_mask is not None:
+        values = torch.where(attention_mask.bool()[:, None], values, 0.0)
+    if mask is not None:
+        values = torch.where(mask, 0.0, values)
+    return values
+
+
+def mean_over_real(hidden_states: torch.Tensor, is_real: torch.Tensor) -> torch.Tensor:
+    """Average (batch, channels, num_patches, hidden_size) over real tokens to (batch, hidden_size)."""
+    weights = is_real[..., None].to(hidden_states.dtype)
+    return (hidden_states * weights).sum(dim=(1, 2)) / weights.sum(dim=(1, 2)).clamp(min=1)
+
+
+class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
+    """Encoder with masked reconstruction and contrast of augmented views.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf import EEGFoundationConfig, EEGFoundationForPreTraining
+        >>> model = EEGFoundationForPreTraining(EEGFoundationConfig(d_model=128, n_layers=3, n_heads=4, d_ff=512))
+        >>> eeg = torch.randn(2, 19, 1000)
+        >>> outputs = model(eeg, augmented_values=eeg + 0.1 * torch.randn_like(eeg), mask_ratio=0.5)
+        >>> outputs.reconstruction.shape, outputs.contrastive_features.shape
+        (torch.Size([2, 19, 1000]), torch.Size([2, 128]))
+    """
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__(config)
+        if config.reconstruction_weight <= 0 and config.contrastive_weight <= 0:
+            raise ValueError("nothing to learn: reconstruction_weight and contrastive_weight are both 0")
+        self.model = EEGFoundationModel(config)
+        # A head without a loss would get no gradient, which DistributedDataParallel refuses.
+        if config.reconstruction_weight > 0:
+            self.decoder = nn.Linear(config.hidden_size, config.patch_size)
+        if config.contrastive_weight > 0:
+            self.projection_head = ProjectionHead(config.hidden_size, config.projection_size)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        augmented_values: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        mask_ratio: float | None = None,
+        mask_noise: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> EEGFoundationForPreTrainingOutput:
+        """Hide stretches, rebuild them, and match each window with its augmented view.
+
+        Args:
+            input_values: (batch, channels, time), normalised.
+            channel_positions: As in [`EEGFoundationModel`].
+            channel_mask: As in [`EEGFoundationModel`].
+            attention_mask: As in [`EEGFoundationModel`].
+            augmented_values: A second view of the same windows, same shape; without it there is no contrast.
+            mask: (batch, channels, time) bool, True = hidden; drawn at random by default.
+            mask_ratio: Share to hide in this call instead of the config's.
+            mask_noise: (batch, channels, num_stretches) in [0, 1), decides the random mask.
+            **kwargs: As in [`EEGFoundationModel`].
+        """
+        num_windows = len(input_values)
+        mask = self.resolve_mask(input_values, channel_mask, attention_mask, mask, mask_ratio, mask_noise)
+        inputs = {
+            "input_values": input_values,
+            "channel_positions": self.model.resolve_positions(input_values, channel_positions),
+            "channel_mask": channel_mask,
+            "attention_mask": attention_mask,
+            "mask": mask,
+        }
+        has_views = augmented_values is not None and self.config.contrastive_weight > 0
+        if has_views:  # one pass for both views: DistributedDataParallel wants one forward a step
+            views = {**inputs, "input_values": augmented_values, "mask": torch.zeros_like(mask)}
+            inputs = {
+                name: None if value is None else torch.cat([value, views[name]]) for name, value in inputs.items()
+            }
+        outputs = self.model(**inputs, **kwargs)
+        reconstruction, reconstruction_loss = self.reconstruct(outputs, input_values, mask)
+        features, contrastive_loss = self.contrast(outputs, num_windows, has_views)
+        parts = [
+            weight * loss
+            for weight, loss in (
+                (self.config.reconstruction_weight, reconstruction_loss),
+                (self.config.contrastive_weight, contrastive_loss),
+            )
+            if loss is not None
+        ]
+        return EEGFoundationForPreTrainingOutput(
+            loss=torch.stack(parts).sum() if parts else None,
+            reconstruction=reconstruction,
+            contrastive_features=features,
+            reconstruction_loss=reconstruction_loss,
+            contrastive_loss=contrastive_loss,
+            mask=mask,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            channel_attentions=outputs.channel_attentions,
+        )
+
+    def resolve_mask(
+        self,
+        input_values: torch.Tensor,
+        channel_mask: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        mask: torch.Tensor | None,
+        mask_ratio: float | None,
+        mask_noise: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Return what to hide, (batch, channels, time) bool: the given mask, or a random one."""
+        is_real = torch.ones_like(input_values, dtype=torch.bool)
+        if channel_mask is not None:
+            is_real = is_real & channel_mask.bool()[:, :, None]
+        if attention_mask is not None:
+            is_real = is_real & attention_mask.bool()[:, None]
+        if mask is not None:
+            if mask.shape != input_values.shape:
+                raise ValueError(f"mask: expected {tuple(input_values.shape)}, got {tuple(mask.shape)}")
+            return mask.bool() & is_real
+        mask_ratio = self.config.mask_ratio if mask_ratio is None else mask_ratio
+        if not 0 < mask_ratio < 1:
+            raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {mask_ratio}")
+        return random_stretch_mask(is_real, self.config.patch_size, mask_ratio, mask_noise)
+
+    def reconstruct(
+        self, outputs: EEGFoundationOutput, target: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return the rebuilt signal (batch, channels, time) and its loss."""
+        if self.config.reconstruction_weight <= 0:
+            return None, None
+        patches = self.decoder(outputs.last_hidden_state[: len(target)])
+        reconstruction = unpatchify(patches.float(), self.config.hop_size, target.shape[-1])
+        return reconstruction, masked_reconstruction_loss(reconstruction, target.float(), mask)
+
+    def contrast(
+        self, outputs: EEGFoundationOutput, num_windows: int, has_views: bool
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return the features of the windows (batch, projection_size) and, with views, their loss."""
+        if self.config.contrastive_weight <= 0:
+            return None, None
+        features = self.projection_head(outputs.pooler_output)
+        if not has_views:
+            return features, None
+        first, second = features[:num_windows], features[num_windows:]
+        return first, info_nce_loss(first, second, self.config.contrastive_temperature)
+
+
+class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
+    """Encoder with one head, or one for each of `config.tasks`; a task of one output is a regression.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf import EEGFoundationConfig, EEGFoundationForSequenceClassification
+        >>> config = EEGFoundationConfig(d_model=128, n_layers=3, n_heads=4, d_ff=512, tasks={"age": 1, "sex": 2})
+        >>> model = EEGFoundationForSequenceClassification(config)
+        >>> labels = {"age": torch.tensor([21.0, float("nan")]), "sex": torch.tensor([0, 1])}
+        >>> sorted(model(torch.randn(2, 19, 1000), labels=labels).logits)
+        ['age', 'sex']
+    """
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__(config)
+        self.model = EEGFoundationModel(config)
+        size, dropout = config.hidden_size, config.classifier_dropout
+        if config.tasks is None:
+            self.classifier: nn.Module = ClassificationHead(size, config.num_labels, dropout)
+        else:
+            self.classifier = nn.ModuleDict(
+                {task: ClassificationHead(size, outputs, dropout) for task, outputs in config.tasks.items()}
+            )
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | dict[str, torch.Tensor] | None = None,
+        **kwargs: Any,
+    ) -> EEGFoundationClassifierOutput:
+        """Classify windows.
+
+        Args:
+            input_values: (batch, channels, time), normalised.
+            channel_positions: As in [`EEGFoundationModel`].
+            channel_mask: As in [`EEGFoundationModel`].
+            attention_mask: As in [`EEGFoundationModel`].
+            labels: (batch,) class indices or values, or (batch, num_labels) class shares, or one such tensor a task.
+                -100 and NaN mean missing.
+            **kwargs: As in [`EEGFoundationModel`].
+        """
+        outputs = self.model(
+            input_values,
+            channel_positions=channel_positions,
+            channel_mask=channel_mask,
+            attention_mask=attention_mask,
+            **kwargs,
+        )
+        if self.config.tasks is None:
+            logits = self.classifier(outputs.pooler_output)
+            loss = None if labels is None else task_loss(logits, labels, self.config.num_labels)
+        else:
+            logits = {task: head(outputs.pooler_output) for task, head in self.classifier.items()}
+            loss = None if labels is None else self.multi_task_loss(logits, labels)
+        return EEGFoundationClassifierOutput(
+            loss=loss,
+            logits=logits,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            channel_attentions=outputs.channel_attentions,
+        )
+
+    def multi_task_loss(
+        self, logits: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the mean of the tasks' losses; a task without labels in this batch adds 0."""
+        unknown = sorted(set(labels) - set(logits))
+        if unknown:
+            raise ValueError(f"labels: unknown task {unknown}, the config has {sorted(logits)}")
+        losses = [task_loss(logits[task], labels[task], self.config.tasks[task]) for task in labels]
+        return torch.stack(losses).mean()
+
+
+__all__ = [
+    "EEGFoundationForPreTraining",
+    "EEGFoundationForSequenceClassification",
+    "EEGFoundationModel",
+    "EEGFoundationPreTrainedModel",
+]

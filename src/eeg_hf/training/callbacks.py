@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Callbacks for transformers' Trainer."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..evaluation.plots import plot_reconstruction
+from .optimizer import layer_index
+
+
+class SetCollatorEpoch(TrainerCallback):
+    """Tell the training collator which epoch it is, so that each epoch hides and augments anew."""
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Set the epoch; also right after a resume in the middle of one."""
+        collator = kwargs["train_dataloader"].collate_fn
+        if hasattr(collator, "set_epoch"):
+            collator.set_epoch(int(state.epoch or 0))
+
+
+class FreezeEncoder(TrainerCallback):
+    """Keep the encoder frozen for the first epochs, then free it at once or layer by layer from the top.
+
+    A frozen parameter keeps `requires_grad` and has its gradient thrown away before every step: under
+    DistributedDataParallel a parameter that was frozen when the model was wrapped would never be synchronised again.
+    What is frozen follows from the epoch alone, so a resumed run freezes what the first one did.
+
+    Args:
+        freeze_epochs: Epochs before anything of the encoder moves.
+        gradual_unfreezing: Free one more layer, from the top, each epoch after that; the embeddings come last.
+    """
+
+    def __init__(self, freeze_epochs: float, gradual_unfreezing: bool = False) -> None:
+        self.freeze_epochs = freeze_epochs
+        self.gradual_unfreezing = gradual_unfreezing
+
+    def is_frozen(self, depth: int, num_layers: int, epoch: float) -> bool:
+        """Return whether a parameter of that depth (see `layer_index`) is frozen at that epoch."""
+        if epoch < self.freeze_epochs:
+            return True
+        if not self.gradual_unfreezing:
+            return False
+        return depth < num_layers + 1 - int(epoch - self.freeze_epochs)
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Throw away the gradients of what is frozen."""
+        encoder = kwargs["model"].base_model
+        num_layers = len(encoder.layers)
+        for name, parameter in encoder.named_parameters():
+            if self.is_frozen(layer_index(name, num_layers), num_layers, state.epoch or 0.0):
+                parameter.grad = None
+
+
+class PlotReconstruction(TrainerCallback):
+    """At every evaluation, draw the first evaluated window: original, what was hidden, and what the model made of it.
+
+    Args:
+        output_dir: Folder of the pictures `reconstruction-<step>.png`.
+        sampling_rate: Rate of the windows in Hz.
+        channel_names: Names of their channels.
+    """
+
+    def __init__(self, output_dir: str | Path, sampling_rate: float, channel_names: list[str]) -> None:
+        self.output_dir = Path(output_dir)
+        self.sampling_rate = sampling_rate
+        self.channel_names = channel_names
+
+    @torch.no_grad()
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Draw on the main process."""
+        model, loader = kwargs.get("model"), kwargs.get("eval_dataloader")
+        if state.is_world_process_zero and model is not None and loader is not None:
+            self.draw(model, loader, state.global_step)
+
+    def draw(self, model: nn.Module, loader: DataLoader, step: int) -> None:
+        """Save the picture of one window."""
+        device = next(model.parameters()).device
+        batch = {name: value.to(device) for name, value in next(iter(loader)).items() if torch.is_tensor(value)}
+        was_training = model.training
+        model.eval()
+        outputs = model(**{name: value[:1] for name, value in batch.items()})
+        model.train(was_training)
+        if outputs.reconstruction is None:
+            return
+        num_channels = int(batch["channel_mask"][0].sum())
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        plot_reconstruction(
+            original=batch["input_values"][0, :num_channels].cpu().numpy(),
+            reconstruction=outputs.reconstruction[0, :num_channels].float().cpu().numpy(),
+            mask=outputs.mask[0, :num_channels].cpu().numpy(),
+            sampling_rate=self.sampling_rate,
+            channel_names=self.channel_names[:num_channels],
+            path=self.output_dir / f"reconstruction-{step}.png",
+        )

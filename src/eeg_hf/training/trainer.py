@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""transformers' Trainer with three additions: other collation for evaluation, layer-wise rates, logged loss parts."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import Trainer
+
+from .callbacks import SetCollatorEpoch
+from .optimizer import layerwise_parameter_groups
+
+
+class EEGTrainer(Trainer):
+    """Trainer for EEG models.
+
+    Args:
+        eval_data_collator: Collator of evaluation and prediction, where nothing may be augmented; the training
+            collator by default.
+        layer_decay: Learning rate of layer i of n = `learning_rate * layer_decay ** (n - i)`, embeddings lowest,
+            heads highest (https://arxiv.org/abs/2106.08254, BEiT); 1 trains all at one rate.
+        **kwargs: As in `transformers.Trainer`.
+    """
+
+    def __init__(
+        self, *args: Any, eval_data_collator: Callable | None = None, layer_decay: float = 1.0, **kwargs: Any
+    ) -> None:
+        if not 0 < layer_decay <= 1:
+            raise ValueError(f"layer_decay: expected a factor in (0, 1], got {layer_decay}")
+        super().__init__(*args, **kwargs)
+        self.eval_data_collator = eval_data_collator
+        self.layer_decay = layer_decay
+        self._loss_parts: dict[str, list[torch.Tensor]] = defaultdict(list)
+        self.add_callback(SetCollatorEpoch())
+
+    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        """Return the evaluation loader, with its own collator."""
+        return self._with_eval_collator(super().get_eval_dataloader, *args, **kwargs)
+
+    def get_test_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        """Return the prediction loader, with the collator of evaluation."""
+        return self._with_eval_collator(super().get_test_dataloader, *args, **kwargs)
+
+    def _with_eval_collator(self, get_dataloader: Callable[..., DataLoader], *args: Any, **kwargs: Any) -> DataLoader:
+        train_collator = self.data_collator
+        self.data_collator = self.eval_data_collator or train_collator
+        try:
+            return get_dataloader(*args, **kwargs)
+        finally:
+            self.data_collator = train_collator
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Build the optimizer, with one group of parameters a layer where `layer_decay` asks for it."""
+        if self.optimizer is None and self.layer_decay < 1:
+            trained = self.model if model is None else model
+            optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            groups = layerwise_parameter_groups(
+                trained,
+                learning_rate=self.args.learning_rate,
+                layer_decay=self.layer_decay,
+                weight_decay=self.args.weight_decay,
+                decay_names=self.get_decay_parameter_names(trained),
+            )
+            self.optimizer = optimizer_class(groups, **settings)
+        return super().create_optimizer(model)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
+    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
+        """Compute the loss and remember its parts (`*_loss` of the output) for the log."""
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
+        if model.training and hasattr(outputs, "items"):
+            for name, value in outputs.items():
+                if name.endswith("_loss") and torch.is_tensor(value) and value.ndim == 0:
+                    self._loss_parts[name].append(value.detach())  # kept on the device: no sync a step
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log, with the mean of each loss part since the last training log."""
+        if "loss" in logs:
+            logs.update({name: torch.stack(values).mean().item() for name, values in self._loss_parts.items()})
+            self._loss_parts.clear()
+        super().log(logs, *args, **kwargs)

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pretraining and fine-tuning from Python, on DataLoaders and arrays the user already has.
+
+The scripts are the full way (prepared corpora, subject-wise splits, reports). What is here serves a notebook: plain
+DataLoaders that yield a model's inputs, one call to pretrain, one to fine-tune, one for the whole transfer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from transformers import (
+    AutoModel,
+    AutoModelForPreTraining,
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from ..data_collator import MixupCollator
+from ..evaluation.metrics import classification_metrics, make_compute_metrics
+from .callbacks import FreezeEncoder
+
+from .trainer import EEGTrainer
+
+
+@dataclass
+class FineTuningConfig:
+    """How to fine-tune.
+
+    Attributes:
+        learning_rate: Peak learning rate of the head.
+        weight_decay: Weight decay of AdamW.
+        epochs: Epochs at most.
+        batch_size: Windows a step and process.
+        freeze_backbone: Train only the head for `freeze_epochs` epochs.
+        freeze_epochs: How long the encoder stays frozen, if it is.
+        gradual_unfreezing: Afterwards free one more layer an epoch, from the top, instead of all at once.
+        dropout_rate: Dropout before the head.
+        label_smoothing: Share of every label spread over all classes.
+        use_mixup: Mix pairs of windows and labels.
+        early_stopping: Stop after `patience` epochs without a better validation score.
+        patience: See above.
+        save_best_model: Return to the best epoch at the end.
+        output_dir: Where checkpoints go.
+        layer_decay: Factor of the learning rate from each layer to the one below.
+        seed: Seed of everything random.
+    """
+
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    epochs: int = 50
+    batch_size: int = 16
+    freeze_backbone: bool = False
+    freeze_epochs: int = 10
+    gradual_unfreezing: bool = True
+    dropout_rate: float = 0.1
+    label_smoothing: float = 0.1
+    use_mixup: bool = False
+    early_stopping: bool = True
+    patience: int = 10
+    save_best_model: bool = True
+    output_dir: str = "checkpoints/foundation_model"
+    layer_decay: float = 1.0
+    seed: int = 42
+
+    def training_arguments(self, **overrides: Any) -> TrainingArguments:
+        """Return the arguments of transformers' Trainer that this stands for."""
+        settings: dict[str, Any] = {
+            "output_dir": self.output_dir,
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "num_train_epochs": self.epochs,
+            "per_device_train_batch_size": self.batch_size,
+            "per_device_eval_batch_size": self.batch_size,
+            "lr_scheduler_type": "cosine",
+            "warmup_ratio": 0.1,
+            "label_smoothing_factor": 0.0 if self.use_mixup else self.label_smoothing,
+            "seed": self.seed,
+            "logging_strategy": "epoch",
+            "save_total_limit": 2,
+            "remove_unused_columns": False,
+            "report_to": "none",
+        }
+        return TrainingArguments(**{**settings, **overrides})
+
+
+class EEGFoundationTrainer:
+    """Pretrain and fine-tune one encoder, on transformers' Trainer.
+
+    Args:
+        model: An encoder (`AutoModel`), or any model with one; its weights are trained in place.
+        config: How to train.
+
+    Example:
+        >>> trainer = EEGFoundationTrainer(model, FineTuningConfig(learning_rate=1e-3))  # doctest: +SKIP
+        >>> trainer.pretrain(train_loader, val_loader, epochs=100, save_steps=1000)  # doctest: +SKIP
+        >>> trainer.finetune(train_loader, val_loader, num_classes=6)  # doctest: +SKIP
+    """
+
+    def __init__(self, model: PreTrainedModel, config: FineTuningConfig | None = None) -> None:
+        self.model = model.base_model
+        self.config = config or FineTuningConfig()
+        self.classifier: PreTrainedModel | None = None
+        self.trainer: EEGTrainer | None = None
+
+    def pretrain(
+        self,
+        train_loader: DataLoader,
+        val_loader: DataLoader | None = None,
+        epochs: int | None = None,
+        save_steps: int = 1000,
+    ) -> float:
+        """Pretrain on unlabelled windows and return the last loss (of the validation windows, if there are any).
+
+        Args:
+            train_loader: Yields the inputs of the pretraining model, or plain tensors (batch, channels, time).
+            val_loader: Likewise.
+            epochs: Instead of the config's.
+            save_steps: Steps from one checkpoint to the next.
+        """
+        model = AutoModelForPreTraining.from_config(self.model.config)
+        model.model = self.model
+        arguments = self.config.training_arguments(
+            num_train_epochs=epochs or self.config.epochs,
+            save_strategy="steps",
+            save_steps=save_steps,
+            label_smoothing_factor=0.0,
+            eval_strategy="no" if val_loader is None else "epoch",
+            label_names=[],
+            prediction_loss_only=True,
+            **loader_sizes(train_loader),
+        )
+        self.trainer = build_trainer(model, arguments, train_loader, val_loader)
+        result = self.trainer.train()
+        return result.training_loss if val_loader is None else self.trainer.evaluate()["eval_loss"]
+
+    def finetune(self, train_loader: DataLoader, val_loader: DataLoader, num_classes: int) -> float:
+        """Fine-tune a classifier on the encoder and return its best validation accuracy.
+
+        Checkpoints are selected by balanced accuracy. The classifier is kept as `classifier`.
+
+        Args:
+            train_loader: Yields `input_values` and `labels` (or pairs of tensors).
+            val_loader: Likewise.
+            num_classes: Number of classes.
+        """
+        config = self.config
+        self.classifier = self.model.add_classification_head(num_classes, classifier_dropout=config.dropout_rate)
+        callbacks: list[TrainerCallback] = []
+        if config.freeze_backbone:
+            callbacks.append(FreezeEncoder(config.freeze_epochs, config.gradual_unfreezing))
+        if config.early_stopping:
+            callbacks.append(EarlyStoppingCallback(config.patience))
+        arguments = config.training_arguments(
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            load_best_model_at_end=config.save_best_model or config.early_stopping,
+            metric_for_best_model="balanced_accuracy",
+            greater_is_better=True,
+            **loader_sizes(train_loader),
+        )
+        self.trainer = build_trainer(self.classifier, arguments, train_loader, val_loader, callbacks, config.layer_decay)
+        self.trainer.compute_metrics = make_compute_metrics()
+        if config.use_mixup:
+            self.trainer.eval_data_collator = self.trainer.data_collator
+            self.trainer.data_collator = MixupCollator(
+                self.trainer.data_collator, num_classes, label_smoothing=config.label_smoothing, seed=config.seed
+            )
+        self.trainer.train()
+        return max(row["eval_accuracy"] for row in self.trainer.state.log_history if "eval_accuracy" in row)
+
+
+class TransferLearningPipeline:
+    """Load a pretrained encoder, fine-tune it on arrays, and test it on others.
+
+    Args:
+        foundation_model_path: Folder or Hub name of the pretrained model.
+        config: How to fine-tune.
+    """
+
+    def __init__(self, foundation_model_path: str | Path, config: FineTuningConfig | None = None) -> None:
+        self.foundation_model_path = foundation_model_path
+        self.config = config or FineTuningConfig()
+
+    def run_pipeline(
+        self,
+        train_data: np.ndarray,
+        train_labels: Sequence[int],
+        val_data: np.ndarray,
+        val_labels: Sequence[int],
+        test_data: np.ndarray,
+        test_labels: Sequence[int],
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        channel_positions: np.ndarray | None = None,
+    ) -> dict[str, Any]:
+        """Fine-tune and test.
+
+        Args:
+            train_data: (windows, channels, time), normalised as by the extractor saved with the model.
+            train_labels: (windows,) class indices.
+            val_data: As `train_data`, of other subjects: selects the epoch.
+            val_labels: As `train_labels`.
+            test_data: As `train_data`, of yet other subjects: looked at once.
+            test_labels: As `train_labels`.
+            num_classes: Number of classes.
+            class_names: Their names, in order.
+            channel_positions: (channels, 3) in metres; those of the model's config by default.
+
+        Returns:
+            `{"best_validation_accuracy", "test_results": {"metrics", "predictions", "class_names"}}`.
+        """
+        names = list(class_names) if class_names is not None else [str(index) for index in range(num_classes)]
+        if len(names) != num_classes:
+            raise ValueError(f"class_names: expected {num_classes} names, got {names}")
+        train, validation, test = (
+            ArrayWindows(data, labels, num_classes, channel_positions)
+            for data, labels in ((train_data, train_labels), (val_data, val_labels), (test_data, test_labels))
+        )
+        trainer = EEGFoundationTrainer(AutoModel.from_pretrained(self.foundation_model_path), self.config)
+        size = self.config.batch_size
+        best = trainer.finetune(
+            DataLoader(train, size, shuffle=True), DataLoader(validation, size), num_classes=num_classes
+        )
+        scores = torch.from_numpy(trainer.trainer.predict(test).predictions).softmax(dim=-1).numpy()
+        metrics = classification_metrics(np.asarray(test_labels), scores, names)
+        return {
+            "best_validation_accuracy": best,
+            "test_results": {"metrics": metrics, "predictions": scores, "class_names": names},
+        }
+
+
+class ArrayWindows(Dataset):
+    """Windows and labels in memory as the inputs of a model."""
+
+    def __init__(
+        self,
+        data: np.ndarray,
+        labels: Sequence[int],
+        num_classes: int,
+        channel_positions: np.ndarray | None = None,
+    ) -> None:
+        values = np.asarray(data, np.float32)
+        classes = np.asarray(labels)
+        if values.ndim != 3 or len(values) != len(classes):
+            raise ValueError(
+                f"expected data (windows, channels, time) and one label a window, got {values.shape} and {classes.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise ValueError("data has NaN or infinite samples: clean it, or mark the channels as not real")
+        if classes.min() < 0 or classes.max() >= num_classes:
+            raise ValueError(f"labels: expected 0 to {num_classes - 1}, got {classes.min()} to {classes.max()}")
+        self.values = torch.from_numpy(values)
+        self.labels = torch.from_numpy(classes.astype(np.int64))
+        self.positions = None if channel_positions is None else torch.tensor(channel_positions, dtype=torch.float32)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        row = {"input_values": self.values[index], "labels": self.labels[index]}
+        return row if self.positions is None else {**row, "channel_positions": self.positions}
+
+
+def loader_sizes(loader: DataLoader) -> dict[str, Any]:
+    """Return the Trainer arguments that make it load as this DataLoader does."""
+    return {
+        "per_device_train_batch_size": loader.batch_size,
+        "per_device_eval_batch_size": loader.batch_size,
+        "dataloader_num_workers": loader.num_workers,
+        "dataloader_drop_last": loader.drop_last,
+    }
+
+
+def build_trainer(
+    model: PreTrainedModel,
+    arguments: TrainingArguments,
+    train_loader: DataLoader,
+    val_loader: DataLoader | None,
+    callbacks: Sequence[TrainerCallback] = (),
+    layer_decay: float = 1.0,
+) -> EEGTrainer:
+    """Return a Trainer that takes datasets and collation from DataLoaders."""
+    return EEGTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=train_loader.dataset,
+        eval_dataset=None if val_loader is None else val_loader.dataset,
+        data_collator=NamedInputs(train_loader.collate_fn),
+        callbacks=list(callbacks),
+        layer_decay=layer_decay,
+    )
+
+
+class NamedInputs:
+    """Collate as a DataLoader does, and name what comes as a bare tensor or as a pair."""
+
+    def __init__(self, collate: Any) -> None:
+        self.collate = collate
+
+    def __call__(self, rows: Any) -> dict[str, Any]:
+        """Return {"input_values", and where there are labels, "labels"}."""
+        batch = self.collate(rows)
+        if isinstance(batch, dict):
+            return batch
+        return dict(zip(("input_values", "labels"), [batch] if torch.is_tensor(batch) else batch, strict=False))
