@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a corpus is: where its files lie, which recordings they hold, what is known of each.
+
+A corpus never touches a sample: `read` opens a recording lazily with MNE, in volts, as the laboratory stored
+it. Cleaning and cutting are done for all corpora alike by `eeg_hf.corpora.windows`.
+"""
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers.utils import logging
+
+from .download import cache_folder, fetch_listed, is_complete
+
+if TYPE_CHECKING:
+    import mne
+
+logger = logging.get_logger(__name__)
+
+DATA_VARIABLE = "EEG_HF_DATA"
+Label = str | float | None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One file that a laboratory owns, and what is known of it without opening it.
+
+    Attributes:
+        path: The file.
+        corpus: Name of its corpus.
+        subject: Who was recorded; unique within the corpus, so that a split by subject is a split by person.
+        session: Which visit.
+        run: Which recording of the visit.
+        task: What the person did, in the corpus's own words.
+        labels: One value for each of the corpus's `label_names`; `None` where it is not known.
+    """
+
+    path: Path
+    corpus: str
+    subject: str
+    session: str
+    run: str
+    task: str
+    labels: Mapping[str, Label] = field(default_factory=dict)
+
+
+class Corpus(ABC):
+    """A collection of recordings with one layout, one licence and one set of labels.
+
+    A new corpus sets the attributes below and writes `recordings` and `read`; `events` too, where something
+    happened at known times. Everything else (finding, downloading, cutting, splitting) is shared.
+
+    Attributes:
+        name: Short name, also the name of its folder in `EEG_HF_DATA`.
+        title: Full name.
+        licence: SPDX identifier of the licence.
+        hub_licence: The same licence as the Hub spells it.
+        citation: What to cite.
+        url: Where a person reads about it.
+        access: How one gets it, in one sentence.
+        reference: Electrode(s) the amplifier referred to.
+        label_names: Column name -> `str` or `float`.
+        official_split: Part -> subjects, where the corpus or its literature has fixed one.
+        has_events: Whether `events` finds any.
+        base_url: Where its files are downloaded from, without the file's name; `None` where they cannot be.
+        file_pattern: Names of its files as listed under `base_url`; the group `subject` names whose file it
+            is, and files without a subject belong to everybody.
+        layout: Expected names of its recordings, for messages.
+        num_recordings: How many the whole corpus has, 0 where it does not matter.
+        download_retries: How often a file whose connection broke is asked for again.
+    """
+
+    name: str
+    title: str
+    licence: str
+    hub_licence: str
+    citation: str
+    url: str
+    access: str
+    reference: str
+    label_names: Mapping[str, type[str] | type[float]]
+    official_split: Mapping[str, tuple[str, ...]] | None = None
+    has_events: bool = False
+    base_url: str | None = None
+    file_pattern: re.Pattern[str] | None = None
+    layout: str = ""
+    num_recordings: int = 0
+    download_retries: int = 3
+
+    @abstractmethod
+    def recordings(self, root: Path) -> list[Recording]:
+        """List the recordings in a folder, sorted by subject, session and run.
+
+        Args:
+            root: Folder of the corpus, as `locate` returns it.
+
+        Raises:
+            FileNotFoundError: If there is none.
+        """
+
+    @abstractmethod
+    def read(self, recording: Recording) -> "mne.io.BaseRaw":
+        """Open a recording, unfiltered, in volts, its samples not loaded yet where the format allows it.
+
+        Raises:
+            ValueError: If the file is not what it claims to be, or is truncated.
+        """
+
+    def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[tuple[float, float, str]]:
+        """List what happened during a recording.
+
+        Args:
+            recording: What is known of the recording.
+            raw: The opened recording, or a resampled copy of it: times are in seconds and survive that.
+
+        Returns:
+            (onset in seconds after the first sample, duration in seconds, name) of each event, in order of
+            onset.
+        """
+        return []
+
+    def provenance(self, recording: Recording) -> dict[str, int | float | str]:
+        """Say what a shard must have been made from to be still valid: here the file's size and time."""
+        status = recording.path.stat()
+        return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+    def locate(
+        self, root: Path | str | None = None, download: bool = True, subjects: Collection[str] | None = None
+    ) -> Path:
+        """Find the folder of this corpus.
+
+        Looked for in `root`, else in `$EEG_HF_DATA/<name>`, else in the cache, where it is downloaded to.
+
+        Args:
+            root: The user's own folder.
+            download: Whether what is not on this machine may be fetched.
+            subjects: Download the files of these subjects only.
+
+        Returns:
+            A folder with at least one recording.
+
+        Raises:
+            FileNotFoundError: If it is nowhere, naming the places looked at.
+            ConnectionError: If a download failed, naming the URL, the cache and the way around it.
+        """
+        if root is not None:
+            self.recordings(Path(root))  # raises where there is none
+            return Path(root)
+        shared = os.environ.get(DATA_VARIABLE)
+        if shared and (Path(shared) / self.name).is_dir():
+            return Path(shared) / self.name
+        cache = cache_folder(self.name)
+        wanted = self._wanted(subjects)
+        if self.base_url is not None and wanted is not None and not is_complete(cache, wanted):
+            if download:
+                logger.warning(
+                    f"{self.name} is not on this machine: downloading it to {cache} ({self.access})"
+                )
+                return fetch_listed(self.base_url, cache, wanted, retries=self.download_retries)
+            if not cache.is_dir():
+                raise FileNotFoundError(
+                    f"{self.name} not found: {DATA_VARIABLE} is {shared or 'not set'}, {cache} does not "
+                    f"exist, and download is off; set {DATA_VARIABLE} to the folder that holds {self.name}/"
+                )
+        return cache
+
+    def _wanted(self, subjects: Collection[str] | None) -> "re.Pattern[str] | None":
+        """Pattern of the files to fetch, narrowed to the subjects asked for."""
+        if self.file_pattern is None or subjects is None:
+            return self.file_pattern
+        chosen = "|".join(re.escape(subject) for subject in sorted(subjects))
+        return re.compile(
+            re.sub(r"\(\?P<subject>[^)]*\)", f"(?P<subject>{chosen})", self.file_pattern.pattern)
+        )
+
+    def _found(self, recordings: Sequence[Recording], root: Path) -> list[Recording]:
+        """Check and sort the recordings found in a folder; say it where the corpus is not whole."""
+        if not recordings:
+            state = "is not a folder" if not root.is_dir() else "holds none"
+            raise FileNotFoundError(f"no {self.name} recordings: {root} {state}; expected {self.layout}")
+        twice = [
+            key for key, n in Counter((r.subject, r.session, r.run) for r in recordings).items() if n > 1
+        ]
+        if twice:
+            subject, session, run = twice[0]
+            paths = [str(r.path) for r in recordings if (r.subject, r.session, r.run) == twice[0]]
+            raise ValueError(
+                f"{len(twice)} recordings of {self.name} are in {root} more than once, first subject "
+                f"{subject} session {session} run {run}: {', '.join(paths)}; keep one copy of each"
+            )
+        if self.num_recordings and len(recordings) < self.num_recordings:
+            logger.warning_once(
+                f"{self.name}: {len(recordings)} of {self.num_recordings} recordings are in {root}"
+            )
+        return sorted(recordings, key=lambda r: (r.subject, r.session, r.run))
+
+
+def read_edf(path: Path) -> "mne.io.BaseRaw":
+    """Open an EDF file after checking that it is one, and whole.
+
+    MNE reads what there is of a truncated file and only warns; a label taken from a file's name then stands
+    over half a recording, so here it is an error.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The recording, in volts, not loaded.
+
+    Raises:
+        ValueError: If the file is no EDF, has a damaged header, or is shorter than its header says.
+    """
+    import mne
+
+    with path.open("rb") as file:
+        head = file.read(256)
+        if len(head) < 256 or head[:8].strip() != b"0":
+            raise ValueError(f"{path.name} is not an EDF file: it starts with {head[:16]!r}")
+        try:
+            num_records, num_signals = int(head[236:244]), int(head[252:256])
+            widths = file.read(256 * num_signals)[216 * num_signals : 224 * num_signals]
+            per_record = 2 * sum(int(widths[8 * i : 8 * i + 8]) for i in range(num_signals))
+            expected = int(head[184:192]) + num_records * per_record
+        except ValueError as error:
+            raise ValueError(f"{path.name} has a damaged EDF header: {error}") from None
+    size = path.stat().st_size
+    if num_records >= 0 and size < expected:  # -1 is allowed while a recording goes on
+        raise ValueError(
+            f"{path.name} is truncated: its header promises {expected} bytes, the file has {size}"
+        )
+    return mne.io.read_raw_edf(path, preload=False, verbose="ERROR")
+
+
+def annotated(raw: "mne.io.BaseRaw") -> list[tuple[float, float, str]]:
+    """List a recording's annotations with onsets counted from its first sample.
+
+    MNE counts them from the start of the measurement, which differs where a recording was cropped.
+
+    Returns:
+        (onset in seconds, duration in seconds, description) of each, in order of onset.
+    """
+    marks = raw.annotations
+    return [
+        (float(onset) - raw.first_time, float(duration), str(description))
+        for onset, duration, description in zip(marks.onset, marks.duration, marks.description, strict=True)
+    ]
+
+
+__all__ = ["DATA_VARIABLE", "Corpus", "Label", "Recording", "annotated", "read_edf"]
