@@ -15,7 +15,6 @@ from typing import Literal
 
 import mne
 import numpy as np
-from scipy import signal
 
 from .channel_selection import ChannelSelection, electrode_places, select_channels
 from .channels import parse_channel
@@ -88,7 +87,7 @@ class PreprocessingReport:
 
 
 def preprocess(
-    raw: mne.io.BaseRaw,
+    raw: "mne.io.BaseRaw",
     *,
     sampling_rate: float = 200.0,
     highpass_hz: float | None = 0.5,
@@ -100,7 +99,7 @@ def preprocess(
     unknown_channels: Literal["error", "drop"] = "error",
     montage: str | None = None,
     scale: float = 1.0,
-) -> tuple[mne.io.BaseRaw, PreprocessingReport]:
+) -> tuple["mne.io.BaseRaw", PreprocessingReport]:
     """Clean one continuous recording.
 
     Args:
@@ -162,7 +161,7 @@ def preprocess(
     helpers = selection.unipolar if missing_channels == "interpolate" else []
     rows = _read(raw, selection, [*helpers, *electrodes], scale)  # name -> samples in V, shape (time,)
     bad = _blank_bad(rows)
-    report.amplitude_uv = _check_amplitude(rows, bad, file_rate)
+    report.amplitude_uv = check_amplitude([row for name, row in rows.items() if name not in bad], file_rate)
     if missing_channels == "interpolate":
         report.interpolated_channels = _interpolate(rows, bad, selection, file_rate)
     report.reference = _rereference(rows, bad, selection, reference, electrodes)
@@ -220,6 +219,41 @@ def check_filters(
         )
 
 
+def check_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
+    """Measure the amplitude of live channels and refuse what cannot be EEG.
+
+    Offsets and drifts of DC-coupled amplifiers reach many mV and say nothing about the unit. So each
+    channel's median is removed, and where the amplitude is still too large, the median of each second
+    instead.
+
+    Args:
+        channels: Samples in V, one array of shape (time,) a channel.
+        rate: Their rate in Hz.
+
+    Returns:
+        Median over channels of median |x| in uV, of at most 30 evenly spread seconds.
+
+    Raises:
+        ValueError: It lies outside `PLAUSIBLE_UV`; the message names the likely slip of the unit.
+    """
+    num_samples = len(channels[0])
+    length = min(max(round(rate), 2), num_samples)
+    starts = np.linspace(0, num_samples - length, num=min(30, max(1, num_samples // length))).astype(int)
+    blocks = np.stack([samples[starts[:, None] + np.arange(length)] for samples in channels]) * 1e6
+    amplitude = _median_deviation(blocks.reshape(len(blocks), 1, -1))
+    low, high = PLAUSIBLE_UV
+    if amplitude > high:
+        amplitude = _median_deviation(blocks)  # blocks: (channels, num_blocks, length)
+    if not low <= amplitude <= high:
+        # EEG lies at about 10 uV: the power of 1000 nearest to the excess is the slip.
+        exponent = 3 * int(np.clip(round(np.log10(max(amplitude, 1e-9) / 10) / 3), -2, 2))
+        hint = _UNIT_SLIPS.get(exponent, "check the unit of the recording")
+        raise ValueError(
+            f"implausible amplitude: median |x| is {amplitude:.3g} uV, expected {low:g}-{high:g} uV; {hint}"
+        )
+    return amplitude
+
+
 def mean_covariance(windows_uv: np.ndarray) -> np.ndarray:
     """Average the channel covariance over windows.
 
@@ -274,7 +308,7 @@ def whitening_matrix(covariance: np.ndarray, rank_tolerance: float = 1e-4) -> np
 
 
 def _read(
-    raw: mne.io.BaseRaw, selection: ChannelSelection, others: Sequence[str], scale: float
+    raw: "mne.io.BaseRaw", selection: ChannelSelection, others: Sequence[str], scale: float
 ) -> dict[str, np.ndarray]:
     """Read once what the wanted channels and `others` need; returns samples in V, shape (time,)."""
     lacking = [name for name in others if name not in selection.found]
@@ -313,31 +347,6 @@ def _blank_bad(rows: Mapping[str, np.ndarray]) -> dict[str, str]:
             f" {largest_uv:.2g} uV: {listed}; if the recording is alive, its unit is not the one stated"
         )
     return bad
-
-
-def _check_amplitude(rows: Mapping[str, np.ndarray], bad: Mapping[str, str], rate: float) -> float:
-    """Measure median |x| in uV over the good channels, offsets removed, and refuse what cannot be EEG.
-
-    Offsets and drifts of DC-coupled amplifiers reach many mV and say nothing about the unit. So each
-    channel's median is removed, and where the amplitude is still too large, the median of each second
-    instead.
-    """
-    good = [samples for name, samples in rows.items() if name not in bad]
-    length = min(max(round(rate), 2), len(good[0]))
-    starts = np.linspace(0, len(good[0]) - length, num=min(30, max(1, len(good[0]) // length))).astype(int)
-    blocks = np.stack([samples[starts[:, None] + np.arange(length)] for samples in good]) * 1e6
-    amplitude = _median_deviation(blocks.reshape(len(good), 1, -1))
-    low, high = PLAUSIBLE_UV
-    if amplitude > high:
-        amplitude = _median_deviation(blocks)  # blocks: (channels, num_blocks, length)
-    if not low <= amplitude <= high:
-        # EEG lies at about 10 uV: the power of 1000 nearest to the excess is the slip.
-        exponent = 3 * int(np.clip(round(np.log10(max(amplitude, 1e-9) / 10) / 3), -2, 2))
-        hint = _UNIT_SLIPS.get(exponent, "check the unit of the recording")
-        raise ValueError(
-            f"implausible amplitude: median |x| is {amplitude:.3g} uV, expected {low:g}-{high:g} uV; {hint}"
-        )
-    return amplitude
 
 
 def _median_deviation(blocks: np.ndarray) -> float:
@@ -428,7 +437,7 @@ def _assemble(
     return result, why
 
 
-def _copy_metadata(raw: mne.io.BaseRaw, result: mne.io.BaseRaw) -> None:
+def _copy_metadata(raw: "mne.io.BaseRaw", result: "mne.io.BaseRaw") -> None:
     """Carry date, annotations and subject over; the annotations hold the gaps that filters must not cross."""
     result.set_meas_date(raw.info["meas_date"])
     result.set_annotations(raw.annotations, emit_warning=False, verbose="ERROR")
@@ -436,7 +445,7 @@ def _copy_metadata(raw: mne.io.BaseRaw, result: mne.io.BaseRaw) -> None:
         result.info[key] = raw.info[key]
 
 
-def _filter(result: mne.io.BaseRaw, notch_hz: float | str | None, report: PreprocessingReport) -> None:
+def _filter(result: "mne.io.BaseRaw", notch_hz: float | str | None, report: PreprocessingReport) -> None:
     """Band-pass and notch the continuous signal, in place."""
     rate = report.original_sampling_rate
     if notch_hz == "auto":
@@ -467,8 +476,10 @@ def _filter(result: mne.io.BaseRaw, notch_hz: float | str | None, report: Prepro
         )
 
 
-def _line_frequency(result: mne.io.BaseRaw, report: PreprocessingReport) -> float | None:
+def _line_frequency(result: "mne.io.BaseRaw", report: PreprocessingReport) -> float | None:
     """Measure whether 50 or 60 Hz stands out of the spectrum; None where neither does."""
+    from scipy import signal
+
     rate = report.original_sampling_rate
     data = result.get_data(stop=min(result.n_times, round(60 * rate)))
     frequencies, power = signal.welch(data, rate, nperseg=min(data.shape[1], round(2 * rate)))
@@ -484,13 +495,15 @@ def _line_frequency(result: mne.io.BaseRaw, report: PreprocessingReport) -> floa
     return float(loudest)
 
 
-def _resample(result: mne.io.BaseRaw, rate: float) -> mne.io.BaseRaw:
+def _resample(result: "mne.io.BaseRaw", rate: float) -> "mne.io.BaseRaw":
     """Change the rate by the exact ratio, with an anti-alias filter.
 
     NOTE: not `Raw.resample`: its polyphase method takes the ratio from the number of samples, so that a
         recording of
     prime length gets a filter as long as itself and a rate that is not quite the one asked for.
     """
+    from scipy import signal  # here: it takes a second to import, which `import eeg_hf` need not pay
+
     file_rate = float(result.info["sfreq"])
     ratio = Fraction(rate).limit_denominator(1000) / Fraction(file_rate).limit_denominator(1000)
     data = signal.resample_poly(
@@ -502,7 +515,7 @@ def _resample(result: mne.io.BaseRaw, rate: float) -> mne.io.BaseRaw:
     return resampled
 
 
-def _place_electrodes(result: mne.io.BaseRaw, selection: ChannelSelection) -> None:
+def _place_electrodes(result: "mne.io.BaseRaw", selection: ChannelSelection) -> None:
     """Write head-frame positions into the recording."""
     places = electrode_places(result.ch_names, selection.found)
     result.set_montage(mne.channels.make_dig_montage(places, coord_frame="head"), verbose="ERROR")
@@ -518,6 +531,7 @@ __all__ = [
     "FLAT_UV",
     "PLAUSIBLE_UV",
     "PreprocessingReport",
+    "check_amplitude",
     "check_filters",
     "mean_covariance",
     "preprocess",

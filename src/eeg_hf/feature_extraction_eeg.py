@@ -1,0 +1,452 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The signal contract: what a model's input is made of, saved beside its weights.
+
+Every EEG model meets other montages, units, rates and references than it was trained on.
+`EEGFeatureExtractor` holds the ones it was trained on, turns any recording or array into them, and raises,
+naming what it expected and what it got, where it would otherwise have to guess. Volts become microvolts here,
+once.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import mne
+import numpy as np
+import torch
+from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
+from transformers.utils import logging
+
+from .channel_selection import ChannelSelection, electrode_places, select_channels
+from .channels import parse_channel, positions_from_raw, repeated
+from .normalization import mean_and_deviation, robust_statistics
+from .preprocessing import PreprocessingReport, check_amplitude, check_filters, whitening_matrix
+from .preprocessing import preprocess as preprocess_recording
+
+logger = logging.get_logger(__name__)
+
+NORMALIZATIONS = ("robust", "zscore", "microvolt", "none")
+ALIGNMENTS = ("none", "euclidean")
+MICROVOLT_SCALE = 100.0
+"""`normalization="microvolt"` divides by this many uV, so that EEG is of order one."""
+
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "missing_channels": ("error", "interpolate", "mask"),
+    "unknown_channels": ("error", "drop"),
+    "normalization": NORMALIZATIONS,
+    "alignment": ALIGNMENTS,
+}
+_UNITS_UV = {"V": 1e6, "uV": 1.0}
+
+
+class EEGFeatureExtractor(FeatureExtractionMixin):
+    """Turn recordings and arrays into model input.
+
+    Args:
+        sampling_rate: Rate of the model's input in Hz.
+        highpass_hz: Lower edge of the pass band in Hz, `None` for no high-pass.
+        lowpass_hz: Upper edge of the pass band in Hz, `None` for none but the anti-alias filter.
+        notch_hz: Line frequency in Hz to take out with its harmonics, `"auto"` to measure it, `None` to leave
+            it.
+        reference: `"average"`, `"original"`, or electrodes whose mean is subtracted.
+        channels: Channels of the model's input, in order, in any spelling that `parse_channel` reads; `None`
+            for every EEG channel that a recording has.
+        missing_channels: `"error"`, `"interpolate"` or `"mask"` channels that a recording lacks.
+        unknown_channels: `"error"` or `"drop"` EEG channels that nobody knows the place of, where `channels`
+            is None.
+        normalization: Per window and channel `"robust"` ((x - median) / (interquartile range / 1.349)) or
+            `"zscore"`; `"microvolt"` (uV / 100), or `"none"` (uV).
+        clip: Largest absolute value after normalisation, in its units; `None` for no limit. Not applied to
+            `"none"`.
+        window_seconds: Length of the windows that recordings are cut into; `None` keeps each recording whole.
+        alignment: `"euclidean"` whitens each window by the mean covariance of its subject's or session's
+            windows.
+        **kwargs: Further attributes, kept and saved.
+
+    Raises:
+        ValueError: A setting that cannot work, in one line.
+
+    Example:
+        >>> extractor = EEGFeatureExtractor(window_seconds=2.0)
+        >>> eeg = np.random.default_rng(0).normal(scale=20, size=(2, 1000))
+        >>> batch = extractor(eeg, sampling_rate=250, channel_names=["C3", "C4"], unit="uV")
+        >>> batch["input_values"].shape
+        torch.Size([2, 2, 400])
+    """
+
+    model_input_names = ["input_values", "channel_positions", "channel_mask", "attention_mask"]
+
+    def __init__(
+        self,
+        sampling_rate: float = 200.0,
+        highpass_hz: float | None = 0.5,
+        lowpass_hz: float | None = 45.0,
+        notch_hz: float | Literal["auto"] | None = None,
+        reference: Literal["average", "original"] | Sequence[str] = "average",
+        channels: Sequence[str] | None = None,
+        missing_channels: Literal["error", "interpolate", "mask"] = "error",
+        unknown_channels: Literal["error", "drop"] = "error",
+        normalization: Literal["robust", "zscore", "microvolt", "none"] = "robust",
+        clip: float | None = 15.0,
+        window_seconds: float | None = 5.0,
+        alignment: Literal["none", "euclidean"] = "none",
+        **kwargs: object,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sampling_rate = _positive("sampling_rate", sampling_rate)
+        self.highpass_hz = highpass_hz
+        self.lowpass_hz = lowpass_hz
+        self.notch_hz = notch_hz
+        self.reference = (
+            reference if isinstance(reference, str) else [parse_channel(n).name for n in reference]
+        )
+        self.channels = None if channels is None else [parse_channel(name).name for name in channels]
+        self.missing_channels = missing_channels
+        self.unknown_channels = unknown_channels
+        self.normalization = normalization
+        self.clip = None if clip is None else _positive("clip", clip)
+        self.window_seconds = None if window_seconds is None else _positive("window_seconds", window_seconds)
+        self.alignment = alignment
+        self._check_settings()
+
+    def preprocess(
+        self, raw: "mne.io.BaseRaw", montage: str | None = None, scale: float = 1.0
+    ) -> tuple["mne.io.BaseRaw", PreprocessingReport]:
+        """Clean one continuous recording with this extractor's settings.
+
+        Args:
+            raw: Recording in volts; it is not changed.
+            montage: MNE montage that labels of dense caps (`E1`, BioSemi's `A1`) belong to.
+            scale: Factor that turns the samples into volts, for files that claim a wrong unit.
+
+        Returns:
+            The clean recording, in volts, and the report of what was done to it (see
+            `preprocessing.preprocess`).
+        """
+        return preprocess_recording(
+            raw,
+            sampling_rate=self.sampling_rate,
+            highpass_hz=self.highpass_hz,
+            lowpass_hz=self.lowpass_hz,
+            notch_hz=self.notch_hz,
+            reference=self.reference,
+            channels=self.channels,
+            missing_channels=self.missing_channels,
+            unknown_channels=self.unknown_channels,
+            montage=montage,
+            scale=scale,
+        )
+
+    def normalize(
+        self,
+        values: torch.Tensor,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        alignment_matrix: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Align, normalise, clip and mask windows.
+
+        Args:
+            values: Clean windows in uV, all samples finite, shape (batch, channels, time).
+            channel_mask: True = real, shape (batch, channels); the other channels come out zero.
+            attention_mask: True = real, shape (batch, time); the other samples do not count and come out
+                zero.
+            alignment_matrix: What `preprocessing.whitening_matrix` gives, shape (channels, channels) or
+                (batch, channels, channels).
+
+        Returns:
+            New tensor, float32, shape (batch, channels, time).
+
+        Raises:
+            ValueError: `alignment="euclidean"` without a matrix, or windows of another shape.
+        """
+        if values.ndim != 3:
+            raise ValueError(f"expected windows of shape (batch, channels, time), got {tuple(values.shape)}")
+        values = values.float()
+        if alignment_matrix is not None:
+            values = torch.matmul(alignment_matrix.to(values), values)
+        elif self.alignment != "none":
+            raise ValueError(
+                f"alignment={self.alignment!r} needs an alignment_matrix (or a reference_covariance)"
+            )
+        if attention_mask is not None and bool(attention_mask.all()):
+            attention_mask = None  # full windows, nearly always: the fast way
+        if self.normalization == "robust":
+            center, scale = robust_statistics(values, attention_mask)
+            values = torch.sub(values, center).div_(scale)
+        elif self.normalization == "zscore":
+            center, scale = mean_and_deviation(values, attention_mask)
+            values = torch.sub(values, center).div_(scale)
+        else:
+            values = values / (MICROVOLT_SCALE if self.normalization == "microvolt" else 1.0)
+        if self.clip is not None and self.normalization != "none":
+            values = values.clamp_(-self.clip, self.clip)
+        if channel_mask is not None and not bool(channel_mask.all()):
+            values = values.mul_(channel_mask[:, :, None])
+        if attention_mask is not None:
+            values = values.mul_(attention_mask[:, None, :])
+        return values
+
+    def __call__(
+        self,
+        eeg: "mne.io.BaseRaw | np.ndarray | torch.Tensor",
+        sampling_rate: float | None = None,
+        channel_names: Sequence[str] | None = None,
+        unit: Literal["V", "uV"] | None = None,
+        reference_covariance: np.ndarray | None = None,
+        is_preprocessed: bool = False,
+        return_report: bool = False,
+        return_tensors: str = "pt",
+        montage: str | None = None,
+    ) -> BatchFeature:
+        """Turn a recording, or an array of one or several, into a batch of model input.
+
+        Args:
+            eeg: MNE recording, or samples of shape (channels, time) or (batch, channels, time).
+            sampling_rate: Rate of the array in Hz. Needed with an array, as are the next two.
+            channel_names: One name a channel of the array.
+            unit: `"V"` or `"uV"`, the unit of the array.
+            reference_covariance: For `alignment="euclidean"`: mean covariance, in uV^2, of all windows of the
+                subject or session (`preprocessing.mean_covariance`), shape (channels, channels). One of a
+                single condition's file would whiten away what tells the conditions apart.
+            is_preprocessed: Whether `eeg` is already filtered, referenced and at this extractor's rate; it is
+                then only checked, cut and normalised.
+            return_report: Whether to add `report`, a list with one dict a recording saying what was done to
+                it.
+            return_tensors: `"pt"` or `"np"`.
+            montage: MNE montage that labels of dense caps (`E1`, BioSemi's `A1`) belong to.
+
+        Returns:
+            `input_values` (batch, channels, time) float32, `channel_positions` (batch, channels, 3) in
+            metres, `channel_mask` (batch, channels) and `attention_mask` (batch, time), both True = real.
+            Recordings longer than `window_seconds` lie along the batch as consecutive windows, the last one
+            padded.
+
+        Raises:
+            ValueError: Wherever rate, names, unit, shape or channels would have to be guessed.
+            TypeError: If `eeg` is neither a recording nor an array.
+        """
+        self._check_covariance(reference_covariance)
+        if isinstance(eeg, mne.io.BaseRaw):
+            if (
+                channel_names is not None
+                or unit is not None
+                or sampling_rate not in (None, eeg.info["sfreq"])
+            ):
+                raise ValueError("sampling_rate, channel_names and unit describe arrays, not recordings")
+            header, samples_uv = eeg, None
+        else:
+            header, samples_uv = _describe_array(eeg, sampling_rate, channel_names, unit)
+        if is_preprocessed:
+            clean = self._check_clean(header, samples_uv, montage)
+        else:
+            clean = self._clean(header, samples_uv, montage)
+        values, attention_mask = self._cut(torch.from_numpy(clean.values_uv))
+        num_windows = len(values) // len(clean.values_uv)
+        channel_mask = torch.from_numpy(clean.is_good).repeat_interleave(num_windows, dim=0)
+        positions = torch.from_numpy(clean.positions).expand(len(values), -1, -1).clone()
+        matrix = None
+        if reference_covariance is not None:
+            matrix = torch.from_numpy(whitening_matrix(reference_covariance))
+            if len(matrix) != values.shape[1]:
+                names = ", ".join(clean.reports[0].channels)
+                raise ValueError(
+                    f"reference_covariance has {len(matrix)} channels, expected {values.shape[1]}: {names}"
+                )
+        features = BatchFeature(
+            {
+                "input_values": self.normalize(values, channel_mask, attention_mask, matrix),
+                "channel_positions": positions,
+                "channel_mask": channel_mask,
+                "attention_mask": attention_mask,
+            }
+        )
+        if return_tensors != "pt":
+            features = BatchFeature({key: value.numpy() for key, value in features.items()}, return_tensors)
+        if return_report:
+            features["report"] = [report.to_dict() for report in clean.reports]
+        for warning in {warning for report in clean.reports for warning in report.warnings}:
+            logger.warning(warning)
+        return features
+
+    def _clean(
+        self, header: "mne.io.BaseRaw", samples_uv: np.ndarray | None, montage: str | None
+    ) -> "_CleanSignal":
+        """Preprocess a recording, or each of a batch of arrays as a recording of its own."""
+        if samples_uv is None:
+            recordings = [header]
+        else:
+            recordings = [mne.io.RawArray(item * 1e-6, header.info, verbose="ERROR") for item in samples_uv]
+        cleaned = [self.preprocess(raw, montage) for raw in recordings]
+        return _CleanSignal(
+            values_uv=np.stack([(raw.get_data() * 1e6).astype(np.float32) for raw, _ in cleaned]),
+            is_good=np.array(
+                [[name not in report.bad_channels for name in raw.ch_names] for raw, report in cleaned]
+            ),
+            positions=positions_from_raw(cleaned[0][0]),
+            reports=[report for _, report in cleaned],
+        )
+
+    def _check_clean(
+        self, header: "mne.io.BaseRaw", samples_uv: np.ndarray | None, montage: str | None
+    ) -> "_CleanSignal":
+        """Take signals that claim to be clean: check rate, channels, samples and amplitude."""
+        rate = float(header.info["sfreq"])
+        if abs(rate - self.sampling_rate) > 1e-3:
+            raise ValueError(
+                f"is_preprocessed=True, but the rate is {rate:g} Hz, expected {self.sampling_rate:g} Hz:"
+                " resample it or set is_preprocessed=False"
+            )
+        selection = select_channels(
+            header, self.channels, self.missing_channels, self.unknown_channels, montage
+        )
+        names = list(selection.wanted)
+        if selection.missing and self.missing_channels == "interpolate":
+            raise ValueError(f"cannot interpolate {', '.join(selection.missing)} with is_preprocessed=True")
+        if samples_uv is None:
+            samples_uv = header.get_data()[None] * 1e6
+        values = _pick_rows(selection, samples_uv)  # (batch, channels, time)
+        values[~np.isfinite(values).all(axis=-1)] = 0.0
+        # What does not move within the window says as little as what is missing.
+        is_good = values.max(axis=-1) > values.min(axis=-1)  # (batch, channels)
+        is_good &= [name not in header.info["bads"] for name in names]
+        if not is_good.any(axis=1).all():
+            item = int(np.argmin(is_good.any(axis=1)))
+            raise ValueError(f"every channel of signal {item} is dead (flat, NaN or bad): {', '.join(names)}")
+        amplitude_uv = check_amplitude(values[is_good][:256] * 1e-6, rate)
+        reports = [
+            PreprocessingReport(
+                channels=names,
+                renamed_channels=selection.renamed,
+                dropped_channels=selection.dropped,
+                derived_channels=selection.derived,
+                missing_channels=selection.missing,
+                bad_channels={n: "dead or missing" for n, good in zip(names, row, strict=True) if not good},
+                original_sampling_rate=rate,
+                sampling_rate=rate,
+                duration_seconds=values.shape[-1] / rate,
+                amplitude_uv=amplitude_uv,
+            )
+            for row in is_good
+        ]
+        places = electrode_places(names, selection.found)
+        return _CleanSignal(values.astype(np.float32), is_good, np.stack(list(places.values())), reports)
+
+    def _cut(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cut (batch, channels, time) into windows along the batch; the last one is padded and masked."""
+        num_items, num_channels, num_samples = values.shape
+        length = (
+            num_samples if self.window_seconds is None else round(self.window_seconds * self.sampling_rate)
+        )
+        num_windows = -(-num_samples // length)
+        values = torch.nn.functional.pad(values, (0, num_windows * length - num_samples))
+        values = values.unflatten(-1, (num_windows, length)).transpose(
+            1, 2
+        )  # (items, windows, channels, length)
+        attention_mask = torch.arange(num_windows * length).lt(num_samples).view(num_windows, length)
+        return values.reshape(-1, num_channels, length), attention_mask.repeat(num_items, 1)
+
+    def _check_settings(self) -> None:
+        """Raise where settings contradict each other or are none of those known."""
+        notch = self.notch_hz
+        if isinstance(notch, str) and notch != "auto":
+            raise ValueError(f"notch_hz must be a frequency in Hz, 'auto' or None, got {notch!r}")
+        check_filters(float("inf"), self.sampling_rate, self.highpass_hz, self.lowpass_hz, notch)
+        for name, allowed in _OPTIONS.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
+        if isinstance(self.reference, str) and self.reference not in ("average", "original"):
+            raise ValueError(
+                f"reference must be 'average', 'original' or a list of electrodes, got {self.reference!r}"
+            )
+        if self.channels is not None and (not self.channels or repeated(self.channels)):
+            raise ValueError(f"channels must be different names, at least one, or None; got {self.channels}")
+        if self.window_seconds is not None and round(self.window_seconds * self.sampling_rate) < 2:
+            raise ValueError(
+                f"window_seconds={self.window_seconds} is less than two samples at {self.sampling_rate} Hz"
+            )
+        if self.alignment != "none" and self.normalization == "microvolt":
+            raise ValueError(
+                "alignment takes the unit away: use normalization 'robust', 'zscore' or 'none' with it"
+            )
+
+    def _check_covariance(self, reference_covariance: np.ndarray | None) -> None:
+        """Raise unless a covariance was given exactly where the alignment uses one."""
+        if self.alignment == "euclidean" and reference_covariance is None:
+            raise ValueError(
+                "alignment='euclidean' needs reference_covariance: the mean covariance of all windows of this"
+                " subject or session, never of one condition's file, which would whiten the condition away"
+            )
+        if self.alignment == "none" and reference_covariance is not None:
+            raise ValueError(
+                "reference_covariance was given, but alignment='none': set alignment='euclidean'"
+            )
+
+
+@dataclass(frozen=True)
+class _CleanSignal:
+    """Clean signals in uV, (batch, channels, time), and what is known about them."""
+
+    values_uv: np.ndarray
+    is_good: np.ndarray  # (batch, channels)
+    positions: np.ndarray  # (channels, 3)
+    reports: list[PreprocessingReport]
+
+
+def _describe_array(
+    eeg: np.ndarray | torch.Tensor,
+    sampling_rate: float | None,
+    channel_names: Sequence[str] | None,
+    unit: str | None,
+) -> tuple["mne.io.BaseRaw", np.ndarray]:
+    """Check an array and what was said of it; returns a header and samples in uV, (batch, channels, time)."""
+    if isinstance(eeg, torch.Tensor):
+        eeg = eeg.detach().cpu().float().numpy()
+    if not isinstance(eeg, np.ndarray) or eeg.dtype.kind not in "iuf":
+        what = f"an array of {eeg.dtype}" if isinstance(eeg, np.ndarray) else type(eeg).__name__
+        raise TypeError(
+            f"expected an MNE recording or a real array (channels, time), got {what}; open files with MNE"
+        )
+    stated = {"sampling_rate": sampling_rate, "channel_names": channel_names, "unit": unit}
+    absent = [name for name, value in stated.items() if value is None]
+    if sampling_rate is None or channel_names is None or unit is None:
+        raise ValueError(
+            f"an array needs sampling_rate, channel_names and unit; {', '.join(absent)} not given"
+        )
+    if unit not in _UNITS_UV:
+        raise ValueError(f"unit must be 'V' or 'uV', got {unit!r}")
+    names = [str(name) for name in channel_names]
+    if eeg.ndim not in (2, 3) or eeg.shape[-2] != len(names) or 0 in eeg.shape:
+        hint = ": transpose?" if eeg.ndim in (2, 3) and eeg.shape[-1] == len(names) else ""
+        raise ValueError(
+            f"expected ({len(names)}, time) or (batch, {len(names)}, time) samples, got {eeg.shape}{hint}"
+        )
+    if repeated(names):
+        raise ValueError(f"channel_names must differ, got {', '.join(repeated(names))} more than once")
+    info = mne.create_info(names, _positive("sampling_rate", sampling_rate), "eeg")
+    samples_uv = eeg.reshape(-1, *eeg.shape[-2:]) * _UNITS_UV[unit]
+    return mne.io.RawArray(np.zeros((len(names), 1)), info, verbose="ERROR"), samples_uv
+
+
+def _pick_rows(selection: ChannelSelection, samples: np.ndarray) -> np.ndarray:
+    """Put the wanted channels in order, zeros where there is none; (batch, channels, time)."""
+    result = np.zeros((len(samples), len(selection.wanted), samples.shape[-1]))
+    for row, (name, channel) in enumerate(selection.wanted.items()):
+        if name in selection.found:
+            result[:, row] = samples[:, selection.found[name].pick]
+        elif name in selection.derived and channel.anode is not None and channel.cathode is not None:
+            anode, cathode = selection.found[channel.anode], selection.found[channel.cathode]
+            result[:, row] = samples[:, anode.pick] - samples[:, cathode.pick]
+    return result
+
+
+def _positive(name: str, value: float) -> float:
+    """Return a setting as float, or raise unless it is a positive finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a positive number, got {value!r}")
+    return float(value)
+
+
+__all__ = ["ALIGNMENTS", "NORMALIZATIONS", "EEGFeatureExtractor"]

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Location and scale of each channel of a window, over its real samples only."""
+
+import math
+
+import numpy as np
+import torch
+
+# Sorting is what robust normalisation costs, so quantiles come from at most this many evenly spaced samples.
+# Measured on EEGMAT, that moves the interquartile range of a 10-s window by 1 % and of a 50-s window by 2 %;
+# from one 10-s window to the next it differs by 11 % anyway.
+MAX_QUANTILE_SAMPLES = 1024
+IQR_OF_NORMAL = 1.349
+"""Interquartile range of a normal distribution of standard deviation 1."""
+SMALLEST_SCALE = 1e-6
+"""Below this a channel is constant but for rounding."""
+
+
+def robust_statistics(
+    values: torch.Tensor, attention_mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute the median and a robust standard deviation of each channel.
+
+    Args:
+        values: Windows, shape (batch, channels, time).
+        attention_mask: True = real, shape (batch, time); `None` where all samples are.
+
+    Returns:
+        The median, and the interquartile range / 1.349 (the standard deviation, for normal data), both of
+        shape (batch, channels, 1). Where the range is zero the standard deviation stands in, and 1 where that
+        is zero too, so that dividing is always safe.
+    """
+    if attention_mask is None:
+        quartiles = _quartiles(values)
+    else:
+        is_full = attention_mask.all(dim=-1)
+        quartiles = values.new_zeros((3, *values.shape[:2]))
+        quartiles[:, is_full] = _quartiles(values[is_full])
+        for row in torch.nonzero(~is_full).flatten().tolist():  # few: the last window of each recording
+            if attention_mask[row].any():
+                quartiles[:, row] = _quartiles(values[row][:, attention_mask[row]])
+    lower, median, upper = quartiles.unsqueeze(-1)
+    scale = (upper - lower) / IQR_OF_NORMAL
+    is_narrow = scale < SMALLEST_SCALE
+    if bool(
+        is_narrow.any()
+    ):  # constant for more than half the time: only the deviation tells dead from quiet
+        scale = torch.where(is_narrow, mean_and_deviation(values, attention_mask)[1], scale)
+    return median, scale
+
+
+def mean_and_deviation(
+    values: torch.Tensor, attention_mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute the mean and the standard deviation of each channel.
+
+    Args:
+        values: Windows, shape (batch, channels, time).
+        attention_mask: True = real, shape (batch, time); `None` where all samples are.
+
+    Returns:
+        Both of shape (batch, channels, 1); the deviation is 1 where a channel does not move.
+    """
+    if attention_mask is None:
+        mean = values.mean(dim=-1, keepdim=True)
+        centered = values - mean
+        variance = centered.square_().mean(dim=-1, keepdim=True)
+    else:
+        is_real = attention_mask[:, None, :].to(values.dtype)
+        count = is_real.sum(dim=-1, keepdim=True).clamp(min=1)
+        mean = (values * is_real).sum(dim=-1, keepdim=True) / count
+        variance = ((values - mean) * is_real).square_().sum(dim=-1, keepdim=True) / count
+    deviation = variance.sqrt()
+    return mean, torch.where(deviation < SMALLEST_SCALE, torch.ones_like(deviation), deviation)
+
+
+def _quartiles(values: torch.Tensor) -> torch.Tensor:
+    """Lower quartile, median and upper quartile over time, stacked in front; (3, ..., channels)."""
+    stride = -(-values.shape[-1] // MAX_QUANTILE_SAMPLES)
+    values = values[..., ::stride]
+    if values.device.type == "cpu":
+        # numpy sorts float32 with vector instructions: measured 10 times as fast as torch.sort or
+        # torch.quantile.
+        ordered = torch.from_numpy(np.sort(values.numpy(), axis=-1))
+    else:
+        ordered = values.sort(dim=-1).values
+    ranks = [(values.shape[-1] - 1) * quarter / 4 for quarter in (1, 2, 3)]
+    return torch.stack([torch.lerp(ordered[..., int(r)], ordered[..., math.ceil(r)], r % 1) for r in ranks])
+
+
+__all__ = [
+    "IQR_OF_NORMAL",
+    "MAX_QUANTILE_SAMPLES",
+    "SMALLEST_SCALE",
+    "mean_and_deviation",
+    "robust_statistics",
+]
