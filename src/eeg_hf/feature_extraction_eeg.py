@@ -7,8 +7,10 @@ naming what it expected and what it got, where it would otherwise have to guess.
 once.
 """
 
+import difflib
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,15 +95,16 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         alignment: Literal["none", "euclidean"] = "none",
         **kwargs: object,
     ) -> None:
+        self._warn_of_misspelt(kwargs)
         super().__init__(**kwargs)
         self.sampling_rate = _positive("sampling_rate", sampling_rate)
-        self.highpass_hz = highpass_hz
-        self.lowpass_hz = lowpass_hz
-        self.notch_hz = notch_hz
-        self.reference = (
-            reference if isinstance(reference, str) else [parse_channel(n).name for n in reference]
+        self.highpass_hz = None if highpass_hz is None else _positive("highpass_hz", highpass_hz)
+        self.lowpass_hz = None if lowpass_hz is None else _positive("lowpass_hz", lowpass_hz)
+        self.notch_hz = (
+            notch_hz if notch_hz is None or notch_hz == "auto" else _positive("notch_hz", notch_hz)
         )
-        self.channels = None if channels is None else [parse_channel(name).name for name in channels]
+        self.reference = reference if isinstance(reference, str) else _canonical("reference", reference)
+        self.channels = None if channels is None else _canonical("channels", channels)
         self.missing_channels = missing_channels
         self.unknown_channels = unknown_channels
         self.normalization = normalization
@@ -347,12 +350,17 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         attention_mask = torch.arange(num_windows * length).lt(num_samples).view(num_windows, length)
         return values.reshape(-1, num_channels, length), attention_mask.repeat(num_items, 1)
 
+    def _warn_of_misspelt(self, kwargs: Mapping[str, object]) -> None:
+        """Warn of further attributes that look like settings; they are kept, as transformers does."""
+        settings = list(inspect.signature(EEGFeatureExtractor.__init__).parameters)[1:]
+        for name in kwargs:
+            close = difflib.get_close_matches(name, settings, n=1, cutoff=0.8)
+            if close:
+                logger.warning(f"{name!r} is no setting of {type(self).__name__}: did you mean {close[0]!r}?")
+
     def _check_settings(self) -> None:
         """Raise where settings contradict each other or are none of those known."""
-        notch = self.notch_hz
-        if isinstance(notch, str) and notch != "auto":
-            raise ValueError(f"notch_hz must be a frequency in Hz, 'auto' or None, got {notch!r}")
-        check_filters(float("inf"), self.sampling_rate, self.highpass_hz, self.lowpass_hz, notch)
+        check_filters(float("inf"), self.sampling_rate, self.highpass_hz, self.lowpass_hz, self.notch_hz)
         for name, allowed in _OPTIONS.items():
             value = getattr(self, name)
             if value not in allowed:
@@ -361,8 +369,6 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             raise ValueError(
                 f"reference must be 'average', 'original' or a list of electrodes, got {self.reference!r}"
             )
-        if self.channels is not None and (not self.channels or repeated(self.channels)):
-            raise ValueError(f"channels must be different names, at least one, or None; got {self.channels}")
         if self.window_seconds is not None and round(self.window_seconds * self.sampling_rate) < 2:
             raise ValueError(
                 f"window_seconds={self.window_seconds} is less than two samples at {self.sampling_rate} Hz"
@@ -440,6 +446,16 @@ def _pick_rows(selection: ChannelSelection, samples: np.ndarray) -> np.ndarray:
             anode, cathode = selection.found[channel.anode], selection.found[channel.cathode]
             result[:, row] = samples[:, anode.pick] - samples[:, cathode.pick]
     return result
+
+
+def _canonical(setting: str, names: Sequence[str]) -> list[str]:
+    """Translate channel names of a setting, or raise unless they are a list of different names."""
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{setting} must be a list of channel names, got {names!r}")
+    canonical = [parse_channel(name).name for name in names]
+    if not canonical or repeated(canonical):
+        raise ValueError(f"{setting} must be different names, one at least, got {list(names)}")
+    return canonical
 
 
 def _positive(name: str, value: float) -> float:
