@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 _PUBLIC_NAMES = {
     "EEGFeatureExtractor": "feature_extraction_eeg",
     "EEGDataCollator": "data_collator",
+    "EEGPreTrainingCollator": "data_collator",
+    "MixupCollator": "data_collator",
     "WindowDataset": "data_collator",
     "EEGFoundationConfig": "models.configuration_eeg_foundation",
     "EEGFoundationForPreTraining": "models.modeling_eeg_foundation",
@@ -27,7 +29,7 @@ __all__ = ["__version__", *_PUBLIC_NAMES]
 if TYPE_CHECKING:
     from .auto import create_model
     from .corpora import get_corpus
-    from .data_collator import EEGDataCollator, WindowDataset
+    from .data_collator import EEGDataCollator, EEGPreTrainingCollator, MixupCollator, WindowDataset
     from .feature_extraction_eeg import EEGFeatureExtractor
     from .models.configuration_eeg_foundation import EEGFoundationConfig
     from .models.modeling_eeg_foundation import (

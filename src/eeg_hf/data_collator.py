@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute  # noqa: F401  (pa.compute is there only once it is imported)
 import torch
 
 from .augmentation import DEFAULT_VIEW, Transform
@@ -54,6 +55,11 @@ class WindowDataset(torch.utils.data.Dataset):
         if missing:
             raise ValueError(f"dataset lacks the columns {missing}; it has {sorted(dataset.column_names)}")
         self.dataset = dataset.select_columns([*SIGNAL_COLUMNS, *columns]).with_format("arrow")
+
+    @property
+    def num_channels(self) -> np.ndarray:
+        """Number of channels of each row."""
+        return pa.compute.list_value_length(self.dataset.select_columns(["scale"])[:].column("scale")).to_numpy()
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -248,7 +254,6 @@ class MixupCollator:
         collator: Any collator that returns `input_values` and class indices as `labels`.
         num_classes: Number of classes.
         alpha: The share of the partner is drawn from Beta(alpha, alpha).
-        label_smoothing: Share of every label spread over all classes.
         seed: Seed of partners and shares.
     """
 
@@ -257,7 +262,6 @@ class MixupCollator:
         collator: Callable[[Any], dict[str, Any]],
         num_classes: int,
         alpha: float = 0.2,
-        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None:
         if alpha <= 0:
@@ -265,7 +269,6 @@ class MixupCollator:
         self.collator = collator
         self.num_classes = num_classes
         self.alpha = alpha
-        self.label_smoothing = label_smoothing
         self.seed = seed
         self.epoch = 0
 
@@ -286,7 +289,6 @@ class MixupCollator:
         share = random.beta(self.alpha, self.alpha)
         partner = torch.from_numpy(random.permutation(len(labels)))
         targets = torch.nn.functional.one_hot(labels, self.num_classes).float()
-        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
         mixed = {
             "input_values": ((1 - share) * values + share * values[partner]).float(),
             "labels": ((1 - share) * targets + share * targets[partner]).float(),

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Corpora: recordings found and described, cut into windows, split by subject."""
 
+from .alignment import load_alignments
 from .corpus import Corpus, Recording
 from .eegmat import EEGMAT
 from .eegmmidb import EEGMMIDB
+from .prepared import load_windows, split_for_pretraining, split_windows
 from .simulated import Simulated
 from .splits import LeakError, check_disjoint, official_split, split_by_subject, subject_folds
 from .windows import prepare
@@ -39,8 +41,12 @@ __all__ = [
     "Simulated",
     "check_disjoint",
     "get_corpus",
+    "load_alignments",
+    "load_windows",
     "official_split",
     "prepare",
     "split_by_subject",
+    "split_for_pretraining",
+    "split_windows",
     "subject_folds",
 ]

@@ -60,6 +60,8 @@ class EEGFoundationConfig(PreTrainedConfig):
         contrastive_temperature (`float`): Temperature of the contrastive loss.
         projection_size (`int`): Width of `contrastive_features`.
         classifier_dropout (`float`): Dropout before the classification head.
+        class_weights (`list[float]`, *optional*): Weight of each class in the loss, 1 on average.
+        label_smoothing (`float`): Share of every label that the loss spreads over all classes.
         tasks (`dict[str, int]`, *optional*): Several heads over one encoder: outputs of each task by name, where 1
             means regression. Without it there is one head with `num_labels` outputs.
 
@@ -102,6 +104,8 @@ class EEGFoundationConfig(PreTrainedConfig):
     contrastive_temperature: float | int = 0.07
     projection_size: int = 128
     classifier_dropout: float | int = 0.1
+    class_weights: list[float] | tuple[float, ...] | None = None
+    label_smoothing: float | int = 0.0
     tasks: dict[str, int] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:

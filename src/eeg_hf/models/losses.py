@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The losses, each written once. Every loss is a mean over windows, so equal shares of a batch may be averaged."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -46,7 +48,13 @@ def info_nce_loss(first: torch.Tensor, second: torch.Tensor, temperature: float)
     return torch.stack(losses).mean()
 
 
-def task_loss(logits: torch.Tensor, labels: torch.Tensor, num_labels: int) -> torch.Tensor:
+def task_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    num_labels: int,
+    class_weights: Sequence[float] | None = None,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
     """Return the loss of one task: squared error for one output, cross entropy for several.
 
     Args:
@@ -54,6 +62,8 @@ def task_loss(logits: torch.Tensor, labels: torch.Tensor, num_labels: int) -> to
         labels: (batch,) values or class indices, or (batch, num_labels) class shares. NaN and -100 mean missing:
             such rows are left out, and a batch without any label gives 0 with a path for gradients.
         num_labels: 1 means regression.
+        class_weights: Weight of each class; 1 on average, so that the loss stays a mean over windows.
+        label_smoothing: Share of every label spread over all classes.
     """
     is_known = ~labels.isnan() & (labels != -100) if labels.is_floating_point() else labels != -100
     if labels.ndim == 2:
@@ -61,10 +71,14 @@ def task_loss(logits: torch.Tensor, labels: torch.Tensor, num_labels: int) -> to
     if num_labels == 1:
         values = torch.where(is_known, labels.to(logits.dtype).view(-1), 0.0)
         losses = (logits.squeeze(-1) - values).square()
-    elif labels.ndim == 2:
-        shares = torch.where(is_known[:, None], labels.to(logits.dtype), 0.0)
-        losses = nn.functional.cross_entropy(logits, shares, reduction="none")
     else:
-        classes = torch.where(is_known, labels, torch.zeros_like(labels)).long()
-        losses = nn.functional.cross_entropy(logits, classes, reduction="none")
+        missing = (~is_known)[:, None] if labels.ndim == 2 else ~is_known
+        targets = labels.masked_fill(missing, 0).to(logits.dtype if labels.ndim == 2 else torch.long)
+        losses = nn.functional.cross_entropy(
+            logits,
+            targets,
+            weight=None if class_weights is None else logits.new_tensor(class_weights),
+            label_smoothing=label_smoothing,
+            reduction="none",
+        )
     return (losses * is_known).sum() / is_known.sum().clamp(min=1)

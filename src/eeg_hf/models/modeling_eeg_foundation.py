@@ -34,7 +34,7 @@ from .patching import count_patches, find_real_patches, patchify, unpatchify
 
 HEAD_RADIUS_METRES = 0.1  # brings electrode coordinates to about [-1, 1]
 NUM_POSITION_OCTAVES = 4  # sin and cos of x, y, z at 1, 2, 4, 8 half periods per head radius
-POWER_FLOOR = 1e-4  # keeps the logarithm of a silent patch finite; far below the power of a normalised signal
+POWER_FLOOR = 0.01  # power below which a band counts as silent; a normalised signal has about 1 in all
 
 
 class FourierFilterbank(nn.Module):
@@ -54,10 +54,13 @@ class FourierFilterbank(nn.Module):
         return torch.cat([phase.cos() * hann, phase.sin() * hann])
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        """Map (..., num_windows, window_size) to log power averaged over the windows (..., num_bands)."""
+        """Map (..., num_windows, window_size) to log power averaged over the windows (..., num_bands).
+
+        A silent band gives 0: bands that a filter emptied would otherwise add one large constant to every token.
+        """
         response = nn.functional.linear(windows, self.weight).float()  # squares of bf16 would lose the weak bands
         power = response.square().unflatten(-1, (2, self.num_bands)).sum(dim=-2)
-        return (power.mean(dim=-2) + POWER_FLOOR).log()
+        return (power.mean(dim=-2) / POWER_FLOOR).log1p()
 
 
 class MultiScaleTemporalEncoder(nn.Module):
@@ -97,13 +100,16 @@ class ChannelPositionEmbedding(nn.Module):
         self.dense = nn.Linear(3 + 6 * NUM_POSITION_OCTAVES, config.hidden_size)
         self.activation = ACT2FN[config.hidden_act]
         self.out = nn.Linear(config.hidden_size, config.hidden_size)
+        # Without it the fresh embedding is a hundred times smaller than a token: no channel would know its place.
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, channel_positions: torch.Tensor) -> torch.Tensor:
         """Map (batch, channels, 3) in metres to (batch, channels, hidden_size)."""
         scaled = channel_positions.to(self.dense.weight.dtype) / HEAD_RADIUS_METRES
         octaves = math.pi / 2 * 2.0 ** torch.arange(NUM_POSITION_OCTAVES, device=scaled.device, dtype=scaled.dtype)
         phase = (scaled[..., None] * octaves).flatten(-2)  # (batch, channels, 3 * octaves)
-        return self.out(self.activation(self.dense(torch.cat([scaled, phase.sin(), phase.cos()], dim=-1))))
+        features = torch.cat([scaled, phase.sin(), phase.cos()], dim=-1)  # (batch, channels, 3 + 6 * octaves)
+        return self.norm(self.out(self.activation(self.dense(features))))
 
 
 class EEGFoundationEmbeddings(nn.Module):
@@ -651,7 +657,7 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
         )
         if self.config.tasks is None:
             logits = self.classifier(outputs.pooler_output)
-            loss = None if labels is None else task_loss(logits, labels, self.config.num_labels)
+            loss = None if labels is None else self.single_task_loss(logits, labels)
         else:
             logits = {task: head(outputs.pooler_output) for task, head in self.classifier.items()}
             loss = None if labels is None else self.multi_task_loss(logits, labels)
@@ -662,6 +668,11 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
             attentions=outputs.attentions,
             channel_attentions=outputs.channel_attentions,
         )
+
+    def single_task_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the loss of the only task."""
+        config = self.config
+        return task_loss(logits, labels, config.num_labels, config.class_weights, config.label_smoothing)
 
     def multi_task_loss(
         self, logits: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]

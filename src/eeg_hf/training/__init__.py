@@ -1,2 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training on transformers' Trainer: what it lacks for EEG, and nothing it has."""
+
+from .callbacks import FreezeEncoder, PlotReconstruction, SetCollatorEpoch
+from .class_weights import balanced_class_weights
+from .recipe import parse_recipe
+from .sampler import ChannelGroupedSampler
+from .trainer import EEGTrainer
+from .transfer import EEGFoundationTrainer, FineTuningConfig, TransferLearningPipeline
+
+__all__ = [
+    "ChannelGroupedSampler",
+    "EEGFoundationTrainer",
+    "EEGTrainer",
+    "FineTuningConfig",
+    "FreezeEncoder",
+    "PlotReconstruction",
+    "SetCollatorEpoch",
+    "TransferLearningPipeline",
+    "balanced_class_weights",
+    "parse_recipe",
+]

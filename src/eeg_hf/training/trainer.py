@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer
 
 from .callbacks import SetCollatorEpoch
 from .optimizer import layerwise_parameter_groups
+from .sampler import ChannelGroupedSampler
 
 
 class EEGTrainer(Trainer):
@@ -51,6 +52,15 @@ class EEGTrainer(Trainer):
             return get_dataloader(*args, **kwargs)
         finally:
             self.data_collator = train_collator
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        """Group windows of one number of channels, where the dataset knows the numbers and they differ."""
+        train_dataset = self.train_dataset if train_dataset is None else train_dataset
+        num_channels = getattr(train_dataset, "num_channels", None)
+        if num_channels is None or len(set(num_channels)) == 1:
+            return super()._get_train_sampler(train_dataset)
+        batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return ChannelGroupedSampler(num_channels, batch_size, self.args.data_seed or self.args.seed)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Build the optimizer, with one group of parameters a layer where `layer_decay` asks for it."""

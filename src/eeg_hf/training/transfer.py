@@ -80,7 +80,6 @@ class FineTuningConfig:
             "per_device_eval_batch_size": self.batch_size,
             "lr_scheduler_type": "cosine",
             "warmup_ratio": 0.1,
-            "label_smoothing_factor": 0.0 if self.use_mixup else self.label_smoothing,
             "seed": self.seed,
             "logging_strategy": "epoch",
             "save_total_limit": 2,
@@ -130,7 +129,6 @@ class EEGFoundationTrainer:
             num_train_epochs=epochs or self.config.epochs,
             save_strategy="steps",
             save_steps=save_steps,
-            label_smoothing_factor=0.0,
             eval_strategy="no" if val_loader is None else "epoch",
             label_names=[],
             prediction_loss_only=True,
@@ -151,7 +149,9 @@ class EEGFoundationTrainer:
             num_classes: Number of classes.
         """
         config = self.config
-        self.classifier = self.model.add_classification_head(num_classes, classifier_dropout=config.dropout_rate)
+        self.classifier = self.model.add_classification_head(
+            num_classes, classifier_dropout=config.dropout_rate, label_smoothing=config.label_smoothing
+        )
         callbacks: list[TrainerCallback] = []
         if config.freeze_backbone:
             callbacks.append(FreezeEncoder(config.freeze_epochs, config.gradual_unfreezing))
@@ -169,9 +169,7 @@ class EEGFoundationTrainer:
         self.trainer.compute_metrics = make_compute_metrics()
         if config.use_mixup:
             self.trainer.eval_data_collator = self.trainer.data_collator
-            self.trainer.data_collator = MixupCollator(
-                self.trainer.data_collator, num_classes, label_smoothing=config.label_smoothing, seed=config.seed
-            )
+            self.trainer.data_collator = MixupCollator(self.trainer.data_collator, num_classes, seed=config.seed)
         self.trainer.train()
         return max(row["eval_accuracy"] for row in self.trainer.state.log_history if "eval_accuracy" in row)
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several classifiers that vote, each looking at the EEG or at its spectrogram."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from .losses import task_loss
+
+INPUTS = ("eeg", "spectrogram")
+
+
+@dataclass
+class HMSEnsembleConfig:
+    """How the members vote.
+
+    Attributes:
+        inputs: What each member looks at, `"eeg"` (default) or `"spectrogram"`.
+        weights: Weight of each member's vote; equal by default.
+        learn_weights: Train the weights (as a softmax, so they stay positive and add up to 1).
+    """
+
+    inputs: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    learn_weights: bool = False
+
+
+class HMSEnsembleModel(nn.Module):
+    """Average the class probabilities of classifiers of any make.
+
+    A member is any module that maps its input to logits (batch, classes), as a tensor or as an output with `logits`:
+    an [`EEGFoundationForSequenceClassification`], a braindecode model, an image network on spectrograms.
+
+    Args:
+        base_models: The members by name.
+        config: How they vote.
+
+    Example:
+        >>> ensemble = HMSEnsembleModel(
+        ...     {"foundation": foundation, "efficientnet": efficientnet},
+        ...     HMSEnsembleConfig(inputs={"efficientnet": "spectrogram"}),
+        ... )  # doctest: +SKIP
+        >>> ensemble(eeg, spectrogram).logits.exp().sum(-1)  # doctest: +SKIP
+    """
+
+    accepts_loss_kwargs = False
+
+    def __init__(self, base_models: Mapping[str, nn.Module], config: HMSEnsembleConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or HMSEnsembleConfig()
+        if not base_models:
+            raise ValueError("base_models: expected at least one model")
+        unknown = sorted((set(self.config.inputs) | set(self.config.weights)) - set(base_models))
+        if unknown:
+            raise ValueError(f"config names {unknown}, which are not among the members {sorted(base_models)}")
+        wrong = {name: kind for name, kind in self.config.inputs.items() if kind not in INPUTS}
+        if wrong:
+            raise ValueError(f"inputs: expected one of {INPUTS}, got {wrong}")
+        votes = torch.tensor([float(self.config.weights.get(name, 1.0)) for name in base_models])
+        if (votes <= 0).any():
+            raise ValueError(f"weights: expected positive numbers, got {self.config.weights}")
+        self.base_models = nn.ModuleDict(base_models)
+        self.vote_logits = nn.Parameter(votes.log(), requires_grad=self.config.learn_weights)
+
+    def forward(
+        self,
+        eeg: torch.Tensor | None = None,
+        spectrogram: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> SequenceClassifierOutput:
+        """Vote.
+
+        Args:
+            eeg: (batch, channels, time), as the EEG members take it.
+            spectrogram: (batch, maps, frequency, time), as the spectrogram members take it.
+            labels: (batch,) class indices or (batch, classes) shares.
+
+        Returns:
+            `logits` are log probabilities (batch, classes).
+        """
+        given = {"eeg": eeg, "spectrogram": spectrogram}
+        log_votes = []
+        for name, model in self.base_models.items():
+            kind = self.config.inputs.get(name, "eeg")
+            if given[kind] is None:
+                raise ValueError(f"member {name!r} looks at {kind!r}, which was not given")
+            output = model(given[kind])
+            logits = output if torch.is_tensor(output) else output.logits
+            log_votes.append(logits.float().log_softmax(dim=-1))
+        weights = self.vote_logits.log_softmax(dim=0)[:, None, None]
+        log_probabilities = (torch.stack(log_votes) + weights).logsumexp(dim=0)  # (batch, classes)
+        loss = None if labels is None else task_loss(log_probabilities, labels, log_probabilities.shape[-1])
+        return SequenceClassifierOutput(loss=loss, logits=log_probabilities)
