@@ -222,9 +222,9 @@ def check_filters(
 def check_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
     """Measure the amplitude of live channels and refuse what cannot be EEG.
 
-    Offsets and drifts of DC-coupled amplifiers reach many mV and say nothing about the unit. So each
-    channel's median is removed, and where the amplitude is still too large, the median of each second
-    instead.
+    Offsets and drifts of DC-coupled amplifiers reach many mV and say nothing about the unit, so the median of
+    each second is removed first; only where nothing moves within a second is the whole channel's median
+    removed instead.
 
     Args:
         channels: Samples in V, one array of shape (time,) a channel.
@@ -240,10 +240,10 @@ def check_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) ->
     length = min(max(round(rate), 2), num_samples)
     starts = np.linspace(0, num_samples - length, num=min(30, max(1, num_samples // length))).astype(int)
     blocks = np.stack([samples[starts[:, None] + np.arange(length)] for samples in channels]) * 1e6
-    amplitude = _median_deviation(blocks.reshape(len(blocks), 1, -1))
+    amplitude = _median_deviation(blocks)  # blocks: (channels, num_blocks, length)
     low, high = PLAUSIBLE_UV
-    if amplitude > high:
-        amplitude = _median_deviation(blocks)  # blocks: (channels, num_blocks, length)
+    if amplitude < low:
+        amplitude = _median_deviation(blocks.reshape(len(blocks), 1, -1))
     if not low <= amplitude <= high:
         # EEG lies at about 10 uV: the power of 1000 nearest to the excess is the slip.
         exponent = 3 * int(np.clip(round(np.log10(max(amplitude, 1e-9) / 10) / 3), -2, 2))
