@@ -170,7 +170,7 @@ def test_nan_and_dead_channels_are_masked_and_never_reach_the_model(is_preproces
         torch.isfinite(features["input_values"]).all() and torch.isfinite(features["channel_positions"]).all()
     )
     assert not features["input_values"][:, [4, 7]].any()
-    with pytest.raises(ValueError, match="dead"):
+    with pytest.raises(ValueError, match="bad"):
         EEGFeatureExtractor()(
             np.zeros((19, 2000)),
             sampling_rate=200,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Continuous signals whose right answer is known in closed form."""
 
+import datetime
 import json
 
 import mne
@@ -116,8 +117,17 @@ def test_nan_channel_is_reported_and_never_filtered():
     np.testing.assert_allclose(raw.get_data()[2:].sum(axis=0), 0.0, atol=1e-15)
 
 
+def test_channels_marked_bad_by_hand_stay_out_of_the_reference():
+    source = record(noise())
+    source.info["bads"] = ["Cz"]
+    raw, report = preprocess(source)
+    assert report.bad_channels == {"Cz": "marked bad in the recording"} and raw.info["bads"] == ["Cz"]
+    assert not raw.get_data(picks=["Cz"]).any() and source.get_data(picks=["Cz"]).any()
+    np.testing.assert_allclose(raw.get_data().sum(axis=0), 0.0, atol=1e-15)
+
+
 def test_dead_recordings_raise():
-    with pytest.raises(ValueError, match=r"every EEG channel is dead.*Fp1 \(flat\)"):
+    with pytest.raises(ValueError, match=r"every EEG channel is bad.*Fp1 \(flat\)"):
         preprocess(record(np.zeros((2, 2500))))
     with pytest.raises(ValueError, match="NaN or infinite"):
         preprocess(record(np.full((2, 2500), np.nan)))
@@ -224,6 +234,16 @@ def test_annotations_and_positions_come_along():
     np.testing.assert_allclose(raw.annotations.onset, [1.0, 4.5])
     assert list(raw.annotations.description) == ["T1", "T2"]
     np.testing.assert_allclose(positions_from_raw(raw), electrode_positions(["T7", "Cz"]), atol=1e-7)
+
+
+@pytest.mark.parametrize("date", [None, datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)])
+def test_annotations_stay_on_their_samples_after_a_crop(date):
+    source = record(noise(2, seconds=20))
+    source.set_meas_date(date)
+    source.set_annotations(mne.Annotations([5.0, 9.0], 1.0, ["a", "b"], orig_time=date))
+    raw, _ = preprocess(source.crop(2, 18))
+    events = mne.events_from_annotations(raw, verbose="ERROR")[0]
+    assert (events[:, 0] - raw.first_samp).tolist() == [600, 1400]
 
 
 def test_channels_come_out_in_the_order_asked_for():

@@ -123,7 +123,7 @@ def preprocess(
         scale: Factor that turns the samples into volts, for files that claim a wrong unit.
 
     Returns:
-        A recording with EEG channels only, canonical names, positions in the head frame, dead and masked
+        A recording with EEG channels only, canonical names, positions in the head frame, bad and masked
         channels zero and listed in `raw.info["bads"]`; and the report.
 
     Raises:
@@ -160,12 +160,14 @@ def preprocess(
     )
     helpers = selection.unipolar if missing_channels == "interpolate" else []
     rows = _read(raw, selection, [*helpers, *electrodes], scale)  # name -> samples in V, shape (time,)
-    bad = _blank_bad(rows)
+    marked = [name for name, entry in selection.found.items() if entry.label in raw.info["bads"]]
+    bad = _blank_bad(rows, marked)
     report.amplitude_uv = check_amplitude([row for name, row in rows.items() if name not in bad], file_rate)
     if missing_channels == "interpolate":
         report.interpolated_channels = _interpolate(rows, bad, selection, file_rate)
     report.reference = _rereference(rows, bad, selection, reference, electrodes)
     data, report.bad_channels = _assemble(rows, bad, selection)  # (channels, time) in V, in the order wanted
+    del rows  # as large as the recording
 
     result = mne.io.RawArray(
         data, mne.create_info(report.channels, file_rate, "eeg"), raw.first_samp, verbose="ERROR"
@@ -326,24 +328,26 @@ def _read(
     return dict(zip(names, data, strict=True))
 
 
-def _blank_bad(rows: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Set dead and non-finite channels to zero, in place; returns the reason for each."""
+def _blank_bad(rows: Mapping[str, np.ndarray], marked: Sequence[str]) -> dict[str, str]:
+    """Set channels that are marked bad, dead or not finite to zero, in place; returns the reason for each."""
     bad: dict[str, str] = {}
     largest_uv = 0.0
     for name, samples in rows.items():
-        with np.errstate(invalid="ignore"):  # NaN and infinity survive the sums and show in the deviation
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity show in the deviation
             deviation_uv = float(samples.std()) * 1e6
         if not np.isfinite(deviation_uv):
             bad[name] = "NaN or infinite samples"
         elif deviation_uv < FLAT_UV:
             bad[name] = "flat"
             largest_uv = max(largest_uv, deviation_uv)
+        elif name in marked:
+            bad[name] = "marked bad in the recording"
         if name in bad:
             samples[:] = 0.0
     if len(bad) == len(rows):
         listed = ", ".join(f"{name} ({why})" for name, why in bad.items())
         raise ValueError(
-            f"every EEG channel is dead: expected a standard deviation of at least {FLAT_UV} uV, got at most"
+            f"every EEG channel is bad; live ones deviate by {FLAT_UV} uV or more, flat ones here by at most"
             f" {largest_uv:.2g} uV: {listed}; if the recording is alive, its unit is not the one stated"
         )
     return bad
@@ -440,7 +444,10 @@ def _assemble(
 def _copy_metadata(raw: "mne.io.BaseRaw", result: "mne.io.BaseRaw") -> None:
     """Carry date, annotations and subject over; the annotations hold the gaps that filters must not cross."""
     result.set_meas_date(raw.info["meas_date"])
-    result.set_annotations(raw.annotations, emit_warning=False, verbose="ERROR")
+    annotations = raw.annotations.copy()
+    if annotations.orig_time is None:  # undated onsets count from the first sample when set, but not when got
+        annotations.onset -= raw.first_time
+    result.set_annotations(annotations, emit_warning=False, verbose="ERROR")
     for key in ("line_freq", "subject_info", "description"):
         result.info[key] = raw.info[key]
 
@@ -463,7 +470,7 @@ def _filter(result: "mne.io.BaseRaw", notch_hz: float | str | None, report: Prep
         report.notch_hz = [float(frequency) for frequency in np.arange(base, end, base)]
         if report.notch_hz:
             result.notch_filter(report.notch_hz, verbose="ERROR")
-        else:
+        elif notch_hz != "auto":
             report.warnings.append(f"no notch at {base:g} Hz: the result ends at {end:g} Hz")
     lowest = min([f for f in (*band, 4.0 if report.notch_hz else None) if f is not None], default=None)
     # 3.3 / transition width is the length of a Hamming-windowed FIR filter, as MNE designs it.
