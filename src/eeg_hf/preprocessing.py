@@ -233,14 +233,14 @@ def check_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) ->
         rate: Their rate in Hz.
 
     Returns:
-        Median over channels of median |x| in uV, of at most 30 evenly spread seconds.
+        Median over channels of median |x| in uV, of at most 10 evenly spread seconds.
 
     Raises:
         ValueError: It lies outside `PLAUSIBLE_UV`; the message names the likely slip of the unit.
     """
     num_samples = len(channels[0])
     length = min(max(round(rate), 2), num_samples)
-    starts = np.linspace(0, num_samples - length, num=min(30, max(1, num_samples // length))).astype(int)
+    starts = np.linspace(0, num_samples - length, num=min(10, max(1, num_samples // length))).astype(int)
     blocks = np.stack([samples[starts[:, None] + np.arange(length)] for samples in channels]) * 1e6
     amplitude = _median_deviation(blocks)  # blocks: (channels, num_blocks, length)
     low, high = PLAUSIBLE_UV
