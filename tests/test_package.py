@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+import ast
+import configparser
+import contextlib
+import io
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import eeg_hf
+
+REPOSITORY = Path(__file__).parents[1]
+SCRIPTS = sorted((REPOSITORY / "scripts").glob("*.py"))
+
+
+def read(name):
+    return (REPOSITORY / name).read_text()
+
+
+@pytest.fixture(scope="module")
+def setup():
+    parser = configparser.ConfigParser()
+    parser.read_string(read("setup.cfg"))
+    return parser
+
+
+@pytest.fixture(scope="module")
+def requirements(setup):
+    """Requirements by extra, those of the package itself under the empty name."""
+    groups = {"": setup["options"]["install_requires"], **setup["options.extras_require"]}
+    return {extra: [*map(Requirement, lines.split("\n")[1:])] for extra, lines in groups.items()}
+
+
+@pytest.fixture(scope="module")
+def pins():
+    lines = [line for line in read("constraints.txt").splitlines() if line and not line.startswith("#")]
+    return [Requirement(line) for line in lines]
+
+
+def test_extras_name_extras_that_exist(requirements):
+    assert {"test", "dev", "clip", "baselines"} <= set(requirements)
+    for group in requirements.values():
+        for requirement in group:
+            if requirement.name == "eeg-hf":
+                assert requirement.extras <= set(requirements)
+
+
+def test_test_extra_brings_what_the_tests_import(requirements):
+    test = next(requirement for requirement in requirements["test"] if requirement.name == "eeg-hf")
+    assert test.extras == {"clip", "baselines"}
+
+
+def test_every_requirement_has_one_tested_version_that_satisfies_it(requirements, pins):
+    versions = {}
+    for pin in pins:
+        (specifier,) = pin.specifier
+        assert specifier.operator == "=="
+        assert canonicalize_name(pin.name) not in versions, f"{pin.name} is pinned twice"
+        versions[canonicalize_name(pin.name)] = specifier.version
+    for group in requirements.values():
+        for requirement in group:
+            if requirement.name != "eeg-hf":
+                version = versions[canonicalize_name(requirement.name)]
+                assert requirement.specifier.contains(version), f"{requirement} is tested with {version}"
+
+
+def test_version_stands_in_one_place(setup):
+    assert setup["metadata"]["version"] == "attr: eeg_hf.__version__"
+    assert yaml.safe_load(read("CITATION.cff"))["version"] == eeg_hf.__version__
+    assert f"## [{eeg_hf.__version__}]" in read("CHANGELOG.md")
+
+
+def test_python_versions_agree(setup):
+    tools = tomllib.loads(read("pyproject.toml"))["tool"]
+    oldest = setup["options"]["python_requires"].removeprefix(">=")
+    assert tools["mypy"]["python_version"] == oldest
+    assert tools["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
+    assert f"sys.version_info < ({oldest.replace('.', ', ')})" in read("Makefile")
+
+
+def test_pre_commit_runs_the_tools_of_the_dev_extra(requirements):
+    repositories = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
+    hooks = {hook["id"] for repository in repositories for hook in repository["hooks"]}
+    assert hooks <= {requirement.name for requirement in requirements["dev"]}
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_make_commands_of_the_documents_exist(document):
+    targets = set(re.findall(r"^([a-z][\w-]*):", read("Makefile"), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)(?:\w+=\S+ )*make ([a-z][\w-]*)", read(document), re.MULTILINE))
+    assert {"test"} <= named <= targets
+
+
+def test_makefile_refuses_an_old_python_in_one_line(tmp_path):
+    old = tmp_path / "python3"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2"\n[ "$1" = --version ]\n')
+    old.chmod(0o755)
+    result = subprocess.run(
+        ["make", "-C", REPOSITORY, "install", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}"],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode != 0
+    assert result.stderr.startswith("expected Python 3.11 or newer, got Python 3.9.2")
+    assert not (tmp_path / "venv").exists()
+
+
+def script_commands(text):
+    """Find (script name, flags) of the commands in a text, up to a comment or the end of a code span."""
+    commands = re.findall(r"\bscripts/(\w+\.py)([^#`\n]*(?:\\\n[^#`\n]*)*)", text)
+    return [(name, re.findall(r"\s(--\w+)", arguments)) for name, arguments in commands]
+
+
+@pytest.fixture(scope="module")
+def helps():
+    """What each script prints for --help; in one interpreter, which imports torch and transformers once."""
+    printed = {}
+    for path in SCRIPTS:
+        output, arguments = io.StringIO(), sys.argv
+        sys.argv = [str(path), "--help"]
+        try:
+            with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as done:
+                runpy.run_path(str(path), run_name="__main__")
+        finally:
+            sys.argv = arguments
+        assert done.value.code in (0, None), path.name
+        printed[path.name] = output.getvalue()
+    return printed
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_script_begins_with_commands_that_it_accepts(path, helps):
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    commands = [flags for name, flags in script_commands(docstring) if name == path.name]
+    assert len(commands) >= 2
+    for flag in {flag for flags in commands for flag in flags}:
+        assert re.search(rf"{flag}\b", helps[path.name]), f"{path.name} --help does not know {flag}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "Makefile", "CHANGELOG.md"])
+def test_script_commands_of_the_documents_work(document, helps):
+    for name, flags in script_commands(read(document)):
+        assert name in helps, f"{document} names scripts/{name}"
+        for flag in flags:
+            assert re.search(rf"{flag}\b", helps[name]), f"{document}: {name} --help does not know {flag}"
