@@ -18,12 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transformers import HfArgumentParser
-from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, get_corpus
 from eeg_hf.corpora import CORPORA, Simulated, prepare
-
-logger = logging.get_logger(__name__)
 
 
 @dataclass
@@ -80,8 +77,6 @@ def main() -> int:
         (args,) = parser.parse_yaml_file(sys.argv[1])
     else:
         (args,) = parser.parse_args_into_dataclasses()
-    logging.set_verbosity_info()
-    logging.enable_explicit_format()
     try:
         corpus = Simulated(args.simulated_subjects) if args.corpus == "simulated" else get_corpus(args.corpus)
         extractor = EEGFeatureExtractor(

@@ -421,7 +421,7 @@ class _WholeFile:
                     self._writer.close()
             else:
                 self._writer.add_key_value_metadata(
-                    {FOOTER_KEY: json.dumps(self.footer, sort_keys=True, default=str).encode()}
+                    {FOOTER_KEY: json.dumps(self.footer, default=str).encode()}
                 )
                 self._writer.close()
                 self._file.flush()

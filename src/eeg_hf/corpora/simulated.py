@@ -6,7 +6,9 @@ of people.
 
 Each subject has an alpha rhythm of his own frequency and strength over the back of the head, weaker during
 "task" than during "rest"; around it a 1/f background, blinks over the forehead, line noise, and in some
-recordings a dead electrode. People differ in the strength of their alpha (a factor of 1.8 per standard deviation) more than the two
+recordings a dead electrode.
+
+People differ in the strength of their alpha (a factor of 1.8 per standard deviation) more than the two
 conditions do within one person (a factor of about 1.7), so the power of one window says little about a
 stranger. Balanced accuracy of a logistic regression over five subject folds, 60 people, 5-s windows: guessing
 0.50; band power of all electrodes 0.62; alpha power at O1 and O2 alone 0.68; the same with each person's own

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+import re
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+
+from eeg_hf.corpora import CORPORA, EEGMAT, get_corpus
+from eeg_hf.corpora.corpus import annotated, read_edf
+
+
+def test_every_corpus_says_what_its_users_must_know():
+    for name, corpus in CORPORA.items():
+        assert corpus.name == name
+        assert corpus.licence and corpus.hub_licence and corpus.citation and corpus.reference
+        assert set(corpus.label_names.values()) <= {str, float}
+
+
+def test_an_unknown_corpus_is_named_with_those_there_are():
+    with pytest.raises(ValueError, match="'eegmatt'.*eegmat, eegmmidb, simulated"):
+        get_corpus("eegmatt")
+
+
+def test_a_whole_edf_is_read_in_volts_without_loading_it(write_edf, tmp_path):
+    raw = read_edf(write_edf(tmp_path / "a.edf", rate=200.0, seconds=3.0, amplitude_uv=20.0))
+    assert not raw.preload and raw.info["sfreq"] == 200.0 and raw.n_times == 600
+    assert np.std(raw.get_data()) == pytest.approx(20e-6, rel=0.05)
+
+
+def test_a_truncated_edf_is_refused_with_both_lengths(write_edf, tmp_path):
+    whole = write_edf(tmp_path / "whole.edf")
+    size = whole.stat().st_size
+    cut = tmp_path / "cut.edf"
+    cut.write_bytes(whole.read_bytes()[: size // 2])
+    with pytest.raises(ValueError, match=f"cut.edf is truncated: .*{size} bytes, the file has {size // 2}"):
+        read_edf(cut)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not an EDF file"),
+        (b"subject,age\n" * 100, "is not an EDF file: it starts with b'subject,age"),
+        (b"0       " + b"x" * 400, "damaged EDF header"),
+    ],
+)
+def test_a_file_that_is_no_edf_is_refused_in_one_line(content: bytes, message: str, tmp_path: Path):
+    path = tmp_path / "note.edf"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_edf(path)
+    assert "note.edf" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_annotations_are_counted_from_the_first_sample_of_a_cropped_recording():
+    raw = mne.io.RawArray(np.zeros((1, 1000)), mne.create_info(1, 100.0, "eeg"), verbose="ERROR")
+    raw.set_annotations(mne.Annotations([1.0, 4.0], [0.5, 0.0], ["early", "late"]))
+    assert annotated(raw.crop(tmin=3.0)) == [(pytest.approx(1.0), 0.0, "late")]
+
+
+def test_the_users_folder_comes_before_the_variable(make_eegmat, tmp_path, monkeypatch):
+    shared = make_eegmat(tmp_path / "shared" / "eegmat", 1)
+    own = make_eegmat(tmp_path / "own", 1)
+    monkeypatch.setenv("EEG_HF_DATA", str(tmp_path / "shared"))
+    assert EEGMAT().locate(own) == own
+    assert EEGMAT().locate() == shared
+
+
+def test_an_empty_folder_is_refused_with_the_layout_expected(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds none; expected SubjectNN_1\.edf"):
+        EEGMAT().locate(tmp_path)
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
+        EEGMAT().locate(tmp_path / "nowhere")
+
+
+def test_without_data_and_download_the_error_says_where_it_looked(tmp_path, monkeypatch):
+    monkeypatch.delenv("EEG_HF_DATA", raising=False)
+    monkeypatch.setenv("EEG_HF_CACHE", str(tmp_path / "cache"))
+    places = f"EEG_HF_DATA is not set, {re.escape(str(tmp_path))}/cache/eegmat does not exist"
+    with pytest.raises(FileNotFoundError, match=places):
+        EEGMAT().locate(download=False)
