@@ -10,8 +10,8 @@ VENV ?= .venv
 # e.g. TORCH_FLAGS="--index-url https://download.pytorch.org/whl/cpu" saves gigabytes on a machine without a GPU
 TORCH_FLAGS ?=
 PIP_FLAGS ?= --quiet
-# Each pytest worker computes on one thread: more would only compete for the same cores
-PYTEST_FLAGS ?= -n 2
+# Each worker computes on one thread, more would compete for the cores; a file stays with one for its fixtures
+PYTEST_FLAGS ?= -n 2 --dist loadfile
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt
