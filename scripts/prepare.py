@@ -5,9 +5,9 @@
     python scripts/prepare.py --corpus eegmat --output_dir runs/data/eegmat --num_proc 2
     python scripts/prepare.py --corpus eegmmidb --output_dir runs/cues --segments events --window_seconds 4
 
-The recordings are looked for in `--data_dir`, else in `$EEG_HF_DATA/<corpus>`, else downloaded. All options
-can also stand in one YAML file, named as the only argument. Run it again to go on after an interruption; what
-is done is kept.
+The recordings are looked for in `--data_dir`, else in `$EEG_HF_DATA/<corpus>`, else downloaded. Options can
+also stand in a YAML file, named first (scripts/recipes/prepare_eegmat.yaml). Run it again to go on after an
+interruption; what is done is kept.
 
 The exit code is 0 if any window is there at the end, even where some recordings failed (they are in
 report.jsonl with their reasons), and 1 if nothing could be done.
@@ -16,8 +16,6 @@ report.jsonl with their reasons), and 1 if nothing could be done.
 import sys
 from dataclasses import dataclass, field
 from typing import Any
-
-from transformers import HfArgumentParser
 
 from eeg_hf import EEGFeatureExtractor, get_corpus
 from eeg_hf.corpora import CORPORA, Simulated, prepare
@@ -72,11 +70,9 @@ class PrepareArguments:
 
 def main() -> int:
     """Prepare a corpus; return the exit code."""
-    parser = HfArgumentParser(PrepareArguments)
-    if len(sys.argv) == 2 and sys.argv[1].endswith((".yaml", ".yml")):
-        (args,) = parser.parse_yaml_file(sys.argv[1])
-    else:
-        (args,) = parser.parse_args_into_dataclasses()
+    from eeg_hf.training import parse_recipe  # 3 s that the other processes can do without
+
+    (args,) = parse_recipe((PrepareArguments,), description=__doc__)
     try:
         corpus = Simulated(args.simulated_subjects) if args.corpus == "simulated" else get_corpus(args.corpus)
         extractor = EEGFeatureExtractor(

@@ -61,9 +61,36 @@ def test_a_yaml_file_says_the_same_as_options(run, tmp_path):
         "reference": ["original"],
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    assert run(tmp_path / "recipe.yaml") == 0
+    assert run(tmp_path / "recipe.yaml", "--tmin", 0.25) == 0
     row = load_dataset(str(tmp_path / "out"), split="train")[0]
     assert (row["event"], row["channels"], row["reference"]) == ("rest", ["O1", "O2"], "infinity")
+    assert row["start_seconds"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (
+            {"corpus": "simulated", "window_secs": 2},
+            "unknown field 'window_secs', did you mean 'window_seconds'?",
+        ),
+        ({"corpus": "simulated", "num_proc": "two"}, "invalid int value: 'two'"),
+        ({"window_seconds": 2}, "the following arguments are required: --corpus"),
+    ],
+)
+def test_a_recipe_with_a_wrong_field_is_refused_by_name(run, recipe, message, tmp_path, capsys):
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    with pytest.raises(SystemExit) as caught:
+        run(tmp_path / "recipe.yaml", "--output_dir", tmp_path / "out")
+    assert caught.value.code != 0 and message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted(SCRIPT.parent.glob("recipes/prepare_*.yaml")), ids=lambda path: path.stem
+)
+def test_the_recipes_of_the_repository_are_read(run, recipe, tmp_path, capsys):
+    code = run(recipe, "--output_dir", tmp_path / "out", "--data_dir", tmp_path / "nowhere")
+    assert code == 1 and "nowhere is not a folder" in capsys.readouterr().err
 
 
 def test_the_users_own_folder_is_used_and_failures_are_counted(run, make_folder, tmp_path, capsys):

@@ -75,12 +75,12 @@ def _run_alone(job: ShardJob) -> list[dict[str, Any]]:
 
 def _pool(num_proc: int) -> ProcessPoolExecutor:
     """Open a pool of processes that are no copies of this one: threads do not survive a fork."""
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if "forkserver" in methods:
-        context.set_forkserver_preload(
-            ["mne", "scipy.signal", "eeg_hf.corpora.shards"]
-        )  # torch is imported once, not each time
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        context: multiprocessing.context.BaseContext = multiprocessing.get_context("spawn")
+    else:
+        context = multiprocessing.get_context("forkserver")
+        # Imported once, not once a process: torch alone takes two seconds.
+        context.set_forkserver_preload(["__main__", "mne", "scipy.signal", "eeg_hf.corpora.shards"])
     return ProcessPoolExecutor(num_proc, mp_context=context, initializer=_follow_parent)
 
 
