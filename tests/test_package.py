@@ -2,6 +2,7 @@
 import ast
 import configparser
 import contextlib
+import functools
 import io
 import re
 import runpy
@@ -119,35 +120,32 @@ def script_commands(text):
     return [(name, re.findall(r"\s(--\w+)", arguments)) for name, arguments in commands]
 
 
-@pytest.fixture(scope="module")
-def helps():
-    """What each script prints for --help; in one interpreter, which imports torch and transformers once."""
-    printed = {}
-    for path in SCRIPTS:
-        output, arguments = io.StringIO(), sys.argv
-        sys.argv = [str(path), "--help"]
-        try:
-            with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as done:
-                runpy.run_path(str(path), run_name="__main__")
-        finally:
-            sys.argv = arguments
-        assert done.value.code in (0, None), path.name
-        printed[path.name] = output.getvalue()
-    return printed
+@functools.cache
+def help_of(name):
+    """Return what a script prints for --help; run here, so that torch and transformers are imported once."""
+    path, output, arguments = REPOSITORY / "scripts" / name, io.StringIO(), sys.argv
+    sys.argv = [str(path), "--help"]
+    try:
+        with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as done:
+            runpy.run_path(str(path), run_name="__main__")
+    finally:
+        sys.argv = arguments
+    assert done.value.code in (0, None)
+    return output.getvalue()
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-def test_script_begins_with_commands_that_it_accepts(path, helps):
-    docstring = ast.get_docstring(ast.parse(path.read_text()))
-    commands = [flags for name, flags in script_commands(docstring) if name == path.name]
+@pytest.mark.parametrize("name", [path.name for path in SCRIPTS])
+def test_script_begins_with_commands_that_it_accepts(name):
+    docstring = ast.get_docstring(ast.parse(read(f"scripts/{name}")))
+    commands = [flags for script, flags in script_commands(docstring) if script == name]
     assert len(commands) >= 2
     for flag in {flag for flags in commands for flag in flags}:
-        assert re.search(rf"{flag}\b", helps[path.name]), f"{path.name} --help does not know {flag}"
+        assert re.search(rf"{flag}\b", help_of(name)), f"{name} --help does not know {flag}"
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "Makefile", "CHANGELOG.md"])
-def test_script_commands_of_the_documents_work(document, helps):
+def test_script_commands_of_the_documents_work(document):
     for name, flags in script_commands(read(document)):
-        assert name in helps, f"{document} names scripts/{name}"
+        assert (REPOSITORY / "scripts" / name).is_file(), f"{document} names scripts/{name}"
         for flag in flags:
-            assert re.search(rf"{flag}\b", helps[name]), f"{document}: {name} --help does not know {flag}"
+            assert re.search(rf"{flag}\b", help_of(name)), f"{document}: {name} --help does not know {flag}"
