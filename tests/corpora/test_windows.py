@@ -366,6 +366,17 @@ def test_a_failed_recording_is_tried_again_and_a_spoilt_one_takes_its_shard_alon
     assert set(shards(out)) == {"data/eegmat-00.parquet", "alignment/eegmat-00.parquet"}
 
 
+def test_one_subject_after_another_makes_one_corpus_of_one_kind(make_eegmat, tmp_path):
+    root, out = make_eegmat(tmp_path / "eegmat", 3), tmp_path / "out"
+    assert prepare(EEGMAT(), root, out, extractor(), subjects=["02"])["windows"] == 6
+    both = prepare(EEGMAT(), root, out, extractor(), subjects=["00"])
+    assert (both["windows"], both["shards_written"], both["shards_reused"]) == (12, 1, 1)
+    assert [row["subject"] for row in rows_of(out)] == ["00", "00", "02", "02"]
+    with pytest.raises(ValueError, match=r"subjects not asked for \(00, ...\) .* other settings"):
+        prepare(EEGMAT(), root, out, extractor(lowpass_hz=30.0), subjects=["01", "02"])
+    assert len(rows_of(out)) == 4
+
+
 def test_a_damaged_shard_is_written_anew(make_eegmat, tmp_path):
     root, out = make_eegmat(tmp_path / "eegmat", 1), tmp_path / "out"
     prepare(EEGMAT(), root, out, extractor())

@@ -187,14 +187,14 @@ class ShardJob:
         }
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
 
-    def finished_rows(self) -> list[dict[str, Any]] | None:
-        """Return the report of the shard that is there; `None` if none is, of these files and settings."""
+    def current_reports(self) -> list[dict[str, Any]] | None:
+        """Return the reports of the shard that is there; `None` if none is, of these files and settings."""
         fingerprint = self.fingerprint()
         footers = [_read_footer(path) for path in (self.data_path, self.alignment_path)]
         if any(footer is None or footer["fingerprint"] != fingerprint for footer in footers):
             return None
-        rows: list[dict[str, Any]] = (footers[0] or {})["rows"]
-        return rows if all(row["status"] == "ok" for row in rows) else None
+        reports: list[dict[str, Any]] = (footers[0] or {})["rows"]
+        return reports
 
     def clear(self) -> None:
         """Remove what an earlier preparation left of this shard."""

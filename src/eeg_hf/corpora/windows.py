@@ -25,7 +25,7 @@ from typing import Any, Literal
 import yaml
 from transformers.utils import logging
 
-from .corpus import Corpus, Recording
+from .corpus import Corpus
 from .encoding import encode_windows, quantize, window_schema
 from .pool import run_jobs
 from .shards import Extractor, ShardJob, WindowPlan
@@ -60,7 +60,7 @@ def prepare(
             `"fixed"`.
         num_proc: Processes; each holds one recording in memory.
         tmin: From an event to the start of its window, in seconds. For `"events"`.
-        subjects: Prepare these only.
+        subjects: Prepare these only, beside those that the folder already holds.
 
     Returns:
         Counts (`recordings_ok`, `recordings_failed`, `windows`, `dropped`, `hours`, `shards_written`,
@@ -85,13 +85,13 @@ def prepare(
     plan = WindowPlan(segments, extractor.window_seconds, stride_seconds or extractor.window_seconds, tmin)
     root = corpus.locate(subjects=subjects) if root is None else Path(root)
     output_dir = Path(output_dir)
-    everything = corpus.recordings(root)
-    chosen = _choose(corpus, everything, subjects)
-    _refuse_strangers(corpus, everything, output_dir)
+    recordings = sorted(corpus.recordings(root), key=lambda r: (r.subject, r.session, r.run))
     jobs = [
         ShardJob(corpus, root, output_dir, subject, tuple(group), extractor, plan)
-        for subject, group in groupby(chosen, key=lambda recording: recording.subject)
+        for subject, group in groupby(recordings, key=lambda recording: recording.subject)
     ]
+    _refuse_strangers(jobs, output_dir)
+    jobs = _choose(jobs, subjects)
     started = time.monotonic()
     rows, todo = _run(jobs, output_dir, num_proc)
     report = _summarize(rows, output_dir)
@@ -109,30 +109,16 @@ def prepare(
         reasons = Counter(failure["reason"] for failure in report["failures"]).most_common(3)
         shown = "; ".join(f"{reason} ({number} recordings)" for reason, number in reasons)
         raise RuntimeError(
-            f"no window could be prepared from the {len(chosen)} recordings in {root}: {shown}"
+            f"no window could be prepared from {report['recordings_failed']} recordings in {root}: {shown}"
         )
     extractor.save_pretrained(output_dir)
     _write_text(output_dir / CARD, _card(corpus, extractor, plan, report))
     return report
 
 
-def _choose(
-    corpus: Corpus, recordings: Sequence[Recording], subjects: Collection[str] | None
-) -> list[Recording]:
-    """Keep the recordings of the subjects asked for, in order of subject."""
-    known = {recording.subject for recording in recordings}
-    unknown = sorted(set(subjects or ()) - known)
-    if unknown:
-        raise ValueError(
-            f"{corpus.name} has no subject {', '.join(unknown)} here; it has {', '.join(sorted(known))}"
-        )
-    chosen = [r for r in recordings if subjects is None or r.subject in subjects]
-    return sorted(chosen, key=lambda r: (r.subject, r.session, r.run))
-
-
-def _refuse_strangers(corpus: Corpus, recordings: Sequence[Recording], output_dir: Path) -> None:
+def _refuse_strangers(jobs: Sequence[ShardJob], output_dir: Path) -> None:
     """Refuse a folder with shards of something else: a reader would take them for part of this corpus."""
-    own = {f"{corpus.name}-{recording.subject}.parquet" for recording in recordings}
+    own = {job.data_path.name for job in jobs}
     there = {
         path.name for folder in ("data", "alignment") for path in (output_dir / folder).glob("*.parquet")
     }
@@ -144,12 +130,33 @@ def _refuse_strangers(corpus: Corpus, recordings: Sequence[Recording], output_di
         )
 
 
+def _choose(jobs: Sequence[ShardJob], subjects: Collection[str] | None) -> list[ShardJob]:
+    """Keep the subjects asked for, and those already prepared with the same settings."""
+    if subjects is None:
+        return list(jobs)
+    known = [job.subject for job in jobs]
+    unknown = sorted(set(subjects) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{jobs[0].corpus.name} has no subject {', '.join(unknown)} here; it has {', '.join(known)}"
+        )
+    others = [job for job in jobs if job.subject not in subjects and job.data_path.exists()]
+    stale = [job.subject for job in others if job.current_reports() is None]
+    if stale:
+        raise ValueError(
+            f"{jobs[0].output_dir} holds windows of subjects not asked for ({', '.join(stale[:3])}, ...) that "
+            "were made with other settings or files: prepare them too, or choose another output folder"
+        )
+    kept = {*subjects, *(job.subject for job in others)}
+    return [job for job in jobs if job.subject in kept]
+
+
 def _run(
     jobs: Sequence[ShardJob], output_dir: Path, num_proc: int
 ) -> tuple[dict[str, list[dict[str, Any]]], list[ShardJob]]:
     """Write what is missing; return the reports of every subject, and the jobs that had to be done."""
-    finished = {job.subject: job.finished_rows() for job in jobs}
-    todo = [job for job in jobs if finished[job.subject] is None]
+    finished = {job.subject: job.current_reports() for job in jobs}
+    todo = [job for job in jobs if not _is_whole(finished[job.subject])]
     if todo:
         # Without the card and shards of other settings, a killed run cannot be taken for a finished one.
         for name in (CARD, REPORT):
@@ -158,7 +165,7 @@ def _run(
             job.clear()
     with logging.tqdm(
         total=sum(len(job.recordings) for job in jobs),
-        initial=sum(len(rows) for rows in finished.values() if rows),
+        initial=sum(len(job.recordings) for job in jobs if _is_whole(finished[job.subject])),
         desc=f"preparing {jobs[0].corpus.name}",
         unit="recording",
     ) as bar:
@@ -169,6 +176,11 @@ def _run(
                 if row["status"] != "ok":
                     logger.warning(f"{row['path']}: {row['reason']}")
     return {subject: rows or [] for subject, rows in finished.items()}, todo
+
+
+def _is_whole(reports: Sequence[Mapping[str, Any]] | None) -> bool:
+    """Tell whether a shard is there and nothing failed that could be tried again."""
+    return reports is not None and all(report["status"] == "ok" for report in reports)
 
 
 def _summarize(rows: Mapping[str, Sequence[Mapping[str, Any]]], output_dir: Path) -> dict[str, Any]:
