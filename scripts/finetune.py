@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fine-tune a classifier on the windows of a prepared corpus, split by subject.
 
-    python scripts/finetune.py scripts/recipes/finetune_eegmat.yaml --num_train_epochs 1                      # CPU, a minute
-    python scripts/finetune.py scripts/recipes/finetune_eegmat.yaml --model_name_or_path runs/pretrained --folds 5
-    accelerate launch scripts/finetune.py scripts/recipes/finetune_eegmat.yaml --model_name_or_path runs/pretrained
+    python scripts/finetune.py scripts/recipes/finetune_eegmat.yaml --num_train_epochs 1
+    # CPU, a minute python scripts/finetune.py scripts/recipes/finetune_eegmat.yaml --model_name_or_path
+    # runs/pretrained
+    --folds 5 accelerate launch scripts/finetune.py scripts/recipes/finetune_eegmat.yaml --model_name_or_path
+    runs/pretrained
 
-Epochs are selected on the validation subjects; the test subjects are looked at once, at the end. With `--folds 5` every
-subject is tested once, and `{fold}` in --model_name_or_path names the weights pretrained without him.
+Epochs are selected on the validation subjects; the test subjects are looked at once, at the end. With
+`--folds 5` every subject is tested once, and `{fold}` in --model_name_or_path names the weights pretrained
+without him.
 """
 
 import json
@@ -30,17 +33,17 @@ from transformers.utils import logging
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, EEGFoundationConfig, MixupCollator, WindowDataset
 from eeg_hf.augmentation import DEFAULT_VIEW
-from eeg_hf.corpora import load_alignments, load_windows, split_windows
+from eeg_hf.corpora import drop_unlabelled, load_alignments, load_windows, split_windows
 from eeg_hf.evaluation import (
+    Predictions,
     aggregate_folds,
     classification_metrics,
     eegnet,
     make_compute_metrics,
     plot_confusion_matrix,
     plot_training_curves,
-    save_predictions,
 )
-from eeg_hf.training import EEGTrainer, FreezeEncoder, balanced_class_weights, parse_recipe
+from eeg_hf.training import EEGTrainer, FreezeEncoder, balanced_class_weights, parse_recipe, resume_checkpoint
 
 logger = logging.get_logger("eeg_hf.finetune")
 
@@ -51,23 +54,39 @@ class FinetuneArguments:
 
     data: str = field(metadata={"help": "Prepared corpus, folder or Hub name."})
     label_column: str = field(metadata={"help": "Column of the labels."})
-    class_names: list[str] | None = field(default=None, metadata={"help": "Classes in order; default: those found."})
-    model_name_or_path: str | None = field(default=None, metadata={"help": "Pretrained weights; none = from scratch."})
-    architecture: str = field(default="eeg_foundation", metadata={"help": "eeg_foundation, or eegnet as a baseline."})
-    config: str | dict = field(default="{}", metadata={"help": "Fields of EEGFoundationConfig (JSON)."})
-    alignment: str = field(default="none", metadata={"help": "none or euclidean (uses every subject's windows)."})
+    class_names: list[str] | None = field(
+        default=None, metadata={"help": "Classes in order; default: those found."}
+    )
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "Pretrained weights; none = from scratch."}
+    )
+    architecture: str = field(
+        default="eeg_foundation", metadata={"help": "eeg_foundation, or eegnet as a baseline."}
+    )
+    config: str = field(default="{}", metadata={"help": "Fields of EEGFoundationConfig (JSON)."})
+    alignment: str = field(
+        default="none", metadata={"help": "none or euclidean (uses every subject's windows)."}
+    )
     split: str = field(default="official", metadata={"help": "official, subject or fold."})
     folds: int = field(default=0, metadata={"help": "Cross-validate over so many subject folds instead."})
     num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
     fold: int = field(default=0, metadata={"help": "The fold of --split fold."})
     split_seed: int = field(default=0, metadata={"help": "Seed of the split (which subjects validate)."})
     class_weights: bool = field(default=True, metadata={"help": "Let every class count alike in the loss."})
-    label_smoothing: float = field(default=0.1, metadata={"help": "Share of every label spread over all classes."})
+    label_smoothing: float = field(
+        default=0.1, metadata={"help": "Share of every label spread over all classes."}
+    )
     augment: bool = field(default=False, metadata={"help": "Augment training windows."})
-    mixup_alpha: float = field(default=0.0, metadata={"help": "Mix training windows by Beta(alpha, alpha); 0 = off."})
+    mixup_alpha: float = field(
+        default=0.0, metadata={"help": "Mix training windows by Beta(alpha, alpha); 0 = off."}
+    )
     freeze_epochs: float = field(default=0.0, metadata={"help": "Epochs that only the head is trained."})
-    gradual_unfreezing: bool = field(default=False, metadata={"help": "Then free one layer an epoch, from the top."})
-    layer_decay: float = field(default=1.0, metadata={"help": "Factor of the rate from each layer to the one below."})
+    gradual_unfreezing: bool = field(
+        default=False, metadata={"help": "Then free one layer an epoch, from the top."}
+    )
+    layer_decay: float = field(
+        default=1.0, metadata={"help": "Factor of the rate from each layer to the one below."}
+    )
     patience: int = field(default=10, metadata={"help": "Early stopping after so many epochs; 0 = never."})
 
 
@@ -86,12 +105,15 @@ def main() -> None:
         for fold in range(args.folds):
             args.split, args.num_folds = "fold", args.folds
             folder = output_dir / f"fold-{fold}"
-            results.append(finetune(split(dataset, args, fold), class_names, args, training_args, folder, fold))
+            results.append(
+                finetune(split(dataset, args, fold), class_names, args, training_args, folder, fold)
+            )
         metrics = {"folds": results, "summary": aggregate_folds(results)}
     if training_args.process_index == 0:
         (output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        summary = metrics.get("summary", metrics)
-        logger.warning(f"test: balanced accuracy {summary['balanced_accuracy']}, AUROC {summary['auroc']}")
+        summary = metrics.get("summary", {name: {"mean": value} for name, value in metrics.items()})
+        shown = ", ".join(f"{name} {summary[name]['mean']:.3f}" for name in ("balanced_accuracy", "auroc"))
+        logger.warning(f"test: {shown}")
 
 
 def finetune(
@@ -111,7 +133,12 @@ def finetune(
     alignments = load_alignments(args.data) if args.alignment != "none" else None
     eval_collator = EEGDataCollator(extractor, args.label_column, label2id, alignments)
     train_collator = EEGDataCollator(
-        extractor, args.label_column, label2id, alignments, DEFAULT_VIEW if args.augment else None, training_args.seed
+        extractor,
+        args.label_column,
+        label2id,
+        alignments,
+        DEFAULT_VIEW if args.augment else None,
+        training_args.seed,
     )
     train_labels = [label2id[label] for label in splits["train"][args.label_column]]
     model = build_model(args, source, splits["train"], extractor, class_names, train_labels)
@@ -136,7 +163,7 @@ def finetune(
         callbacks=callbacks,
         layer_decay=args.layer_decay,
     )
-    trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
     trainer.save_model()
     trainer.save_state()
     return test(trainer, splits["test"], windows["test"], class_names, output_dir)
@@ -164,7 +191,7 @@ def build_model(
     if args.architecture != "eeg_foundation":
         raise ValueError(f"architecture: expected eeg_foundation or eegnet, got {args.architecture!r}")
     fields = {
-        **(json.loads(args.config) if isinstance(args.config, str) else args.config),
+        **json.loads(args.config),
         "id2label": dict(enumerate(class_names)),
         "label2id": {name: index for index, name in enumerate(class_names)},
         "class_weights": weights,
@@ -188,9 +215,12 @@ def test(
     labels = np.asarray(predicted.label_ids)
     metrics = classification_metrics(labels, scores, class_names)
     if trainer.is_world_process_zero():
-        save_predictions(output_dir / "predictions.parquet", rows["window_id"], rows["subject"], labels, scores)
+        predictions = Predictions(np.array(rows["window_id"]), np.array(rows["subject"]), labels, scores)
+        predictions.save(output_dir / "predictions.parquet")
         (output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        plot_confusion_matrix(labels, scores.argmax(axis=-1), class_names, path=output_dir / "confusion_matrix.png")
+        plot_confusion_matrix(
+            labels, scores.argmax(axis=-1), class_names, path=output_dir / "confusion_matrix.png"
+        )
         plot_training_curves(trainer.state.log_history, path=output_dir / "training_curves.png")
     return metrics
 
@@ -200,21 +230,10 @@ def split(dataset: Dataset, args: FinetuneArguments, fold: int) -> DatasetDict:
     splits = split_windows(dataset, args.split, num_folds=args.num_folds, fold=fold, seed=args.split_seed)
     missing = {"train", "validation", "test"} - set(splits)
     if missing:
-        raise ValueError(f"split {args.split!r} has no {sorted(missing)} part: choose official, subject or fold")
+        raise ValueError(
+            f"split {args.split!r} has no {sorted(missing)} part: choose official, subject or fold"
+        )
     return splits
-
-
-def drop_unlabelled(dataset: Dataset, label_column: str) -> Dataset:
-    """Leave out rows without a label, and say how many."""
-    if label_column not in dataset.column_names:
-        raise ValueError(f"label_column {label_column!r} is not in the dataset, which has {dataset.column_names}")
-    labels = dataset[label_column]
-    known = [row for row, label in enumerate(labels) if label is not None]
-    if not known:
-        raise ValueError(f"label_column {label_column!r}: none of the {len(dataset)} windows has a label")
-    if len(known) < len(dataset):
-        logger.warning(f"{len(dataset) - len(known)} of {len(dataset)} windows have no {label_column}: left out")
-    return dataset.select(known)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pretrain EEGFoundation on prepared corpora, without labels.
 
-    python scripts/pretrain.py scripts/recipes/pretrain_tiny.yaml --data runs/data/simulated --max_steps 20   # CPU, a minute
-    python scripts/pretrain.py scripts/recipes/pretrain_small.yaml --data runs/data/eegmat --bf16 true        # one GPU
-    accelerate launch scripts/pretrain.py scripts/recipes/pretrain_small.yaml --data runs/data/eegmat         # several
+    python scripts/pretrain.py scripts/recipes/pretrain_tiny.yaml --data runs/data/simulated --max_steps 20
+    # CPU, a minute python scripts/pretrain.py scripts/recipes/pretrain_small.yaml --data runs/data/eegmat
+    # --bf16 true one GPU accelerate launch scripts/pretrain.py scripts/recipes/pretrain_small.yaml --data
+    # runs/data/eegmat several
 
-Subjects of the validation and test parts are never trained on. `--split fold --fold k` leaves out the test subjects of
-fold k, so that a classifier may be tested on them. A run that was killed goes on with --resume_from_checkpoint true.
+Subjects of the validation and test parts are never trained on. `--split fold --fold k` leaves out the test
+subjects of fold k, so that a classifier may be tested on them. A run that was killed goes on with
+--resume_from_checkpoint true.
 """
 
 import json
@@ -16,14 +18,13 @@ from pathlib import Path
 
 from datasets import concatenate_datasets
 from transformers import AutoConfig, AutoModelForPreTraining, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGPreTrainingCollator, WindowDataset
 from eeg_hf.augmentation import DEFAULT_VIEW
 from eeg_hf.corpora import load_alignments, split_for_pretraining
 from eeg_hf.data_collator import SIGNAL_COLUMNS
-from eeg_hf.training import EEGTrainer, PlotReconstruction, parse_recipe
+from eeg_hf.training import EEGTrainer, PlotReconstruction, parse_recipe, resume_checkpoint
 
 logger = logging.get_logger("eeg_hf.pretrain")
 
@@ -33,9 +34,11 @@ class PretrainArguments:
     """What to pretrain, on what."""
 
     data: list[str] = field(metadata={"help": "Prepared corpora, folders or Hub names."})
-    config: str | dict = field(default="{}", metadata={"help": "Fields of EEGFoundationConfig (JSON)."})
+    config: str = field(default="{}", metadata={"help": "Fields of EEGFoundationConfig (JSON)."})
     model_name_or_path: str | None = field(default=None, metadata={"help": "Go on from these weights."})
-    alignment: str = field(default="none", metadata={"help": "none or euclidean (uses every subject's windows)."})
+    alignment: str = field(
+        default="none", metadata={"help": "none or euclidean (uses every subject's windows)."}
+    )
     split: str = field(default="official", metadata={"help": "official, subject, fold or none."})
     num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
     fold: int = field(default=0, metadata={"help": "Which fold's test subjects are left out."})
@@ -53,7 +56,9 @@ def main() -> None:
         args.data, args.split, num_folds=args.num_folds, fold=args.fold, seed=args.split_seed
     )
     train, validation = (
-        concatenate_datasets([parts[name].select_columns(list(SIGNAL_COLUMNS)) for parts in splits if name in parts])
+        concatenate_datasets(
+            [parts[name].select_columns(list(SIGNAL_COLUMNS)) for parts in splits if name in parts]
+        )
         if any(name in parts for parts in splits)
         else None
         for name in ("train", "validation")
@@ -61,7 +66,7 @@ def main() -> None:
     extractor = EEGFeatureExtractor.from_pretrained(args.data[0], alignment=args.alignment)
     alignments = load_alignments(*args.data) if args.alignment != "none" else None
 
-    fields = json.loads(args.config) if isinstance(args.config, str) else args.config
+    fields = json.loads(args.config)
     if args.model_name_or_path:
         config = AutoConfig.from_pretrained(args.model_name_or_path, **fields)
         model = AutoModelForPreTraining.from_pretrained(args.model_name_or_path, config=config)
@@ -70,7 +75,9 @@ def main() -> None:
         model = AutoModelForPreTraining.from_config(config)
     view = DEFAULT_VIEW if config.contrastive_weight > 0 else None
     collators = [
-        EEGPreTrainingCollator(extractor, config.patch_size, view, alignments=alignments, seed=training_args.seed)
+        EEGPreTrainingCollator(
+            extractor, config.patch_size, view, alignments=alignments, seed=training_args.seed
+        )
         for _ in range(2)
     ]  # the second one never changes its epoch: every evaluation hides the same stretches
 
@@ -83,26 +90,17 @@ def main() -> None:
         eval_data_collator=collators[1],
         processing_class=extractor,
     )
-    if validation is not None:
+    if validation is not None and config.reconstruction_weight > 0:
         names = splits[0]["validation"][0]["channels"]
-        trainer.add_callback(PlotReconstruction(Path(training_args.output_dir), extractor.sampling_rate, names))
+        trainer.add_callback(
+            PlotReconstruction(Path(training_args.output_dir), extractor.sampling_rate, names)
+        )
     logger.warning(f"{model.num_parameters():,} parameters, {len(train):,} windows to train on")
-    trainer.train(resume_from_checkpoint=last_checkpoint(training_args))
+    trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
     trainer.save_model()
     trainer.save_state()
     if validation is not None:
         trainer.save_metrics("eval", trainer.evaluate())
-
-
-def last_checkpoint(training_args: TrainingArguments) -> str | None:
-    """Return the checkpoint to go on from: the named one, or with `true` the last one there is."""
-    wanted = training_args.resume_from_checkpoint
-    if wanted is None or wanted.lower() in ("false", "no"):
-        return None
-    if wanted.lower() not in ("true", "yes"):
-        return wanted
-    folder = Path(training_args.output_dir)
-    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
 
 
 if __name__ == "__main__":

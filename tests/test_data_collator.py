@@ -13,7 +13,7 @@ from eeg_hf.data_collator import decode_windows
 
 
 def make_rows(shapes, labels=None, seed=0):
-    """Return prepared rows of random signals of the given (channels, samples), and the signals in microvolt."""
+    """Return prepared rows of random signals of the given shapes, and the signals in microvolt."""
     random = np.random.default_rng(seed)
     signals = [random.normal(0, 20, shape).astype(np.float32) for shape in shapes]
     rows = []

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """EEG foundation models as a native part of the Hugging Face ecosystem.
 
-Importing the package registers its models and its feature extractor with the Auto classes of transformers. Public
-names load their module on first use, so importing costs little and pulls in no optional dependency.
+Importing the package registers its models and its feature extractor with the Auto classes of transformers.
+Public names load their module on first use, so importing costs little and pulls in no optional dependency.
 """
 
 from importlib import import_module

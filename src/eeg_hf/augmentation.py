@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seeded transforms of normalised windows (batch, channels, time).
 
-Every transform draws from the generator it is handed, on the CPU, and returns a new tensor; amplitudes are in units
-of the normalised signal, times in samples. None knows the labels: use none that would change them (mirroring the
-head swaps left and right hand).
+Every transform draws from the generator it is handed, on the CPU, and returns a new tensor; amplitudes are in
+units of the normalised signal, times in samples. None knows the labels: use none that would change them
+(mirroring the head swaps left and right hand).
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ class TimeShift:
 
 @dataclass(frozen=True)
 class TimeMask:
-    """With `probability`, fade one stretch of all channels to zero (soft edges: a hard cut would add clicks)."""
+    """With `probability`, fade one stretch of all channels to zero; its edges are soft, a cut would click."""
 
     probability: float = 0.5
     max_share: float = 0.2

@@ -4,7 +4,7 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedConfig
 from transformers.models.auto import AutoModelForPreTraining, AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import model_type_to_module_name
 
@@ -29,11 +29,12 @@ def register() -> None:
         _register_by_name(auto_class, EEGFoundationConfig, class_name)
 
 
-def _register_by_name(auto_class: Any, config_class: type, class_name: str) -> None:
+def _register_by_name(auto_class: Any, config_class: type[PreTrainedConfig], class_name: str) -> None:
     """Register a model class that is imported only when it is first asked for.
 
-    `auto_class.register` wants the class itself, and importing any PreTrainedModel takes two seconds, which everybody
-    who imports eeg_hf would pay. The mappings of transformers name their own models by strings: we add ours there.
+    `auto_class.register` wants the class itself, and importing any PreTrainedModel takes two seconds, which
+    everybody who imports eeg_hf would pay. The mappings of transformers name their own models by strings: we
+    add ours there.
     """
     mapping = auto_class._model_mapping
     mapping._reverse_config_mapping[config_class.__name__] = config_class.model_type

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of a prepared corpus to batches a model takes: decoded, aligned, normalised, padded, masked, labelled.
 
-Reading is the hot path of training, so rows travel as Arrow tables and never as Python lists: `WindowDataset` hands
-whole batches over, `decode_windows` looks at their int16 samples without copying them first.
+Reading is the hot path of training, so rows travel as Arrow tables and never as Python lists: `WindowDataset`
+hands whole batches over, `decode_windows` looks at their int16 samples without copying them first.
 
-All randomness is drawn per row from (seed, epoch, window_id): a row gets the same mask and the same augmentation
-whatever the batch, the number of processes or workers, and after a resume.
+All randomness is drawn per row from (seed, epoch, window_id): a row gets the same mask and the same
+augmentation whatever the batch, the number of processes or workers, and after a resume.
 """
 
 import zlib
@@ -47,7 +47,8 @@ class WindowDataset(torch.utils.data.Dataset):
 
     Example:
         >>> from datasets import load_dataset
-        >>> windows = WindowDataset(load_dataset("runs/data/eegmat", split="train"), ["condition"])  # doctest: +SKIP
+        >>> rows = load_dataset("runs/data/eegmat", split="train")  # doctest: +SKIP
+        >>> windows = WindowDataset(rows, ["condition"])  # doctest: +SKIP
     """
 
     def __init__(self, dataset: Any, columns: Sequence[str] = ()) -> None:
@@ -59,7 +60,9 @@ class WindowDataset(torch.utils.data.Dataset):
     @property
     def num_channels(self) -> np.ndarray:
         """Number of channels of each row."""
-        return pa.compute.list_value_length(self.dataset.select_columns(["scale"])[:].column("scale")).to_numpy()
+        return pa.compute.list_value_length(
+            self.dataset.select_columns(["scale"])[:].column("scale")
+        ).to_numpy()
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -78,8 +81,8 @@ def decode_windows(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         table: Rows with `signal` (little-endian int16, channels x samples), `scale` and `num_samples`.
 
     Returns:
-        Values (rows, channels, time) float32 in microvolt, padded with zeros; and which channels (rows, channels)
-        and which samples (rows, time) are real.
+        Values (rows, channels, time) float32 in microvolt, padded with zeros; and which channels (rows,
+        channels) and which samples (rows, time) are real.
 
     Raises:
         ValueError: If the bytes of a row are not channels x samples.
@@ -125,8 +128,10 @@ class EEGDataCollator:
     Args:
         feature_extractor: The [`EEGFeatureExtractor`] of the model; its `normalize` does the work.
         label_column: Column that holds the label; or {task: column} for several tasks.
-        label2id: Class index of each label value, or {task: such a mapping}; without it the values are numbers.
-        alignments: Whitening matrix (channels, channels) of each `alignment_group`, for `alignment="euclidean"`.
+        label2id: Class index of each label value, or {task: such a mapping}; without it the values are
+            numbers.
+        alignments: Whitening matrix (channels, channels) of each `alignment_group`, for
+            `alignment="euclidean"`.
         augmentation: Transform of the normalised windows; hand it to the collator for training only.
         seed: Seed of everything random.
     """
@@ -142,7 +147,8 @@ class EEGDataCollator:
     ) -> None:
         if feature_extractor.alignment != "none" and not alignments:
             raise ValueError(
-                f"alignment={feature_extractor.alignment!r} needs alignments: the whitening matrix of every group, "
+                f"alignment={feature_extractor.alignment!r} needs alignments: the whitening matrix of every "
+                "group, "
                 "see load_alignments"
             )
         self.feature_extractor = feature_extractor
@@ -164,7 +170,7 @@ class EEGDataCollator:
             rows: An Arrow table (from `WindowDataset`), or a list of rows as dicts (from a stream).
         """
         table = _as_table(rows)
-        batch = self.collate_signals(table)
+        batch: dict[str, Any] = {**self.collate_signals(table)}
         if self.label_column is not None:
             batch["labels"] = self.collate_labels(table)
         if self.augmentation is not None:
@@ -195,7 +201,9 @@ class EEGDataCollator:
         matrices = torch.zeros(len(table), num_channels, num_channels)
         for row, group in enumerate(table.column("alignment_group").to_pylist()):
             if group not in self.alignments:
-                raise ValueError(f"no alignment for {group!r}: prepare its corpus again, or use alignment='none'")
+                raise ValueError(
+                    f"no alignment for {group!r}: prepare its corpus again, or use alignment='none'"
+                )
             matrix = torch.as_tensor(self.alignments[group])
             matrices[row, : len(matrix), : len(matrix)] = matrix
         return matrices
@@ -228,7 +236,11 @@ class EEGPreTrainingCollator(EEGDataCollator):
     """
 
     def __init__(
-        self, feature_extractor: Normalizer, patch_size: int, view: Transform | None = DEFAULT_VIEW, **kwargs: Any
+        self,
+        feature_extractor: Normalizer,
+        patch_size: int,
+        view: Transform | None = DEFAULT_VIEW,
+        **kwargs: Any,
     ) -> None:
         super().__init__(feature_extractor, **kwargs)
         self.patch_size = patch_size
@@ -241,7 +253,9 @@ class EEGPreTrainingCollator(EEGDataCollator):
         values = batch["input_values"]
         generators = self.row_generators(table)
         shape = (values.shape[1], -(-values.shape[2] // self.patch_size))
-        batch["mask_noise"] = torch.stack([torch.rand(shape, generator=generator) for generator in generators])
+        batch["mask_noise"] = torch.stack(
+            [torch.rand(shape, generator=generator) for generator in generators]
+        )
         if self.view is not None:
             batch["augmented_values"] = apply_by_row(self.view, values, generators)
         return batch

@@ -26,7 +26,13 @@ ALL_CLASSES = [EEGFoundationModel, EEGFoundationForPreTraining, EEGFoundationFor
 
 def tiny_config(**fields):
     return EEGFoundationConfig(
-        **{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, **fields}
+        **{
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+            **fields,
+        }
     )
 
 
@@ -50,7 +56,12 @@ def test_seed_names_and_defaults_are_accepted():
     assert (config.hidden_size, config.num_attention_heads, config.num_hidden_layers) == (64, 4, 2)
     default = EEGFoundationConfig()
     assert (default.d_model, default.n_heads, default.n_layers, default.d_ff) == (512, 8, 12, 2048)
-    assert (default.n_channels, default.max_seq_length, default.patch_size, default.overlap) == (19, 10_000, 200, 0.5)
+    assert (default.n_channels, default.max_seq_length, default.patch_size, default.overlap) == (
+        19,
+        10_000,
+        200,
+        0.5,
+    )
     assert (default.mask_ratio, default.contrastive_temperature) == (0.15, 0.07)
     assert (default.reconstruction_weight, default.contrastive_weight, default.dropout) == (1.0, 0.5, 0.1)
     assert list(default.scale_factors) == [1, 2, 4, 8]
@@ -121,14 +132,18 @@ def test_padding_of_channels_and_time_changes_nothing(model):
     attention_mask = torch.arange(1400).lt(1050).expand(2, -1)
     with torch.no_grad():
         alone = model(eeg, channel_positions=xyz[:19]).pooler_output
-        outputs = model(padded, channel_positions=xyz, channel_mask=channel_mask, attention_mask=attention_mask)
+        outputs = model(
+            padded, channel_positions=xyz, channel_mask=channel_mask, attention_mask=attention_mask
+        )
     torch.testing.assert_close(outputs.pooler_output, alone, atol=1e-5, rtol=0)
 
 
 def test_a_window_does_not_depend_on_its_batch(model):
     eeg = signal(batch=3)
     with torch.no_grad():
-        torch.testing.assert_close(model(eeg).pooler_output[:1], model(eeg[:1]).pooler_output, atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            model(eeg).pooler_output[:1], model(eeg[:1]).pooler_output, atol=1e-5, rtol=0
+        )
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.5])
@@ -159,7 +174,9 @@ def test_the_loss_is_on_hidden_samples_only():
 
 def test_objectives_are_weighted():
     torch.manual_seed(0)
-    model = EEGFoundationForPreTraining(tiny_config(reconstruction_weight=2.0, contrastive_weight=0.25)).eval()
+    model = EEGFoundationForPreTraining(
+        tiny_config(reconstruction_weight=2.0, contrastive_weight=0.25)
+    ).eval()
     outputs = model(signal(), augmented_values=signal(seed=1))
     expected = 2 * outputs.reconstruction_loss + 0.25 * outputs.contrastive_loss
     torch.testing.assert_close(outputs.loss, expected)
@@ -235,7 +252,9 @@ def test_attention_implementations_agree(model, implementation):
 
 def test_hidden_states_and_attentions_come_back_on_request(model):
     model.set_attn_implementation("eager")
-    outputs = model(signal(), output_hidden_states=True, output_attentions=True, output_channel_attentions=True)
+    outputs = model(
+        signal(), output_hidden_states=True, output_attentions=True, output_channel_attentions=True
+    )
     assert [state.shape for state in outputs.hidden_states] == [(2, 19, 9, 32)] * 3
     assert [weights.shape for weights in outputs.attentions] == [(2, 19, 4, 9, 9)] * 2
     assert [weights.shape for weights in outputs.channel_attentions] == [(2, 9, 4, 19, 19)] * 2
@@ -301,7 +320,9 @@ def test_labels_of_every_kind():
         torch.testing.assert_close(classifier(eeg, labels=hard).loss, only_known)
         torch.testing.assert_close(classifier(eeg[:2], labels=shares).loss, only_known)
         assert classifier(eeg, labels=torch.full((3,), -100)).loss == 0
-    weighted = EEGFoundationForSequenceClassification(tiny_config(num_labels=3, class_weights=[3.0, 1.0, 1.0])).eval()
+    weighted = EEGFoundationForSequenceClassification(
+        tiny_config(num_labels=3, class_weights=[3.0, 1.0, 1.0])
+    ).eval()
     weighted.load_state_dict(classifier.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(
@@ -322,7 +343,9 @@ def test_several_tasks_with_missing_labels():
 
 def test_overfits_one_batch():
     torch.manual_seed(0)
-    classifier = EEGFoundationForSequenceClassification(tiny_config(num_hidden_layers=1, dropout=0.0, overlap=0.0))
+    classifier = EEGFoundationForSequenceClassification(
+        tiny_config(num_hidden_layers=1, dropout=0.0, overlap=0.0)
+    )
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=3e-3)
     eeg, labels = signal(batch=4, num_samples=400), torch.tensor([0, 1, 1, 0])
     for _ in range(40):

@@ -5,7 +5,7 @@ from .alignment import load_alignments
 from .corpus import Corpus, Recording
 from .eegmat import EEGMAT
 from .eegmmidb import EEGMMIDB
-from .prepared import load_windows, split_for_pretraining, split_windows
+from .prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
 from .simulated import Simulated
 from .splits import LeakError, check_disjoint, official_split, split_by_subject, subject_folds
 from .windows import prepare
@@ -40,6 +40,7 @@ __all__ = [
     "Recording",
     "Simulated",
     "check_disjoint",
+    "drop_unlabelled",
     "get_corpus",
     "load_alignments",
     "load_windows",

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Label-free alignment of people: the whitening matrix of each subject, from what was measured at preparation.
+"""Label-free alignment of people: the whitening matrix of each subject.
 
-Euclidean alignment (He & Wu 2020, https://arxiv.org/abs/1808.05464) multiplies every window of a person with the inverse
-square root of the mean covariance of all his windows. It uses no label, but it does use the unlabelled windows of the
-person tested, so its results belong in a column of their own.
+Euclidean alignment (He & Wu 2020, https://arxiv.org/abs/1808.05464) multiplies every window of a person with
+the inverse square root of the mean covariance of all his windows. It uses no label, but it does use the
+unlabelled windows of the person tested, so its results belong in a column of their own.
 """
 
 from pathlib import Path

@@ -25,8 +25,35 @@ def load_windows(source: str | Path) -> Dataset:
     """
     folder = Path(source)
     if folder.exists() and not any(folder.glob("data/*.parquet")):
-        raise FileNotFoundError(f"no prepared windows in {folder}: expected data/*.parquet, run scripts/prepare.py first")
+        raise FileNotFoundError(
+            f"no prepared windows in {folder}: expected data/*.parquet, run scripts/prepare.py first"
+        )
     return load_dataset(str(source), split="train")
+
+
+def drop_unlabelled(dataset: Dataset, label_column: str) -> Dataset:
+    """Leave out rows without a label, and say how many.
+
+    Args:
+        dataset: Windows.
+        label_column: Column of the labels.
+
+    Raises:
+        ValueError: If there is no such column, or no row has a label.
+    """
+    if label_column not in dataset.column_names:
+        raise ValueError(
+            f"label_column {label_column!r} is not in the dataset, which has {sorted(dataset.column_names)}"
+        )
+    labels = dataset[label_column]
+    known = [row for row, label in enumerate(labels) if label is not None]
+    if not known:
+        raise ValueError(f"label_column {label_column!r}: none of the {len(dataset)} windows has a label")
+    if len(known) < len(dataset):
+        logger.warning(
+            f"{len(dataset) - len(known)} of {len(dataset)} windows have no {label_column}: left out"
+        )
+    return dataset.select(known)
 
 
 def split_windows(
@@ -42,14 +69,16 @@ def split_windows(
 
     Args:
         dataset: Windows of one corpus.
-        method: `"official"` (the corpus's own), `"subject"` (80/10/10), `"fold"` (one of `num_folds`), or `"none"`.
+        method: `"official"` (the corpus's own), `"subject"` (80/10/10), `"fold"` (one of `num_folds`), or
+            `"none"`.
         num_folds: Number of folds.
         fold: Which of them.
         num_validation_subjects: Subjects of each fold taken from training for validation.
         seed: Seed of `"subject"`, and of the validation subjects of a fold.
 
     Returns:
-        `train`, and where the method makes them `validation` and `test`; no subject, recording or signal is shared.
+        `train`, and where the method makes them `validation` and `test`; no subject, recording or signal is
+        shared.
 
     Raises:
         ValueError: If the method does not exist or cannot be applied to this corpus.
@@ -91,7 +120,9 @@ def split_for_pretraining(sources: Sequence[str | Path], method: str, **kwargs: 
         num_subjects = len(dataset.unique("subject"))
         has_split = method != "official" or has_official_split(dataset)
         if method in needed and (num_subjects < needed[method] or not has_split):
-            logger.warning(f"{source}: {num_subjects} subjects, split {method!r} does not apply: all are trained on")
+            logger.warning(
+                f"{source}: {num_subjects} subjects, split {method!r} does not apply: all are trained on"
+            )
             splits.append(split_windows(dataset, "none"))
         else:
             splits.append(split_windows(dataset, method, **kwargs))

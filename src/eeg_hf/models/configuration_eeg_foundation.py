@@ -6,7 +6,8 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-# Template positions (metres, head frame) of the 19 electrodes of the 10-20 system: MNE's colin27_1005 montage.
+# Template positions (metres, head frame) of the 19 electrodes of the 10-20 system: MNE's colin27_1005
+# montage.
 STANDARD_POSITIONS: dict[str, tuple[float, float, float]] = {
     "Fp1": (-0.0309, 0.1146, 0.0279),
     "Fp2": (0.0284, 0.1153, 0.0277),
@@ -34,27 +35,32 @@ STANDARD_POSITIONS: dict[str, tuple[float, float, float]] = {
 class EEGFoundationConfig(PreTrainedConfig):
     r"""Configuration of [`EEGFoundationModel`] and its heads.
 
-    The defaults describe a model of 12 layers and width 512 for signals at 200 Hz. The names `d_model`, `n_heads`,
-    `n_layers`, `d_ff` and `n_channels` are accepted as well.
+    The defaults describe a model of 12 layers and width 512 for signals at 200 Hz. The names `d_model`,
+    `n_heads`, `n_layers`, `d_ff` and `n_channels` are accepted as well.
 
     Args:
         hidden_size (`int`): Width of every token.
         num_hidden_layers (`int`): Number of transformer layers.
-        num_attention_heads (`int`): Heads of the temporal and of the channel attention; divides `hidden_size`.
+        num_attention_heads (`int`): Heads of the temporal and of the channel attention; divides
+            `hidden_size`.
         intermediate_size (`int`): Width of the feed-forward layers.
         dropout (`float`): Dropout on embeddings, attention weights and residual branches.
-        sampling_rate (`float`): Rate in Hz of the signals the model is trained on; `patch_size` counts such samples.
+        sampling_rate (`float`): Rate in Hz of the signals the model is trained on; `patch_size` counts such
+            samples.
         num_channels (`int`): Number of channels that `model(eeg)` accepts when no positions are given.
-        channel_names (`list[str]`, *optional*): Names of those channels; the 19 of the 10-20 system by default.
-        channel_positions (`list[list[float]]`, *optional*): Their positions in metres (head frame), one triple each.
+        channel_names (`list[str]`, *optional*): Names of those channels; the 19 of the 10-20 system by
+            default.
+        channel_positions (`list[list[float]]`, *optional*): Their positions in metres (head frame), one
+            triple each.
         max_seq_length (`int`): Longest signal in samples (10,000 = 50 s at 200 Hz).
         patch_size (`int`): Samples of one patch (200 = 1 s at 200 Hz).
         overlap (`float`): Share of a patch that the next one repeats, in [0, 1).
-        scale_factors (`list[int]`): Scale s cuts a patch into s windows of `patch_size / s` samples, so 1, 2, 4, 8
-            look at 1, 0.5, 0.25 and 0.125 s: large factors resolve time, small ones resolve frequency.
+        scale_factors (`list[int]`): Scale s cuts a patch into s windows of `patch_size / s` samples, so 1, 2,
+            4, 8 look at 1, 0.5, 0.25 and 0.125 s: large factors resolve time, small ones resolve frequency.
         use_multi_scale (`bool`): Use all `scale_factors`; otherwise only whole patches.
         use_channel_attention (`bool`): Let the channels of one patch attend to each other in every layer.
-        mask_ratio (`float`): Share of the stretches (one channel, `patch_size` samples) hidden in pretraining.
+        mask_ratio (`float`): Share of the stretches (one channel, `patch_size` samples) hidden in
+            pretraining.
         reconstruction_weight (`float`): Weight of the masked reconstruction loss; 0 leaves its decoder out.
         contrastive_weight (`float`): Weight of the contrastive loss; 0 leaves its projection head out.
         contrastive_temperature (`float`): Temperature of the contrastive loss.
@@ -62,8 +68,8 @@ class EEGFoundationConfig(PreTrainedConfig):
         classifier_dropout (`float`): Dropout before the classification head.
         class_weights (`list[float]`, *optional*): Weight of each class in the loss, 1 on average.
         label_smoothing (`float`): Share of every label that the loss spreads over all classes.
-        tasks (`dict[str, int]`, *optional*): Several heads over one encoder: outputs of each task by name, where 1
-            means regression. Without it there is one head with `num_labels` outputs.
+        tasks (`dict[str, int]`, *optional*): Several heads over one encoder: outputs of each task by name,
+            where 1 means regression. Without it there is one head with `num_labels` outputs.
 
     Example:
         >>> from eeg_hf import EEGFoundationConfig
@@ -109,11 +115,15 @@ class EEGFoundationConfig(PreTrainedConfig):
     tasks: dict[str, int] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        super().__post_init__(**kwargs)  # applies the attribute map: only after it do d_model and its like hold
+        super().__post_init__(
+            **kwargs
+        )  # applies the attribute map: only after it do d_model and its like hold
         if self.channel_names is None and self.num_channels == len(STANDARD_POSITIONS):
             self.channel_names = list(STANDARD_POSITIONS)
         if self.channel_positions is None and set(self.channel_names or ()) <= set(STANDARD_POSITIONS):
-            self.channel_positions = [list(STANDARD_POSITIONS[name]) for name in self.channel_names or ()] or None
+            self.channel_positions = [
+                list(STANDARD_POSITIONS[name]) for name in self.channel_names or ()
+            ] or None
         self.validate_architecture()
 
     @property
@@ -145,24 +155,29 @@ class EEGFoundationConfig(PreTrainedConfig):
             raise ValueError(f"overlap: expected a share in [0, 1), got {self.overlap}")
         if self.max_seq_length < self.patch_size:
             raise ValueError(
-                f"max_seq_length ({self.max_seq_length}) is shorter than one patch ({self.patch_size} samples)"
+                f"max_seq_length ({self.max_seq_length}) is shorter than one patch ({self.patch_size} "
+                "samples)"
             )
         for scale in self.active_scales:
             if scale < 1 or self.patch_size % scale or self.patch_size // scale < 2:
                 raise ValueError(
-                    f"scale_factors: {scale} does not cut a patch of {self.patch_size} samples into equal windows"
+                    f"scale_factors: {scale} does not cut a patch of {self.patch_size} samples into equal "
+                    "windows"
                 )
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {self.mask_ratio}")
         if self.contrastive_temperature <= 0:
-            raise ValueError(f"contrastive_temperature: expected more than 0, got {self.contrastive_temperature}")
+            raise ValueError(
+                f"contrastive_temperature: expected more than 0, got {self.contrastive_temperature}"
+            )
         if self.channel_names is not None and len(self.channel_names) != self.num_channels:
             raise ValueError(
                 f"channel_names has {len(self.channel_names)} names, but num_channels is {self.num_channels}"
             )
         if self.channel_positions is not None and len(self.channel_positions) != self.num_channels:
             raise ValueError(
-                f"channel_positions has {len(self.channel_positions)} triples, but num_channels is {self.num_channels}"
+                f"channel_positions has {len(self.channel_positions)} triples, but num_channels is "
+                f"{self.num_channels}"
             )
 
 

@@ -31,8 +31,9 @@ class HMSEnsembleConfig:
 class HMSEnsembleModel(nn.Module):
     """Average the class probabilities of classifiers of any make.
 
-    A member is any module that maps its input to logits (batch, classes), as a tensor or as an output with `logits`:
-    an [`EEGFoundationForSequenceClassification`], a braindecode model, an image network on spectrograms.
+    A member is any module that maps its input to logits (batch, classes), as a tensor or as an output with
+    `logits`: an [`EEGFoundationForSequenceClassification`], a braindecode model, an image network on
+        spectrograms.
 
     Args:
         base_models: The members by name.

@@ -8,7 +8,8 @@ from torch import nn
 class ProjectionHead(nn.Module):
     """Two layers onto the unit sphere, where views are contrasted (SimCLR, https://arxiv.org/abs/2002.05709).
 
-    NOTE: no batch normalisation, unlike SimCLR: it would let windows see each other and differ between processes.
+    NOTE: no batch normalisation, unlike SimCLR: it would let windows see each other and differ between
+        processes.
     """
 
     def __init__(self, hidden_size: int, projection_size: int) -> None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The losses, each written once. Every loss is a mean over windows, so equal shares of a batch may be averaged."""
+"""The losses, each written once.
+
+Every loss is a mean over windows, so those of equal shares of a batch may be averaged.
+"""
 
 from collections.abc import Sequence
 
@@ -25,7 +28,7 @@ def masked_reconstruction_loss(
 
 
 def info_nce_loss(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Contrast two views of the same windows: each view must find its partner among all windows of all processes.
+    """Contrast two views: each must find its partner among the windows of all processes.
 
     InfoNCE (van den Oord et al. 2018, https://arxiv.org/abs/1807.03748), symmetric in the two views. Under
     torch.distributed the candidates are gathered with gradients, so 2 x 8 windows give the loss of 1 x 16.
@@ -59,8 +62,8 @@ def task_loss(
 
     Args:
         logits: (batch, num_labels).
-        labels: (batch,) values or class indices, or (batch, num_labels) class shares. NaN and -100 mean missing:
-            such rows are left out, and a batch without any label gives 0 with a path for gradients.
+        labels: (batch,) values or class indices, or (batch, num_labels) class shares. NaN and -100 mean
+            missing: such rows are left out, and a batch without any label gives 0 with a path for gradients.
         num_labels: 1 means regression.
         class_weights: Weight of each class; 1 on average, so that the loss stays a mean over windows.
         label_smoothing: Share of every label spread over all classes.

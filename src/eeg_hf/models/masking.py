@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random masks for masked pretraining.
 
-What is hidden are stretches of samples on one channel, never patches: with overlapping patches a hidden patch would
-still stand in its neighbours. Convention: True in `mask` = hidden; True in a real-mask = real.
+What is hidden are stretches of samples on one channel, never patches: with overlapping patches a hidden patch
+would still stand in its neighbours. Convention: True in `mask` = hidden; True in a real-mask = real.
 """
 
 import torch
@@ -16,9 +16,10 @@ def random_stretch_mask(
     Args:
         is_real: (batch, channels, time), True where a sample is real.
         stretch_size: Samples of one stretch.
-        mask_ratio: Share of the real stretches of each window to hide; at least one is hidden, and one is left.
-        noise: (batch, channels, num_stretches) in [0, 1): the stretches with the smallest noise are hidden. Drawn
-            from the global generator when not given.
+        mask_ratio: Share of the real stretches of each window to hide; at least one is hidden, and one is
+            left.
+        noise: (batch, channels, num_stretches) in [0, 1): the stretches with the smallest noise are hidden.
+            Drawn from the global generator when not given.
 
     Returns:
         (batch, channels, time) bool, True = hidden; never True where `is_real` is False.
@@ -28,7 +29,9 @@ def random_stretch_mask(
     if noise is None:
         noise = torch.rand(batch, channels, num_stretches, device=is_real.device)
     if noise.shape != (batch, channels, num_stretches):
-        raise ValueError(f"noise: expected shape {(batch, channels, num_stretches)}, got {tuple(noise.shape)}")
+        raise ValueError(
+            f"noise: expected shape {(batch, channels, num_stretches)}, got {tuple(noise.shape)}"
+        )
     has_samples = is_real[..., ::stretch_size]  # a stretch counts as real when its first sample is
     noise = noise.masked_fill(~has_samples, 2.0).flatten(1)  # (batch, channels * num_stretches)
     num_real = has_samples.flatten(1).sum(dim=-1, keepdim=True)

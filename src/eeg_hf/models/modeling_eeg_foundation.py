@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """EEGFoundation: a transformer over patches of many channels, for any montage and any length.
 
-A signal (batch, channels, time) becomes tokens (batch, channels, num_patches, hidden_size). Each patch is seen at
-several time scales, as power spectrum and as waveform; electrodes enter by their coordinates, never by their index.
-Every layer attends along time within a channel, then across channels within a patch (the factorisation of
-CBraMod, https://arxiv.org/abs/2412.07236), so the cost grows with channels * patches * (channels + patches).
+A signal (batch, channels, time) becomes tokens (batch, channels, num_patches, hidden_size). Each patch is
+seen at several time scales, as power spectrum and as waveform; electrodes enter by their coordinates, never
+by their index. Every layer attends along time within a channel, then across channels within a patch (the
+factorisation of CBraMod, https://arxiv.org/abs/2412.07236), so the cost grows with channels * patches *
+(channels + patches).
 
-Pretraining combines masked reconstruction (SimMIM, https://arxiv.org/abs/2111.09886: hidden samples are zeroed, the
-loss is on them alone) with a contrast of two views of each window (SimCLR, https://arxiv.org/abs/2002.05709).
+Pretraining combines masked reconstruction (SimMIM, https://arxiv.org/abs/2111.09886: hidden samples are
+zeroed, the loss is on them alone) with a contrast of two views of each window (SimCLR, https://arxiv.org/abs/2002.05709).
 """
 
 import math
@@ -56,9 +57,12 @@ class FourierFilterbank(nn.Module):
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """Map (..., num_windows, window_size) to log power averaged over the windows (..., num_bands).
 
-        A silent band gives 0: bands that a filter emptied would otherwise add one large constant to every token.
+        A silent band gives 0: bands that a filter emptied would otherwise add one large constant to every
+        token.
         """
-        response = nn.functional.linear(windows, self.weight).float()  # squares of bf16 would lose the weak bands
+        response = nn.functional.linear(
+            windows, self.weight
+        ).float()  # squares of bf16 would lose the weak bands
         power = response.square().unflatten(-1, (2, self.num_bands)).sum(dim=-2)
         return (power.mean(dim=-2) / POWER_FLOOR).log1p()
 
@@ -70,17 +74,16 @@ class MultiScaleTemporalEncoder(nn.Module):
         super().__init__()
         self.scales = config.active_scales
         windows = [config.patch_size // scale for scale in self.scales]
-        waveform_size = max(config.hidden_size // len(self.scales), 1)
+        # Every scale gets an equal share of the width for its waveforms, divided among its windows.
+        widths = [max(config.hidden_size // len(self.scales) // scale, 1) for scale in self.scales]
         self.filterbanks = nn.ModuleList(FourierFilterbank(window) for window in windows)
         self.waveforms = nn.ModuleList(
-            nn.Linear(window, max(waveform_size // scale, 1))
-            for window, scale in zip(windows, self.scales, strict=True)
+            nn.Linear(window, width) for window, width in zip(windows, widths, strict=True)
         )
-        num_features = sum(bank.num_bands for bank in self.filterbanks) + sum(
-            scale * layer.out_features for scale, layer in zip(self.scales, self.waveforms, strict=True)
-        )
+        num_bands = sum(window // 2 for window in windows)
+        num_waveforms = sum(scale * width for scale, width in zip(self.scales, widths, strict=True))
         self.activation = ACT2FN[config.hidden_act]
-        self.projection = nn.Linear(num_features, config.hidden_size)
+        self.projection = nn.Linear(num_bands + num_waveforms, config.hidden_size)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Map (batch, channels, num_patches, patch_size) to (batch, channels, num_patches, hidden_size)."""
@@ -100,13 +103,16 @@ class ChannelPositionEmbedding(nn.Module):
         self.dense = nn.Linear(3 + 6 * NUM_POSITION_OCTAVES, config.hidden_size)
         self.activation = ACT2FN[config.hidden_act]
         self.out = nn.Linear(config.hidden_size, config.hidden_size)
-        # Without it the fresh embedding is a hundred times smaller than a token: no channel would know its place.
+        # Without it the fresh embedding is a hundred times smaller than a token: no channel would know its
+        # place.
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, channel_positions: torch.Tensor) -> torch.Tensor:
         """Map (batch, channels, 3) in metres to (batch, channels, hidden_size)."""
         scaled = channel_positions.to(self.dense.weight.dtype) / HEAD_RADIUS_METRES
-        octaves = math.pi / 2 * 2.0 ** torch.arange(NUM_POSITION_OCTAVES, device=scaled.device, dtype=scaled.dtype)
+        octaves = (
+            math.pi / 2 * 2.0 ** torch.arange(NUM_POSITION_OCTAVES, device=scaled.device, dtype=scaled.dtype)
+        )
         phase = (scaled[..., None] * octaves).flatten(-2)  # (batch, channels, 3 * octaves)
         features = torch.cat([scaled, phase.sin(), phase.cos()], dim=-1)  # (batch, channels, 3 + 6 * octaves)
         return self.norm(self.out(self.activation(self.dense(features))))
@@ -128,11 +134,13 @@ class EEGFoundationEmbeddings(nn.Module):
     def forward(
         self, values: torch.Tensor, channel_positions: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return tokens (batch, channels, num_patches, hidden_size); a wholly hidden patch is the mask token."""
+        """Return (batch, channels, num_patches, hidden_size); a wholly hidden patch is the mask token."""
         cut = (self.config.patch_size, self.config.hop_size)
         tokens = self.norm(self.temporal_encoder(patchify(values, *cut)))
         if mask is not None:
-            is_hidden = patchify((~mask).to(values.dtype), *cut).amax(dim=-1) == 0  # (batch, channels, num_patches)
+            is_hidden = (
+                patchify((~mask).to(values.dtype), *cut).amax(dim=-1) == 0
+            )  # (batch, channels, num_patches)
             tokens = torch.where(is_hidden[..., None], self.mask_token.to(tokens.dtype), tokens)
         tokens = tokens + self.time_positions.weight[: tokens.shape[2]]
         tokens = tokens + self.channel_positions(channel_positions)[:, :, None]
@@ -180,7 +188,7 @@ class FeedForward(nn.Module):
 
 
 class EEGFoundationLayer(GradientCheckpointingLayer):
-    """Temporal attention, channel attention and feed-forward, each normalised first and added to its input."""
+    """Temporal attention, channel attention, feed-forward: each normalises first and adds to its input."""
 
     def __init__(self, config: EEGFoundationConfig) -> None:
         super().__init__()
@@ -223,11 +231,11 @@ class EEGFoundationOutput(ModelOutput):
             (`output_channel_attentions=True`).
     """
 
-    last_hidden_state: torch.FloatTensor | None = None
-    pooler_output: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
-    channel_attentions: tuple[torch.FloatTensor, ...] | None = None
+    last_hidden_state: torch.Tensor | None = None
+    pooler_output: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    channel_attentions: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -246,15 +254,15 @@ class EEGFoundationForPreTrainingOutput(ModelOutput):
         channel_attentions: Likewise.
     """
 
-    loss: torch.FloatTensor | None = None
-    reconstruction: torch.FloatTensor | None = None
-    contrastive_features: torch.FloatTensor | None = None
-    reconstruction_loss: torch.FloatTensor | None = None
-    contrastive_loss: torch.FloatTensor | None = None
-    mask: torch.BoolTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
-    channel_attentions: tuple[torch.FloatTensor, ...] | None = None
+    loss: torch.Tensor | None = None
+    reconstruction: torch.Tensor | None = None
+    contrastive_features: torch.Tensor | None = None
+    reconstruction_loss: torch.Tensor | None = None
+    contrastive_loss: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    channel_attentions: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -269,11 +277,11 @@ class EEGFoundationClassifierOutput(ModelOutput):
         channel_attentions: Likewise.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | dict[str, torch.FloatTensor] | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
-    channel_attentions: tuple[torch.FloatTensor, ...] | None = None
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | dict[str, torch.Tensor] | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    channel_attentions: tuple[torch.Tensor, ...] | None = None
 
 
 class EEGFoundationPreTrainedModel(PreTrainedModel):
@@ -282,7 +290,7 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
     config: EEGFoundationConfig
     base_model_prefix = "model"
     main_input_name = "input_values"
-    input_modalities = ("time",)
+    input_modalities = "time"
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False  # our losses are means: Trainer must divide them itself when it accumulates
     _no_split_modules = ["EEGFoundationEmbeddings", "EEGFoundationLayer"]
@@ -309,7 +317,8 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
         """Return one vector (batch, hidden_size) a window: the mean token of the encoder.
 
         Args:
-            input_values: (batch, channels, time), normalised as by the feature extractor saved with the model.
+            input_values: (batch, channels, time), normalised as by the feature extractor saved with the
+                model.
             **inputs: The other arguments of [`EEGFoundationModel`]'s forward.
         """
         return self.base_model(input_values, **inputs).pooler_output
@@ -317,17 +326,20 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
     def add_classification_head(
         self, num_classes: int, **config_updates: Any
     ) -> "EEGFoundationForSequenceClassification":
-        """Return a classifier with a fresh head on top of this very encoder (its weights are shared, not copied).
+        """Return a classifier with a fresh head on this very encoder (its weights are shared).
 
         Args:
             num_classes: Number of classes; 1 means regression.
-            **config_updates: Other fields of the config to change, such as `classifier_dropout` or `id2label`.
+            **config_updates: Other fields of the config to change, such as `classifier_dropout` or
+                `id2label`.
         """
         settings = {**self.config.to_dict(), "num_labels": num_classes, "tasks": None}
         if num_classes != self.config.num_labels:  # names of other classes must not survive
             settings.pop("id2label", None)
             settings.pop("label2id", None)
-        classifier = EEGFoundationForSequenceClassification(EEGFoundationConfig(**{**settings, **config_updates}))
+        classifier = EEGFoundationForSequenceClassification(
+            EEGFoundationConfig(**{**settings, **config_updates})
+        )
         classifier.model = self.base_model
         return classifier
 
@@ -376,7 +388,9 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         """
         channel_positions = self.resolve_positions(input_values, channel_positions)
         values = hide(input_values, channel_mask, attention_mask, mask)
-        is_real = self.find_real_tokens(values, channel_mask, attention_mask)  # (batch, channels, num_patches)
+        is_real = self.find_real_tokens(
+            values, channel_mask, attention_mask
+        )  # (batch, channels, num_patches)
         hidden_states = self.embeddings(values, channel_positions, mask)
         masks = self.create_attention_masks(hidden_states, is_real, channel_mask, attention_mask)
         for layer in self.layers:
@@ -389,7 +403,9 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
     def resolve_positions(self, input_values: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
         """Check the shape of the signal and return positions (batch, channels, 3)."""
         if input_values.ndim != 3:
-            raise ValueError(f"input_values: expected (batch, channels, time), got {tuple(input_values.shape)}")
+            raise ValueError(
+                f"input_values: expected (batch, channels, time), got {tuple(input_values.shape)}"
+            )
         batch, channels, num_samples = input_values.shape
         if not 0 < num_samples <= self.config.max_seq_length:
             raise ValueError(
@@ -400,11 +416,14 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             if channels != self.config.num_channels or self.config.channel_positions is None:
                 raise ValueError(
                     f"input_values has {channels} channels, the config knows the positions of "
-                    f"{len(self.config.channel_positions or ())}: pass channel_positions (batch, channels, 3) in metres"
+                    f"{len(self.config.channel_positions or ())}: pass channel_positions (batch, channels, "
+                    "3) in metres"
                 )
             positions = torch.tensor(self.config.channel_positions, device=input_values.device)
         if positions.shape[-2:] != (channels, 3):
-            raise ValueError(f"channel_positions: expected (batch, {channels}, 3), got {tuple(positions.shape)}")
+            raise ValueError(
+                f"channel_positions: expected (batch, {channels}, 3), got {tuple(positions.shape)}"
+            )
         return positions.expand(batch, channels, 3)
 
     def find_real_tokens(
@@ -426,11 +445,11 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         is_real: torch.Tensor,
         channel_mask: torch.Tensor | None,
         attention_mask: torch.Tensor | None,
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return what the temporal and the channel attention may look at, in the form the implementation wants.
+    ) -> tuple[Any, Any]:
+        """Return what the two attentions may look at, in the form the implementation wants.
 
-        Padding never masks along its own axis alone: a padded channel still sees its own real patches, so no row of
-        an attention is empty, which softmax would turn into NaN.
+        Padding never masks along its own axis alone: a padded channel still sees its own real patches, so no
+        row of an attention is empty, which softmax would turn into NaN.
         """
         temporal_mask = spatial_mask = None
         if attention_mask is not None:
@@ -439,7 +458,9 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             temporal_mask = create_bidirectional_mask(self.config, tokens, real_patches)
         if channel_mask is not None and self.config.use_channel_attention:
             real_channels = channel_mask.bool()[:, None].expand(-1, is_real.shape[2], -1).flatten(0, 1)
-            tokens = hidden_states.transpose(1, 2).flatten(0, 1)  # (batch * num_patches, channels, hidden_size)
+            tokens = hidden_states.transpose(1, 2).flatten(
+                0, 1
+            )  # (batch * num_patches, channels, hidden_size)
             spatial_mask = create_bidirectional_mask(self.config, tokens, real_channels)
         return temporal_mask, spatial_mask
 
@@ -472,7 +493,8 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
     Example:
         >>> import torch
         >>> from eeg_hf import EEGFoundationConfig, EEGFoundationForPreTraining
-        >>> model = EEGFoundationForPreTraining(EEGFoundationConfig(d_model=128, n_layers=3, n_heads=4, d_ff=512))
+        >>> config = EEGFoundationConfig(d_model=128, n_layers=3, n_heads=4, d_ff=512)
+        >>> model = EEGFoundationForPreTraining(config)
         >>> eeg = torch.randn(2, 19, 1000)
         >>> outputs = model(eeg, augmented_values=eeg + 0.1 * torch.randn_like(eeg), mask_ratio=0.5)
         >>> outputs.reconstruction.shape, outputs.contrastive_features.shape
@@ -502,6 +524,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         mask: torch.Tensor | None = None,
         mask_ratio: float | None = None,
         mask_noise: torch.Tensor | None = None,
+        return_loss: bool = True,
         **kwargs: Any,
     ) -> EEGFoundationForPreTrainingOutput:
         """Hide stretches, rebuild them, and match each window with its augmented view.
@@ -515,6 +538,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             mask: (batch, channels, time) bool, True = hidden; drawn at random by default.
             mask_ratio: Share to hide in this call instead of the config's.
             mask_noise: (batch, channels, num_stretches) in [0, 1), decides the random mask.
+            return_loss: Compute the losses; Trainer looks for this argument where a model needs no labels.
             **kwargs: As in [`EEGFoundationModel`].
         """
         num_windows = len(input_values)
@@ -530,7 +554,8 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         if has_views:  # one pass for both views: DistributedDataParallel wants one forward a step
             views = {**inputs, "input_values": augmented_values, "mask": torch.zeros_like(mask)}
             inputs = {
-                name: None if value is None else torch.cat([value, views[name]]) for name, value in inputs.items()
+                name: None if value is None else torch.cat([value, views[name]])
+                for name, value in inputs.items()
             }
         outputs = self.model(**inputs, **kwargs)
         reconstruction, reconstruction_loss = self.reconstruct(outputs, input_values, mask)
@@ -544,7 +569,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             if loss is not None
         ]
         return EEGFoundationForPreTrainingOutput(
-            loss=torch.stack(parts).sum() if parts else None,
+            loss=torch.stack(parts).sum() if parts and return_loss else None,
             reconstruction=reconstruction,
             contrastive_features=features,
             reconstruction_loss=reconstruction_loss,
@@ -585,7 +610,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         """Return the rebuilt signal (batch, channels, time) and its loss."""
         if self.config.reconstruction_weight <= 0:
             return None, None
-        patches = self.decoder(outputs.last_hidden_state[: len(target)])
+        patches = self.decoder(outputs["last_hidden_state"][: len(target)])
         reconstruction = unpatchify(patches.float(), self.config.hop_size, target.shape[-1])
         return reconstruction, masked_reconstruction_loss(reconstruction, target.float(), mask)
 
@@ -608,7 +633,7 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
     Example:
         >>> import torch
         >>> from eeg_hf import EEGFoundationConfig, EEGFoundationForSequenceClassification
-        >>> config = EEGFoundationConfig(d_model=128, n_layers=3, n_heads=4, d_ff=512, tasks={"age": 1, "sex": 2})
+        >>> config = EEGFoundationConfig(d_model=128, n_layers=3, n_heads=4, tasks={"age": 1, "sex": 2})
         >>> model = EEGFoundationForSequenceClassification(config)
         >>> labels = {"age": torch.tensor([21.0, float("nan")]), "sex": torch.tensor([0, 1])}
         >>> sorted(model(torch.randn(2, 19, 1000), labels=labels).logits)
@@ -620,9 +645,9 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
         self.model = EEGFoundationModel(config)
         size, dropout = config.hidden_size, config.classifier_dropout
         if config.tasks is None:
-            self.classifier: nn.Module = ClassificationHead(size, config.num_labels, dropout)
+            self.classifier = ClassificationHead(size, int(config.num_labels or 0), dropout)
         else:
-            self.classifier = nn.ModuleDict(
+            self.classifiers = nn.ModuleDict(
                 {task: ClassificationHead(size, outputs, dropout) for task, outputs in config.tasks.items()}
             )
         self.post_init()
@@ -644,8 +669,8 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
             channel_positions: As in [`EEGFoundationModel`].
             channel_mask: As in [`EEGFoundationModel`].
             attention_mask: As in [`EEGFoundationModel`].
-            labels: (batch,) class indices or values, or (batch, num_labels) class shares, or one such tensor a task.
-                -100 and NaN mean missing.
+            labels: (batch,) class indices or values, or (batch, num_labels) class shares, or one such tensor
+                a task. -100 and NaN mean missing.
             **kwargs: As in [`EEGFoundationModel`].
         """
         outputs = self.model(
@@ -655,12 +680,12 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
             attention_mask=attention_mask,
             **kwargs,
         )
+        logits: Any  # one tensor, or one a task
         if self.config.tasks is None:
             logits = self.classifier(outputs.pooler_output)
-            loss = None if labels is None else self.single_task_loss(logits, labels)
         else:
-            logits = {task: head(outputs.pooler_output) for task, head in self.classifier.items()}
-            loss = None if labels is None else self.multi_task_loss(logits, labels)
+            logits = {task: head(outputs.pooler_output) for task, head in self.classifiers.items()}
+        loss = None if labels is None else self.compute_loss(logits, labels)
         return EEGFoundationClassifierOutput(
             loss=loss,
             logits=logits,
@@ -669,19 +694,15 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
             channel_attentions=outputs.channel_attentions,
         )
 
-    def single_task_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the loss of the only task."""
+    def compute_loss(self, logits: Any, labels: Any) -> torch.Tensor:
+        """Return the loss of the only task, or the mean over tasks (0 for one without labels here)."""
         config = self.config
-        return task_loss(logits, labels, config.num_labels, config.class_weights, config.label_smoothing)
-
-    def multi_task_loss(
-        self, logits: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        """Return the mean of the tasks' losses; a task without labels in this batch adds 0."""
+        if config.tasks is None:
+            return task_loss(logits, labels, logits.shape[-1], config.class_weights, config.label_smoothing)
         unknown = sorted(set(labels) - set(logits))
         if unknown:
             raise ValueError(f"labels: unknown task {unknown}, the config has {sorted(logits)}")
-        losses = [task_loss(logits[task], labels[task], self.config.tasks[task]) for task in labels]
+        losses = [task_loss(logits[task], labels[task], config.tasks[task]) for task in labels]
         return torch.stack(losses).mean()
 
 

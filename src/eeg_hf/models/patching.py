@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signals to overlapping patches and back.
 
-A signal of T samples has `ceil((T - patch_size) / hop_size) + 1` patches, at least one; the last one is filled
-with zeros. A patch is real when it brings at least one real sample that no earlier patch brought: so right-padding
-a signal adds only patches that are not real.
+A signal of T samples has `ceil((T - patch_size) / hop_size) + 1` patches, at least one; the last one is
+filled with zeros. A patch is real when it brings at least one real sample that no earlier patch brought: so
+right-padding a signal adds only patches that are not real.
 """
 
 import torch
@@ -23,7 +23,10 @@ def patchify(values: torch.Tensor, patch_size: int, hop_size: int) -> torch.Tens
 
 
 def unpatchify(patches: torch.Tensor, hop_size: int, num_samples: int) -> torch.Tensor:
-    """Put (batch, channels, num_patches, patch_size) back to (batch, channels, num_samples); overlaps are averaged."""
+    """Put (batch, channels, num_patches, patch_size) back to (batch, channels, num_samples).
+
+    Where patches overlap they are averaged.
+    """
     batch, channels, num_patches, patch_size = patches.shape
     covered = (num_patches - 1) * hop_size + patch_size
     if hop_size == patch_size:

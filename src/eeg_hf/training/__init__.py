@@ -2,6 +2,7 @@
 """Training on transformers' Trainer: what it lacks for EEG, and nothing it has."""
 
 from .callbacks import FreezeEncoder, PlotReconstruction, SetCollatorEpoch
+from .checkpoint import resume_checkpoint
 from .class_weights import balanced_class_weights
 from .recipe import parse_recipe
 from .sampler import ChannelGroupedSampler
@@ -19,4 +20,5 @@ __all__ = [
     "TransferLearningPipeline",
     "balanced_class_weights",
     "parse_recipe",
+    "resume_checkpoint",
 ]

@@ -4,6 +4,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -29,12 +30,13 @@ class FreezeEncoder(TrainerCallback):
     """Keep the encoder frozen for the first epochs, then free it at once or layer by layer from the top.
 
     A frozen parameter keeps `requires_grad` and has its gradient thrown away before every step: under
-    DistributedDataParallel a parameter that was frozen when the model was wrapped would never be synchronised again.
-    What is frozen follows from the epoch alone, so a resumed run freezes what the first one did.
+    DistributedDataParallel a parameter that was frozen when the model was wrapped would never be synchronised
+    again. What is frozen follows from the epoch alone, so a resumed run freezes what the first one did.
 
     Args:
         freeze_epochs: Epochs before anything of the encoder moves.
-        gradual_unfreezing: Free one more layer, from the top, each epoch after that; the embeddings come last.
+        gradual_unfreezing: Free one more layer, from the top, each epoch after that; the embeddings come
+            last.
     """
 
     def __init__(self, freeze_epochs: float, gradual_unfreezing: bool = False) -> None:
@@ -61,7 +63,7 @@ class FreezeEncoder(TrainerCallback):
 
 
 class PlotReconstruction(TrainerCallback):
-    """At every evaluation, draw the first evaluated window: original, what was hidden, and what the model made of it.
+    """At every evaluation, draw its first window: original, what was hidden, what the model made of it.
 
     Args:
         output_dir: Folder of the pictures `reconstruction-<step>.png`.
@@ -74,32 +76,37 @@ class PlotReconstruction(TrainerCallback):
         self.sampling_rate = sampling_rate
         self.channel_names = channel_names
 
-    @torch.no_grad()
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Draw on the main process."""
-        model, loader = kwargs.get("model"), kwargs.get("eval_dataloader")
-        if state.is_world_process_zero and model is not None and loader is not None:
-            self.draw(model, loader, state.global_step)
+        """Draw."""
+        window = self.reconstruct(
+            kwargs["model"], kwargs["eval_dataloader"]
+        )  # on every process: loading may synchronise
+        if state.is_world_process_zero:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            plot_reconstruction(
+                **window,
+                sampling_rate=self.sampling_rate,
+                channel_names=self.channel_names[: len(window["original"])],
+                path=self.output_dir / f"reconstruction-{state.global_step}.png",
+            )
 
-    def draw(self, model: nn.Module, loader: DataLoader, step: int) -> None:
-        """Save the picture of one window."""
+    @torch.no_grad()
+    def reconstruct(self, model: nn.Module, loader: DataLoader) -> dict[str, np.ndarray]:
+        """Return the first window, its reconstruction and what was hidden, each (channels, time)."""
         device = next(model.parameters()).device
-        batch = {name: value.to(device) for name, value in next(iter(loader)).items() if torch.is_tensor(value)}
+        batch = next(iter(loader))
+        views = ("augmented_values", "labels")  # a contrast would be gathered, and takes more than one window
+        inputs = {name: value[:1].to(device) for name, value in batch.items() if name not in views}
         was_training = model.training
         model.eval()
-        outputs = model(**{name: value[:1] for name, value in batch.items()})
+        outputs = model(**inputs)
         model.train(was_training)
-        if outputs.reconstruction is None:
-            return
-        num_channels = int(batch["channel_mask"][0].sum())
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        plot_reconstruction(
-            original=batch["input_values"][0, :num_channels].cpu().numpy(),
-            reconstruction=outputs.reconstruction[0, :num_channels].float().cpu().numpy(),
-            mask=outputs.mask[0, :num_channels].cpu().numpy(),
-            sampling_rate=self.sampling_rate,
-            channel_names=self.channel_names[:num_channels],
-            path=self.output_dir / f"reconstruction-{step}.png",
-        )
+        num_channels = int(inputs["channel_mask"].sum())
+        arrays = {
+            "original": inputs["input_values"],
+            "reconstruction": outputs.reconstruction,
+            "mask": outputs.mask,
+        }
+        return {name: value[0, :num_channels].cpu().numpy() for name, value in arrays.items()}

@@ -19,5 +19,7 @@ def balanced_class_weights(labels: Sequence[int], num_classes: int) -> list[floa
     classes = np.asarray(labels)
     counts = np.bincount(classes[classes >= 0], minlength=num_classes)
     if len(counts) > num_classes or not counts.all():
-        raise ValueError(f"labels: expected every class of 0 to {num_classes - 1}, got counts {counts.tolist()}")
+        raise ValueError(
+            f"labels: expected every class of 0 to {num_classes - 1}, got counts {counts.tolist()}"
+        )
     return (counts.sum() / (num_classes * counts)).tolist()

@@ -9,14 +9,19 @@ from torch import nn
 
 
 def layer_index(name: str, num_layers: int) -> int:
-    """Return how deep a parameter sits: 0 = embeddings, i + 1 = `layers.i`, num_layers + 1 = what comes after."""
+    """Return how deep a parameter sits: 0 = embeddings, i + 1 = `layers.i`, num_layers + 1 = after them."""
     if match := re.search(r"(?:^|\.)layers\.(\d+)\.", name):
         return int(match.group(1)) + 1
     return 0 if re.search(r"(?:^|\.)embeddings\.", name) else num_layers + 1
 
 
 def layerwise_parameter_groups(
-    model: nn.Module, *, learning_rate: float, layer_decay: float, weight_decay: float, decay_names: Collection[str]
+    model: nn.Module,
+    *,
+    learning_rate: float,
+    layer_decay: float,
+    weight_decay: float,
+    decay_names: Collection[str],
 ) -> list[dict[str, Any]]:
     """Group all parameters by depth and by whether weights decay.
 
@@ -29,7 +34,11 @@ def layerwise_parameter_groups(
         weight_decay: Weight decay of the parameters in `decay_names`.
         decay_names: Names of the parameters that decay (not biases and norms).
     """
-    depths = [int(match) for name, _ in model.named_parameters() for match in re.findall(r"(?:^|\.)layers\.(\d+)\.", name)]
+    depths = [
+        int(match)
+        for name, _ in model.named_parameters()
+        for match in re.findall(r"(?:^|\.)layers\.(\d+)\.", name)
+    ]
     num_layers = max(depths, default=-1) + 1
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():

@@ -2,6 +2,7 @@
 """A recipe is a YAML file whose fields the command line may override."""
 
 import difflib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from transformers import HfArgumentParser
 
 
 def parse_recipe(
-    dataclass_types: Sequence[type], arguments: Sequence[str] | None = None, description: str | None = None
+    dataclass_types: Sequence[Any], arguments: Sequence[str] | None = None, description: str | None = None
 ) -> tuple[Any, ...]:
     """Parse `[recipe.yaml] [--field value …]` into dataclasses.
 
@@ -28,7 +29,9 @@ def parse_recipe(
         SystemExit: On an option, or a field of the recipe, that does not exist, naming the nearest that does.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = HfArgumentParser(list(dataclass_types), description=description)
+    parser = HfArgumentParser(
+        list(dataclass_types), description=description, usage="%(prog)s [recipe.yaml] [--field value ...]"
+    )
     if arguments and not arguments[0].startswith("-"):
         recipe = read_recipe(Path(arguments.pop(0)), parser)
         for action in parser._actions:
@@ -55,5 +58,8 @@ def read_recipe(path: Path, parser: HfArgumentParser) -> dict[str, Any]:
     for name in recipe:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            parser.error(f"recipe {path}: unknown field {name!r}" + (f", did you mean {close[0]!r}?" if close else ""))
-    return recipe
+            parser.error(
+                f"recipe {path}: unknown field {name!r}" + (f", did you mean {close[0]!r}?" if close else "")
+            )
+    # Options of several fields are JSON on the command line; a recipe writes them as a block.
+    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in recipe.items()}

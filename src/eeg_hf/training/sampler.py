@@ -10,7 +10,8 @@ from torch.utils.data import Sampler
 class ChannelGroupedSampler(Sampler[int]):
     """Shuffle so that a batch holds windows of one number of channels, and padding stays rare.
 
-    A batch is as wide as its widest window: one 64-channel window among 19-channel ones more than triples the work.
+    A batch is as wide as its widest window: one 64-channel window among 19-channel ones more than triples the
+    work.
 
     Args:
         num_channels: Number of channels of each row.

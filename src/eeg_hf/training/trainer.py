@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""transformers' Trainer with three additions: other collation for evaluation, layer-wise rates, logged loss parts."""
+"""transformers' Trainer, and what it lacks: collation for evaluation, layer-wise rates, loss parts."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,10 +19,10 @@ class EEGTrainer(Trainer):
     """Trainer for EEG models.
 
     Args:
-        eval_data_collator: Collator of evaluation and prediction, where nothing may be augmented; the training
-            collator by default.
-        layer_decay: Learning rate of layer i of n = `learning_rate * layer_decay ** (n - i)`, embeddings lowest,
-            heads highest (https://arxiv.org/abs/2106.08254, BEiT); 1 trains all at one rate.
+        eval_data_collator: Collator of evaluation and prediction, where nothing may be augmented; the
+            training collator by default.
+        layer_decay: Learning rate of layer i of n = `learning_rate * layer_decay ** (n - i)`, embeddings
+            lowest, heads highest (https://arxiv.org/abs/2106.08254, BEiT); 1 trains all at one rate.
         **kwargs: As in `transformers.Trainer`.
     """
 
@@ -45,7 +45,9 @@ class EEGTrainer(Trainer):
         """Return the prediction loader, with the collator of evaluation."""
         return self._with_eval_collator(super().get_test_dataloader, *args, **kwargs)
 
-    def _with_eval_collator(self, get_dataloader: Callable[..., DataLoader], *args: Any, **kwargs: Any) -> DataLoader:
+    def _with_eval_collator(
+        self, get_dataloader: Callable[..., DataLoader], *args: Any, **kwargs: Any
+    ) -> DataLoader:
         train_collator = self.data_collator
         self.data_collator = self.eval_data_collator or train_collator
         try:
@@ -65,7 +67,7 @@ class EEGTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Build the optimizer, with one group of parameters a layer where `layer_decay` asks for it."""
         if self.optimizer is None and self.layer_decay < 1:
-            trained = self.model if model is None else model
+            trained: Any = self.model if model is None else model
             optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, trained)
             groups = layerwise_parameter_groups(
                 trained,
@@ -78,10 +80,14 @@ class EEGTrainer(Trainer):
         return super().create_optimizer(model)
 
     def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
-    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
         """Compute the loss and remember its parts (`*_loss` of the output) for the log."""
-        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         if model.training and hasattr(outputs, "items"):
             for name, value in outputs.items():
                 if name.endswith("_loss") and torch.is_tensor(value) and value.ndim == 0:
@@ -91,6 +97,8 @@ class EEGTrainer(Trainer):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log, with the mean of each loss part since the last training log."""
         if "loss" in logs:
-            logs.update({name: torch.stack(values).mean().item() for name, values in self._loss_parts.items()})
+            logs.update(
+                {name: torch.stack(values).mean().item() for name, values in self._loss_parts.items()}
+            )
             self._loss_parts.clear()
         super().log(logs, *args, **kwargs)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pretraining and fine-tuning from Python, on DataLoaders and arrays the user already has.
 
-The scripts are the full way (prepared corpora, subject-wise splits, reports). What is here serves a notebook: plain
-DataLoaders that yield a model's inputs, one call to pretrain, one to fine-tune, one for the whole transfer.
+The scripts are the full way (prepared corpora, subject-wise splits, reports). What is here serves a notebook:
+plain DataLoaders that yield a model's inputs, one call to pretrain, one to fine-tune, one for the whole
+transfer.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,6 @@ from transformers import (
 from ..data_collator import MixupCollator
 from ..evaluation.metrics import classification_metrics, make_compute_metrics
 from .callbacks import FreezeEncoder
-
 from .trainer import EEGTrainer
 
 
@@ -79,7 +79,7 @@ class FineTuningConfig:
             "per_device_train_batch_size": self.batch_size,
             "per_device_eval_batch_size": self.batch_size,
             "lr_scheduler_type": "cosine",
-            "warmup_ratio": 0.1,
+            "warmup_steps": 0.1,  # below 1: a share of all steps
             "seed": self.seed,
             "logging_strategy": "epoch",
             "save_total_limit": 2,
@@ -103,7 +103,7 @@ class EEGFoundationTrainer:
     """
 
     def __init__(self, model: PreTrainedModel, config: FineTuningConfig | None = None) -> None:
-        self.model = model.base_model
+        self.model: Any = model.base_model
         self.config = config or FineTuningConfig()
         self.classifier: PreTrainedModel | None = None
         self.trainer: EEGTrainer | None = None
@@ -115,10 +115,11 @@ class EEGFoundationTrainer:
         epochs: int | None = None,
         save_steps: int = 1000,
     ) -> float:
-        """Pretrain on unlabelled windows and return the last loss (of the validation windows, if there are any).
+        """Pretrain on unlabelled windows and return the last loss, of the validation windows if any.
 
         Args:
-            train_loader: Yields the inputs of the pretraining model, or plain tensors (batch, channels, time).
+            train_loader: Yields the inputs of the pretraining model, or plain tensors (batch, channels,
+                time).
             val_loader: Likewise.
             epochs: Instead of the config's.
             save_steps: Steps from one checkpoint to the next.
@@ -165,13 +166,27 @@ class EEGFoundationTrainer:
             greater_is_better=True,
             **loader_sizes(train_loader),
         )
-        self.trainer = build_trainer(self.classifier, arguments, train_loader, val_loader, callbacks, config.layer_decay)
+        self.trainer = build_trainer(
+            self.classifier, arguments, train_loader, val_loader, callbacks, config.layer_decay
+        )
         self.trainer.compute_metrics = make_compute_metrics()
         if config.use_mixup:
             self.trainer.eval_data_collator = self.trainer.data_collator
-            self.trainer.data_collator = MixupCollator(self.trainer.data_collator, num_classes, seed=config.seed)
+            self.trainer.data_collator = MixupCollator(
+                self.trainer.data_collator, num_classes, seed=config.seed
+            )
         self.trainer.train()
         return max(row["eval_accuracy"] for row in self.trainer.state.log_history if "eval_accuracy" in row)
+
+    def predict(self, dataset: Dataset) -> np.ndarray:
+        """Return the logits (windows, classes) of the fine-tuned classifier.
+
+        Raises:
+            RuntimeError: If nothing was fine-tuned yet.
+        """
+        if self.trainer is None or self.classifier is None:
+            raise RuntimeError("predict: no classifier yet, call finetune first")
+        return np.asarray(self.trainer.predict(dataset).predictions)
 
 
 class TransferLearningPipeline:
@@ -226,7 +241,7 @@ class TransferLearningPipeline:
         best = trainer.finetune(
             DataLoader(train, size, shuffle=True), DataLoader(validation, size), num_classes=num_classes
         )
-        scores = torch.from_numpy(trainer.trainer.predict(test).predictions).softmax(dim=-1).numpy()
+        scores = torch.from_numpy(trainer.predict(test)).softmax(dim=-1).numpy()
         metrics = classification_metrics(np.asarray(test_labels), scores, names)
         return {
             "best_validation_accuracy": best,
@@ -248,15 +263,20 @@ class ArrayWindows(Dataset):
         classes = np.asarray(labels)
         if values.ndim != 3 or len(values) != len(classes):
             raise ValueError(
-                f"expected data (windows, channels, time) and one label a window, got {values.shape} and {classes.shape}"
+                f"expected data (windows, channels, time) and one label a window, got {values.shape} and "
+                f"{classes.shape}"
             )
         if not np.isfinite(values).all():
             raise ValueError("data has NaN or infinite samples: clean it, or mark the channels as not real")
         if classes.min() < 0 or classes.max() >= num_classes:
-            raise ValueError(f"labels: expected 0 to {num_classes - 1}, got {classes.min()} to {classes.max()}")
+            raise ValueError(
+                f"labels: expected 0 to {num_classes - 1}, got {classes.min()} to {classes.max()}"
+            )
         self.values = torch.from_numpy(values)
         self.labels = torch.from_numpy(classes.astype(np.int64))
-        self.positions = None if channel_positions is None else torch.tensor(channel_positions, dtype=torch.float32)
+        self.positions = (
+            None if channel_positions is None else torch.tensor(channel_positions, dtype=torch.float32)
+        )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -307,4 +327,6 @@ class NamedInputs:
         batch = self.collate(rows)
         if isinstance(batch, dict):
             return batch
-        return dict(zip(("input_values", "labels"), [batch] if torch.is_tensor(batch) else batch, strict=False))
+        return dict(
+            zip(("input_values", "labels"), [batch] if torch.is_tensor(batch) else batch, strict=False)
+        )

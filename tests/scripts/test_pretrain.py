@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pretraining as a user runs it: killed and resumed, on two processes, and with what cannot work."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file
+from transformers import AutoFeatureExtractor, AutoModel, AutoModelForPreTraining
+
+import eeg_hf  # noqa: F401  (registers the Auto classes)
+from tests.conftest import ROOT
+
+TINY = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "overlap": 0.0,
+}
+RECIPE = str(ROOT / "scripts/recipes/pretrain_tiny.yaml")
+
+
+def arguments(prepared, output_dir, **options):
+    settings = {
+        "data": prepared,
+        "output_dir": output_dir,
+        "config": json.dumps(TINY),
+        "per_device_train_batch_size": 16,
+        "num_train_epochs": 6,
+        "eval_strategy": "no",
+        "save_strategy": "steps",
+        "save_steps": 3,
+        "report_to": "none",
+        **options,
+    }
+    return [RECIPE, *(str(word) for name, value in settings.items() for word in (f"--{name}", value))]
+
+
+def weights(folder):
+    return {
+        name: tensor.numpy().tobytes() for name, tensor in load_file(folder / "model.safetensors").items()
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(prepared, tmp_path_factory, run_script):
+    """One uninterrupted run, with an evaluation and a reconstruction plot at each epoch."""
+    folder = tmp_path_factory.mktemp("finished")
+    run_script("pretrain.py", *arguments(prepared, folder, eval_strategy="epoch", report_to="tensorboard"))
+    return folder
+
+
+def test_pretraining_leaves_what_the_auto_classes_load(finished):
+    assert AutoModel.from_pretrained(finished).config.hidden_size == 32
+    assert AutoModelForPreTraining.from_pretrained(finished).config.overlap == 0.0
+    assert AutoFeatureExtractor.from_pretrained(finished).window_seconds == 2.0
+    pictures = list(finished.glob("reconstruction-*.png"))
+    assert len(pictures) >= 6 and all(picture.stat().st_size > 5000 for picture in pictures)
+    assert list(finished.rglob("events.out.tfevents*"))
+
+
+def test_the_loss_goes_down_and_its_parts_are_logged(finished):
+    log = json.loads((finished / "trainer_state.json").read_text())["log_history"]
+    losses = [row["eval_loss"] for row in log if "eval_loss" in row]
+    assert losses[-1] < losses[0]
+    train = [row for row in log if "loss" in row]
+    assert train and all({"reconstruction_loss", "contrastive_loss"} <= set(row) for row in train)
+
+
+def test_killed_and_resumed_ends_with_the_same_weights(
+    prepared, finished, tmp_path, script_environment, run_script
+):
+    command = [
+        sys.executable,
+        str(ROOT / "scripts/pretrain.py"),
+        *arguments(prepared, tmp_path, eval_strategy="epoch"),
+    ]
+    process = subprocess.Popen(
+        command, env=script_environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "checkpoint-3" / "trainer_state.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "model.safetensors").exists()
+    run_script(
+        "pretrain.py",
+        *arguments(prepared, tmp_path, eval_strategy="epoch"),
+        "--resume_from_checkpoint",
+        "true",
+    )
+    assert weights(tmp_path) == weights(finished)
+
+
+def test_two_processes_train_as_one(prepared, tmp_path, run_script):
+    exact = {
+        "config": json.dumps({**TINY, "dropout": 0.0}),
+        "max_steps": 4,
+        "logging_steps": 1,
+        "save_strategy": "no",
+    }
+    losses = {}
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        launcher = (
+            ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611"]
+            if processes == 2
+            else []
+        )
+        options = {**exact, "per_device_train_batch_size": 16 // processes, "use_cpu": "true"}
+        if processes == 2:
+            options["ddp_backend"] = "gloo"
+        run_script("pretrain.py", *arguments(prepared, folder, **options), launcher=launcher)
+        log = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+        losses[processes] = [(row["loss"], row["grad_norm"]) for row in log if "grad_norm" in row]
+    assert len(losses[1]) == 4
+    for (loss, norm), (other_loss, other_norm) in zip(losses[1], losses[2], strict=True):
+        assert other_loss == pytest.approx(loss, rel=1e-4)
+        assert other_norm == pytest.approx(norm, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": "nowhere"}, "nowhere"),
+        ({"config": '{"hidden_size": 30, "num_attention_heads": 4}'}, "multiple of num_attention_heads"),
+        ({"split": "sideways"}, "expected one of official"),
+    ],
+)
+def test_what_cannot_work_ends_with_one_line(prepared, tmp_path, run_script, options, message):
+    done = run_script("pretrain.py", *arguments(prepared, tmp_path, **options), check=False)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert message in last and "Traceback" not in done.stderr
