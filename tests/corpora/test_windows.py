@@ -372,7 +372,7 @@ def test_one_subject_after_another_makes_one_corpus_of_one_kind(make_eegmat, tmp
     both = prepare(EEGMAT(), root, out, extractor(), subjects=["00"])
     assert (both["windows"], both["shards_written"], both["shards_reused"]) == (12, 1, 1)
     assert [row["subject"] for row in rows_of(out)] == ["00", "00", "02", "02"]
-    with pytest.raises(ValueError, match=r"subjects not asked for \(00, ...\) .* other settings"):
+    with pytest.raises(ValueError, match=r"subjects not asked for \(00\) .* other settings"):
         prepare(EEGMAT(), root, out, extractor(lowpass_hz=30.0), subjects=["01", "02"])
     assert len(rows_of(out)) == 4
 

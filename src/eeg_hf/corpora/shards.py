@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 from ..channels import positions_from_raw
 from ..preprocessing import FLAT_UV, mean_covariance
@@ -228,7 +229,8 @@ def write_shard(job: ShardJob) -> list[dict[str, Any]]:
     groups: dict[tuple[str, ...], tuple[str, int, np.ndarray]] = {}
     job.data_path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _WholeFile(job.data_path, window_schema(job.corpus.label_names)) as shard:
+        # On a busy machine BLAS threads wait for each other over small matrices: 7 s where one takes 0.1 s.
+        with threadpool_limits(1), _WholeFile(job.data_path, window_schema(job.corpus.label_names)) as shard:
             for recording in job.recordings:
                 job.marker_path.write_text(job.name_of(recording))
                 cut = _cut_or_report(job, recording, list(groups))

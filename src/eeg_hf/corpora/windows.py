@@ -144,7 +144,7 @@ def _choose(jobs: Sequence[ShardJob], subjects: Collection[str] | None) -> list[
     stale = [job.subject for job in others if job.current_reports() is None]
     if stale:
         raise ValueError(
-            f"{jobs[0].output_dir} holds windows of subjects not asked for ({', '.join(stale[:3])}, ...) that "
+            f"{jobs[0].output_dir} holds windows of subjects not asked for ({', '.join(stale[:3])}) that "
             "were made with other settings or files: prepare them too, or choose another output folder"
         )
     kept = {*subjects, *(job.subject for job in others)}
