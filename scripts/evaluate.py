@@ -29,12 +29,17 @@ from transformers.utils import logging
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
 from eeg_hf.corpora import drop_unlabelled, load_alignments, load_windows, split_windows
+from eeg_hf.data_collator import decode_windows
 from eeg_hf.evaluation import (
     Predictions,
+    ResultRow,
     band_power_classifier,
+    chance_level,
+    collect_provenance,
     plot_results,
-    provenance,
-    result_row,
+    recentre_bands,
+    results_table,
+    summarize_predictions,
     tangent_space_classifier,
     write_report,
 )
@@ -63,9 +68,6 @@ class EvaluateArguments:
     )
     model: str | None = field(default=None, metadata={"help": "A saved classifier to test on the test part."})
     baselines: bool = field(default=True, metadata={"help": "Fit the classical baselines."})
-    alignments: list[str] = field(
-        default_factory=lambda: ["none", "euclidean"], metadata={"help": "Regimes of the baselines."}
-    )
     split: str = field(default="official", metadata={"help": "official, subject or fold."})
     folds: int = field(default=0, metadata={"help": "Cross-validate over so many subject folds instead."})
     num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
@@ -88,25 +90,34 @@ def main() -> None:
         )
         for fold in (range(args.folds) if args.folds else [args.fold])
     ]
-    rows = []
-    for method, alignment, seeds in collect(args, dataset, splits, class_names):
-        rows.append(result_row(method, alignment, seeds, class_names))
-        logger.warning(
-            f"{method} ({rows[-1]['regime']}): balanced accuracy {rows[-1]['balanced_accuracy_mean']:.3f}"
+    tested = sum(len(split["test"]) for split in splits)
+    subjects = len({subject for split in splits for subject in split["test"].unique("subject")})
+    described = f"{args.folds} subject folds" if args.folds else f"{args.split} split"
+    rows = [
+        ResultRow(
+            method=method,
+            regime="unseen" if alignment == "none" else "aligned",
+            split=described,
+            metrics=summarize_predictions(seeds),
+            num_subjects=subjects,
+            num_windows=tested,
+            seeds=tuple(range(len(seeds))),
         )
+        for method, alignment, seeds in collect(args, dataset, splits, class_names)
+    ]
     output_dir = Path(args.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
-    about = provenance(
-        data=args.data,
-        corpora=dataset.unique("corpus"),
-        licences=dataset.unique("licence"),
-        split=f"{args.folds} subject folds" if args.folds else args.split,
-        num_subjects=len(dataset.unique("subject")),
-        num_windows=len(dataset),
-        class_names=class_names,
-    )
     plot_results(rows, path=output_dir / "results.png")
-    sys.stdout.write(write_report(output_dir, rows, about))
+    about = collect_provenance(
+        dataset=", ".join(dataset.unique("corpus")),
+        licence=", ".join(dataset.unique("licence")),
+        seeds=range(max(len(row.seeds) for row in rows)),
+        chance=chance_level([class_names.index(label) for label in dataset[args.label_column]]),
+        split=described,
+        classes=class_names,
+    )
+    write_report(output_dir, rows, about, {"Balanced accuracy by method": output_dir / "results.png"})
+    sys.stdout.write(results_table(rows))
 
 
 def collect(
@@ -114,10 +125,17 @@ def collect(
 ) -> Iterator[tuple[str, str, list[list[Predictions]]]]:
     """Yield every method with its regime and its predictions: one list a seed, one entry a fold."""
     if args.baselines:
-        for alignment in args.alignments:
-            windows = load_arrays(args, dataset, alignment)
-            for method, build in BASELINES.items():
-                yield method, alignment, [fit_baseline(build, windows, splits, args, class_names)]
+        windows = load_arrays(dataset)
+        for method, build in BASELINES.items():
+            yield method, "none", [fit_baseline(build, windows, splits, args, class_names)]
+        # Whitened in each band: stronger than whitening the whole signal, as it should be for what is to be
+        # beaten.
+        values = recentre_bands(
+            np.stack(list(windows.values())), dataset["subject"], dataset[0]["sampling_rate"]
+        )
+        windows = dict(zip(windows, values, strict=True))
+        method = "tangent space + logistic regression"
+        yield method, "bands", [fit_baseline(BASELINES[method], windows, splits, args, class_names)]
     for run in args.runs:
         name, _, pattern = run.partition("=")
         folders = [Path(folder) for folder in sorted(glob(pattern))]
@@ -130,19 +148,15 @@ def collect(
         yield args.model, extractor.alignment, [[predict(args, split["test"], extractor) for split in splits]]
 
 
-def load_arrays(args: EvaluateArguments, dataset: Dataset, alignment: str) -> dict[str, np.ndarray]:
-    """Return every window (channels, time) in microvolt, or whitened per subject, by its id."""
-    extractor = EEGFeatureExtractor.from_pretrained(
-        args.data, alignment=alignment, normalization="none", clip=None
-    )
-    collator = EEGDataCollator(
-        extractor, alignments=load_alignments(args.data) if alignment != "none" else None
-    )
+def load_arrays(dataset: Dataset) -> dict[str, np.ndarray]:
+    """Return every window (channels, time) in microvolt by its id."""
     rows = WindowDataset(dataset)
     windows: dict[str, np.ndarray] = {}
     for start in range(0, len(rows), 512):
         table = rows.__getitems__(list(range(start, min(start + 512, len(rows)))))
-        values = collator(table)["input_values"].numpy()
+        values, channel_mask, attention_mask = decode_windows(table)
+        if not (channel_mask.all() and attention_mask.all()):
+            raise ValueError("baselines: expected windows of one shape; prepare with one set of channels")
         windows.update(zip(table.column("window_id").to_pylist(), values, strict=True))
     return windows
 

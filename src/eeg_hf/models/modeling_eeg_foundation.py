@@ -82,17 +82,20 @@ class MultiScaleTemporalEncoder(nn.Module):
         )
         num_bands = sum(window // 2 for window in windows)
         num_waveforms = sum(scale * width for scale, width in zip(self.scales, widths, strict=True))
+        # The power of all bands rises and falls together: that common part would drown their differences.
+        self.power_norm = nn.LayerNorm(num_bands, eps=config.layer_norm_eps)
         self.activation = ACT2FN[config.hidden_act]
         self.projection = nn.Linear(num_bands + num_waveforms, config.hidden_size)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Map (batch, channels, num_patches, patch_size) to (batch, channels, num_patches, hidden_size)."""
-        features = []
+        power, waves = [], []
         for scale, filterbank, waveform in zip(self.scales, self.filterbanks, self.waveforms, strict=True):
             windows = patches.unflatten(-1, (scale, -1))  # (batch, channels, num_patches, scale, window_size)
-            features.append(filterbank(windows).to(patches.dtype))
-            features.append(self.activation(waveform(windows)).flatten(-2))
-        return self.projection(torch.cat(features, dim=-1))
+            power.append(filterbank(windows))
+            waves.append(self.activation(waveform(windows)).flatten(-2))
+        spectrum = self.power_norm(torch.cat(power, dim=-1)).to(patches.dtype)
+        return self.projection(torch.cat([spectrum, *waves], dim=-1))
 
 
 class ChannelPositionEmbedding(nn.Module):
@@ -310,6 +313,11 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, FourierFilterbank):
             init.copy_(module.weight, module.fourier_basis())
+        elif isinstance(module, MultiScaleTemporalEncoder):
+            # Unit signals in, unit features out: at `initializer_range` the waveforms would start a hundred
+            # times below the spectrum, and reconstruction would not learn.
+            for layer in (*module.waveforms, module.projection):
+                init.normal_(layer.weight, std=layer.in_features**-0.5)
         elif isinstance(module, EEGFoundationEmbeddings):
             init.normal_(module.mask_token, std=self.config.initializer_range)
 
