@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judging models: metrics, baselines, pictures and the report that holds them together.
+
+Names load their module on first use, so that who draws a picture does not wait for scikit-learn, evaluate,
+pyriemann or braindecode.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC_NAMES = {
+    "EEGClassificationMetrics": "metrics",
+    "MetricSummary": "metrics",
+    "aggregate_folds": "metrics",
+    "bootstrap_interval": "metrics",
+    "chance_level": "metrics",
+    "classification_metrics": "metrics",
+    "make_compute_metrics": "metrics",
+    "regression_metrics": "metrics",
+    "Predictions": "predictions",
+    "summarize_predictions": "predictions",
+    "BraindecodeClassifier": "baselines",
+    "band_power_classifier": "baselines",
+    "braindecode_classifier": "baselines",
+    "eegnet": "baselines",
+    "recentre_bands": "baselines",
+    "tangent_space_classifier": "baselines",
+    "plot_confusion_matrix": "plots",
+    "plot_reconstruction": "plots",
+    "plot_results": "plots",
+    "plot_training_curves": "plots",
+    "ResultRow": "report",
+    "collect_provenance": "provenance",
+    "read_report": "report",
+    "results_table": "report",
+    "write_json": "report",
+    "write_report": "report",
+}
+
+__all__ = list(_PUBLIC_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_PUBLIC_NAMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics of classifiers and regressors on EEG windows, as plain functions and as an `evaluate.Metric`.
+
+What is not there is said, never guessed. A label that is missing (-100 or NaN) is left out and counted in
+`num_missing`. A class that no reference has is left out of balanced accuracy, macro F1 and AUROC, which are
+averages over the classes that the references do have. What cannot be computed at all (the AUROC of a single
+class, or of predictions without scores) is NaN.
+
+The file works by itself too: `evaluate.load("<path of this file>")`.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+import datasets
+import evaluate
+import numpy as np
+from scipy.special import softmax
+from sklearn.metrics import cohen_kappa_score, f1_score, recall_score, roc_auc_score
+
+if TYPE_CHECKING:
+    from transformers import EvalPrediction
+
+MISSING_LABEL = -100
+METRIC_NAMES = ("balanced_accuracy", "accuracy", "auroc", "kappa", "macro_f1")
+
+
+class MetricSummary(TypedDict, total=False):
+    """One metric over several folds or seeds.
+
+    Attributes:
+        mean: Mean over the values that are defined.
+        sd: Their population standard deviation.
+        values: The value of each fold, in order.
+        interval: Lower and upper end of a confidence interval, see [`bootstrap_interval`].
+    """
+
+    mean: float
+    sd: float
+    values: list[float]
+    interval: tuple[float, float]
+
+
+def balanced_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Return the mean recall over the classes that `labels` have."""
+    present = np.unique(labels)
+    return float(recall_score(labels, predictions, labels=present, average="macro", zero_division=0))
+
+
+def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Return the share of labels that were predicted."""
+    return float(np.mean(labels == predictions))
+
+
+def kappa(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Return Cohen's kappa; 0 where only one class occurs, since chance alone agrees there."""
+    if len(np.unique(np.concatenate([labels, predictions]))) == 1:
+        return 0.0
+    return float(cohen_kappa_score(labels, predictions))
+
+
+def macro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Return the mean F1 over the classes that `labels` have."""
+    present = np.unique(labels)
+    return float(f1_score(labels, predictions, labels=present, average="macro", zero_division=0))
+
+
+def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Return the area under the ROC curve: that of class 1 of two, the mean of one against the rest of more.
+
+    Args:
+        labels: (windows,) class indices.
+        scores: (windows, classes) probabilities or logits.
+    """
+    present = np.unique(labels)
+    if len(present) < 2:
+        return math.nan
+    if scores.shape[1] == 2:
+        # The margin orders windows as the probability does, without rounding confident ones together
+        return float(roc_auc_score(labels == 1, scores[:, 1] - scores[:, 0]))
+    probabilities = _probabilities(scores)
+    return float(np.mean([roc_auc_score(labels == index, probabilities[:, index]) for index in present]))
+
+
+_FROM_PREDICTIONS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "balanced_accuracy": balanced_accuracy,
+    "accuracy": accuracy,
+    "kappa": kappa,
+    "macro_f1": macro_f1,
+}
+
+
+def classification_metrics(
+    labels: Sequence[float] | np.ndarray,
+    scores: Sequence[Sequence[float]] | Sequence[int] | np.ndarray,
+    class_names: Sequence[str] | None = None,
+) -> dict[str, float]:
+    """Compute all metrics of a classifier.
+
+    Args:
+        labels: (windows,) class indices; -100 and NaN are missing.
+        scores: (windows, classes) probabilities or logits, or (windows,) predicted class indices.
+        class_names: Names of the classes; with them the recall of each is reported as `recall_<name>`.
+
+    Returns:
+        `balanced_accuracy`, `accuracy`, `auroc` (NaN without scores), `kappa`, `macro_f1`, the recalls (NaN
+        for a class without references), `num_samples` that were judged and `num_missing` that were left out.
+
+    Raises:
+        ValueError: If shapes do not agree, a label or a prediction is no class, a score is NaN, or every
+            label is missing.
+
+    Example:
+        >>> metrics = classification_metrics([0, 0, 1, 1], [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
+        >>> metrics["balanced_accuracy"], metrics["auroc"]
+        (0.75, 1.0)
+    """
+    known, values, num_missing = _labelled(labels, scores, class_names)
+    predictions = _predictions(values)
+    metrics = {name: function(known, predictions) for name, function in _FROM_PREDICTIONS.items()}
+    metrics["auroc"] = auroc(known, values) if values.ndim == 2 else math.nan
+    metrics = {name: metrics[name] for name in METRIC_NAMES}
+    for index, name in enumerate(class_names or ()):
+        is_hit = predictions[known == index] == index
+        metrics[f"recall_{name}"] = float(is_hit.mean()) if len(is_hit) else math.nan
+    return {**metrics, "num_samples": len(known), "num_missing": num_missing}
+
+
+def regression_metrics(
+    targets: Sequence[float] | np.ndarray, predictions: Sequence[float] | np.ndarray
+) -> dict[str, float]:
+    """Compute the metrics of a regression.
+
+    Args:
+        targets: (windows,) or (windows, 1), in any unit; NaN is missing.
+        predictions: As many, in the same unit.
+
+    Returns:
+        `nrmse_std`, the root mean squared error over the targets' population standard deviation: 1.0 for
+        whoever always says their mean, NaN for constant targets; `pearson`, NaN where one side is constant;
+        `num_samples` and `num_missing`.
+
+    Raises:
+        ValueError: If there are not as many predictions as targets, a prediction is NaN, or every target is
+            missing.
+    """
+    target, predicted = np.ravel(np.asarray(targets, float)), np.ravel(np.asarray(predictions, float))
+    if target.shape != predicted.shape:
+        raise ValueError(f"expected a prediction for each of {len(target)} targets, got {len(predicted)}")
+    is_known = ~np.isnan(target)
+    target, predicted = target[is_known], predicted[is_known]
+    _check_judgeable(len(target), predicted)
+    spread, predicted_spread = target.std(), predicted.std()
+    covariance = np.mean((target - target.mean()) * (predicted - predicted.mean()))
+    error = np.sqrt(np.mean((target - predicted) ** 2))
+    spreads = spread * predicted_spread
+    return {
+        "nrmse_std": float(error / spread) if spread else math.nan,
+        "pearson": float(covariance / spreads) if spreads else math.nan,
+        "num_samples": len(target),
+        "num_missing": int(np.sum(~is_known)),
+    }
+
+
+def bootstrap_interval(
+    labels: Sequence[float] | np.ndarray,
+    scores: Sequence[Sequence[float]] | Sequence[int] | np.ndarray,
+    subjects: Sequence[str] | Sequence[int] | np.ndarray,
+    metric: str | Callable[[np.ndarray, np.ndarray], float] = "balanced_accuracy",
+    num_resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Return a percentile interval of a metric by resampling subjects.
+
+    Windows of a person resemble each other: drawing windows instead of people gives intervals far too narrow.
+
+    Args:
+        labels: As in [`classification_metrics`].
+        scores: As in [`classification_metrics`].
+        subjects: (windows,) who each window is from.
+        metric: One of `METRIC_NAMES`, or a function of the labels that are there and their scores.
+        num_resamples: Number of draws.
+        seed: Seed of the draws.
+        level: Share of the draws between the two ends.
+
+    Returns:
+        Lower and upper end. Draws where the metric is NaN (one class only) are left out.
+
+    Raises:
+        ValueError: If there are fewer than two subjects, or the metric is unknown or defined in no draw.
+    """
+    known, values, _ = _labelled(labels, scores)
+    if len(subjects) != len(labels):
+        raise ValueError(f"subjects: expected one for each of {len(labels)} windows, got {len(subjects)}")
+    function = _metric_function(metric)
+    _, owners = np.unique(np.asarray(subjects)[~_is_missing(np.asarray(labels, float))], return_inverse=True)
+    windows_of = [np.flatnonzero(owners == subject) for subject in range(owners.max() + 1)]
+    if len(windows_of) < 2:
+        raise ValueError("subjects: expected at least 2 with labels, got 1: there is nobody else to draw")
+    random = np.random.default_rng(seed)
+    results = []
+    for _ in range(num_resamples):
+        drawn = random.integers(len(windows_of), size=len(windows_of))
+        rows = np.concatenate([windows_of[subject] for subject in drawn])
+        results.append(function(known[rows], values[rows]))
+    if np.isnan(results).all():
+        raise ValueError(f"{metric}: undefined in each of {num_resamples} draws")
+    low, high = np.nanquantile(results, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def chance_level(labels: Sequence[float] | np.ndarray) -> dict[str, float]:
+    """Return what whoever always says the most frequent class reaches.
+
+    Args:
+        labels: (windows,) class indices; -100 and NaN are missing.
+    """
+    known = np.asarray(labels, float)
+    known = known[~_is_missing(known)]
+    _check_judgeable(len(known))
+    _, counts = np.unique(known, return_counts=True)
+    share = float(counts.max() / counts.sum())
+    return {
+        "balanced_accuracy": 1 / len(counts),
+        "accuracy": share,
+        "auroc": 0.5,
+        "kappa": 0.0,
+        "macro_f1": 2 * share / (1 + share) / len(counts),
+    }
+
+
+def aggregate_folds(folds: Sequence[Mapping[str, float]]) -> dict[str, MetricSummary]:
+    """Summarise the metrics of several folds or seeds.
+
+    Args:
+        folds: The metrics of each, with the same names.
+
+    Returns:
+        Of each metric all values, and the mean and population standard deviation of those that are not NaN.
+
+    Raises:
+        ValueError: If there is no fold, or the folds do not have the same metrics.
+    """
+    if not folds:
+        raise ValueError("folds: expected the metrics of at least one, got none")
+    for number, fold in enumerate(folds):
+        if fold.keys() != folds[0].keys():
+            differing = sorted(fold.keys() ^ folds[0].keys())
+            raise ValueError(
+                f"folds: expected the same metrics in each, fold {number} differs in {differing}"
+            )
+    summary: dict[str, MetricSummary] = {}
+    for name in folds[0]:
+        values = np.array([fold[name] for fold in folds], float)
+        defined = values[~np.isnan(values)]
+        mean, sd = (float(defined.mean()), float(defined.std())) if len(defined) else (math.nan, math.nan)
+        summary[name] = {"mean": mean, "sd": sd, "values": values.tolist()}
+    return summary
+
+
+def make_compute_metrics(
+    class_names: Sequence[str] | None = None,
+) -> "Callable[[EvalPrediction], dict[str, float]]":
+    """Return a function for the `compute_metrics` of transformers' Trainer.
+
+    Args:
+        class_names: As in [`classification_metrics`].
+    """
+
+    def compute_metrics(prediction: "EvalPrediction") -> dict[str, float]:
+        scores, labels = prediction.predictions, prediction.label_ids
+        if isinstance(scores, tuple):  # a model that returns more than logits puts them first
+            scores = scores[0]
+        if isinstance(scores, dict) or isinstance(labels, (dict, tuple)):
+            raise ValueError("expected logits and labels of one task, got several: compute each by itself")
+        return classification_metrics(labels, scores, class_names)
+
+    return compute_metrics
+
+
+def _metric_function(
+    metric: str | Callable[[np.ndarray, np.ndarray], float],
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    if callable(metric):
+        return metric
+    if metric == "auroc":
+        return auroc
+    if metric not in _FROM_PREDICTIONS:
+        raise ValueError(f"metric: expected one of {', '.join(METRIC_NAMES)} or a function, got {metric!r}")
+    from_predictions = _FROM_PREDICTIONS[metric]
+    return lambda labels, scores: from_predictions(labels, _predictions(scores))
+
+
+def _is_missing(labels: np.ndarray) -> np.ndarray:
+    return np.isnan(labels) | (labels == MISSING_LABEL)
+
+
+def _predictions(scores: np.ndarray) -> np.ndarray:
+    return scores.argmax(axis=1) if scores.ndim == 2 else scores
+
+
+def _probabilities(scores: np.ndarray) -> np.ndarray:
+    is_probability = bool((scores >= 0).all()) and np.allclose(scores.sum(axis=1), 1, atol=1e-3)
+    return scores if is_probability else softmax(scores, axis=1)
+
+
+def _check_judgeable(num_labelled: int, predicted: np.ndarray | None = None) -> None:
+    if num_labelled == 0:
+        raise ValueError("expected at least one label, got none: all are missing")
+    if predicted is not None and not np.isfinite(predicted).all():
+        raise ValueError(
+            "predictions: expected finite numbers, got NaN or infinite: did the training diverge?"
+        )
+
+
+def _labelled(
+    labels: Sequence[float] | np.ndarray,
+    scores: Sequence[Sequence[float]] | Sequence[int] | np.ndarray,
+    class_names: Sequence[str] | None = None,
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the labels (n,) that are there, their scores or predictions, and how many are not there."""
+    all_labels, values = np.asarray(labels, float), np.asarray(scores)
+    if all_labels.ndim != 1 or values.ndim not in (1, 2) or len(values) != len(all_labels):
+        raise ValueError(
+            "expected labels (windows,) and scores (windows, classes) or predictions (windows,), got "
+            f"{all_labels.shape} and {values.shape}"
+        )
+    is_missing = _is_missing(all_labels)
+    known, values = all_labels[~is_missing], values[~is_missing]
+    _check_judgeable(len(known), values)
+    if values.ndim == 2:
+        num_classes = values.shape[1]
+        if num_classes < 2:
+            raise ValueError("scores: expected one for each of two or more classes, got 1: a regression?")
+    else:
+        num_classes = len(class_names) if class_names else int(max(known.max(), values.max())) + 1
+        _check_classes("predictions", values, num_classes)
+        values = values.astype(int)
+    if class_names and len(class_names) != num_classes:
+        raise ValueError(
+            f"class_names: expected one for each of {num_classes} classes, got {list(class_names)}"
+        )
+    _check_classes("labels", known, num_classes)
+    return known.astype(int), values, int(is_missing.sum())
+
+
+def _check_classes(name: str, values: np.ndarray, num_classes: int) -> None:
+    is_class = (values == np.round(values)) & (values >= 0) & (values < num_classes)
+    if not is_class.all():
+        got = values[~is_class][0]
+        raise ValueError(
+            f"{name}: expected class indices 0 to {num_classes - 1} (a missing label: -100 or NaN), got {got}"
+        )
+
+
+class EEGClassificationMetrics(evaluate.Metric):
+    """All metrics of [`classification_metrics`] as a metric of the evaluate library; it needs no network.
+
+    Example:
+        >>> metric = EEGClassificationMetrics()
+        >>> metric.compute(references=[0, 1, 1], predictions=[[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])["kappa"]
+        1.0
+    """
+
+    def _info(self) -> evaluate.MetricInfo:
+        label = datasets.Value("float64")  # so that a missing one may be NaN
+        return evaluate.MetricInfo(
+            description="Balanced accuracy, accuracy, AUROC, Cohen's kappa and macro F1 of EEG classifiers.",
+            citation="",
+            inputs_description=(
+                "predictions: (windows, classes) scores, or (windows,) class indices; "
+                "references: (windows,) class indices, -100 or NaN where missing; class_names: optional."
+            ),
+            features=[
+                datasets.Features({"predictions": datasets.List(label), "references": label}),
+                datasets.Features({"predictions": label, "references": label}),
+            ],
+        )
+
+    def _compute(
+        self,
+        predictions: Sequence[Sequence[float]] | Sequence[float],
+        references: Sequence[float],
+        class_names: Sequence[str] | None = None,
+    ) -> dict[str, float]:
+        return classification_metrics(references, np.asarray(predictions), class_names)

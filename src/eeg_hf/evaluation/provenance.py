@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a number comes from: data, code, packages, machine."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    *("eeg-hf", "torch", "transformers", "datasets", "accelerate", "evaluate"),
+    *("mne", "numpy", "scipy", "scikit-learn", "pyriemann", "braindecode"),
+)
+
+
+def collect_provenance(
+    dataset: str,
+    licence: str,
+    seeds: Sequence[int],
+    chance: Mapping[str, float],
+    **facts: Any,
+) -> dict[str, Any]:
+    """Gather what a reader needs to believe a number and to get it again.
+
+    Args:
+        dataset: Name and version of the data.
+        licence: Their licence.
+        seeds: Seeds of the runs.
+        chance: See [`chance_level`].
+        **facts: Anything else that JSON can hold, such as the settings of the preparation.
+
+    Returns:
+        These, with the commit of the code (None outside of a checkout, "-dirty" where it has changed since),
+        the versions of the packages and the machine.
+    """
+    return {
+        "dataset": dataset,
+        "licence": licence,
+        "seeds": list(seeds),
+        "chance": dict(chance),
+        **facts,
+        "commit": git_commit(Path(__file__).parent),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
+    }
+
+
+def git_commit(folder: Path) -> str | None:
+    """Return the commit that tracks a folder, with "-dirty" where files have changed since, or None."""
+    try:
+        # An environment inside somebody else's checkout is not of his commit: ask for a tracked file
+        if not _git(folder, "ls-files", "."):
+            return None
+        changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        return _git(folder, "rev-parse", "HEAD") + ("-dirty" if changes else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

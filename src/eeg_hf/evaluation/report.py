@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results as a Markdown table and as JSON, with everything that is needed to read them and to get them again.
+
+Writing the same results twice gives the same bytes: there is no date in a report, the commit is its date.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from .metrics import MetricSummary
+
+Regime = Literal["unseen", "aligned"]
+
+REGIMES: Mapping[str, str] = {
+    "unseen": "subject unseen",
+    "aligned": "unlabelled windows of the subject used",
+}
+_TABLE_METRICS: Mapping[str, str] = {
+    "balanced_accuracy": "Balanced accuracy",
+    "auroc": "AUROC",
+    "kappa": "Kappa",
+    "macro_f1": "Macro F1",
+}
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One method on one split.
+
+    Attributes:
+        method: Its name, such as "EEGNet".
+        regime: "unseen" where nothing of a tested subject was used before the test, "aligned" where his
+            unlabelled windows were.
+        split: How the data were split, such as "5 subject folds".
+        metrics: Summary of each metric, see [`aggregate_folds`].
+        num_subjects: Number of people tested.
+        num_windows: Number of windows tested.
+        seeds: Seeds of the runs.
+        parameters: Number of trained numbers, where that says something.
+        seconds: Time of training and testing.
+
+    Raises:
+        ValueError: If the regime is unknown.
+    """
+
+    method: str
+    regime: Regime
+    split: str
+    metrics: "Mapping[str, MetricSummary]"
+    num_subjects: int
+    num_windows: int
+    seeds: tuple[int, ...] = ()
+    parameters: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.regime not in REGIMES:
+            raise ValueError(f"regime: expected one of {', '.join(REGIMES)}, got {self.regime!r}")
+
+
+def sort_rows(rows: Sequence[ResultRow], metric: str = "balanced_accuracy") -> list[ResultRow]:
+    """Order rows by split, by regime (unseen first), and the best first."""
+    return sorted(
+        rows, key=lambda row: (row.split, list(REGIMES).index(row.regime), -_mean(row, metric), row.method)
+    )
+
+
+def results_table(rows: Sequence[ResultRow], metrics: Sequence[str] = tuple(_TABLE_METRICS)) -> str:
+    """Return one Markdown table a split; the best mean of each regime is bold.
+
+    Several folds or seeds are written as mean ± population standard deviation, intervals in brackets.
+
+    Args:
+        rows: Results in any order.
+        metrics: The columns; one that no row has is left out.
+    """
+    tables = []
+    for split in sorted({row.split for row in rows}):
+        in_split = sort_rows([row for row in rows if row.split == split])
+        columns = [name for name in metrics if any(name in row.metrics for row in in_split)]
+        titles = [_TABLE_METRICS.get(name, name) for name in columns]
+        header = ["Method", "Regime", *titles, "Subjects", "Windows", "Seeds", "Parameters", "Time"]
+        alignment = [":--", ":--", *["--:"] * (len(header) - 2)]
+        cells = [_table_row(row, columns, in_split) for row in in_split]
+        lines = ["| " + " | ".join(line) + " |" for line in (header, alignment, *cells)]
+        tables.append(f"**{_escape(split)}**\n\n" + "\n".join(lines))
+    return "\n\n".join(tables) + "\n"
+
+
+def write_report(
+    folder: str | Path,
+    rows: Sequence[ResultRow],
+    provenance: Mapping[str, Any],
+    figures: Mapping[str, str | Path] | None = None,
+    title: str = "Results",
+) -> None:
+    """Write `report.md` and `metrics.json`.
+
+    Args:
+        folder: Where to; made if it is not there.
+        rows: Results in any order.
+        provenance: See [`collect_provenance`].
+        figures: Path of each picture by its caption.
+        title: Heading of the report.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    ordered = sort_rows(rows)
+    write_json(
+        folder / "metrics.json", {"provenance": dict(provenance), "results": [asdict(row) for row in ordered]}
+    )
+    sections = [f"# {title}", _reading_guide(provenance), results_table(ordered).rstrip()]
+    for caption, path in (figures or {}).items():
+        sections.append(f"![{caption}]({Path(os.path.relpath(path, folder)).as_posix()})\n\n*{caption}*")
+    sections.append("## Provenance\n\n" + "\n".join(_provenance_lines(provenance)))
+    _write_atomically(folder / "report.md", "\n\n".join(sections) + "\n")
+
+
+def read_report(folder: str | Path) -> tuple[list[ResultRow], dict[str, Any]]:
+    """Return the rows and the provenance that `write_report` wrote; what was undefined is NaN again."""
+    content = json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
+    rows = [
+        ResultRow(**{**row, "metrics": _restore_metrics(row["metrics"]), "seeds": tuple(row["seeds"])})
+        for row in content["results"]
+    ]
+    return rows, content["provenance"]
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON that every parser reads: NaN and infinity become null; no reader ever sees half a file."""
+    _write_atomically(Path(path), json.dumps(_defined(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def _mean(row: ResultRow, metric: str) -> float:
+    """Return the mean of a metric, and less than any where it is undefined."""
+    mean = row.metrics[metric]["mean"] if metric in row.metrics else math.nan
+    return -math.inf if math.isnan(mean) else mean
+
+
+def _table_row(row: ResultRow, columns: Sequence[str], in_split: Sequence[ResultRow]) -> list[str]:
+    peers = [other for other in in_split if other.regime == row.regime]
+    cells = []
+    for name in columns:
+        is_best = len(peers) > 1 and _mean(row, name) == max(_mean(peer, name) for peer in peers) > -math.inf
+        cell = format_summary(row.metrics.get(name, {}))
+        cells.append(f"**{cell}**" if is_best else cell)
+    return [
+        _escape(row.method),
+        REGIMES[row.regime],
+        *cells,
+        str(row.num_subjects),
+        f"{row.num_windows:,}",
+        ", ".join(map(str, row.seeds)) or "–",
+        "–" if row.parameters is None else _format_count(row.parameters),
+        "–" if row.seconds is None else _format_seconds(row.seconds),
+    ]
+
+
+def format_summary(summary: "MetricSummary") -> str:
+    """Return `0.750 ± 0.038 [0.700, 0.790]`, as much of it as there is."""
+    if math.isnan(summary.get("mean", math.nan)):
+        return "–"
+    text = f"{summary['mean']:.3f}"
+    if len(summary.get("values", [])) > 1:
+        text += f" ± {summary['sd']:.3f}"
+    if summary.get("interval") is not None:
+        low, high = summary["interval"]
+        text += f" [{low:.3f}, {high:.3f}]"
+    return text
+
+
+def _format_count(number: int) -> str:
+    if number >= 1_000_000:
+        return f"{number / 1_000_000:.2f} M"
+    return f"{number / 1000:.1f} k" if number >= 1000 else str(number)
+
+
+def _format_seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _reading_guide(provenance: Mapping[str, Any]) -> str:
+    sentences = [
+        "± is the population standard deviation over folds or seeds, brackets an interval over subjects.",
+        "The two regimes answer different questions: compare methods within one.",
+    ]
+    if "chance" in provenance:
+        chance = [
+            f"{_TABLE_METRICS.get(name, name)} {value:.3f}" for name, value in provenance["chance"].items()
+        ]
+        sentences.append(f"Always saying the most frequent class reaches: {', '.join(chance)}.")
+    return " ".join(sentences)
+
+
+def _provenance_lines(provenance: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, value in provenance.items():
+        if name == "chance":
+            continue
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key} {item}" for key, item in value.items())
+        elif isinstance(value, (list, tuple)):
+            value = ", ".join(map(str, value))
+        lines.append(f"- {name.replace('_', ' ')}: {'unknown' if value is None else value}")
+    return lines
+
+
+def _defined(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {str(key): _defined(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_defined(value) for value in content]
+    if hasattr(content, "item"):  # a number of numpy
+        content = content.item()
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _restore_metrics(metrics: Mapping[str, Any]) -> "dict[str, MetricSummary]":
+    def number(value: float | None) -> float:
+        return math.nan if value is None else value
+
+    restored: dict[str, MetricSummary] = {}
+    for name, summary in metrics.items():
+        restored[name] = {"mean": number(summary["mean"]), "sd": number(summary["sd"])}
+        restored[name]["values"] = [number(value) for value in summary["values"]]
+        if summary.get("interval") is not None:
+            restored[name]["interval"] = (summary["interval"][0], summary["interval"][1])
+    return restored
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.tmp")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
