@@ -330,7 +330,7 @@ def eegnet(
         class_weights,
         label_smoothing,
         kernel_length=round(sampling_rate / 2),
-        # braindecode's 0.01 needs hundreds of steps until the running statistics fit: an epoch selected before
+        # braindecode's 0.01 needs hundreds of steps until the running statistics fit: an epoch chosen before
         # may rank windows well and yet call them all one class
         batch_norm_momentum=0.1,
         final_layer_with_constraint=True,
