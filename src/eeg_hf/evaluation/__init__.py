@@ -19,7 +19,6 @@ _PUBLIC_NAMES = {
     "regression_metrics": "metrics",
     "Predictions": "predictions",
     "summarize_predictions": "predictions",
-    "summarize_predictions": "predictions",
     "BraindecodeClassifier": "baselines",
     "band_power_classifier": "baselines",
     "braindecode_classifier": "baselines",

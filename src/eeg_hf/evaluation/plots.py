@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from .report import ResultRow
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-INK, GREY, PALE = "#222222", "#8C8C8C", "#E4E4E4"
+INK, GREY, PALE, PEACH = "#222222", "#8C8C8C", "#E4E4E4", "#FBE3D0"
+# Of the bars, pale enough for whiskers and dots to be seen on them, and of the title
+_REGIME_COLORS = {"unseen": ("#80B9D9", BLUE), "aligned": ("#80CFB9", "#007A59")}
 _CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 _STYLE: dict[Any, Any] = {
     "font.size": 11,
@@ -71,7 +73,7 @@ def plot_confusion_matrix(
     known = truth >= 0
     size = len(class_names)
     counts = np.zeros((size, size), int)
-    np.add.at(counts, (truth[known], said[known]), 1)
+    np.add.at(counts, (truth[known].astype(int), said[known].astype(int)), 1)
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     if title is None:
@@ -165,58 +167,36 @@ def plot_reconstruction(
     Raises:
         ValueError: If the shapes do not agree.
     """
-    hidden = (
-        np.broadcast_to(np.asarray(mask, bool), original.shape)
-        if np.ndim(mask) == 1
-        else np.asarray(mask, bool)
-    )
+    hidden = np.broadcast_to(mask, original.shape) if np.ndim(mask) == 1 else np.asarray(mask)
     if not original.shape == reconstruction.shape == hidden.shape or len(channel_names) != len(original):
         raise ValueError(
             "expected original, reconstruction and mask (channels, time) with as many names, got "
             f"{original.shape}, {reconstruction.shape}, {np.shape(mask)} and {len(channel_names)} names"
         )
-    drawn = np.unique(np.linspace(0, len(original) - 1, min(max_channels, len(original))).round().astype(int))
+    drawn = np.linspace(0, len(original) - 1, min(max_channels, len(original))).round().astype(int)
     seconds = np.arange(original.shape[1]) / sampling_rate
-    step = _round_scale(
-        1.3 * float(np.quantile(np.abs(original[drawn] - _medians(original[drawn])), 0.995)) or 1.0
-    )
+    middles = np.median(original, axis=1, keepdims=True)
+    size = _round_scale(1.3 * float(np.quantile(np.abs(original - middles)[drawn], 0.995)))
+    places = -2 * size * np.arange(len(drawn))
     with _drawing(10.0, 1.6 + 0.72 * len(drawn), path) as figure:
         axes = figure.add_subplot()
-        for row, channel in enumerate(drawn):
-            place = -row * 2 * step
-            middle = float(np.median(original[channel]))
+        for place, channel in zip(places, drawn, strict=True):
             for start, stop in _stretches(hidden[channel]):
-                axes.fill_between(
-                    seconds[[start, stop - 1]],
-                    *(place - 0.92 * step, place + 0.92 * step),
-                    color="#FBE3D0",
-                    linewidth=0,
-                    label="hidden from the model" if row == 0 and start == _first(hidden[channel]) else None,
-                )
-            inside = np.where(hidden[channel], reconstruction[channel], np.nan)
-            axes.plot(
-                seconds,
-                place + original[channel] - middle,
-                color=INK,
-                linewidth=0.8,
-                label=None if row else "recorded",
-            )
-            axes.plot(
-                *(seconds, place + inside - middle),
-                color=VERMILION,
-                linewidth=1.5,
-                label=None if row else "reconstructed",
-            )
-        axes.set_yticks(
-            [-row * 2 * step for row in range(len(drawn))], [channel_names[channel] for channel in drawn]
-        )
-        axes.set_ylim(-(2 * len(drawn) - 1) * step - 0.15 * step, 1.15 * step)
-        axes.set_xlim(seconds[0], seconds[-1] + 1 / sampling_rate)
+                ends = seconds[[start, stop - 1]]
+                axes.fill_between(ends, place - 0.92 * size, place + 0.92 * size, color=PEACH, linewidth=0)
+            recorded = original[channel] - middles[channel]
+            restored = np.where(hidden[channel], reconstruction[channel] - middles[channel], np.nan)
+            axes.plot(seconds, place + recorded, color=INK, linewidth=0.8)
+            axes.plot(seconds, place + restored, color=VERMILION, linewidth=1.5)
+        axes.set_yticks(places, [channel_names[channel] for channel in drawn])
+        axes.set_ylim(places[-1] - 1.15 * size, 1.15 * size)
+        axes.set_xlim(0, len(seconds) / sampling_rate)
         axes.set(xlabel="time (s)", ylabel=f"channel, amplitude in {unit}")
+        axes.set_title(title or "Masked reconstruction")
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        _draw_scale_bar(axes, step, unit)
-        _legend_above(axes, title or "Masked reconstruction")
+        _draw_scale_bar(axes, size, unit)
+        _draw_reconstruction_legend(axes)
     return figure
 
 
@@ -243,11 +223,8 @@ def plot_results(
     """
     from .report import REGIMES, sort_rows
 
-    rows = [
-        row
-        for row in sort_rows(rows, metric)
-        if not math.isnan(row.metrics.get(metric, {}).get("mean", math.nan))
-    ]
+    rows = [row for row in sort_rows(rows, metric) if metric in row.metrics]
+    rows = [row for row in rows if not math.isnan(row.metrics[metric]["mean"])]
     splits = sorted({row.split for row in rows})
     if len(splits) != 1:
         raise ValueError(f"rows: expected results with {metric} of one split, got {splits or 'none'}")
@@ -258,9 +235,10 @@ def plot_results(
         panels = figure.subplots(
             len(groups), 1, sharex=True, squeeze=False, height_ratios=[len(g) for g in groups]
         )
-        for axes, regime, group, color in zip(panels[:, 0], regimes, groups, (BLUE, GREEN), strict=False):
-            _draw_bars(axes, group, metric, start, color)
-            axes.set_title(REGIMES[regime].capitalize(), color=color, fontsize=11)
+        for axes, regime, group in zip(panels[:, 0], regimes, groups, strict=True):
+            bar_color, title_color = _REGIME_COLORS[regime]
+            _draw_bars(axes, group, metric, start, bar_color)
+            axes.set_title(REGIMES[regime].capitalize(), color=title_color, fontsize=11)
             if chance is not None:
                 axes.axvline(chance, color=INK, linewidth=1.2)
         bottom = panels[-1, 0]
@@ -360,17 +338,23 @@ def _draw_scale_bar(axes: "Axes", size: float, unit: str) -> None:
     )
 
 
-def _legend_above(axes: "Axes", title: str) -> None:
-    axes.set_title(title)
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.4)
+def _draw_reconstruction_legend(axes: "Axes") -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-
-def _medians(values: np.ndarray) -> np.ndarray:
-    return np.median(values, axis=1, keepdims=True)
-
-
-def _first(hidden: np.ndarray) -> int:
-    return int(np.argmax(hidden))
+    handles = [
+        Patch(color=PEACH, label="hidden from the model"),
+        Line2D([], [], color=INK, linewidth=0.8, label="recorded"),
+        Line2D([], [], color=VERMILION, linewidth=1.5, label="reconstructed"),
+    ]
+    axes.legend(
+        handles=handles,
+        ncols=3,
+        handlelength=1.4,
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        borderaxespad=0.2,
+    )
 
 
 def _stretches(hidden: np.ndarray) -> list[tuple[int, int]]:
@@ -380,6 +364,8 @@ def _stretches(hidden: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _round_scale(value: float) -> float:
-    """Round up to 1, 2 or 5 times a power of ten."""
+    """Round up to 1, 2 or 5 times a power of ten; 1 for 0, so that a flat window can be drawn too."""
+    if value <= 0:
+        return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= value)
