@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each part of the benchmark runs and prints its rows; what they say is for an idle machine."""
+
+import importlib
+import json
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """Return the script as a module, its model made as small as Labram allows."""
+    # Behind everything else: beside it stands evaluate.py, which is not the library of that name.
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
+    module = importlib.import_module("benchmark")
+    monkeypatch.setitem(module.SIZES, "tiny", module.Size(16, 1, 2, 32, labram_filters=4))
+    return module
+
+
+@pytest.fixture
+def run(benchmark, monkeypatch, capsys, tmp_path):
+    """Return a function that measures one part and returns its rows and what was printed."""
+
+    def call(part, *options):
+        path = tmp_path / "out" / "benchmark.json"
+        arguments = ["--quick", "--parts", part, "--output", str(path), *options]
+        monkeypatch.setattr(sys, "argv", ["benchmark.py", *arguments])
+        benchmark.main()
+        return json.loads(path.read_text())["rows"], capsys.readouterr().out
+
+    return call
+
+
+def names_and_peers(rows):
+    assert all(row["value"] > 0 for row in rows if "difference" not in row["name"])
+    return [(row["name"].split(",")[0], row["ratio"] is not None) for row in rows]
+
+
+def test_preparing(run):
+    rows, printed = run("prepare")
+    assert names_and_peers(rows) == [("prepare simulated", True)]
+    assert "| h of EEG/min/core | MNE by hand |" in printed and "threads" in printed
+
+
+def test_reading(run):
+    rows, printed = run("read")
+    first, read = ("time to first window", False), ("read 20 x 2000", True)
+    assert names_and_peers(rows) == [first, first, read, read, read, read, read]
+    assert all(kind in printed for kind in ("decoded", "none", "microvolt", "zscore", "robust"))
+
+
+@pytest.mark.parametrize(
+    ("part", "names"), [("train", ["train tiny", "train tiny"]), ("inference", ["infer tiny"])]
+)
+def test_a_model_is_timed_beside_one_of_like_size(run, part, names):
+    pytest.importorskip("braindecode")
+    rows, _ = run(part)
+    assert names_and_peers(rows) == [(name, True) for name in names]
+    assert all("Labram" in row["peer_name"] and "parameters" in row["peer_name"] for row in rows)
+
+
+def test_a_missing_peer_is_said_to_be_absent(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "braindecode.models", None)
+    rows, printed = run("inference")
+    assert names_and_peers(rows) == [("infer tiny", False)]
+    assert "absent, no braindecode" in printed
+
+
+def test_importing(run):
+    rows, printed = run("import")
+    assert [row["name"] for row in rows] == ["import eeg_hf, on top of the peer"] and rows[0]["peer"] > 0
+    assert "import torch, transformers" in printed
+
+
+def test_memory_is_that_of_a_process_of_its_own(benchmark):
+    ballast = bytearray(500_000_000)  # of this process, to be counted for no other
+    ballast[::4096] = b"x" * len(ballast[::4096])
+    imports, reading = benchmark.measure_memory(benchmark.BenchmarkArguments(num_windows=200, sizes=[]))
+    assert 50 < imports.value < reading.value < benchmark.peak_memory(None) - 300
+
+
+def test_compiling(run):
+    rows, _ = run("compile", "--compile_backend", "eager")
+    infer, train = ("torch.compile, infer tiny", "torch.compile, train tiny")
+    assert [row["name"] for row in rows if row["ratio"]] == [infer, train]
+    assert all(row["value"] < 1e-5 for row in rows if "difference" in row["name"])
+
+
+def test_what_cannot_be_compiled_is_a_row_with_the_reason(run):
+    rows, printed = run("compile", "--compile_backend", "nonsense")
+    assert [row["value"] for row in rows] == [None, None] and "failed: InvalidBackend" in printed
+
+
+@pytest.mark.parametrize(("option", "word"), [("--parts", "reading"), ("--sizes", "huge"), ("--pears", "3")])
+def test_what_is_not_known_is_refused_by_name(benchmark, monkeypatch, option, word):
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", option, word])
+    with pytest.raises(ValueError, match=word):
+        benchmark.main()
