@@ -2,12 +2,10 @@
 r"""Put fine-tuned classifiers and classical baselines into one table: same windows, same split by subject.
 
     python scripts/evaluate.py --data runs/data/simulated --label_column condition --output_dir runs/table
-       # CPU python scripts/evaluate.py --data runs/data/eegmat --label_column condition --folds 5
-       # --output_dir
-    runs/table \\
-        --runs "pretrained=runs/cv/pretrained-*" "from scratch=runs/cv/scratch-*"
-    python scripts/evaluate.py --data runs/data/eegmat --label_column condition --model org/classifier
-    --output_dir runs/t
+    python scripts/evaluate.py --data runs/data/eegmat --label_column condition --folds 5 \
+        --output_dir runs/table --runs "pretrained=runs/cv/pretrained-*" "from scratch=runs/cv/scratch-*"
+    python scripts/evaluate.py --data runs/data/eegmat --label_column condition --output_dir runs/table \
+        --model runs/classifier --baselines false
 
 A run is a folder that scripts/finetune.py left; `*` in its name means one run a seed. Every method must have
 been tested on exactly the windows of this split: otherwise the table is refused. Rows where the unlabelled
@@ -151,12 +149,14 @@ def collect(
 def load_arrays(dataset: Dataset) -> dict[str, np.ndarray]:
     """Return every window (channels, time) in microvolt by its id."""
     rows = WindowDataset(dataset)
+    if len(set(rows.num_channels)) > 1:
+        raise ValueError(
+            "baselines: expected one number of channels; prepare with --channels, or --baselines false"
+        )
     windows: dict[str, np.ndarray] = {}
     for start in range(0, len(rows), 512):
         table = rows.__getitems__(list(range(start, min(start + 512, len(rows)))))
-        values, channel_mask, attention_mask = decode_windows(table)
-        if not (channel_mask.all() and attention_mask.all()):
-            raise ValueError("baselines: expected windows of one shape; prepare with one set of channels")
+        values, _, _ = decode_windows(table)
         windows.update(zip(table.column("window_id").to_pylist(), values, strict=True))
     return windows
 

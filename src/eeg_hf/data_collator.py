@@ -97,18 +97,21 @@ def decode_windows(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]
             f"{starts[row + 1] - starts[row]}; the shard is damaged: prepare it again"
         )
     scale = pa.compute.list_flatten(table.column("scale")).to_numpy().astype(np.float32, copy=False)
-    channel_mask = np.arange(num_channels.max()) < num_channels[:, None]
+    is_channel = np.arange(num_channels.max()) < num_channels[:, None]
     attention_mask = np.arange(num_samples.max()) < num_samples[:, None]
-    shape = (len(table), channel_mask.shape[1], attention_mask.shape[1])
-    if channel_mask.all() and attention_mask.all():  # one shape: a single pass over the batch
-        values = np.multiply(samples.reshape(shape), scale.reshape(*shape[:2], 1), dtype=np.float32)
-        return values, channel_mask, attention_mask
-    values = np.zeros(shape, np.float32)
-    first_scale = np.concatenate([[0], np.cumsum(num_channels)])
-    for row, (channels, length) in enumerate(zip(num_channels, num_samples, strict=True)):
-        counts = samples[starts[row] : starts[row + 1]].reshape(channels, length)
-        values[row, :channels, :length] = counts * scale[first_scale[row] : first_scale[row + 1], None]
-    return values, channel_mask, attention_mask
+    shape = (len(table), is_channel.shape[1], attention_mask.shape[1])
+    scales = np.zeros(shape[:2], np.float32)
+    scales[is_channel] = scale
+    if is_channel.all() and attention_mask.all():  # one shape: a single pass over the batch
+        values = np.multiply(samples.reshape(shape), scales[..., None], dtype=np.float32)
+    else:
+        values = np.zeros(shape, np.float32)
+        for row, (channels, length) in enumerate(zip(num_channels, num_samples, strict=True)):
+            counts = samples[starts[row] : starts[row + 1]].reshape(channels, length)
+            values[row, :channels, :length] = counts * scales[row, :channels, None]
+    for row, channel in np.argwhere(scales == 1.0):  # what a channel of zeros is written with; few have it
+        is_channel[row, channel] = values[row, channel].any()
+    return values, is_channel, attention_mask
 
 
 def _flat_int16(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +189,9 @@ class EEGDataCollator:
         )
         positions = torch.zeros(*channel_mask.shape, 3)
         flat = pa.compute.list_flatten(table.column("channel_positions")).to_numpy()
-        positions[channel_mask] = torch.from_numpy(flat.astype(np.float32)).view(-1, 3)
+        counts = pa.compute.list_value_length(table.column("scale")).to_numpy()
+        has_position = torch.arange(positions.shape[1]) < torch.tensor(counts)[:, None]
+        positions[has_position] = torch.from_numpy(flat.astype(np.float32)).view(-1, 3)
         return {
             "input_values": inputs,
             "channel_positions": positions,

@@ -172,6 +172,17 @@ def test_the_loss_is_on_hidden_samples_only():
     torch.testing.assert_close(outputs.loss, outputs.reconstruction_loss)
 
 
+def test_visible_samples_count_only_on_request():
+    torch.manual_seed(0)
+    model = EEGFoundationForPreTraining(tiny_config(visible_weight=0.1)).eval()
+    eeg = signal()
+    outputs = model(eeg, mask_ratio=0.25)
+    error = (outputs.reconstruction - eeg).square()
+    expected = torch.stack([error[row][~outputs.mask[row]].mean() for row in range(2)]).mean()
+    torch.testing.assert_close(outputs.visible_loss, expected)
+    torch.testing.assert_close(outputs.loss, outputs.reconstruction_loss + 0.1 * outputs.visible_loss)
+
+
 def test_objectives_are_weighted():
     torch.manual_seed(0)
     model = EEGFoundationForPreTraining(

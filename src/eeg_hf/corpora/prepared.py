@@ -28,6 +28,8 @@ def load_windows(source: str | Path) -> Dataset:
         raise FileNotFoundError(
             f"no prepared windows in {folder}: expected data/*.parquet, run scripts/prepare.py first"
         )
+    if folder.exists() and not (folder / "README.md").exists():  # it is written last
+        raise FileNotFoundError(f"{folder} is unfinished: its preparation was interrupted, run it again")
     return load_dataset(str(source), split="train")
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC_NAMES = {
-    "EEGClassificationMetrics": "metrics",
+    "EEGClassificationMetrics": "evaluate_metric",
     "MetricSummary": "metrics",
     "aggregate_folds": "metrics",
     "bootstrap_interval": "metrics",

@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of classifiers and regressors on EEG windows, as plain functions and as an `evaluate.Metric`.
+"""Metrics of classifiers and regressors on EEG windows.
 
 What is not there is said, never guessed. A label that is missing (-100 or NaN) is left out and counted in
 `num_missing`. A class that no reference has is left out of balanced accuracy, macro F1 and AUROC, which are
 averages over the classes that the references do have. What cannot be computed at all (the AUROC of a single
 class, or of predictions without scores) is NaN.
-
-The file works by itself too: `evaluate.load("<path of this file>")`.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
-import datasets
-import evaluate
 import numpy as np
 from scipy.special import softmax
 from sklearn.metrics import cohen_kappa_score, f1_score, recall_score, roc_auc_score
@@ -353,36 +349,3 @@ def _check_classes(name: str, values: np.ndarray, num_classes: int) -> None:
         raise ValueError(
             f"{name}: expected class indices 0 to {num_classes - 1} (a missing label: -100 or NaN), got {got}"
         )
-
-
-class EEGClassificationMetrics(evaluate.Metric):
-    """All metrics of [`classification_metrics`] as a metric of the evaluate library; it needs no network.
-
-    Example:
-        >>> metric = EEGClassificationMetrics()
-        >>> metric.compute(references=[0, 1, 1], predictions=[[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])["kappa"]
-        1.0
-    """
-
-    def _info(self) -> evaluate.MetricInfo:
-        label = datasets.Value("float64")  # so that a missing one may be NaN
-        return evaluate.MetricInfo(
-            description="Balanced accuracy, accuracy, AUROC, Cohen's kappa and macro F1 of EEG classifiers.",
-            citation="",
-            inputs_description=(
-                "predictions: (windows, classes) scores, or (windows,) class indices; "
-                "references: (windows,) class indices, -100 or NaN where missing; class_names: optional."
-            ),
-            features=[
-                datasets.Features({"predictions": datasets.List(label), "references": label}),
-                datasets.Features({"predictions": label, "references": label}),
-            ],
-        )
-
-    def _compute(
-        self,
-        predictions: Sequence[Sequence[float]] | Sequence[float],
-        references: Sequence[float],
-        class_names: Sequence[str] | None = None,
-    ) -> dict[str, float]:
-        return classification_metrics(references, np.asarray(predictions), class_names)

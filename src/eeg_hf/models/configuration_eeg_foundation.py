@@ -62,6 +62,9 @@ class EEGFoundationConfig(PreTrainedConfig):
         mask_ratio (`float`): Share of the stretches (one channel, `patch_size` samples) hidden in
             pretraining.
         reconstruction_weight (`float`): Weight of the masked reconstruction loss; 0 leaves its decoder out.
+        visible_weight (`float`): Weight, within the reconstruction loss, of the samples that were not hidden.
+            A little of it (0.1) teaches the way into the tokens and back, without which a small model stays
+            at predicting zero for thousands of steps.
         contrastive_weight (`float`): Weight of the contrastive loss; 0 leaves its projection head out.
         contrastive_temperature (`float`): Temperature of the contrastive loss.
         projection_size (`int`): Width of `contrastive_features`.
@@ -106,6 +109,7 @@ class EEGFoundationConfig(PreTrainedConfig):
     use_channel_attention: bool = True
     mask_ratio: float | int = 0.15
     reconstruction_weight: float | int = 1.0
+    visible_weight: float | int = 0.0
     contrastive_weight: float | int = 0.5
     contrastive_temperature: float | int = 0.07
     projection_size: int = 128

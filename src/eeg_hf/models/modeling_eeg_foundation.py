@@ -246,10 +246,11 @@ class EEGFoundationForPreTrainingOutput(ModelOutput):
     """What pretraining returns.
 
     Attributes:
-        loss: Weighted sum of the two losses below.
+        loss: Weighted sum of the losses below.
         reconstruction: (batch, channels, time), in the unit of the input.
         contrastive_features: (batch, projection_size), of unit length.
         reconstruction_loss: Mean squared error over the hidden samples.
+        visible_loss: The same over the others; None unless `visible_weight` is above 0.
         contrastive_loss: InfoNCE between the windows and their augmented views; None without views.
         mask: (batch, channels, time) bool, True = hidden.
         hidden_states: As in [`EEGFoundationOutput`]; with augmented views they follow along the batch.
@@ -261,6 +262,7 @@ class EEGFoundationForPreTrainingOutput(ModelOutput):
     reconstruction: torch.Tensor | None = None
     contrastive_features: torch.Tensor | None = None
     reconstruction_loss: torch.Tensor | None = None
+    visible_loss: torch.Tensor | None = None
     contrastive_loss: torch.Tensor | None = None
     mask: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
@@ -566,12 +568,16 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
                 for name, value in inputs.items()
             }
         outputs = self.model(**inputs, **kwargs)
-        reconstruction, reconstruction_loss = self.reconstruct(outputs, input_values, mask)
+        is_real = self.find_real_samples(input_values, channel_mask, attention_mask)
+        reconstruction, reconstruction_loss, visible_loss = self.reconstruct(
+            outputs, input_values, mask, is_real
+        )
         features, contrastive_loss = self.contrast(outputs, num_windows, has_views)
         parts = [
             weight * loss
             for weight, loss in (
                 (self.config.reconstruction_weight, reconstruction_loss),
+                (self.config.reconstruction_weight * self.config.visible_weight, visible_loss),
                 (self.config.contrastive_weight, contrastive_loss),
             )
             if loss is not None
@@ -581,6 +587,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             reconstruction=reconstruction,
             contrastive_features=features,
             reconstruction_loss=reconstruction_loss,
+            visible_loss=visible_loss,
             contrastive_loss=contrastive_loss,
             mask=mask,
             hidden_states=outputs.hidden_states,
@@ -598,11 +605,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         mask_noise: torch.Tensor | None,
     ) -> torch.Tensor:
         """Return what to hide, (batch, channels, time) bool: the given mask, or a random one."""
-        is_real = torch.ones_like(input_values, dtype=torch.bool)
-        if channel_mask is not None:
-            is_real = is_real & channel_mask.bool()[:, :, None]
-        if attention_mask is not None:
-            is_real = is_real & attention_mask.bool()[:, None]
+        is_real = self.find_real_samples(input_values, channel_mask, attention_mask)
         if mask is not None:
             if mask.shape != input_values.shape:
                 raise ValueError(f"mask: expected {tuple(input_values.shape)}, got {tuple(mask.shape)}")
@@ -612,15 +615,31 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {mask_ratio}")
         return random_stretch_mask(is_real, self.config.patch_size, mask_ratio, mask_noise)
 
+    def find_real_samples(
+        self,
+        input_values: torch.Tensor,
+        channel_mask: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Return which samples are real, (batch, channels, time) bool."""
+        is_real = torch.ones_like(input_values, dtype=torch.bool)
+        if channel_mask is not None:
+            is_real = is_real & channel_mask.bool()[:, :, None]
+        return is_real if attention_mask is None else is_real & attention_mask.bool()[:, None]
+
     def reconstruct(
-        self, outputs: EEGFoundationOutput, target: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return the rebuilt signal (batch, channels, time) and its loss."""
+        self, outputs: EEGFoundationOutput, target: torch.Tensor, mask: torch.Tensor, is_real: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        """Return the rebuilt signal (batch, channels, time), its loss where hidden, and where not."""
         if self.config.reconstruction_weight <= 0:
-            return None, None
+            return None, None, None
         patches = self.decoder(outputs["last_hidden_state"][: len(target)])
-        reconstruction = unpatchify(patches.float(), self.config.hop_size, target.shape[-1])
-        return reconstruction, masked_reconstruction_loss(reconstruction, target.float(), mask)
+        rebuilt = unpatchify(patches.float(), self.config.hop_size, target.shape[-1])
+        target = torch.where(is_real, target.float(), 0.0)
+        hidden_loss = masked_reconstruction_loss(rebuilt, target, mask)
+        if self.config.visible_weight <= 0:
+            return rebuilt, hidden_loss, None
+        return rebuilt, hidden_loss, masked_reconstruction_loss(rebuilt, target, is_real & ~mask)
 
     def contrast(
         self, outputs: EEGFoundationOutput, num_windows: int, has_views: bool
