@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import math
+import subprocess
+
+import numpy as np
+import pytest
+
+from eeg_hf.evaluation.metrics import aggregate_folds, chance_level
+from eeg_hf.evaluation.provenance import collect_provenance, git_commit
+from eeg_hf.evaluation.report import (
+    ResultRow,
+    format_summary,
+    read_report,
+    results_table,
+    write_json,
+    write_report,
+)
+
+
+def row(method, regime="unseen", split="5 subject folds", accuracies=(0.7, 0.8), **options):
+    metrics = aggregate_folds([{"balanced_accuracy": value, "auroc": value + 0.1} for value in accuracies])
+    return ResultRow(method, regime, split, metrics, num_subjects=36, num_windows=1707, **options)
+
+
+ROWS = [
+    row(
+        "EEGFoundation | tiny",
+        "aligned",
+        accuracies=(0.8, 0.84),
+        seeds=(0, 1),
+        parameters=1_260_000,
+        seconds=400.0,
+    ),
+    row("band power", accuracies=(0.66, 0.76), seconds=6.4),
+    row("tangent space", seconds=75.0),
+    row("EEGNet", split="official split", accuracies=(0.64,), parameters=2450),
+    row("EEGNet", accuracies=(0.64, 0.74), parameters=2450),
+]
+PROVENANCE = {
+    "dataset": "EEGMAT 1.0.0",
+    "licence": "ODC-By-1.0",
+    "seeds": [0, 1],
+    "chance": {"auroc": 0.5},
+    "commit": None,
+}
+
+
+def cells(table):
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").replace("\\|", "/").split("|")] for line in lines]
+
+
+def test_table_orders_by_split_regime_and_result():
+    order = [line[0] for line in cells(results_table(ROWS)) if line[0] not in ("Method", ":--")]
+    assert order == ["tangent space", "band power", "EEGNet", "EEGFoundation / tiny", "EEGNet"]
+    assert results_table(ROWS) == results_table(ROWS[::-1])
+
+
+def test_table_says_all_that_is_known_of_a_row():
+    header, alignment, *lines = cells(results_table(ROWS[:1]))
+    assert len(header) == len(alignment)
+    assert dict(zip(header, lines[0], strict=True)) == {
+        "Method": "EEGFoundation / tiny",
+        "Regime": "unlabelled windows of the subject used",
+        "Balanced accuracy": "0.820 ± 0.020",
+        "AUROC": "0.920 ± 0.020",
+        "Subjects": "36",
+        "Windows": "1,707",
+        "Seeds": "0, 1",
+        "Parameters": "1.26 M",
+        "Time": "6.7 min",
+    }
+
+
+def test_best_of_each_regime_is_bold():
+    accuracies = [line[2] for line in cells(results_table([*ROWS[:3], row("second", "aligned")]))[2:]]
+    assert accuracies == ["**0.750 ± 0.050**", "0.710 ± 0.050", "**0.820 ± 0.020**", "0.750 ± 0.050"]
+
+
+@pytest.mark.parametrize(
+    ("summary", "text"),
+    [
+        ({"mean": 0.7504, "sd": 0.038, "values": [0.7, 0.8]}, "0.750 ± 0.038"),
+        ({"mean": 0.75, "sd": 0.0, "values": [0.75]}, "0.750"),
+        ({"mean": 0.75, "sd": 0.0, "values": [0.75], "interval": (0.6, 0.81)}, "0.750 [0.600, 0.810]"),
+        ({"mean": math.nan, "sd": math.nan, "values": [math.nan]}, "–"),
+        ({}, "–"),
+    ],
+)
+def test_summary_is_written_as_far_as_it_goes(summary, text):
+    assert format_summary(summary) == text
+
+
+def test_unknown_regime_is_refused():
+    with pytest.raises(ValueError, match="regime: expected one of unseen, aligned, got 'seen'"):
+        row("EEGNet", "seen")
+
+
+def test_report_comes_back_as_it_was_written(tmp_path):
+    with_interval = row("EEGNet", accuracies=(0.6, math.nan))
+    with_interval.metrics["balanced_accuracy"]["interval"] = (0.5, 0.7)
+    write_report(tmp_path, [with_interval, *ROWS], PROVENANCE)
+    rows, provenance = read_report(tmp_path)
+    assert provenance == PROVENANCE
+    assert repr(sorted(map(repr, rows))) == repr(
+        sorted(map(repr, [with_interval, *ROWS]))
+    )  # NaN equals nothing
+
+
+def test_report_shows_chance_pictures_and_provenance(tmp_path):
+    picture = tmp_path / "plots" / "results.png"
+    write_report(tmp_path / "run", ROWS, PROVENANCE, {"Balanced accuracy by method": picture}, title="EEGMAT")
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert text.startswith("# EEGMAT\n")
+    assert results_table(ROWS).strip() in text
+    assert "Always saying the most frequent class reaches: AUROC 0.500." in text
+    assert "![Balanced accuracy by method](../plots/results.png)" in text
+    assert "- licence: ODC-By-1.0\n- seeds: 0, 1\n- commit: unknown\n" in text
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["metrics.json", "report.md"]
+
+
+def test_same_results_give_the_same_bytes(tmp_path):
+    for name, rows in (("a", ROWS), ("b", ROWS[::-1])):
+        write_report(tmp_path / name, rows, PROVENANCE)
+    for file in ("metrics.json", "report.md"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_json_holds_no_nan_and_takes_numbers_of_numpy(tmp_path):
+    path = tmp_path / "metrics.json"
+    write_json(path, {"auroc": math.nan, "kappa": np.float32(0.5), "counts": (np.int64(3), math.inf)})
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    content = json.loads(path.read_text(), parse_constant=refuse)
+    assert content == {"auroc": None, "kappa": 0.5, "counts": [3, None]}
+
+
+def test_provenance_names_packages_data_and_commit():
+    provenance = collect_provenance(
+        "EEGMAT 1.0.0", "ODC-By-1.0", [0], chance_level([0, 0, 0, 1]), split="folds"
+    )
+    assert {"torch", "transformers", "mne", "scikit-learn"} <= set(provenance["packages"])
+    assert provenance["chance"]["accuracy"] == 0.75
+    assert provenance["split"] == "folds"
+    json.dumps(provenance)
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    done = subprocess.run(
+        ["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_commit_is_that_of_tracked_code_only(tmp_path):
+    assert git_commit(tmp_path) is None
+    git(tmp_path, "init")
+    package, environment = tmp_path / "src", tmp_path / ".venv"
+    for folder in (package, environment):
+        folder.mkdir()
+        (folder / "module.py").write_text("x = 1\n")
+    git(tmp_path, "add", "src")
+    git(tmp_path, "commit", "-m", "first")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    assert git_commit(package) == commit
+    assert git_commit(environment) is None  # installed into an environment that lies in somebody's checkout
+    (package / "module.py").write_text("x = 2\n")
+    assert git_commit(package) == f"{commit}-dirty"
