@@ -2,7 +2,7 @@
 """Measure speed and memory, each figure beside a peer that is timed in the same run.
 
     python scripts/benchmark.py --quick                        # CPU, a few minutes: does every part work?
-    python scripts/benchmark.py --output runs/benchmark.json   # on an idle machine, about half an hour
+    python scripts/benchmark.py --output runs/benchmark.json   # on an idle machine, a quarter of an hour
     python scripts/benchmark.py --parts prepare --corpus eegmat --data_dir data/eegmat
 
 Prints a Markdown table and writes it as JSON. Ours and the peer take turns, and who goes first alternates.
@@ -121,11 +121,11 @@ class Timing:
         return Row(name, value, unit, amount / median(self.peer), ratio, peer_name)
 
 
-def race(ours: Work, peer: Work | None, pairs: int) -> Timing:
-    """Time two pieces of work in turn, after one of each that does not count."""
+def race(ours: Work, peer: Work | None, pairs: int, warm_up: bool = True) -> Timing:
+    """Time two pieces of work in turn, first one of each that does not count."""
     works = [ours] if peer is None else [ours, peer]
     seconds: list[list[float]] = [[], []]
-    for turn in range(-1, pairs):
+    for turn in range(-1 if warm_up else 0, pairs):
         order = range(len(works)) if turn % 2 == 0 else reversed(range(len(works)))
         for index in order:
             started = time.perf_counter()
@@ -145,9 +145,10 @@ def measure_import(args: BenchmarkArguments) -> list[Row]:
         subprocess.run([sys.executable, "-c", code], check=True)
 
     code = "import torch, transformers"
-    timing = race(partial(start_python, f"{code}, eeg_hf"), partial(start_python, code), args.pairs)
-    extra = median(ours - peer for ours, peer in zip(timing.ours, timing.peer, strict=True))
-    return [Row("import eeg_hf, on top of the peer", extra, "s", median(timing.peer), peer_name=code)]
+    ours, peer = partial(start_python, f"{code}, eeg_hf"), partial(start_python, code)
+    timing = race(ours, peer, args.pairs, warm_up=False)  # this process has just read all the files
+    on_top = float(np.median(np.subtract(timing.ours, timing.peer)))
+    return [Row("import eeg_hf, on top of the peer", on_top, "s", median(timing.peer), peer_name=code)]
 
 
 # Preparing
@@ -169,8 +170,8 @@ class RememberedCorpus(Simulated):
 
 def measure_prepare(args: BenchmarkArguments) -> list[Row]:
     """Prepare some subjects, in this process, beside a script of MNE calls that does the same."""
-    is_simulated = args.corpus == "simulated"
-    corpus = RememberedCorpus(args.subjects, args.seconds) if is_simulated else get_corpus(args.corpus)
+    simulated = RememberedCorpus(args.subjects, args.seconds)
+    corpus = simulated if args.corpus == simulated.name else get_corpus(args.corpus)
     root = corpus.locate(args.data_dir)
     subjects = sorted({recording.subject for recording in corpus.recordings(root)})[: args.subjects]
     recordings = [recording for recording in corpus.recordings(root) if recording.subject in subjects]
