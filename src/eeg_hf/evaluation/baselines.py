@@ -287,7 +287,10 @@ def braindecode_classifier(
         ImportError: If braindecode is not installed.
         ValueError: If it has no such model.
     """
-    with warnings.catch_warnings():  # about names of montages that braindecode asks of MNE
+    import mne
+
+    # Importing braindecode asks MNE for montages by names that MNE is about to drop, which it says twice
+    with warnings.catch_warnings(), mne.use_log_level("ERROR"):
         warnings.simplefilter("ignore", FutureWarning)
         models = _import_extra("braindecode.models")
     if name not in getattr(models, "__all__", ()):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.metrics import cohen_kappa_score, f1_score, recall_score, roc_auc_score
+from scipy.stats import rankdata
+from sklearn.metrics import cohen_kappa_score, f1_score
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction
@@ -40,8 +41,9 @@ class MetricSummary(TypedDict, total=False):
 
 def balanced_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Return the mean recall over the classes that `labels` have."""
-    present = np.unique(labels)
-    return float(recall_score(labels, predictions, labels=present, average="macro", zero_division=0))
+    totals = np.bincount(labels)
+    hits = np.bincount(labels[labels == predictions], minlength=len(totals))
+    return float(np.mean(hits[totals > 0] / totals[totals > 0]))
 
 
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
@@ -74,9 +76,9 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
         return math.nan
     if scores.shape[1] == 2:
         # The margin orders windows as the probability does, without rounding confident ones together
-        return float(roc_auc_score(labels == 1, scores[:, 1] - scores[:, 0]))
+        return _area(labels == 1, scores[:, 1] - scores[:, 0])
     probabilities = _probabilities(scores)
-    return float(np.mean([roc_auc_score(labels == index, probabilities[:, index]) for index in present]))
+    return float(np.mean([_area(labels == index, probabilities[:, index]) for index in present]))
 
 
 _FROM_PREDICTIONS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
@@ -287,6 +289,14 @@ def _metric_function(
         raise ValueError(f"metric: expected one of {', '.join(METRIC_NAMES)} or a function, got {metric!r}")
     from_predictions = _FROM_PREDICTIONS[metric]
     return lambda labels, scores: from_predictions(labels, _predictions(scores))
+
+
+def _area(is_positive: np.ndarray, scores: np.ndarray) -> float:
+    """Return the share of pairs in the right order, much faster than scikit-learn: a bootstrap asks often."""
+    num_positive = int(is_positive.sum())
+    num_pairs = num_positive * (len(scores) - num_positive)
+    excess = rankdata(scores)[is_positive].sum() - num_positive * (num_positive + 1) / 2
+    return float(excess / num_pairs)
 
 
 def _is_missing(labels: np.ndarray) -> np.ndarray:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .report import METRIC_TITLES, REGIMES, ResultRow, sort_rows
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from .report import ResultRow
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 INK, GREY, PALE, PEACH = "#222222", "#8C8C8C", "#E4E4E4", "#FBE3D0"
@@ -43,13 +43,6 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "savefig.dpi": 150,
     "savefig.facecolor": "white",
-}
-_METRIC_TITLES = {
-    "balanced_accuracy": "Balanced accuracy",
-    "auroc": "AUROC",
-    "kappa": "Cohen's kappa",
-    "macro_f1": "Macro F1",
-    "accuracy": "Accuracy",
 }
 
 
@@ -120,7 +113,7 @@ def plot_training_curves(
     """
     losses = {"training": _curve(log_history, "loss"), "validation": _curve(log_history, "eval_loss")}
     losses = {name: curve for name, curve in losses.items() if len(curve)}
-    names = [f"eval_{name}" for name in _METRIC_TITLES]
+    names = [f"eval_{name}" for name in METRIC_TITLES]
     metrics = {name: _curve(log_history, name) for name in names}
     metrics = {name: curve for name, curve in metrics.items() if len(curve)}
     panels = [curves for curves in (losses, metrics) if curves]
@@ -201,7 +194,7 @@ def plot_reconstruction(
 
 
 def plot_results(
-    rows: "Sequence[ResultRow]",
+    rows: Sequence[ResultRow],
     metric: str = "balanced_accuracy",
     chance: float | None = None,
     title: str | None = None,
@@ -221,8 +214,6 @@ def plot_results(
     Raises:
         ValueError: If there is nothing to draw, or the rows are of several splits.
     """
-    from .report import REGIMES, sort_rows
-
     rows = [row for row in sort_rows(rows, metric) if metric in row.metrics]
     rows = [row for row in rows if not math.isnan(row.metrics[metric]["mean"])]
     splits = sorted({row.split for row in rows})
@@ -243,7 +234,7 @@ def plot_results(
                 axes.axvline(chance, color=INK, linewidth=1.2)
         bottom = panels[-1, 0]
         note = "" if chance is None else f"   (bars start at chance, {chance:.2f})"
-        bottom.set_xlabel(f"{_METRIC_TITLES.get(metric, metric)}{note}")
+        bottom.set_xlabel(f"{METRIC_TITLES.get(metric, metric)}{note}")
         bottom.set_xlim(*_results_limits(rows, metric, start))
         figure.suptitle(title or splits[0], x=0.01, ha="left", fontweight="bold", fontsize=13)
     return figure
@@ -278,7 +269,7 @@ def _curve(log_history: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 
 def _draw_curves(axes: "Axes", curves: Mapping[str, np.ndarray]) -> None:
     for color, (name, curve) in zip(_CYCLE, curves.items(), strict=False):
-        label = _METRIC_TITLES.get(name.removeprefix("eval_"), name)
+        label = METRIC_TITLES.get(name.removeprefix("eval_"), name)
         marker = "o" if len(curve) <= 30 else None
         axes.plot(
             curve[:, 0], curve[:, 1], color=color, linewidth=1.8, marker=marker, markersize=4, label=label
@@ -287,7 +278,7 @@ def _draw_curves(axes: "Axes", curves: Mapping[str, np.ndarray]) -> None:
     axes.legend(fontsize=10)
 
 
-def _draw_bars(axes: "Axes", rows: "Sequence[ResultRow]", metric: str, start: float, color: str) -> None:
+def _draw_bars(axes: "Axes", rows: Sequence[ResultRow], metric: str, start: float, color: str) -> None:
     for place, row in enumerate(rows):
         summary = row.metrics[metric]
         mean, values = summary["mean"], np.array(summary.get("values", []))
@@ -306,7 +297,7 @@ def _draw_bars(axes: "Axes", rows: "Sequence[ResultRow]", metric: str, start: fl
     axes.spines["left"].set_visible(False)
 
 
-def _results_limits(rows: "Sequence[ResultRow]", metric: str, start: float) -> tuple[float, float]:
+def _results_limits(rows: Sequence[ResultRow], metric: str, start: float) -> tuple[float, float]:
     """Return the ends of the axis, so that all that is drawn lies between them."""
     summaries = [row.metrics[metric] for row in rows]
     values = [value for summary in summaries for value in (*summary.get("values", []), summary["mean"])]

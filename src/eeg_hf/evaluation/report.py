@@ -21,12 +21,16 @@ REGIMES: Mapping[str, str] = {
     "unseen": "subject unseen",
     "aligned": "unlabelled windows of the subject used",
 }
-_TABLE_METRICS: Mapping[str, str] = {
+METRIC_TITLES: Mapping[str, str] = {
     "balanced_accuracy": "Balanced accuracy",
     "auroc": "AUROC",
     "kappa": "Kappa",
     "macro_f1": "Macro F1",
+    "accuracy": "Accuracy",
 }
+
+
+_NOTHING = "–"
 
 
 @dataclass(frozen=True)
@@ -71,25 +75,26 @@ def sort_rows(rows: Sequence[ResultRow], metric: str = "balanced_accuracy") -> l
     )
 
 
-def results_table(rows: Sequence[ResultRow], metrics: Sequence[str] = tuple(_TABLE_METRICS)) -> str:
+def results_table(
+    rows: Sequence[ResultRow], metrics: Sequence[str] = ("balanced_accuracy", "auroc", "kappa", "macro_f1")
+) -> str:
     """Return one Markdown table a split; the best mean of each regime is bold.
 
     Several folds or seeds are written as mean ± population standard deviation, intervals in brackets.
 
     Args:
         rows: Results in any order.
-        metrics: The columns; one that no row has is left out.
+        metrics: Which of them; columns in which no row has anything are left out.
     """
     tables = []
     for split in sorted({row.split for row in rows}):
         in_split = sort_rows([row for row in rows if row.split == split])
-        columns = [name for name in metrics if any(name in row.metrics for row in in_split)]
-        titles = [_TABLE_METRICS.get(name, name) for name in columns]
-        header = ["Method", "Regime", *titles, "Subjects", "Windows", "Seeds", "Parameters", "Time"]
-        alignment = [":--", ":--", *["--:"] * (len(header) - 2)]
-        cells = [_table_row(row, columns, in_split) for row in in_split]
-        lines = ["| " + " | ".join(line) + " |" for line in (header, alignment, *cells)]
-        tables.append(f"**{_escape(split)}**\n\n" + "\n".join(lines))
+        lines = [_table_row(row, metrics, in_split) for row in in_split]
+        columns = [title for title in lines[0] if any(line[title] != _NOTHING for line in lines)]
+        alignment = [":--" if title in ("Method", "Regime") else "--:" for title in columns]
+        cells = [columns, alignment, *([line[title] for title in columns] for line in lines)]
+        table = "\n".join("| " + " | ".join(line) + " |" for line in cells)
+        tables.append(f"**{_escape(split)}**\n\n{table}")
     return "\n\n".join(tables) + "\n"
 
 
@@ -143,29 +148,28 @@ def _mean(row: ResultRow, metric: str) -> float:
     return -math.inf if math.isnan(mean) else mean
 
 
-def _table_row(row: ResultRow, columns: Sequence[str], in_split: Sequence[ResultRow]) -> list[str]:
+def _table_row(row: ResultRow, metrics: Sequence[str], in_split: Sequence[ResultRow]) -> dict[str, str]:
+    """Return the cells of a row by the titles of their columns."""
     peers = [other for other in in_split if other.regime == row.regime]
-    cells = []
-    for name in columns:
+    cells = {"Method": _escape(row.method), "Regime": REGIMES[row.regime]}
+    for name in metrics:
         is_best = len(peers) > 1 and _mean(row, name) == max(_mean(peer, name) for peer in peers) > -math.inf
         cell = format_summary(row.metrics.get(name, {}))
-        cells.append(f"**{cell}**" if is_best else cell)
-    return [
-        _escape(row.method),
-        REGIMES[row.regime],
-        *cells,
-        str(row.num_subjects),
-        f"{row.num_windows:,}",
-        ", ".join(map(str, row.seeds)) or "–",
-        "–" if row.parameters is None else _format_count(row.parameters),
-        "–" if row.seconds is None else _format_seconds(row.seconds),
-    ]
+        cells[METRIC_TITLES.get(name, name)] = f"**{cell}**" if is_best else cell
+    return {
+        **cells,
+        "Subjects": str(row.num_subjects),
+        "Windows": f"{row.num_windows:,}",
+        "Seeds": ", ".join(map(str, row.seeds)) or _NOTHING,
+        "Parameters": _NOTHING if row.parameters is None else _format_count(row.parameters),
+        "Time": _NOTHING if row.seconds is None else _format_seconds(row.seconds),
+    }
 
 
 def format_summary(summary: "MetricSummary") -> str:
     """Return `0.750 ± 0.038 [0.700, 0.790]`, as much of it as there is."""
     if math.isnan(summary.get("mean", math.nan)):
-        return "–"
+        return _NOTHING
     text = f"{summary['mean']:.3f}"
     if len(summary.get("values", [])) > 1:
         text += f" ± {summary['sd']:.3f}"
@@ -192,7 +196,7 @@ def _reading_guide(provenance: Mapping[str, Any]) -> str:
     ]
     if "chance" in provenance:
         chance = [
-            f"{_TABLE_METRICS.get(name, name)} {value:.3f}" for name, value in provenance["chance"].items()
+            f"{METRIC_TITLES.get(name, name)} {value:.3f}" for name, value in provenance["chance"].items()
         ]
         sentences.append(f"Always saying the most frequent class reaches: {', '.join(chance)}.")
     return " ".join(sentences)
@@ -214,10 +218,10 @@ def _provenance_lines(provenance: Mapping[str, Any]) -> list[str]:
 def _defined(content: Any) -> Any:
     if isinstance(content, Mapping):
         return {str(key): _defined(value) for key, value in content.items()}
+    if hasattr(content, "tolist"):  # an array or a number of numpy
+        content = content.tolist()
     if isinstance(content, (list, tuple)):
         return [_defined(value) for value in content]
-    if hasattr(content, "item"):  # a number of numpy
-        content = content.item()
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
