@@ -25,7 +25,10 @@ SIGNAL_COLUMNS = ("window_id", "alignment_group", "channel_positions", "num_samp
 class Normalizer(Protocol):
     """What the collator needs of a feature extractor."""
 
-    alignment: str
+    @property
+    def alignment(self) -> str:
+        """`"none"`, or how people are aligned."""
+        ...
 
     def normalize(
         self,

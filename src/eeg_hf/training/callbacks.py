@@ -80,20 +80,21 @@ class PlotReconstruction(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Draw."""
-        window = self.reconstruct(
-            kwargs["model"], kwargs["eval_dataloader"]
-        )  # on every process: loading may synchronise
+        # on every process, though only one draws: loading may synchronise
+        original, reconstruction, mask = self.reconstruct(kwargs["model"], kwargs["eval_dataloader"])
         if state.is_world_process_zero:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             plot_reconstruction(
-                **window,
-                sampling_rate=self.sampling_rate,
-                channel_names=self.channel_names[: len(window["original"])],
+                original,
+                reconstruction,
+                mask,
+                self.sampling_rate,
+                self.channel_names[: len(original)],
                 path=self.output_dir / f"reconstruction-{state.global_step}.png",
             )
 
     @torch.no_grad()
-    def reconstruct(self, model: nn.Module, loader: DataLoader) -> dict[str, np.ndarray]:
+    def reconstruct(self, model: nn.Module, loader: DataLoader) -> tuple[np.ndarray, ...]:
         """Return the first window, its reconstruction and what was hidden, each (channels, time)."""
         device = next(model.parameters()).device
         batch = next(iter(loader))
@@ -104,9 +105,5 @@ class PlotReconstruction(TrainerCallback):
         outputs = model(**inputs)
         model.train(was_training)
         num_channels = int(inputs["channel_mask"].sum())
-        arrays = {
-            "original": inputs["input_values"],
-            "reconstruction": outputs.reconstruction,
-            "mask": outputs.mask,
-        }
-        return {name: value[0, :num_channels].cpu().numpy() for name, value in arrays.items()}
+        arrays = (inputs["input_values"], outputs.reconstruction, outputs.mask)
+        return tuple(array[0, :num_channels].cpu().numpy() for array in arrays)
