@@ -41,7 +41,7 @@ from eeg_hf.evaluation import (
     tangent_space_classifier,
     write_report,
 )
-from eeg_hf.training import parse_recipe
+from eeg_hf.training import parse_recipe, run_main
 
 logger = logging.get_logger("eeg_hf.evaluate")
 
@@ -70,6 +70,9 @@ class EvaluateArguments:
     folds: int = field(default=0, metadata={"help": "Cross-validate over so many subject folds instead."})
     num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
     fold: int = field(default=0, metadata={"help": "The fold of --split fold."})
+    num_validation_subjects: int = field(
+        default=4, metadata={"help": "Subjects of each fold that select epochs."}
+    )
     split_seed: int = field(default=0, metadata={"help": "Seed of --split subject."})
 
 
@@ -84,6 +87,7 @@ def main() -> None:
             "fold" if args.folds else args.split,
             num_folds=args.folds or args.num_folds,
             fold=fold,
+            num_validation_subjects=args.num_validation_subjects,
             seed=args.split_seed,
         )
         for fold in (range(args.folds) if args.folds else [args.fold])
@@ -229,8 +233,4 @@ def to_predictions(
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        logger.error(str(error))
-        sys.exit(1)
+    run_main(main, "eeg_hf.evaluate")

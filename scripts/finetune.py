@@ -13,7 +13,6 @@ without him.
 """
 
 import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,15 @@ from eeg_hf.evaluation import (
     plot_confusion_matrix,
     plot_training_curves,
 )
-from eeg_hf.training import EEGTrainer, FreezeEncoder, balanced_class_weights, parse_recipe, resume_checkpoint
+from eeg_hf.training import (
+    EEGTrainer,
+    FreezeEncoder,
+    balanced_class_weights,
+    parse_config_fields,
+    parse_recipe,
+    resume_checkpoint,
+    run_main,
+)
 
 logger = logging.get_logger("eeg_hf.finetune")
 
@@ -71,6 +78,9 @@ class FinetuneArguments:
     folds: int = field(default=0, metadata={"help": "Cross-validate over so many subject folds instead."})
     num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
     fold: int = field(default=0, metadata={"help": "The fold of --split fold."})
+    num_validation_subjects: int = field(
+        default=4, metadata={"help": "Subjects of each fold that select epochs."}
+    )
     split_seed: int = field(default=0, metadata={"help": "Seed of the split (which subjects validate)."})
     class_weights: bool = field(default=True, metadata={"help": "Let every class count alike in the loss."})
     label_smoothing: float = field(
@@ -191,7 +201,7 @@ def build_model(
     if args.architecture != "eeg_foundation":
         raise ValueError(f"architecture: expected eeg_foundation or eegnet, got {args.architecture!r}")
     fields = {
-        **json.loads(args.config),
+        **parse_config_fields(args.config, EEGFoundationConfig),
         "id2label": dict(enumerate(class_names)),
         "label2id": {name: index for index, name in enumerate(class_names)},
         "class_weights": weights,
@@ -227,7 +237,14 @@ def test(
 
 def split(dataset: Dataset, args: FinetuneArguments, fold: int) -> DatasetDict:
     """Split by subject, as the arguments say."""
-    splits = split_windows(dataset, args.split, num_folds=args.num_folds, fold=fold, seed=args.split_seed)
+    splits = split_windows(
+        dataset,
+        args.split,
+        num_folds=args.num_folds,
+        fold=fold,
+        num_validation_subjects=args.num_validation_subjects,
+        seed=args.split_seed,
+    )
     missing = {"train", "validation", "test"} - set(splits)
     if missing:
         raise ValueError(
@@ -237,8 +254,4 @@ def split(dataset: Dataset, args: FinetuneArguments, fold: int) -> DatasetDict:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        logger.error(str(error))
-        sys.exit(1)
+    run_main(main, "eeg_hf.finetune")

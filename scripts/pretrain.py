@@ -11,8 +11,6 @@ subjects of fold k, so that a classifier may be tested on them. A run that was k
 --resume_from_checkpoint true.
 """
 
-import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +22,14 @@ from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGPreTrainingColla
 from eeg_hf.augmentation import DEFAULT_VIEW
 from eeg_hf.corpora import load_alignments, split_for_pretraining
 from eeg_hf.data_collator import SIGNAL_COLUMNS
-from eeg_hf.training import EEGTrainer, PlotReconstruction, parse_recipe, resume_checkpoint
+from eeg_hf.training import (
+    EEGTrainer,
+    PlotReconstruction,
+    parse_config_fields,
+    parse_recipe,
+    resume_checkpoint,
+    run_main,
+)
 
 logger = logging.get_logger("eeg_hf.pretrain")
 
@@ -42,6 +47,9 @@ class PretrainArguments:
     split: str = field(default="official", metadata={"help": "official, subject, fold or none."})
     num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
     fold: int = field(default=0, metadata={"help": "Which fold's test subjects are left out."})
+    num_validation_subjects: int = field(
+        default=4, metadata={"help": "Subjects of each fold that select epochs."}
+    )
     split_seed: int = field(default=0, metadata={"help": "Seed of the split."})
 
 
@@ -53,7 +61,12 @@ def main() -> None:
     set_seed(training_args.seed)
 
     splits = split_for_pretraining(
-        args.data, args.split, num_folds=args.num_folds, fold=args.fold, seed=args.split_seed
+        args.data,
+        args.split,
+        num_folds=args.num_folds,
+        fold=args.fold,
+        num_validation_subjects=args.num_validation_subjects,
+        seed=args.split_seed,
     )
     train, validation = (
         concatenate_datasets(
@@ -66,7 +79,7 @@ def main() -> None:
     extractor = EEGFeatureExtractor.from_pretrained(args.data[0], alignment=args.alignment)
     alignments = load_alignments(*args.data) if args.alignment != "none" else None
 
-    fields = json.loads(args.config)
+    fields = parse_config_fields(args.config, EEGFoundationConfig)
     if args.model_name_or_path:
         config = AutoConfig.from_pretrained(args.model_name_or_path, **fields)
         model = AutoModelForPreTraining.from_pretrained(args.model_name_or_path, config=config)
@@ -104,8 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        logger.error(str(error))
-        sys.exit(1)
+    run_main(main, "eeg_hf.pretrain")

@@ -2,6 +2,7 @@
 """What several tests share: a small prepared corpus, and a way to run the scripts."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -46,5 +47,21 @@ def run_script(script_environment):
                 f"{name} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
             )
         return done
+
+    return run
+
+
+@pytest.fixture
+def fail_script(monkeypatch, capfd, caplog):
+    """Return a function that runs a script here, which must fail, and returns its last line and exit code."""
+
+    def run(name, *arguments):
+        path = ROOT / "scripts" / name
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(path), run_name="__main__")
+        shown = capfd.readouterr().err + "\n".join(record.getMessage() for record in caplog.records)
+        assert "Traceback" not in shown
+        return shown.strip().splitlines()[-1], ended.value.code
 
     return run

@@ -22,7 +22,7 @@ def test_alignment_whitens_every_person(prepared):
     group = next(iter(matrices))
     rows = [row for row, name in enumerate(windows["alignment_group"]) if name == group]
     values = decode_windows(WindowDataset(windows).__getitems__(rows))[0].astype(float)
-    whitened = matrices[group] @ values
+    whitened = matrices[group] @ (values - values.mean(axis=-1, keepdims=True))
     covariance = np.einsum("nct,ndt->cd", whitened, whitened) / (len(rows) * values.shape[2])
     eigenvalues = np.linalg.eigvalsh(covariance)
     assert np.all((np.abs(eigenvalues - 1) < 0.02) | (np.abs(eigenvalues) < 1e-6))  # 1, or the lost rank

@@ -58,10 +58,11 @@ def test_finetuning_leaves_a_classifier_its_scores_and_pictures(classifier):
 
 def test_the_table_holds_runs_and_baselines_of_both_regimes(prepared, classifier, tmp_path, run_script):
     folds = tmp_path / "folds"
-    eegnet = {"architecture": "eegnet", "folds": 2, "patience": 0}
+    eegnet = {"architecture": "eegnet", "folds": 2, "patience": 0, "num_validation_subjects": 1}
     run_script("finetune.py", *arguments(prepared, folds, **eegnet))
     done = run_script(
         *("evaluate.py", "--data", prepared, "--label_column", "condition", "--folds", "2"),
+        *("--num_validation_subjects", "1"),
         *("--output_dir", tmp_path / "table", "--runs", f"EEGNet={folds}"),
     )
     rows = json.loads((tmp_path / "table" / "metrics.json").read_text())["results"]
@@ -79,18 +80,15 @@ def test_the_table_holds_runs_and_baselines_of_both_regimes(prepared, classifier
     assert row["metrics"]["balanced_accuracy"]["mean"] == pytest.approx(summary["balanced_accuracy"]["mean"])
 
 
-def test_a_run_of_other_windows_is_refused(prepared, classifier, tmp_path, run_script):
-    done = run_script(
+def test_a_run_of_other_windows_is_refused(prepared, classifier, tmp_path, fail_script):
+    line, code = fail_script(
         *("evaluate.py", "--data", prepared, "--label_column", "condition", "--split", "subject"),
         *("--output_dir", tmp_path, "--baselines", "false", "--runs", f"tiny={classifier}"),
-        check=False,
     )
-    assert done.returncode == 1
-    assert "among the" in done.stderr.strip().splitlines()[-1]
+    assert "give --data, --split and --folds of that run" in line and code == 1
 
 
-def test_a_missing_label_column_ends_with_one_line(prepared, tmp_path, run_script):
-    done = run_script("finetune.py", *arguments(prepared, tmp_path, label_column="mood"), check=False)
-    assert done.returncode == 1
-    assert "label_column 'mood' is not in the dataset" in done.stderr.strip().splitlines()[-1]
+def test_a_missing_label_column_ends_with_one_line(prepared, tmp_path, fail_script):
+    line, code = fail_script("finetune.py", *arguments(prepared, tmp_path, label_column="mood"))
+    assert "label_column 'mood' is not in the dataset" in line and code == 1
     assert not list(tmp_path.glob("*.safetensors"))

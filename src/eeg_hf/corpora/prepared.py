@@ -30,7 +30,15 @@ def load_windows(source: str | Path) -> Dataset:
         )
     if folder.exists() and not (folder / "README.md").exists():  # it is written last
         raise FileNotFoundError(f"{folder} is unfinished: its preparation was interrupted, run it again")
-    return load_dataset(str(source), split="train")
+    try:
+        return load_dataset(str(source), split="train")
+    except (OSError, ValueError) as error:
+        if folder.exists():
+            raise
+        reason = str(error).splitlines()[0]
+        raise FileNotFoundError(
+            f"{source} is neither a prepared folder nor a dataset on the Hub: {reason}"
+        ) from None
 
 
 def drop_unlabelled(dataset: Dataset, label_column: str) -> Dataset:

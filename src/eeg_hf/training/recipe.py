@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recipe is a YAML file whose fields the command line may override."""
 
+import dataclasses
 import difflib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers import HfArgumentParser
+from huggingface_hub.errors import StrictDataclassError
+from transformers import HfArgumentParser, PreTrainedConfig
+from transformers.utils import logging
 
 
 def parse_recipe(
@@ -63,3 +66,44 @@ def read_recipe(path: Path, parser: HfArgumentParser) -> dict[str, Any]:
             )
     # Options of several fields are JSON on the command line; a recipe writes them as a block.
     return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in recipe.items()}
+
+
+def parse_config_fields(text: str, config_class: type[PreTrainedConfig]) -> dict[str, Any]:
+    """Read fields of a model's config from JSON, and refuse those it does not have.
+
+    The config itself would keep an unknown field silently, as every config of transformers does.
+
+    Args:
+        text: A JSON object.
+        config_class: The config they are for.
+
+    Raises:
+        ValueError: If it is no JSON object, or has an unknown field, naming the nearest that there is.
+    """
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"config: expected JSON, got {text!r} ({error})") from None
+    if not isinstance(fields, dict):
+        raise ValueError(f"config: expected fields and values, got {text!r}")
+    known = [*(item.name for item in dataclasses.fields(config_class)), *config_class.attribute_map]
+    for name in fields:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f", did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"config: {config_class.__name__} has no field {name!r}{hint}")
+    return fields
+
+
+def run_main(main: Callable[[], None], name: str) -> None:
+    """Run a script's main; what the user can mend ends with one line and exit code 1, not with a traceback.
+
+    Args:
+        main: Raises ValueError, OSError or the error of a mistyped config for such things.
+        name: Name of the logger.
+    """
+    try:
+        main()
+    except (ValueError, OSError, StrictDataclassError) as error:
+        logging.get_logger(name).error(" ".join(str(error).split()))
+        sys.exit(1)
