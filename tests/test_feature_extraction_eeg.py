@@ -342,10 +342,19 @@ def test_channel_names_of_settings_are_canonical():
         ({"channels": ["T3", "T7"]}, "channels must be different names"),
         ({"channels": []}, "channels must be different names"),
         ({"window_seconds": 0.001}, "less than two samples"),
-        ({"alignment": "euclidean", "normalization": "microvolt"}, "alignment takes the unit away"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, message):
     with pytest.raises(ValueError, match=message) as caught:
         EEGFeatureExtractor(**settings)
     assert "\n" not in str(caught.value)
+
+
+def test_alignment_takes_the_place_of_normalization():
+    """Scaling each window and channel after whitening would undo what whitening did."""
+    values = torch.randn(2, 3, 400) * torch.tensor([1.0, 5.0, 20.0])[:, None]
+    matrix = torch.diag(1 / torch.tensor([1.0, 5.0, 20.0]))
+    for normalization in ("robust", "zscore", "microvolt", "none"):
+        extractor = EEGFeatureExtractor(alignment="euclidean", normalization=normalization, clip=2.0)
+        expected = (matrix @ values).clamp(-2, 2)
+        torch.testing.assert_close(extractor.normalize(values, alignment_matrix=matrix), expected)

@@ -63,7 +63,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             `"none"`.
         window_seconds: Length of the windows that recordings are cut into; `None` keeps each recording whole.
         alignment: `"euclidean"` whitens each window by the mean covariance of its subject's or session's
-            windows.
+            windows. That takes the place of `normalization`: the result has unit variance over all of them,
+            and scaling each window and channel once more would undo it.
         **kwargs: Further attributes, kept and saved.
 
     Raises:
@@ -175,21 +176,25 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             )
         if attention_mask is not None and bool(attention_mask.all()):
             attention_mask = None  # full windows, nearly always: the fast way
+        if self.alignment == "none":
+            values = self._scale(values, attention_mask)
+        if self.clip is not None and (self.alignment, self.normalization) != ("none", "none"):
+            values = values.clamp(-self.clip, self.clip)
+        if channel_mask is not None and not bool(channel_mask.all()):
+            values = values * channel_mask[:, :, None]
+        if attention_mask is not None:
+            values = values * attention_mask[:, None, :]
+        return values
+
+    def _scale(self, values: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        """Bring each channel of each window to the unit that `normalization` names."""
         if self.normalization == "robust":
             center, scale = robust_statistics(values, attention_mask)
-            values = torch.sub(values, center).div_(scale)
         elif self.normalization == "zscore":
             center, scale = mean_and_deviation(values, attention_mask)
-            values = torch.sub(values, center).div_(scale)
         else:
-            values = values / (MICROVOLT_SCALE if self.normalization == "microvolt" else 1.0)
-        if self.clip is not None and self.normalization != "none":
-            values = values.clamp_(-self.clip, self.clip)
-        if channel_mask is not None and not bool(channel_mask.all()):
-            values = values.mul_(channel_mask[:, :, None])
-        if attention_mask is not None:
-            values = values.mul_(attention_mask[:, None, :])
-        return values
+            return values / (MICROVOLT_SCALE if self.normalization == "microvolt" else 1.0)
+        return torch.sub(values, center).div_(scale)
 
     def __call__(
         self,
@@ -372,10 +377,6 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if self.window_seconds is not None and round(self.window_seconds * self.sampling_rate) < 2:
             raise ValueError(
                 f"window_seconds={self.window_seconds} is less than two samples at {self.sampling_rate} Hz"
-            )
-        if self.alignment != "none" and self.normalization == "microvolt":
-            raise ValueError(
-                "alignment takes the unit away: use normalization 'robust', 'zscore' or 'none' with it"
             )
 
     def _check_covariance(self, reference_covariance: np.ndarray | None) -> None:
