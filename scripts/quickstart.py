@@ -50,21 +50,19 @@ def main() -> None:
     corpora = choose_corpora(args.corpus)
     data = {corpus: folder / "data" / corpus for corpus in corpora}
     for corpus, target in data.items():
-        only = (
-            ["--subjects", "S001"] if corpus == "eegmmidb" else []
-        )  # one person adds another montage, not a download
+        # one person of eegmmidb adds another montage, and not an hour of download
+        only = ["--subjects", "S001"] if corpus == "eegmmidb" else []
         run("prepare.py", "--corpus", corpus, "--output_dir", target, "--num_proc", args.num_proc, *only)
     main_data, table = data[corpora[0]], ["--data", data[corpora[0]], "--label_column", "condition"]
-    run(
-        *("pretrain.py", SCRIPTS / "recipes/pretrain_tiny.yaml", "--data", *data.values()),
-        *("--num_train_epochs", args.pretrain_epochs, "--output_dir", folder / "pretrained"),
+    train_once(
+        *(folder / "pretrained", "pretrain.py", SCRIPTS / "recipes/pretrain_tiny.yaml"),
+        *("--data", *data.values(), "--num_train_epochs", args.pretrain_epochs),
     )
     finetune = ["finetune.py", SCRIPTS / "recipes/finetune_eegmat.yaml", *table]
-    epochs = ["--num_train_epochs", args.finetune_epochs]
-    pretrained = ["--model_name_or_path", folder / "pretrained"]
-    run(*finetune, *epochs, *pretrained, "--output_dir", folder / "classifier")
-    run(*finetune, *epochs, "--output_dir", folder / "from_scratch")
-    run(*finetune, *epochs, "--architecture", "eegnet", "--output_dir", folder / "eegnet")
+    finetune += ["--num_train_epochs", args.finetune_epochs]
+    train_once(folder / "classifier", *finetune, "--model_name_or_path", folder / "pretrained")
+    train_once(folder / "from_scratch", *finetune)
+    train_once(folder / "eegnet", *finetune, "--architecture", "eegnet")
     run(
         *("evaluate.py", *table, "--output_dir", folder, "--runs"),
         f"EEGFoundation tiny, pretrained={folder / 'classifier'}",
@@ -97,6 +95,17 @@ def warn_if_simulated(corpora: list[str], data: Path) -> None:
             "and the table "
             "says nothing about people. Set EEG_HF_DATA, or connect, and run again for the real thing."
         )
+
+
+def train_once(output_dir: Path, script: str, *arguments: object) -> None:
+    """Run a training, resumed where it was interrupted; one that ended with this command before is kept."""
+    command = [*arguments, "--output_dir", output_dir, "--resume_from_checkpoint", "true"]
+    marker = output_dir / "finished"
+    if marker.exists() and marker.read_text() == shlex.join(map(str, command)):
+        sys.stdout.write(f"\n{output_dir} is there already; delete it to train anew\n")
+        return
+    run(script, *command)
+    marker.write_text(shlex.join(map(str, command)))
 
 
 def run(script: str, *arguments: object) -> None:

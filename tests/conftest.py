@@ -37,10 +37,10 @@ def script_environment(tmp_path_factory):
 def run_script(script_environment):
     """Return a function that runs one of the scripts and returns the finished process."""
 
-    def run(name, *arguments, launcher=(), check=True):
+    def run(name, *arguments, launcher=(), check=True, environment=script_environment):
         command = [sys.executable, *launcher, str(ROOT / "scripts" / name), *map(str, arguments)]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=300, env=script_environment, check=False
+            command, capture_output=True, text=True, timeout=300, env=environment, check=False
         )
         if check and done.returncode:
             raise AssertionError(
