@@ -103,18 +103,19 @@ def main() -> None:
             metrics=summarize_predictions(seeds),
             num_subjects=subjects,
             num_windows=tested,
-            seeds=tuple(range(len(seeds))),
+            seeds=tuple(range(len(seeds))) if len(seeds) > 1 else (),
         )
         for method, alignment, seeds in collect(args, dataset, splits, class_names)
     ]
     output_dir = Path(args.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
-    plot_results(rows, path=output_dir / "results.png")
+    chance = chance_level([class_names.index(label) for label in dataset[args.label_column]])
+    plot_results(rows, chance=chance["balanced_accuracy"], path=output_dir / "results.png")
     about = collect_provenance(
         dataset=", ".join(dataset.unique("corpus")),
         licence=", ".join(dataset.unique("licence")),
         seeds=range(max(len(row.seeds) for row in rows)),
-        chance=chance_level([class_names.index(label) for label in dataset[args.label_column]]),
+        chance=chance,
         split=described,
         classes=class_names,
     )

@@ -12,7 +12,6 @@ Epochs are selected on the validation subjects; the test subjects are looked at 
 without him.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,7 @@ from eeg_hf.evaluation import (
     make_compute_metrics,
     plot_confusion_matrix,
     plot_training_curves,
+    write_json,
 )
 from eeg_hf.training import (
     EEGTrainer,
@@ -120,7 +120,7 @@ def main() -> None:
             )
         metrics = {"folds": results, "summary": aggregate_folds(results)}
     if training_args.process_index == 0:
-        (output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        write_json(output_dir / "metrics.json", metrics)
         summary = metrics.get("summary", {name: {"mean": value} for name, value in metrics.items()})
         shown = ", ".join(f"{name} {summary[name]['mean']:.3f}" for name in ("balanced_accuracy", "auroc"))
         logger.warning(f"test: {shown}")
@@ -227,7 +227,7 @@ def test(
     if trainer.is_world_process_zero():
         predictions = Predictions(np.array(rows["window_id"]), np.array(rows["subject"]), labels, scores)
         predictions.save(output_dir / "predictions.parquet")
-        (output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        write_json(output_dir / "metrics.json", metrics)
         plot_confusion_matrix(
             labels, scores.argmax(axis=-1), class_names, path=output_dir / "confusion_matrix.png"
         )
