@@ -64,7 +64,8 @@ class EEGFoundationConfig(PreTrainedConfig):
         reconstruction_weight (`float`): Weight of the masked reconstruction loss; 0 leaves its decoder out.
         visible_weight (`float`): Weight, within the reconstruction loss, of the samples that were not hidden.
             A little of it (0.1) teaches the way into the tokens and back, without which a small model stays
-            at predicting zero for thousands of steps.
+            at predicting zero for
+            hundreds of steps.
         contrastive_weight (`float`): Weight of the contrastive loss; 0 leaves its projection head out.
         contrastive_temperature (`float`): Temperature of the contrastive loss.
         projection_size (`int`): Width of `contrastive_features`.
