@@ -4,6 +4,9 @@
     python scripts/prepare.py --corpus simulated --output_dir runs/data/simulated
     python scripts/prepare.py --corpus eegmat --output_dir runs/data/eegmat --num_proc 2
     python scripts/prepare.py --corpus eegmmidb --output_dir runs/cues --segments events --window_seconds 4
+    python scripts/prepare.py --corpus folder --data_dir ~/our_recordings --output_dir runs/data/ours
+
+docs/data.md lists the corpora with one line for each.
 
 The recordings are looked for in `--data_dir`, else in `$EEG_HF_DATA/<corpus>`, else downloaded. Options can
 also stand in a YAML file, named first (scripts/recipes/prepare_eegmat.yaml). Run it again to go on after an
@@ -13,12 +16,15 @@ The exit code is 0 if any window is there at the end, even where some recordings
 report.jsonl with their reasons), and 1 if nothing could be done.
 """
 
+import json
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 from eeg_hf import EEGFeatureExtractor, get_corpus
-from eeg_hf.corpora import CORPORA, Simulated, prepare
+from eeg_hf.corpora import CORPORA, prepare
+from eeg_hf.corpora.label_table import LabelTable
 
 
 @dataclass
@@ -34,10 +40,26 @@ class PrepareArguments:
     subjects: list[str] | None = field(
         default=None, metadata={"help": "Prepare (and download) these subjects only."}
     )
-    simulated_subjects: int = field(
-        default=12, metadata={"help": "Number of people in the simulated corpus."}
+    corpus_options: str | None = field(
+        default=None,
+        metadata={"help": 'Options of the corpus as JSON, such as \'{"dataset": "BNCI2014_001"}\' of moabb.'},
     )
+    keep: str | None = field(
+        default=None,
+        metadata={"help": 'Recordings to keep, as JSON: \'{"task": ["rest"]}\'; fields or labels.'},
+    )
+    # The machine
     num_proc: int = field(default=1, metadata={"help": "Processes; each holds one recording in memory."})
+    engine: str = field(default="local", metadata={"help": "local, or ray for Ray Data."})
+    shard: str = field(
+        default="0/1",
+        metadata={
+            "help": "i/n: prepare the i-th of n parts, from 0, for job arrays; the last writes the card."
+        },
+    )
+    timeout_seconds: float = field(
+        default=1800.0, metadata={"help": "Give up a recording that takes longer; 0 for never."}
+    )
     # The signal
     sampling_rate: float = field(default=200.0, metadata={"help": "In Hz, after resampling."})
     highpass_hz: float | None = field(
@@ -63,9 +85,20 @@ class PrepareArguments:
         default=None, metadata={"help": "From start to start; the length of a window if left out."}
     )
     segments: str = field(
-        default="fixed", metadata={"help": "fixed, or events for one window at each event."}
+        default="fixed",
+        metadata={"help": "fixed, events (one window at each event) or annotations (windows inside each)."},
     )
     tmin: float = field(default=0.0, metadata={"help": "Seconds from an event to the start of its window."})
+    event_labels: str | None = field(
+        default=None,
+        metadata={"help": 'Events to take and their names, as JSON: \'{"T1": "left"}\'; all if left out.'},
+    )
+    label_table: str | None = field(
+        default=None, metadata={"help": "CSV, TSV or Parquet of events: recording, onset, labels."}
+    )
+    reject_uv: float | None = field(
+        default=None, metadata={"help": "Drop windows in which a channel exceeds this many microvolt."}
+    )
 
 
 def main() -> int:
@@ -74,7 +107,7 @@ def main() -> int:
 
     (args,) = parse_recipe((PrepareArguments,), description=__doc__)
     try:
-        corpus = Simulated(args.simulated_subjects) if args.corpus == "simulated" else get_corpus(args.corpus)
+        corpus = get_corpus(args.corpus, **_mapping("corpus_options", args.corpus_options))
         extractor = EEGFeatureExtractor(
             sampling_rate=args.sampling_rate,
             highpass_hz=_none_if_negative(args.highpass_hz),
@@ -92,11 +125,18 @@ def main() -> int:
             extractor,
             segments=args.segments,
             stride_seconds=args.stride_seconds,
-            num_proc=args.num_proc,
             tmin=args.tmin,
+            event_labels=_mapping("event_labels", args.event_labels) or None,
+            label_table=LabelTable.read(args.label_table) if args.label_table else None,
+            reject_uv=args.reject_uv,
             subjects=args.subjects,
+            keep=_mapping("keep", args.keep),
+            num_proc=args.num_proc,
+            engine=args.engine,
+            part=_part(args.shard),
+            timeout_seconds=args.timeout_seconds,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         sys.stderr.write(f"prepare: {error}\n")
         return 1
     sys.stdout.write(describe(report) + "\n")
@@ -112,12 +152,32 @@ def describe(report: dict[str, Any]) -> str:
     failed = f", {report['recordings_failed']} failed" if report["recordings_failed"] else ""
     dropped = "".join(f", {number} dropped ({why})" for why, number in report["dropped"].items())
     shards = f"{report['shards_written']} shards written, {report['shards_reused']} kept"
+    waiting = "" if report["is_complete"] else " Other parts are missing still: the last one writes the card."
     return (
         f"{report['corpus']}: {report['recordings_ok']} recordings prepared{failed}; "
         f"{report['windows']} windows{dropped}; {report['hours']:.2f} hours in "
         f"{report['elapsed_seconds']:.0f} s{pace} ({shards}). Windows: {report['output_dir']}; "
-        f"every decision: {report['report']}"
+        f"every decision: {report['report']}.{waiting}"
     )
+
+
+def _mapping(name: str, text: str | None) -> dict[str, Any]:
+    """Read an option that is a JSON object."""
+    try:
+        value = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f'{name}: expected a JSON object such as {{"name": "value"}}, got {text!r}')
+    return value
+
+
+def _part(text: str) -> tuple[int, int]:
+    """Read `i/n`."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None:
+        raise ValueError(f"shard: expected i/n such as 0/8, got {text!r}")
+    return int(match[1]), int(match[2])
 
 
 def _none_if_negative(frequency: float | None) -> float | None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from eeg_hf.corpora import CORPORA, EEGMAT, get_corpus
-from eeg_hf.corpora.corpus import annotated, read_edf
+from eeg_hf.corpora.corpus import Event, annotated
+from eeg_hf.corpora.formats import read_edf
 
 
 def test_every_corpus_says_what_its_users_must_know():
@@ -20,6 +21,12 @@ def test_every_corpus_says_what_its_users_must_know():
 def test_an_unknown_corpus_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="'eegmatt'.*eegmat, eegmmidb, simulated"):
         get_corpus("eegmatt")
+
+
+def test_a_corpus_is_built_with_its_options_and_refuses_those_it_has_not():
+    assert get_corpus("simulated", num_subjects=3).num_subjects == 3
+    with pytest.raises(ValueError, match="simulated has no option subjects: expected one of num_subjects"):
+        get_corpus("simulated", subjects=3)
 
 
 def test_a_whole_edf_is_read_in_volts_without_loading_it(write_edf, tmp_path):
@@ -56,7 +63,7 @@ def test_a_file_that_is_no_edf_is_refused_in_one_line(content: bytes, message: s
 def test_annotations_are_counted_from_the_first_sample_of_a_cropped_recording():
     raw = mne.io.RawArray(np.zeros((1, 1000)), mne.create_info(1, 100.0, "eeg"), verbose="ERROR")
     raw.set_annotations(mne.Annotations([1.0, 4.0], [0.5, 0.0], ["early", "late"]))
-    assert annotated(raw.crop(tmin=3.0)) == [(pytest.approx(1.0), 0.0, "late")]
+    assert annotated(raw.crop(tmin=3.0)) == [Event(pytest.approx(1.0), 0.0, "late")]
 
 
 def test_the_users_folder_comes_before_the_variable(make_eegmat, tmp_path, monkeypatch):

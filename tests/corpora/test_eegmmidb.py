@@ -40,8 +40,8 @@ def test_cues_are_named_by_what_they_mean_in_their_run(run, task, names, write_e
     (recording,) = corpus.recordings(tmp_path)
     events = corpus.events(recording, corpus.read(recording))
     assert recording.task == task
-    assert [name for _, _, name in events] == names
-    assert [onset for onset, _, _ in events] == pytest.approx([0.0, 1.0, 2.0][: len(names)], abs=0.01)
+    assert [event.name for event in events] == names
+    assert [event.onset for event in events] == pytest.approx([0.0, 1.0, 2.0][: len(names)], abs=0.01)
 
 
 def test_a_file_keeps_the_rate_of_its_own_header(write_edf, tmp_path):
@@ -62,7 +62,7 @@ def test_the_real_imagery_runs_have_fifteen_trials_of_each_length():
     corpus = EEGMMIDB()
     (recording,) = [r for r in corpus.recordings(REAL) if (r.subject, r.run) == ("S001", "04")]
     events = corpus.events(recording, corpus.read(recording))
-    names = [name for _, _, name in events]
+    names = [event.name for event in events]
     assert names.count("rest") == 15
     assert names.count("imagined_left_fist") + names.count("imagined_right_fist") == 15
-    assert {round(duration, 1) for _, duration, name in events if name != "rest"} == {4.1}
+    assert {round(event.duration, 1) for event in events if event.name != "rest"} == {4.1}

@@ -4,7 +4,7 @@ import pytest
 from scipy.signal import welch
 
 from eeg_hf.channels import STANDARD_19
-from eeg_hf.corpora import Simulated
+from eeg_hf.corpora import Event, Simulated
 
 
 def signal(corpus: Simulated, subject: str, condition: str) -> np.ndarray:
@@ -90,8 +90,8 @@ def test_line_noise_is_at_its_frequency():
 def test_events_are_the_blocks_and_not_the_blinks():
     corpus = Simulated(1, seconds=25)
     rest, task = corpus.recordings()
-    assert corpus.events(task, corpus.read(task)) == [(0.0, 10.0, "task"), (10.0, 10.0, "task")]
-    assert {name for _, _, name in corpus.events(rest, corpus.read(rest))} == {"rest"}
+    assert corpus.events(task, corpus.read(task)) == [Event(0.0, 10.0, "task"), Event(10.0, 10.0, "task")]
+    assert {event.name for event in corpus.events(rest, corpus.read(rest))} == {"rest"}
 
 
 def test_the_official_split_serves_any_number_of_people():

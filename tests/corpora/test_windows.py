@@ -18,9 +18,9 @@ from datasets import load_dataset
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor
-from eeg_hf.corpora import EEGMAT, EEGMMIDB, Recording, Simulated, prepare
+from eeg_hf.corpora import EEGMAT, EEGMMIDB, Event, Recording, Simulated, prepare
 from eeg_hf.corpora.encoding import quantize, window_schema
-from eeg_hf.corpora.shards import WindowPlan
+from eeg_hf.corpora.window_plan import WindowPlan
 from eeg_hf.preprocessing import mean_covariance, preprocess
 
 FAST = {"highpass_hz": 1.0, "lowpass_hz": 40.0, "sampling_rate": 100.0, "window_seconds": 2.0}
@@ -98,23 +98,43 @@ def test_a_label_cannot_take_the_name_of_a_column():
     ],
 )
 def test_fixed_windows_fill_the_recording_and_never_pass_its_end(num_samples, stride, expected):
-    starts, events, dropped = WindowPlan("fixed", 2.0, stride).starts(num_samples, 100.0)
-    assert starts.tolist() == expected and events == [None] * len(expected)
-    assert dropped == {"outside": 0, "annotated": 0}
+    cuts = WindowPlan("fixed", 2.0, stride).cut(num_samples, 100.0)
+    assert cuts.starts.tolist() == expected and cuts.events == [None] * len(expected)
+    assert cuts.dropped == {}
 
 
 def test_event_windows_start_at_the_event_and_those_that_do_not_fit_are_counted():
-    events = [(0.2, 1.0, "early"), (3.0, 1.0, "fits"), (9.0, 1.0, "late"), (5.001, 0.0, "rounded")]
-    starts, names, dropped = WindowPlan("events", 2.0, 2.0, tmin=-0.5).starts(1000, 100.0, events)
-    assert starts.tolist() == [250, 450] and names == ["fits", "rounded"]
-    assert dropped == {"outside": 2, "annotated": 0}
+    events = [
+        Event(0.2, 1.0, "early"),
+        Event(3.0, 1.0, "fits"),
+        Event(9.0, 1.0, "late"),
+        Event(5.001, 0.0, "rounded"),
+        Event(3.0, 1.0, "fits"),
+    ]
+    cuts = WindowPlan("events", 2.0, 2.0, tmin=-0.5).cut(1000, 100.0, events)
+    assert cuts.starts.tolist() == [250, 450] and [e.name for e in cuts.events] == ["fits", "rounded"]
+    assert cuts.dropped == {"outside": 2, "repeated": 1}
+
+
+def test_events_are_chosen_and_named_by_a_fixed_map():
+    events = [Event(1.0, 1.0, "T1", {"side": "left"}), Event(3.0, 1.0, "T0"), Event(5.0, 1.0, "T2")]
+    cuts = WindowPlan("events", 2.0, 2.0, event_labels={"T1": "left", "T2": "right"}).cut(1000, 100.0, events)
+    assert [(e.name, dict(e.labels)) for e in cuts.events] == [("left", {"side": "left"}), ("right", {})]
+    assert cuts.dropped == {"unnamed": 1}
+
+
+def test_windows_of_annotations_stay_inside_their_span():
+    spans = [Event(0.0, 5.0, "W"), Event(5.0, 1.5, "N1"), Event(6.5, 6.0, "N2")]
+    cuts = WindowPlan("annotations", 2.0, 2.0).cut(1000, 100.0, spans)
+    assert cuts.starts.tolist() == [0, 200, 650] and [e.name for e in cuts.events] == ["W", "W", "N2"]
+    assert cuts.dropped == {"too_short": 1}  # the last span runs past the recording's end and is cut there
 
 
 def test_windows_touching_a_bad_stretch_or_crossing_an_edge_are_counted():
     spans = [(4.5, 4.6), (8.0, 8.0), (13.0, 13.0)]
-    starts, _, dropped = WindowPlan("fixed", 2.0, 2.0).starts(1600, 100.0, bad_spans=spans)
-    assert starts.tolist() == [0, 200, 600, 800, 1000, 1400]  # the edge at 8 s is between two windows
-    assert dropped == {"outside": 0, "annotated": 2}
+    cuts = WindowPlan("fixed", 2.0, 2.0).cut(1600, 100.0, bad_spans=spans)
+    assert cuts.starts.tolist() == [0, 200, 600, 800, 1000, 1400]  # the edge at 8 s is between two windows
+    assert cuts.dropped == {"annotated": 2}
 
 
 @pytest.mark.parametrize("plan", [("bogus", 2.0, 2.0), ("fixed", 0.0, 2.0), ("fixed", 2.0, -1.0)])
@@ -310,7 +330,7 @@ def test_contradicting_settings_are_refused(make_eegmat, tmp_path):
     root = make_eegmat(tmp_path / "eegmat", 1)
     for settings, message in (
         ({"segments": "events"}, "eegmat has no events"),
-        ({"segments": "trials"}, "segments must be 'fixed' or 'events'"),
+        ({"segments": "trials"}, "segments must be one of fixed, events, annotations"),
         ({"num_proc": 0}, "num_proc must be 1 or more"),
         ({"subjects": ["07"]}, "eegmat has no subject 07 here; it has 00"),
     ):

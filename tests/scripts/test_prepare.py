@@ -32,7 +32,15 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 def test_a_corpus_is_prepared_and_the_summary_says_how_much(run, tmp_path, capsys):
     options = ("--window_seconds", 10, "--reference", "Fz", "Cz", "--lowpass_hz", -1)
     assert (
-        run("--corpus", "simulated", "--simulated_subjects", 2, "--output_dir", tmp_path / "out", *options)
+        run(
+            "--corpus",
+            "simulated",
+            "--corpus_options",
+            '{"num_subjects": 2}',
+            "--output_dir",
+            tmp_path / "out",
+            *options,
+        )
         == 0
     )
     said = capsys.readouterr().out
@@ -41,7 +49,15 @@ def test_a_corpus_is_prepared_and_the_summary_says_how_much(run, tmp_path, capsy
     row = load_dataset(str(tmp_path / "out"), split="train")[0]
     assert row["num_samples"] == 2000 and row["reference"] == "Fz+Cz"
     assert (
-        run("--corpus", "simulated", "--simulated_subjects", 2, "--output_dir", tmp_path / "out", *options)
+        run(
+            "--corpus",
+            "simulated",
+            "--corpus_options",
+            '{"num_subjects": 2}',
+            "--output_dir",
+            tmp_path / "out",
+            *options,
+        )
         == 0
     )
     assert "nothing left to do (0 shards written, 2 kept)" in capsys.readouterr().out
@@ -50,7 +66,7 @@ def test_a_corpus_is_prepared_and_the_summary_says_how_much(run, tmp_path, capsy
 def test_a_yaml_file_says_the_same_as_options(run, tmp_path):
     recipe = {
         "corpus": "simulated",
-        "simulated_subjects": 1,
+        "corpus_options": {"num_subjects": 1},
         "output_dir": str(tmp_path / "out"),
         "segments": "events",
         "window_seconds": 2,
@@ -125,7 +141,7 @@ def make_folder(tmp_path: Path) -> Path:
             "60.0 s are less than one window of 600 s (24",
         ),
         (("--corpus", "simulated", "--lowpass_hz", "100"), "lowpass_hz"),
-        (("--corpus", "simulated", "--segments", "trials"), "segments must be 'fixed' or 'events'"),
+        (("--corpus", "simulated", "--segments", "trials"), "segments must be one of fixed"),
     ],
 )
 def test_where_nothing_can_be_done_it_says_why_in_one_line_and_fails(run, options, message, tmp_path, capsys):

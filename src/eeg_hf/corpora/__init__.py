@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Corpora: recordings found and described, cut into windows, split by subject."""
 
+import inspect
+from typing import Any
+
 from .alignment import load_alignments
-from .corpus import Corpus, Recording
+from .corpus import Corpus, Event, Recording
 from .eegmat import EEGMAT
 from .eegmmidb import EEGMMIDB
 from .prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
@@ -10,25 +13,34 @@ from .simulated import Simulated
 from .splits import LeakError, check_disjoint, official_split, split_by_subject, subject_folds
 from .windows import prepare
 
-CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in (EEGMAT(), EEGMMIDB(), Simulated())}
+CORPORA: dict[str, type[Corpus]] = {corpus.name: corpus for corpus in (EEGMAT, EEGMMIDB, Simulated)}
 
 
-def get_corpus(name: str) -> Corpus:
+def get_corpus(name: str, **options: Any) -> Corpus:
     """Return a corpus by its name.
 
     Args:
         name: One of `CORPORA`.
+        **options: What its class can be told, such as `num_subjects` of the simulated corpus.
 
     Raises:
-        ValueError: If there is no such corpus, listing those there are.
+        ValueError: If there is no such corpus or option, listing those there are.
 
     Example:
         >>> get_corpus("eegmat").licence
         'ODC-By-1.0'
+        >>> len(get_corpus("simulated", num_subjects=3).recordings())
+        6
     """
     if name not in CORPORA:
         raise ValueError(f"unknown corpus {name!r}: expected one of {', '.join(sorted(CORPORA))}")
-    return CORPORA[name]
+    known = list(inspect.signature(CORPORA[name]).parameters)
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(
+            f"corpus {name} has no option {', '.join(unknown)}: expected one of {', '.join(known) or 'none'}"
+        )
+    return CORPORA[name](**options)
 
 
 __all__ = [
@@ -36,6 +48,7 @@ __all__ = [
     "EEGMAT",
     "EEGMMIDB",
     "Corpus",
+    "Event",
     "LeakError",
     "Recording",
     "Simulated",

@@ -50,6 +50,23 @@ class Recording:
     labels: Mapping[str, Label] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Event:
+    """Something that happened during a recording, or a stretch of it that was given a label.
+
+    Attributes:
+        onset: In seconds after the recording's first sample.
+        duration: In seconds.
+        name: What it was; becomes the window's `event`.
+        labels: What is known of this event and not of the whole recording; goes before the recording's own.
+    """
+
+    onset: float
+    duration: float
+    name: str
+    labels: Mapping[str, Label] = field(default_factory=dict)
+
+
 class Corpus(ABC):
     """A collection of recordings with one layout, one licence and one set of labels.
 
@@ -67,7 +84,13 @@ class Corpus(ABC):
         reference: Electrode(s) the amplifier referred to.
         label_names: Column name -> `str` or `float`.
         official_split: Part -> subjects, where the corpus or its literature has fixed one.
+        official_split_column: Label that holds `"train"`, `"validation"` or `"test"`, where the split
+            is not by lists of subjects.
         has_events: Whether `events` finds any.
+        is_whitened: Whether the samples have no unit any more, so that no amplitude is wrong.
+        known_bad: Subject or file name -> why it is left out.
+        num_subjects: How many people the whole corpus has, 0 where it is not known.
+        hours: How long the whole corpus is, 0 where it is not known.
         base_url: Where its files are downloaded from, without the file's name; `None` where they cannot be.
         file_pattern: Names of its files as listed under `base_url`; the group `subject` names whose file it
             is, and files without a subject belong to everybody.
@@ -86,7 +109,12 @@ class Corpus(ABC):
     reference: str
     label_names: Mapping[str, type[str] | type[float]]
     official_split: Mapping[str, tuple[str, ...]] | None = None
+    official_split_column: str | None = None
     has_events: bool = False
+    is_whitened: bool = False
+    known_bad: Mapping[str, str] = {}
+    num_subjects: int = 0
+    hours: float = 0.0
     base_url: str | None = None
     file_pattern: re.Pattern[str] | None = None
     layout: str = ""
@@ -105,14 +133,17 @@ class Corpus(ABC):
         """
 
     @abstractmethod
-    def read(self, recording: Recording) -> "mne.io.BaseRaw":
+    def read(self, recording: Recording) -> "mne.io.BaseRaw | mne.BaseEpochs":
         """Open a recording, unfiltered, in volts, its samples not loaded yet where the format allows it.
+
+        Returns:
+            The recording; epochs where that is all that was published: each of them is a window.
 
         Raises:
             ValueError: If the file is not what it claims to be, or is truncated.
         """
 
-    def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[tuple[float, float, str]]:
+    def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
         """List what happened during a recording.
 
         Args:
@@ -120,10 +151,13 @@ class Corpus(ABC):
             raw: The opened recording, or a resampled copy of it: times are in seconds and survive that.
 
         Returns:
-            (onset in seconds after the first sample, duration in seconds, name) of each event, in order of
-            onset.
+            Events in order of onset; of epochs, one for each.
         """
         return []
+
+    def label_columns(self, recordings: Sequence[Recording]) -> Mapping[str, type[str] | type[float]]:
+        """Name the labels of the windows: `label_names`, unless they are known only from the recordings."""
+        return self.label_names
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Say what a shard must have been made from to be still valid: here the file's size and time."""
@@ -181,6 +215,13 @@ class Corpus(ABC):
 
     def _found(self, recordings: Sequence[Recording], root: Path) -> list[Recording]:
         """Check and sort the recordings found in a folder; say it where the corpus is not whole."""
+        bad = [r for r in recordings if self._why_bad(r)]
+        if bad:
+            shown = ", ".join(sorted({f"{r.subject} ({self._why_bad(r)})" for r in bad})[:5])
+            logger.warning_once(
+                f"{self.name}: {len(bad)} recordings are known to be bad and left out: {shown}"
+            )
+            recordings = [r for r in recordings if not self._why_bad(r)]
         if not recordings:
             state = "is not a folder" if not root.is_dir() else "holds none"
             raise FileNotFoundError(f"no {self.name} recordings: {root} {state}; expected {self.layout}")
@@ -200,56 +241,21 @@ class Corpus(ABC):
             )
         return sorted(recordings, key=lambda r: (r.subject, r.session, r.run))
 
-
-def read_edf(path: Path) -> "mne.io.BaseRaw":
-    """Open an EDF file after checking that it is one, and whole.
-
-    MNE reads what there is of a truncated file and only warns; a label taken from a file's name then stands
-    over half a recording, so here it is an error.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The recording, in volts, not loaded.
-
-    Raises:
-        ValueError: If the file is no EDF, has a damaged header, or is shorter than its header says.
-    """
-    import mne
-
-    with path.open("rb") as file:
-        head = file.read(256)
-        if len(head) < 256 or head[:8].strip() != b"0":
-            raise ValueError(f"{path.name} is not an EDF file: it starts with {head[:16]!r}")
-        try:
-            num_records, num_signals = int(head[236:244]), int(head[252:256])
-            widths = file.read(256 * num_signals)[216 * num_signals : 224 * num_signals]
-            per_record = 2 * sum(int(widths[8 * i : 8 * i + 8]) for i in range(num_signals))
-            expected = int(head[184:192]) + num_records * per_record
-        except ValueError as error:
-            raise ValueError(f"{path.name} has a damaged EDF header: {error}") from None
-    size = path.stat().st_size
-    if num_records >= 0 and size < expected:  # -1 is allowed while a recording goes on
-        raise ValueError(
-            f"{path.name} is truncated: its header promises {expected} bytes, the file has {size}"
-        )
-    return mne.io.read_raw_edf(path, preload=False, verbose="ERROR")
+    def _why_bad(self, recording: Recording) -> str | None:
+        """Say why a recording is known to be bad, None where it is not."""
+        return self.known_bad.get(recording.subject) or self.known_bad.get(recording.path.name)
 
 
-def annotated(raw: "mne.io.BaseRaw") -> list[tuple[float, float, str]]:
+def annotated(raw: "mne.io.BaseRaw") -> list[Event]:
     """List a recording's annotations with onsets counted from its first sample.
 
     MNE counts them from the start of the measurement, which differs where a recording was cropped.
-
-    Returns:
-        (onset in seconds, duration in seconds, description) of each, in order of onset.
     """
     marks = raw.annotations
     return [
-        (float(onset) - raw.first_time, float(duration), str(description))
+        Event(float(onset) - raw.first_time, float(duration), str(description))
         for onset, duration, description in zip(marks.onset, marks.duration, marks.description, strict=True)
     ]
 
 
-__all__ = ["DATA_VARIABLE", "Corpus", "Label", "Recording", "annotated", "read_edf"]
+__all__ = ["DATA_VARIABLE", "Corpus", "Event", "Label", "Recording", "annotated"]

@@ -19,7 +19,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .corpus import Corpus, Label, Recording, read_edf
+from .corpus import Corpus, Label, Recording
+from .formats import read_edf
 
 if TYPE_CHECKING:
     import mne

@@ -14,10 +14,12 @@ the cues usually leave the first four out (`IRREGULAR_SUBJECTS`).
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .corpus import Corpus, Recording, annotated, read_edf
+from .corpus import Corpus, Event, Recording, annotated
+from .formats import read_edf
 
 if TYPE_CHECKING:
     import mne
@@ -91,10 +93,10 @@ class EEGMMIDB(Corpus):
         """Open a recording with the sampling rate that its own header states."""
         return read_edf(recording.path)
 
-    def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[tuple[float, float, str]]:
+    def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[Event]:
         """List the cues of a run by their names; other annotations are no events."""
         names = _RUN_TYPES[_TYPE_OF_RUN[recording.run]][2]
-        return [(onset, duration, names[mark]) for onset, duration, mark in annotated(raw) if mark in names]
+        return [replace(e, name=names[e.name]) for e in annotated(raw) if e.name in names]
 
 
 __all__ = ["EEGMMIDB", "IRREGULAR_SUBJECTS"]

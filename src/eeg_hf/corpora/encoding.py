@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from .corpus import Corpus, Recording
+from .corpus import Corpus, Event, Label, Recording
 
 LARGEST_COUNT = 32767
 
@@ -87,11 +87,12 @@ def quantize(windows_uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def encode_windows(
     windows_uv: np.ndarray,
     starts: Sequence[float],
-    events: Sequence[str | None],
+    events: Sequence[Event | None],
     *,
     corpus: Corpus,
     recording: Recording,
     recording_name: str,
+    label_names: Mapping[str, type[str] | type[float]],
     channels: Sequence[str],
     bad_channels: Sequence[str],
     channel_positions: np.ndarray,
@@ -104,10 +105,11 @@ def encode_windows(
     Args:
         windows_uv: (windows, channels, time) in microvolt, finite; bad channels are zeros.
         starts: Start of each window in seconds after the recording's first sample.
-        events: Name of the event of each window, `None` where it was not cut around one.
-        corpus: Gives the licence and the labels' names.
+        events: The event of each window, `None` where it was not cut by one.
+        corpus: Gives the licence.
         recording: Gives the provenance and the labels.
         recording_name: Its path below the corpus's folder.
+        label_names: Columns of the labels -> `str` or `float`; an event's own go before the recording's.
         channels: Names in the order of the samples.
         bad_channels: Those of them that hold no signal.
         channel_positions: (channels, 3) in metres.
@@ -125,7 +127,6 @@ def encode_windows(
         **dict(zip(("corpus", "subject", "session", "run"), identity, strict=True)),
         "task": recording.task,
         "recording": recording_name,
-        **{name: recording.labels.get(name) for name in corpus.label_names},
         "channels": list(channels),
         "bad_channels": list(bad_channels),
         "channel_positions": channel_positions.astype(np.float32).ravel(),
@@ -138,22 +139,30 @@ def encode_windows(
     each: dict[str, object] = {
         # The time alone names a window, but for two events at one time.
         "window_id": [
-            "/".join((*identity, f"{start:.3f}" if event is None else f"{start:.3f}:{event}"))
+            "/".join((*identity, f"{start:.3f}" if event is None else f"{start:.3f}:{event.name}"))
             for start, event in zip(starts, events, strict=True)
         ],
         "start_seconds": np.asarray(starts, np.float64),
-        "event": list(events),
+        "event": [event and event.name for event in events],
+        **{name: [_label(name, event, recording) for event in events] for name in label_names},
         # Without the scale: the same samples in another unit are the same samples.
         "signal_hash": [hashlib.blake2b(signal, digest_size=8).hexdigest() for signal in signals],
         "signal": signals,
         "scale": list(scale),
     }
-    schema = window_schema(corpus.label_names)
+    schema = window_schema(label_names)
     columns = [
         pa.array(each[field.name] if field.name in each else [same[field.name]] * len(signals), field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _label(name: str, event: Event | None, recording: Recording) -> Label:
+    """Look a label up: what is known of the event goes before what is known of the recording."""
+    if event is not None and name in event.labels:
+        return event.labels[name]
+    return recording.labels.get(name)
 
 
 __all__ = ["ALIGNMENT_SCHEMA", "LARGEST_COUNT", "encode_windows", "quantize", "window_schema"]

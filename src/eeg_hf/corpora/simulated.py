@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..channels import STANDARD_19, electrode_positions
-from .corpus import Corpus, Recording, annotated
+from .corpus import Corpus, Event, Recording, annotated
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -179,9 +179,9 @@ class Simulated(Corpus):
         names = ["blink"] * len(blinks) + [condition] * num_blocks
         return raw.set_annotations(mne.Annotations(onsets, durations, names), verbose="ERROR")
 
-    def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[tuple[float, float, str]]:
+    def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[Event]:
         """List the blocks; a blink is an artefact and no event."""
-        return [event for event in annotated(raw) if event[2] in CONDITIONS]
+        return [event for event in annotated(raw) if event.name in CONDITIONS]
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Say what the recording is made from: there is no file that could change."""

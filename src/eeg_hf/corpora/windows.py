@@ -17,23 +17,28 @@ import os
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
 from transformers.utils import logging
 
-from .corpus import Corpus
+from .card import REPORT, window_card
+from .corpus import Corpus, Recording
 from .encoding import encode_windows, quantize, window_schema
 from .pool import run_jobs
-from .shards import Extractor, ShardJob, WindowPlan
+from .recording_filter import keep_recordings
+from .shard_job import Extractor, ShardJob
+from .window_plan import Segments, WindowPlan
+
+if TYPE_CHECKING:
+    from .label_table import LabelTable
 
 logger = logging.get_logger(__name__)
 
-REPORT = "report.jsonl"
 CARD = "README.md"
+Rows = dict[str, list[dict[str, Any]]]
 
 
 def prepare(
@@ -42,11 +47,18 @@ def prepare(
     output_dir: Path | str,
     extractor: Extractor,
     *,
-    segments: Literal["fixed", "events"] = "fixed",
+    segments: Segments = "fixed",
     stride_seconds: float | None = None,
-    num_proc: int = 1,
     tmin: float = 0.0,
+    event_labels: Mapping[str, str] | None = None,
+    label_table: "LabelTable | None" = None,
+    reject_uv: float | None = None,
     subjects: Collection[str] | None = None,
+    keep: Mapping[str, Collection[str]] | None = None,
+    num_proc: int = 1,
+    engine: Literal["local", "ray"] = "local",
+    part: tuple[int, int] = (0, 1),
+    timeout_seconds: float = 0.0,
 ) -> dict[str, Any]:
     """Clean, cut and store all recordings of a corpus.
 
@@ -55,17 +67,26 @@ def prepare(
         root: Its folder, as `corpus.locate()` returns it; `None` to locate it.
         output_dir: Where the windows go.
         extractor: How recordings are cleaned, and `window_seconds`, how long a window is.
-        segments: `"fixed"` cuts windows one after another, `"events"` one at each event.
-        stride_seconds: From the start of one window to that of the next; default: their length. For
-            `"fixed"`.
-        num_proc: Processes; each holds one recording in memory.
+        segments: `"fixed"` cuts windows one after another, `"events"` one at each event, `"annotations"` one
+            after another within the span of each event.
+        stride_seconds: From the start of one window to that of the next; default: their length. Not for
+            `"events"`.
         tmin: From an event to the start of its window, in seconds. For `"events"`.
+        event_labels: Name of an event -> name its windows get; events that are not named are left out.
+        label_table: Events listed beside the corpus, which take the place of its own.
+        reject_uv: Drop windows in which a channel exceeds this many microvolt.
         subjects: Prepare these only, beside those that the folder already holds.
+        keep: Prepare only recordings whose `task`, `session`, `run` or label is among those named.
+        num_proc: Processes; each holds one recording in memory.
+        engine: `"ray"` for Ray Data, on the cluster that runs or on this machine.
+        part: `(i, n)` prepares the i-th of n parts of the subjects, counted from 0, for job arrays.
+        timeout_seconds: Give up a recording that takes longer, 0 for never.
 
     Returns:
         Counts (`recordings_ok`, `recordings_failed`, `windows`, `dropped`, `hours`, `shards_written`,
         `shards_reused`), `failures` (path and reason), speed (`hours_per_minute_per_core`, of what was
-        prepared now), `channel_counts`, and the paths `output_dir` and `report`.
+        prepared now), `channel_counts`, `is_complete` (false where other parts are missing), and the paths
+        `output_dir` and `report`.
 
     Raises:
         RuntimeError: If no recording gave a window, with the reasons.
@@ -78,33 +99,46 @@ def prepare(
     """
     if extractor.window_seconds is None:
         raise ValueError("preparing windows needs a length: set window_seconds of the feature extractor")
-    if segments == "events" and not corpus.has_events:
-        raise ValueError(f"{corpus.name} has no events: use segments='fixed'")
+    length = extractor.window_seconds
+    plan = WindowPlan(segments, length, stride_seconds or length, tmin, event_labels, reject_uv)
+    if plan.by_event and not corpus.has_events and label_table is None:
+        raise ValueError(f"{corpus.name} has no events: use segments='fixed', or a label table")
     if num_proc < 1:
         raise ValueError(f"num_proc must be 1 or more, got {num_proc}")
-    plan = WindowPlan(segments, extractor.window_seconds, stride_seconds or extractor.window_seconds, tmin)
+    if not 0 <= part[0] < part[1]:
+        raise ValueError(f"part must be (i, n) with i from 0 to n - 1, got {part}")
+    runner = _runner(engine)
     root = corpus.locate(subjects=subjects) if root is None else Path(root)
     output_dir = Path(output_dir)
-    recordings = sorted(corpus.recordings(root), key=lambda r: (r.subject, r.session, r.run))
+    recordings = keep_recordings(corpus.recordings(root), keep)
+    labels = {**corpus.label_columns(recordings), **(label_table.label_names if label_table else {})}
     jobs = [
-        ShardJob(corpus, root, output_dir, subject, tuple(group), extractor, plan)
-        for subject, group in groupby(recordings, key=lambda recording: recording.subject)
+        ShardJob(
+            *(corpus, root, output_dir, subject, tuple(group), extractor, plan, labels),
+            label_table=label_table,
+            timeout_seconds=timeout_seconds,
+        )
+        for subject, group in groupby(sorted(recordings, key=_order), key=lambda recording: recording.subject)
     ]
     _refuse_strangers(jobs, output_dir)
+    _check_table(jobs)
     jobs = _choose(jobs, subjects)
+    mine = jobs[part[0] :: part[1]]
     started = time.monotonic()
-    rows, todo = _run(jobs, output_dir, num_proc)
+    rows, todo = _run(mine, output_dir, num_proc, runner)
+    others = {job.subject: job.current_reports() for job in jobs if job.subject not in rows}
+    rows.update((subject, reports) for subject, reports in others.items() if reports is not None)
     report = _summarize(rows, output_dir)
-    report.update(corpus=corpus.name, shards_written=sum(job.data_path.exists() for job in todo))
-    report["shards_reused"] = len(jobs) - len(todo)
+    report.update(corpus=corpus.name, is_complete=len(rows) == len(jobs))
+    report["shards_written"] = sum(job.data_path.exists() for job in todo)
+    report["shards_reused"] = len(mine) - len(todo)
     report["elapsed_seconds"] = time.monotonic() - started
     done_now = sum(row["seconds"] for job in todo for row in rows[job.subject] if row["status"] == "ok")
     cores = max(1, min(num_proc, len(todo)))
     speed = done_now / 3600 / (report["elapsed_seconds"] / 60) / cores
     report["hours_per_minute_per_core"] = speed if todo else None
-    _write_text(
-        output_dir / REPORT, "".join(json.dumps(row, default=str) + "\n" for r in rows.values() for row in r)
-    )
+    in_order = [row for job in jobs for row in rows.get(job.subject, ())]
+    _write_text(output_dir / REPORT, "".join(json.dumps(row, default=str) + "\n" for row in in_order))
     if report["windows"] == 0:
         reasons = Counter(failure["reason"] for failure in report["failures"]).most_common(3)
         shown = "; ".join(f"{reason} ({number} recordings)" for reason, number in reasons)
@@ -112,8 +146,42 @@ def prepare(
             f"no window could be prepared from {report['recordings_failed']} recordings in {root}: {shown}"
         )
     extractor.save_pretrained(output_dir)
-    _write_text(output_dir / CARD, _card(corpus, extractor, plan, report))
+    if report["is_complete"]:
+        _write_text(output_dir / CARD, window_card(corpus, extractor, plan, report))
     return report
+
+
+def _order(recording: Recording) -> tuple[str, str, str, str]:
+    return recording.subject, recording.session, recording.run, str(recording.path)
+
+
+def _runner(
+    engine: str,
+) -> Callable[[Sequence[ShardJob], int], Iterator[tuple[ShardJob, list[dict[str, Any]]]]]:
+    """Return what runs the jobs: processes of this machine, or Ray."""
+    if engine == "local":
+        return run_jobs
+    if engine == "ray":
+        from .ray_engine import run_jobs_on_ray
+
+        return run_jobs_on_ray
+    raise ValueError(f"engine must be 'local' or 'ray', got {engine!r}")
+
+
+def _check_table(jobs: Sequence[ShardJob]) -> None:
+    """Say which rows of the user's table belong to no recording; refuse a table that fits none."""
+    table = jobs[0].label_table
+    if table is None:
+        return
+    names = [job.name_of(recording) for job in jobs for recording in job.recordings]
+    unmatched = table.unmatched(names)
+    if unmatched:
+        shown = ", ".join(unmatched[:3])
+        logger.warning(f"label table: {len(unmatched)} recordings named there are not here: {shown}")
+    if not any(table.events_of(name) for name in names):
+        raise ValueError(
+            f"label table: no row belongs to any of the {len(names)} recordings, such as {names[0]}"
+        )
 
 
 def _refuse_strangers(jobs: Sequence[ShardJob], output_dir: Path) -> None:
@@ -152,8 +220,8 @@ def _choose(jobs: Sequence[ShardJob], subjects: Collection[str] | None) -> list[
 
 
 def _run(
-    jobs: Sequence[ShardJob], output_dir: Path, num_proc: int
-) -> tuple[dict[str, list[dict[str, Any]]], list[ShardJob]]:
+    jobs: Sequence[ShardJob], output_dir: Path, num_proc: int, runner: Callable[..., Iterator[Any]]
+) -> tuple[Rows, list[ShardJob]]:
     """Write what is missing; return the reports of every subject, and the jobs that had to be done."""
     finished = {job.subject: job.current_reports() for job in jobs}
     todo = [job for job in jobs if not _is_whole(finished[job.subject])]
@@ -166,10 +234,10 @@ def _run(
     with logging.tqdm(
         total=sum(len(job.recordings) for job in jobs),
         initial=sum(len(job.recordings) for job in jobs if _is_whole(finished[job.subject])),
-        desc=f"preparing {jobs[0].corpus.name}",
+        desc="preparing",
         unit="recording",
     ) as bar:
-        for job, reports in run_jobs(todo, num_proc):
+        for job, reports in runner(todo, num_proc):
             finished[job.subject] = reports
             bar.update(len(reports))
             for row in reports:
@@ -201,59 +269,6 @@ def _summarize(rows: Mapping[str, Sequence[Mapping[str, Any]]], output_dir: Path
         "output_dir": str(output_dir),
         "report": str(output_dir / REPORT),
     }
-
-
-def _card(corpus: Corpus, extractor: Extractor, plan: WindowPlan, report: Mapping[str, Any]) -> str:
-    """Write the card, whose header tells `datasets` which files make which configuration."""
-    header = {
-        "license": corpus.hub_licence,
-        "pretty_name": f"{corpus.title}, {plan.window_seconds:g}-s windows",
-        "tags": ["eeg", "eeg_hf"],
-        "configs": [
-            {"config_name": "windows", "default": True, "data_files": "data/*.parquet"},
-            {"config_name": "alignment", "data_files": "alignment/*.parquet"},
-        ],
-    }
-    settings = json.dumps(extractor.to_dict(), indent=2, sort_keys=True, default=str)
-    how = (
-        f"every {plan.stride_seconds:g} s"
-        if plan.segments == "fixed"
-        else f"{plan.tmin:+g} s from the onset of each event"
-    )
-    dropped = ", ".join(f"{number} {why}" for why, number in sorted(report["dropped"].items())) or "none"
-    channels = ", ".join(
-        f"{number} recordings with {count}" for count, number in report["channel_counts"].items()
-    )
-    return f"""---
-{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
-
-# {corpus.title}: windows
-
-{report["windows"]} windows of {plan.window_seconds:g} s, {how}, from {report["recordings_ok"]} recordings
-({report["hours"]:.2f} hours; {report["recordings_failed"]} recordings failed, see `{REPORT}`).
-Windows dropped: {dropped}. Channels: {channels}. Recorded against: {corpus.reference}.
-
-Prepared with eeg_hf; readable without it:
-
-```python
-import numpy as np
-from datasets import load_dataset
-
-row = load_dataset("path/to/this/folder", split="train")[0]
-samples = np.frombuffer(row["signal"], "<i2").reshape(-1, row["num_samples"])  # (channels, time)
-microvolt = samples * np.array(row["scale"])[:, None]
-```
-
-`load_dataset("path/to/this/folder", "alignment")` holds the mean covariance of all windows of a subject,
-for alignment without labels. Channels in `bad_channels` hold zeros. `signal_hash` is a hash of the samples
-without their scale.
-
-Licence: {corpus.licence}. Source: {corpus.url or corpus.title}. Cite: {corpus.citation}
-
-```json
-{settings}
-```
-"""
 
 
 def _write_text(path: Path, text: str) -> None:

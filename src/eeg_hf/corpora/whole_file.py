@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Parquet file that is either whole or not there."""
+
+import contextlib
+import json
+import os
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+FOOTER_KEY = b"eeg_hf"
+_NO_DICTIONARY = ("signal", "scale", "signal_hash", "window_id")  # no value comes twice
+
+
+class WriteError(OSError):
+    """The disk did not take what was written."""
+
+
+class WholeFile:
+    """A Parquet file that gets its name when it is complete and on the disk; without rows it is none."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path = path
+        self.footer: dict[str, Any] = {}
+        for leftover in path.parent.glob(f".{path.name}.*.partial"):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
+        # Never the same name twice: an orphaned worker may still be writing to the last one.
+        self._partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+        self._file = self._partial.open("wb")
+        dictionaries = [field.name for field in schema if field.name not in _NO_DICTIONARY]
+        self._writer = pq.ParquetWriter(self._file, schema, use_dictionary=dictionaries)
+        self.num_rows = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows as one row group.
+
+        Raises:
+            WriteError: If the disk does not take them.
+        """
+        try:
+            self._writer.write_table(table)
+        except OSError as error:
+            raise WriteError(error.errno, error.strerror or str(error)) from None
+        self.num_rows += len(table)
+
+    def discard(self) -> None:
+        """Forget what was written: nothing gets the name."""
+        self.num_rows = 0
+
+    def __enter__(self) -> "WholeFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None or self.num_rows == 0:
+                with contextlib.suppress(OSError):  # a writer left open would try again when it is collected
+                    self._writer.close()
+            else:
+                self._writer.add_key_value_metadata(
+                    {FOOTER_KEY: json.dumps(self.footer, default=str).encode()}
+                )
+                self._writer.close()
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._partial.replace(self.path)
+        finally:
+            self._file.close()
+            self._partial.unlink(missing_ok=True)
+
+
+def read_footer(path: Path) -> dict[str, Any] | None:
+    """Return what a shard says it was made from; None where there is no whole one."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        footer: dict[str, Any] = json.loads(metadata[FOOTER_KEY])
+    except (OSError, KeyError, pa.ArrowException, json.JSONDecodeError):
+        return None
+    return footer
+
+
+__all__ = ["FOOTER_KEY", "WholeFile", "WriteError", "read_footer"]
