@@ -18,9 +18,7 @@ from datasets import load_dataset
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor
-from eeg_hf.corpora import EEGMAT, EEGMMIDB, Event, Recording, Simulated, prepare
-from eeg_hf.corpora.encoding import quantize, window_schema
-from eeg_hf.corpora.window_plan import WindowPlan
+from eeg_hf.corpora import EEGMAT, EEGMMIDB, Recording, Simulated, prepare
 from eeg_hf.preprocessing import mean_covariance, preprocess
 
 FAST = {"highpass_hz": 1.0, "lowpass_hz": 40.0, "sampling_rate": 100.0, "window_seconds": 2.0}
@@ -62,85 +60,6 @@ class Edited(Simulated):
 
     def read(self, recording: Recording) -> mne.io.BaseRaw:
         return self.edit(super().read(recording), recording)
-
-
-# -- encoding ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("amplitude", [1e-6, 1e-3, 1.0, 37.3, 1e3, 1e6])
-def test_no_sample_loses_more_than_half_a_step_and_none_is_clipped(amplitude):
-    values = (np.random.default_rng(0).standard_t(3, size=(50, 4, 300)) * amplitude).astype(np.float32)
-    values[:, 1] = 0.0
-    values[:, 2] = np.abs(values[:, 2])
-    counts, scale = quantize(values)
-    assert counts.dtype == np.dtype("<i2") and scale.dtype == np.float32
-    error = np.abs(values.astype(np.float64) - counts * scale[..., None].astype(np.float64))
-    assert (error <= scale[..., None].astype(np.float64) / 2 * (1 + 1e-9)).all()
-    assert (np.abs(counts[:, [0, 2, 3]]).max(axis=-1) == 32767).all()
-    assert (scale[:, 1] == 1.0).all() and not counts[:, 1].any()
-
-
-def test_a_label_cannot_take_the_name_of_a_column():
-    with pytest.raises(ValueError, match=r"labels \['signal', 'task'\]"):
-        window_schema({"task": str, "signal": float, "age": float})
-
-
-# -- which stretches -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("num_samples", "stride", "expected"),
-    [
-        (1000, 2.0, [0, 200, 400, 600, 800]),
-        (999, 2.0, [0, 200, 400, 600]),
-        (450, 1.0, [0, 100, 200]),
-        (199, 2.0, []),
-    ],
-)
-def test_fixed_windows_fill_the_recording_and_never_pass_its_end(num_samples, stride, expected):
-    cuts = WindowPlan("fixed", 2.0, stride).cut(num_samples, 100.0)
-    assert cuts.starts.tolist() == expected and cuts.events == [None] * len(expected)
-    assert cuts.dropped == {}
-
-
-def test_event_windows_start_at_the_event_and_those_that_do_not_fit_are_counted():
-    events = [
-        Event(0.2, 1.0, "early"),
-        Event(3.0, 1.0, "fits"),
-        Event(9.0, 1.0, "late"),
-        Event(5.001, 0.0, "rounded"),
-        Event(3.0, 1.0, "fits"),
-    ]
-    cuts = WindowPlan("events", 2.0, 2.0, tmin=-0.5).cut(1000, 100.0, events)
-    assert cuts.starts.tolist() == [250, 450] and [e.name for e in cuts.events] == ["fits", "rounded"]
-    assert cuts.dropped == {"outside": 2, "repeated": 1}
-
-
-def test_events_are_chosen_and_named_by_a_fixed_map():
-    events = [Event(1.0, 1.0, "T1", {"side": "left"}), Event(3.0, 1.0, "T0"), Event(5.0, 1.0, "T2")]
-    cuts = WindowPlan("events", 2.0, 2.0, event_labels={"T1": "left", "T2": "right"}).cut(1000, 100.0, events)
-    assert [(e.name, dict(e.labels)) for e in cuts.events] == [("left", {"side": "left"}), ("right", {})]
-    assert cuts.dropped == {"unnamed": 1}
-
-
-def test_windows_of_annotations_stay_inside_their_span():
-    spans = [Event(0.0, 5.0, "W"), Event(5.0, 1.5, "N1"), Event(6.5, 6.0, "N2")]
-    cuts = WindowPlan("annotations", 2.0, 2.0).cut(1000, 100.0, spans)
-    assert cuts.starts.tolist() == [0, 200, 650] and [e.name for e in cuts.events] == ["W", "W", "N2"]
-    assert cuts.dropped == {"too_short": 1}  # the last span runs past the recording's end and is cut there
-
-
-def test_windows_touching_a_bad_stretch_or_crossing_an_edge_are_counted():
-    spans = [(4.5, 4.6), (8.0, 8.0), (13.0, 13.0)]
-    cuts = WindowPlan("fixed", 2.0, 2.0).cut(1600, 100.0, bad_spans=spans)
-    assert cuts.starts.tolist() == [0, 200, 600, 800, 1000, 1400]  # the edge at 8 s is between two windows
-    assert cuts.dropped == {"annotated": 2}
-
-
-@pytest.mark.parametrize("plan", [("bogus", 2.0, 2.0), ("fixed", 0.0, 2.0), ("fixed", 2.0, -1.0)])
-def test_impossible_plans_are_refused(plan):
-    with pytest.raises(ValueError, match="segments must be|must exceed 0 s"):
-        WindowPlan(*plan)
 
 
 # -- a prepared corpus ---------------------------------------------------------------------------------------
