@@ -26,7 +26,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 from transformers.utils import logging
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
-from eeg_hf.corpora import drop_unlabelled, load_alignments, load_windows, split_windows
+from eeg_hf.corpora import SplitArguments, drop_unlabelled, load_alignments, load_windows
 from eeg_hf.data_collator import decode_windows
 from eeg_hf.evaluation import (
     Predictions,
@@ -66,35 +66,18 @@ class EvaluateArguments:
     )
     model: str | None = field(default=None, metadata={"help": "A saved classifier to test on the test part."})
     baselines: bool = field(default=True, metadata={"help": "Fit the classical baselines."})
-    split: str = field(default="official", metadata={"help": "official, subject or fold."})
-    folds: int = field(default=0, metadata={"help": "Cross-validate over so many subject folds instead."})
-    num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
-    fold: int = field(default=0, metadata={"help": "The fold of --split fold."})
-    num_validation_subjects: int = field(
-        default=4, metadata={"help": "Subjects of each fold that select epochs."}
-    )
-    split_seed: int = field(default=0, metadata={"help": "Seed of --split subject."})
+    folds: int = field(default=0, metadata={"help": "Cross-validate over so many folds instead of --split."})
 
 
 def main() -> None:
     """Collect the predictions of every method and write the report."""
-    (args,) = parse_recipe((EvaluateArguments,), description=__doc__)
+    args, split_args = parse_recipe((EvaluateArguments, SplitArguments), description=__doc__)
     dataset = drop_unlabelled(load_windows(args.data), args.label_column)
     class_names = args.class_names or sorted(dataset.unique(args.label_column))
-    splits = [
-        split_windows(
-            dataset,
-            "fold" if args.folds else args.split,
-            num_folds=args.folds or args.num_folds,
-            fold=fold,
-            num_validation_subjects=args.num_validation_subjects,
-            seed=args.split_seed,
-        )
-        for fold in (range(args.folds) if args.folds else [args.fold])
-    ]
+    splits = split_args.apply(dataset, args.folds)
     tested = sum(len(split["test"]) for split in splits)
     subjects = len({subject for split in splits for subject in split["test"].unique("subject")})
-    described = f"{args.folds} subject folds" if args.folds else f"{args.split} split"
+    described = f"{args.folds} subject folds" if args.folds else f"{split_args.split} split"
     rows = [
         ResultRow(
             method=method,

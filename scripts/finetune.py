@@ -31,7 +31,7 @@ from transformers.utils import logging
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, EEGFoundationConfig, MixupCollator, WindowDataset
 from eeg_hf.augmentation import DEFAULT_VIEW
-from eeg_hf.corpora import drop_unlabelled, load_alignments, load_windows, split_windows
+from eeg_hf.corpora import SplitArguments, drop_unlabelled, load_alignments, load_windows
 from eeg_hf.evaluation import (
     Predictions,
     aggregate_folds,
@@ -74,14 +74,7 @@ class FinetuneArguments:
     alignment: str = field(
         default="none", metadata={"help": "none or euclidean (uses every subject's windows)."}
     )
-    split: str = field(default="official", metadata={"help": "official, subject or fold."})
-    folds: int = field(default=0, metadata={"help": "Cross-validate over so many subject folds instead."})
-    num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
-    fold: int = field(default=0, metadata={"help": "The fold of --split fold."})
-    num_validation_subjects: int = field(
-        default=4, metadata={"help": "Subjects of each fold that select epochs."}
-    )
-    split_seed: int = field(default=0, metadata={"help": "Seed of the split (which subjects validate)."})
+    folds: int = field(default=0, metadata={"help": "Cross-validate over so many folds instead of --split."})
     class_weights: bool = field(default=True, metadata={"help": "Let every class count alike in the loss."})
     label_smoothing: float = field(
         default=0.1, metadata={"help": "Share of every label spread over all classes."}
@@ -102,22 +95,22 @@ class FinetuneArguments:
 
 def main() -> None:
     """Run the recipe, once or for every fold."""
-    args, training_args = parse_recipe((FinetuneArguments, TrainingArguments), description=__doc__)
+    args, split_args, training_args = parse_recipe(
+        (FinetuneArguments, SplitArguments, TrainingArguments), description=__doc__
+    )
     training_args.remove_unused_columns = False
     dataset = drop_unlabelled(load_windows(args.data), args.label_column)
     class_names = args.class_names or sorted(dataset.unique(args.label_column))
     output_dir = Path(training_args.output_dir)
+    splits = split_args.apply(dataset, args.folds)
+    refuse_missing_parts(splits, split_args.split)
     if not args.folds:
-        splits = split(dataset, args, args.fold)
-        metrics = finetune(splits, class_names, args, training_args, output_dir, args.fold)
+        metrics = finetune(splits[0], class_names, args, training_args, output_dir, split_args.fold)
     else:
-        results = []
-        for fold in range(args.folds):
-            args.split, args.num_folds = "fold", args.folds
-            folder = output_dir / f"fold-{fold}"
-            results.append(
-                finetune(split(dataset, args, fold), class_names, args, training_args, folder, fold)
-            )
+        results = [
+            finetune(parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold)
+            for fold, parts in enumerate(splits)
+        ]
         metrics = {"folds": results, "summary": aggregate_folds(results)}
     if training_args.process_index == 0:
         write_json(output_dir / "metrics.json", metrics)
@@ -235,22 +228,11 @@ def test(
     return metrics
 
 
-def split(dataset: Dataset, args: FinetuneArguments, fold: int) -> DatasetDict:
-    """Split by subject, as the arguments say."""
-    splits = split_windows(
-        dataset,
-        args.split,
-        num_folds=args.num_folds,
-        fold=fold,
-        num_validation_subjects=args.num_validation_subjects,
-        seed=args.split_seed,
-    )
-    missing = {"train", "validation", "test"} - set(splits)
+def refuse_missing_parts(splits: list[DatasetDict], method: str) -> None:
+    """Refuse a split that leaves nothing to select epochs on, or to test."""
+    missing = sorted({"train", "validation", "test"} - set(splits[0]))
     if missing:
-        raise ValueError(
-            f"split {args.split!r} has no {sorted(missing)} part: choose official, subject or fold"
-        )
-    return splits
+        raise ValueError(f"split {method!r} has no {missing} part: choose official, subject or fold")
 
 
 if __name__ == "__main__":

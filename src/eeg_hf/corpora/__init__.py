@@ -10,7 +10,17 @@ from .eegmat import EEGMAT
 from .eegmmidb import EEGMMIDB
 from .prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
 from .simulated import Simulated
-from .splits import LeakError, check_disjoint, official_split, split_by_subject, subject_folds
+from .split_arguments import SplitArguments
+from .splits import (
+    LeakError,
+    check_disjoint,
+    folds,
+    official_split,
+    split_by,
+    split_by_subject,
+    subject_folds,
+    take_validation,
+)
 from .windows import prepare
 
 CORPORA: dict[str, type[Corpus]] = {corpus.name: corpus for corpus in (EEGMAT, EEGMMIDB, Simulated)}
@@ -52,15 +62,19 @@ __all__ = [
     "LeakError",
     "Recording",
     "Simulated",
+    "SplitArguments",
     "check_disjoint",
     "drop_unlabelled",
+    "folds",
     "get_corpus",
     "load_alignments",
     "load_windows",
     "official_split",
     "prepare",
+    "split_by",
     "split_by_subject",
     "split_for_pretraining",
     "split_windows",
     "subject_folds",
+    "take_validation",
 ]

@@ -3,15 +3,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from datasets import Dataset, DatasetDict, load_dataset
 from transformers.utils import logging
 
-from .splits import check_disjoint, official_split, split_by_subject, subject_folds
+from .splits import (
+    check_disjoint,
+    folds,
+    official_split,
+    read_columns,
+    split_as_marked,
+    split_by,
+    take_validation,
+)
 
 logger = logging.get_logger(__name__)
 
-SPLIT_METHODS = ("official", "subject", "fold", "none")
+SPLIT_METHODS = ("official", "subject", "session", "fold", "none", "column:<name>")
 
 
 def load_windows(source: str | Path) -> Dataset:
@@ -55,9 +65,8 @@ def drop_unlabelled(dataset: Dataset, label_column: str) -> Dataset:
         raise ValueError(
             f"label_column {label_column!r} is not in the dataset, which has {sorted(dataset.column_names)}"
         )
-    labels = dataset[label_column]
-    known = [row for row, label in enumerate(labels) if label is not None]
-    if not known:
+    known = np.flatnonzero(read_columns(dataset, [label_column]).column(0).is_valid().to_numpy())
+    if not len(known):
         raise ValueError(f"label_column {label_column!r}: none of the {len(dataset)} windows has a label")
     if len(known) < len(dataset):
         logger.warning(
@@ -74,48 +83,57 @@ def split_windows(
     fold: int = 0,
     num_validation_subjects: int = 4,
     seed: int = 0,
+    column: str = "subject",
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
 ) -> DatasetDict:
-    """Split the windows of one corpus by subject.
+    """Split the windows of one corpus, and refuse what leaks.
 
     Args:
         dataset: Windows of one corpus.
-        method: `"official"` (the corpus's own), `"subject"` (80/10/10), `"fold"` (one of `num_folds`), or
+        method: `"official"` (the corpus's own), `"subject"` or `"session"` (80/10/10), `"column:<name>"` (so
+            with any other column, such as a release or a concept), `"fold"` (one of `num_folds`) or
             `"none"`.
         num_folds: Number of folds.
         fold: Which of them.
-        num_validation_subjects: Subjects of each fold taken from training for validation.
-        seed: Seed of `"subject"`, and of the validation subjects of a fold.
+        num_validation_subjects: Subjects (values of `column`) of each fold taken from training for
+            validation.
+        seed: Seed of a random split, and of the validation subjects of a fold or of an official split that
+            has none.
+        column: What `"fold"` keeps together.
+        fractions: Shares of train, validation and test in a random split.
 
     Returns:
-        `train`, and where the method makes them `validation` and `test`; no subject, recording or signal is
-        shared.
+        `train`, and where the method makes them `validation` and `test`; nothing that the split is by, no
+        recording (of a split by subject, session, …) or window, and no signal is shared.
 
     Raises:
         ValueError: If the method does not exist or cannot be applied to this corpus.
         LeakError: If parts share data.
     """
+    by = "subject"
     if method == "official":
-        from . import get_corpus
-
-        names = dataset.unique("corpus")
-        if len(names) != 1:
-            raise ValueError(f"split='official' splits one corpus, the dataset has {sorted(names)}")
-        splits = official_split(dataset, get_corpus(names[0]).official_split)
-    elif method == "subject":
-        splits = split_by_subject(dataset, seed=seed)
+        splits, by = _official(dataset, seed)
     elif method == "fold":
         if not 0 <= fold < num_folds:
             raise ValueError(f"fold: expected 0 to {num_folds - 1}, got {fold}")
-        splits = subject_folds(dataset, num_folds, num_validation_subjects, seed)[fold]
+        splits, by = folds(dataset, num_folds, num_validation_subjects, seed, column)[fold], column
     elif method == "none":
         splits = DatasetDict(train=dataset)
+    elif split_column(method):
+        by = split_column(method)
+        splits = split_by(dataset, by, fractions, seed)
     else:
         raise ValueError(f"split: expected one of {', '.join(SPLIT_METHODS)}, got {method!r}")
-    check_disjoint(splits)
+    check_disjoint(splits, by)
     return splits
 
 
-def split_for_pretraining(sources: Sequence[str | Path], method: str, **kwargs: int) -> list[DatasetDict]:
+def split_column(method: str) -> str:
+    """Return the column that a method of `split_windows` splits by at random, or nothing."""
+    return method if method in ("subject", "session") else method.partition("column:")[2]
+
+
+def split_for_pretraining(sources: Sequence[str | Path], method: str, **kwargs: Any) -> list[DatasetDict]:
     """Split each corpus of a mixture; one that has too few subjects to be split is only trained on.
 
     Args:
@@ -123,25 +141,53 @@ def split_for_pretraining(sources: Sequence[str | Path], method: str, **kwargs: 
         method: As in `split_windows`.
         **kwargs: As in `split_windows`.
     """
-    needed = {"official": 1, "subject": 3, "fold": int(kwargs.get("num_folds", 5)), "none": 1}
-    splits = []
-    for source in sources:
-        dataset = load_windows(source)
-        num_subjects = len(dataset.unique("subject"))
-        has_split = method != "official" or has_official_split(dataset)
-        if method in needed and (num_subjects < needed[method] or not has_split):
-            logger.warning(
-                f"{source}: {num_subjects} subjects, split {method!r} does not apply: all are trained on"
-            )
-            splits.append(split_windows(dataset, "none"))
-        else:
-            splits.append(split_windows(dataset, method, **kwargs))
-    return splits
+    return [
+        split_where_possible(load_windows(source), method, name=str(source), **kwargs) for source in sources
+    ]
+
+
+def split_where_possible(dataset: Dataset, method: str, *, name: str, **kwargs: Any) -> DatasetDict:
+    """Split the windows of one corpus; where the method does not apply to it, train on all, and say so.
+
+    Args:
+        dataset: Windows of one corpus.
+        method: As in `split_windows`.
+        name: What to call it in the log.
+        **kwargs: As in `split_windows`.
+    """
+    column = str(kwargs.get("column", "subject")) if method == "fold" else split_column(method) or "subject"
+    values = dataset.unique(column) if column in dataset.column_names else []
+    needed = {"official": 1, "none": 0, "fold": int(kwargs.get("num_folds", 5))}.get(method, 3)
+    if len(values) < needed or (method == "official" and not has_official_split(dataset)):
+        logger.warning(
+            f"{name}: {len(values)} {column}s, split {method!r} does not apply: all are trained on"
+        )
+        method = "none"
+    return split_windows(dataset, method, **kwargs)
 
 
 def has_official_split(dataset: Dataset) -> bool:
     """Return whether all windows are of one corpus that has an official split."""
+    subjects, column = _official_parts(dataset)
+    return subjects is not None or column is not None
+
+
+def _official(dataset: Dataset, seed: int) -> tuple[DatasetDict, str]:
+    """Split as the corpus does, by lists of subjects or by a column, and say what by."""
+    names = dataset.unique("corpus")
+    if len(names) != 1:
+        raise ValueError(f"split='official' splits one corpus, the dataset has {sorted(names)}")
+    subjects, column = _official_parts(dataset)
+    if column is None:
+        return take_validation(official_split(dataset, subjects), seed=seed), "subject"
+    # What the column separates, people or concepts, only the corpus knows: windows at least must differ
+    return take_validation(split_as_marked(dataset, column), seed=seed), "window_id"
+
+
+def _official_parts(dataset: Dataset) -> tuple[Any, str | None]:
+    """Return the lists of subjects and the column of a corpus's official split, whichever it has."""
     from . import CORPORA
 
     names = dataset.unique("corpus")
-    return len(names) == 1 and names[0] in CORPORA and CORPORA[names[0]].official_split is not None
+    corpus = CORPORA.get(names[0]) if len(names) == 1 else None
+    return getattr(corpus, "official_split", None), getattr(corpus, "official_split_column", None)
