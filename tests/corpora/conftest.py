@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small trees of real EDF files in the layout of the public corpora, written by MNE."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import edfio
 import mne
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 EEGMAT_LABELS = ["EEG Fp1", "EEG Fp2", "EEG T3", "EEG Cz", "EEG O1", "EEG O2", "EEG A2-A1", "ECG ECG"]
@@ -50,3 +52,47 @@ def make_eegmat(write_edf: WriteEdf) -> Callable[[Path, int], Path]:
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_sines() -> WriteEdf:
+    def write(
+        path: Path,
+        channels: Sequence[tuple[str, float]],
+        rate: float = 250.0,
+        seconds: float = 20.0,
+        hz: float = 10.0,
+        rates: Mapping[str, float] | None = None,
+        annotations: Sequence[tuple[float, float | None, str]] = (),
+    ) -> Path:
+        """Write (label, amplitude in uV) as sines of one frequency; `rates` are those of other channels."""
+        signals = []
+        for label, amplitude in channels:
+            own = (rates or {}).get(label, rate)
+            samples = amplitude * np.sin(2 * np.pi * hz * np.arange(round(own * seconds)) / own)
+            signals.append(
+                edfio.EdfSignal(
+                    samples, own, label=label, physical_dimension="uV", physical_range=(-500, 500)
+                )
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        edfio.Edf(signals, annotations=[edfio.EdfAnnotation(*mark) for mark in annotations]).write(path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def read_windows() -> Callable[[Path], list[dict[str, object]]]:
+    def read(prepared: Path) -> list[dict[str, object]]:
+        """Read the rows of a prepared folder, with `amplitude`: that of a sine of each channel's power, in uV."""
+        rows = [
+            row for path in sorted(prepared.glob("data/*.parquet")) for row in pq.read_table(path).to_pylist()
+        ]
+        for row in rows:
+            counts = np.frombuffer(row["signal"], "<i2").reshape(len(row["channels"]), -1)
+            deviation = (counts * np.array(row["scale"])[:, None]).std(axis=1)
+            row["amplitude"] = dict(zip(row["channels"], np.sqrt(2) * deviation, strict=True))
+        return rows
+
+    return read

@@ -218,11 +218,11 @@ def _table(path: Path) -> "pa.Table":
 
 def _event(row: dict[str, Any]) -> Event:
     """Turn a row into an event; what the row lacks, as those of test.csv do, stays empty."""
-    votes = [row.get(name) for name in VOTES]
-    total = None if None in votes else sum(votes)
+    votes: list[Any] = [row.get(name) for name in VOTES]
+    total = 0.0 if None in votes else float(sum(votes))
     labels: dict[str, Label] = {
         **{name: vote / total if total else None for name, vote in zip(VOTES, votes, strict=True)},
-        "num_votes": float(total) if total else None,
+        "num_votes": total or None,
         "label_id": str(row["label_id"]) if "label_id" in row else None,
         "spectrogram_id": str(row["spectrogram_id"]),
         "spectrogram_offset_seconds": float(row.get("spectrogram_label_offset_seconds", 0)),
