@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights that carry their code, for people who have only transformers.
+
+`AutoModel.from_pretrained(..., trust_remote_code=True)` finds the classes in the files beside the weights:
+the modeling file, the neighbours that it imports, and the feature extractor's. Where eeg_hf is imported its
+own classes are taken instead, without being asked to trust anything.
+"""
+
+import inspect
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import AutoModel
+from transformers.dynamic_module_utils import get_relative_import_files
+from transformers.models.auto import AutoModelForPreTraining, AutoModelForSequenceClassification
+
+if TYPE_CHECKING:
+    from transformers import FeatureExtractionMixin, PreTrainedModel
+
+_AUTO_CLASSES = (AutoModel, AutoModelForPreTraining, AutoModelForSequenceClassification)
+
+
+def save_with_code(
+    model: "PreTrainedModel",
+    save_directory: str | Path,
+    feature_extractor: "FeatureExtractionMixin | None" = None,
+) -> list[Path]:
+    """Save a model, its feature extractor, and the code of both.
+
+    The map of Auto classes is whole whatever head is saved: a saved classifier also opens with `AutoModel`.
+
+    Args:
+        model: A model of this package.
+        save_directory: Folder, made if it is not there.
+        feature_extractor: What its inputs are made with; saved too.
+
+    Returns:
+        The files of the folder that were written, sorted.
+
+    Raises:
+        ValueError: If no Auto class knows the model, so that nobody could open it.
+
+    Example:
+        >>> from eeg_hf import EEGFoundationConfig, EEGFoundationModel
+        >>> model = EEGFoundationModel(EEGFoundationConfig(d_model=32, n_layers=1, n_heads=2, d_ff=64))
+        >>> files = save_with_code(model, "runs/tiny")  # doctest: +SKIP
+    """
+    folder = Path(save_directory)
+    auto_map = {"AutoConfig": type(model.config)}
+    for auto_class in _AUTO_CLASSES:
+        known = auto_class._model_mapping.get(type(model.config), None)
+        if known is not None:
+            auto_map[auto_class.__name__] = known
+    if len(auto_map) == 1:
+        raise ValueError(f"no Auto class knows {type(model).__name__}: expected a model of this package")
+    written = {folder / path for path in _saved(model, folder)}
+    if feature_extractor is not None:
+        written |= {folder / path for path in _saved(feature_extractor, folder)}
+        auto_map["AutoFeatureExtractor"] = type(feature_extractor)
+        _add_auto_map(folder / "preprocessor_config.json", {"AutoFeatureExtractor": type(feature_extractor)})
+    _add_auto_map(folder / "config.json", auto_map)
+    for source in {file for cls in auto_map.values() for file in code_files(cls)}:
+        shutil.copyfile(source, folder / source.name)
+        written.add(folder / source.name)
+    return sorted(written)
+
+
+def code_files(cls: type) -> list[Path]:
+    """List the file that a class is defined in and all neighbours that it imports."""
+    own = Path(inspect.getfile(cls))
+    return sorted({own, *(Path(file) for file in get_relative_import_files(own))})
+
+
+def _saved(thing: Any, folder: Path) -> set[str]:
+    """Save something and tell which files that made or changed."""
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*")} if folder.is_dir() else {}
+    thing.save_pretrained(folder)
+    return {path.name for path in folder.glob("*") if before.get(path.name) != path.stat().st_mtime_ns}
+
+
+def _add_auto_map(path: Path, classes: dict[str, type]) -> None:
+    """Name the classes in a saved JSON file, which stays whole."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["auto_map"] = {
+        auto: f"{Path(inspect.getfile(cls)).stem}.{cls.__name__}" for auto, cls in classes.items()
+    }
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+__all__ = ["code_files", "save_with_code"]

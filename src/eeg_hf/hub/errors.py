@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong between here and the Hub, in one line that says what to do; never with a token in it."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+from huggingface_hub import errors
+
+_TOKEN = re.compile(r"\b(?:hf|api_org|hf_oauth)_[A-Za-z0-9]{4,}")
+
+
+class HubError(OSError):
+    """Something between here and the Hub that the user can mend."""
+
+
+def without_tokens(text: str) -> str:
+    """Return a text with everything that looks like a token taken out."""
+    return _TOKEN.sub("hf_***", text)
+
+
+@contextlib.contextmanager
+def explained(repo_id: str, revision: str | None = None) -> Iterator[None]:
+    """Turn the errors of the Hub's client into one line each.
+
+    Args:
+        repo_id: Repository that is asked for.
+        revision: Version that is asked for.
+
+    Raises:
+        HubError: Instead of the client's own error, which is its cause.
+    """
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise HubError(
+            f"{repo_id} is gated: ask for access on its page, log in with `hf auth login`, and try again"
+        ) from _quiet(error)
+    except errors.RevisionNotFoundError as error:
+        raise HubError(
+            f"{repo_id} has no version {revision or 'main'}: `eeg_hf.hub.versions({repo_id!r})` lists "
+            "those there are"
+        ) from _quiet(error)
+    except errors.RepositoryNotFoundError as error:
+        raise HubError(
+            f"{repo_id} is not on the Hub, or is private and you are not logged in: check the name, or run "
+            "`hf auth login`"
+        ) from _quiet(error)
+    except (
+        errors.LocalTokenNotFoundError,
+        errors.LocalEntryNotFoundError,
+        errors.OfflineModeIsEnabled,
+    ) as error:
+        raise HubError(_offline_or_anonymous(repo_id, error)) from _quiet(error)
+    except errors.HfHubHTTPError as error:
+        raise HubError(_by_status(repo_id, error)) from _quiet(error)
+    except OSError as error:
+        if isinstance(error, HubError) or not _is_of_network(error):
+            raise
+        raise HubError(_unreachable(repo_id, error)) from _quiet(error)
+    except Exception as error:
+        if not _is_of_network(error):
+            raise
+        raise HubError(_unreachable(repo_id, error)) from _quiet(error)
+
+
+def _offline_or_anonymous(repo_id: str, error: Exception) -> str:
+    if isinstance(error, errors.LocalTokenNotFoundError):
+        return f"no token to reach {repo_id} with: run `hf auth login`, or set HF_TOKEN"
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return f"{repo_id} cannot be reached: HF_HUB_OFFLINE is set; unset it, or use a local folder"
+    return f"{repo_id} cannot be reached and is not in the cache: check the network, then try again"
+
+
+def _by_status(repo_id: str, error: errors.HfHubHTTPError) -> str:
+    status = error.response.status_code if error.response is not None else None
+    known = {
+        401: f"the Hub does not accept the token for {repo_id}: run `hf auth login` with a valid one",
+        403: f"the token may not do this to {repo_id}: use one that can write",
+        413: f"no room left for {repo_id}: the storage quota is used up",
+        507: f"no room left for {repo_id}: the storage quota is used up",
+        412: f"somebody else changed {repo_id} meanwhile: try again",
+        429: "too many requests: wait a minute and try again",
+    }
+    reason = without_tokens(" ".join(str(error).split()))[:200]
+    return known.get(status or 0, f"the Hub failed at {repo_id} ({reason}): what arrived is kept, try again")
+
+
+def _unreachable(repo_id: str, error: Exception) -> str:
+    reason = without_tokens(" ".join(str(error).split()))[:200] or type(error).__name__
+    return f"the connection to the Hub broke at {repo_id} ({reason}): what arrived is kept, try again"
+
+
+def _is_of_network(error: Exception) -> bool:
+    """Tell the errors of the HTTP client, whose package has changed its name before, from all others."""
+    package = type(error).__module__.split(".")[0]
+    return package.startswith(("httpx", "httpcore", "requests", "urllib3")) or isinstance(
+        error, ConnectionError | TimeoutError
+    )
+
+
+def _quiet(error: Exception) -> Exception | None:
+    """Keep the cause, unless its text holds a token."""
+    return error if without_tokens(str(error)) == str(error) else None
+
+
+__all__ = ["HubError", "explained", "without_tokens"]
