@@ -1,28 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pretrain EEGFoundation on prepared corpora, without labels.
 
+    # CPU, a minute
     python scripts/pretrain.py scripts/recipes/pretrain_tiny.yaml --data runs/data/simulated --max_steps 20
-    # CPU, a minute python scripts/pretrain.py scripts/recipes/pretrain_small.yaml --data runs/data/eegmat
-    # --bf16 true one GPU accelerate launch scripts/pretrain.py scripts/recipes/pretrain_small.yaml --data
-    # runs/data/eegmat several
+    # one GPU, several
+    python scripts/pretrain.py scripts/recipes/pretrain_small.yaml --data runs/data/eegmat --bf16 true
+    accelerate launch scripts/pretrain.py scripts/recipes/pretrain_small.yaml --data runs/data/eegmat
 
-Subjects of the validation and test parts are never trained on. `--split fold --fold k` leaves out the test
-subjects of fold k, so that a classifier may be tested on them. A run that was killed goes on with
+A mixture of corpora stands in the recipe in place of `data`, for example
+`mixture: {runs/data/hbn: 0.7, runs/data/tuh: 0.3}`; with `streaming: true` (and `max_steps`) it is read as it
+goes. Subjects of the validation and test parts are never trained on. `--split fold --fold k` leaves out the
+test subjects of fold k, so that a classifier may be tested on them. A run that was killed goes on with
 --resume_from_checkpoint true.
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets import concatenate_datasets
+import torch
+from datasets import Dataset, concatenate_datasets
 from transformers import AutoConfig, AutoModelForPreTraining, TrainingArguments, set_seed
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGPreTrainingCollator, WindowDataset
 from eeg_hf.augmentation import DEFAULT_VIEW
-from eeg_hf.corpora import load_alignments, split_for_pretraining
+from eeg_hf.corpora import SplitArguments, load_alignments, mixture, split_for_pretraining
 from eeg_hf.data_collator import SIGNAL_COLUMNS
 from eeg_hf.training import (
+    ChannelGroupedSampler,
     EEGTrainer,
     PlotReconstruction,
     parse_config_fields,
@@ -38,46 +44,42 @@ logger = logging.get_logger("eeg_hf.pretrain")
 class PretrainArguments:
     """What to pretrain, on what."""
 
-    data: list[str] = field(metadata={"help": "Prepared corpora, folders or Hub names."})
+    data: list[str] | None = field(
+        default=None, metadata={"help": "Prepared corpora, folders or Hub names; each window once an epoch."}
+    )
+    mixture: str = field(
+        default="{}",
+        metadata={"help": "In place of data: prepared corpus -> weight (JSON, YAML in a recipe)."},
+    )
+    streaming: bool = field(
+        default=False, metadata={"help": "Read the mixture as it goes, from disk or from the Hub."}
+    )
+    rates: str = field(
+        default="same", metadata={"help": "same, or keep: mix corpora of different sampling rates."}
+    )
+    validation_windows: int = field(
+        default=1024, metadata={"help": "With streaming: how many windows to validate on."}
+    )
     config: str = field(default="{}", metadata={"help": "Fields of EEGFoundationConfig (JSON)."})
     model_name_or_path: str | None = field(default=None, metadata={"help": "Go on from these weights."})
     alignment: str = field(
         default="none", metadata={"help": "none or euclidean (uses every subject's windows)."}
     )
-    split: str = field(default="official", metadata={"help": "official, subject, fold or none."})
-    num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
-    fold: int = field(default=0, metadata={"help": "Which fold's test subjects are left out."})
-    num_validation_subjects: int = field(
-        default=4, metadata={"help": "Subjects of each fold that select epochs."}
-    )
-    split_seed: int = field(default=0, metadata={"help": "Seed of the split."})
 
 
 def main() -> None:
     """Run the recipe."""
-    args, training_args = parse_recipe((PretrainArguments, TrainingArguments), description=__doc__)
+    args, split_args, training_args = parse_recipe(
+        (PretrainArguments, SplitArguments, TrainingArguments), description=__doc__
+    )
     training_args.remove_unused_columns = False
     training_args.prediction_loss_only = True
     set_seed(training_args.seed)
 
-    splits = split_for_pretraining(
-        args.data,
-        args.split,
-        num_folds=args.num_folds,
-        fold=args.fold,
-        num_validation_subjects=args.num_validation_subjects,
-        seed=args.split_seed,
-    )
-    train, validation = (
-        concatenate_datasets(
-            [parts[name].select_columns(list(SIGNAL_COLUMNS)) for parts in splits if name in parts]
-        )
-        if any(name in parts for parts in splits)
-        else None
-        for name in ("train", "validation")
-    )
-    extractor = EEGFeatureExtractor.from_pretrained(args.data[0], alignment=args.alignment)
-    alignments = load_alignments(*args.data) if args.alignment != "none" else None
+    weights = parse_mixture(args)
+    train, validation = load_parts(args, split_args, training_args, weights)
+    extractor = EEGFeatureExtractor.from_pretrained(next(iter(weights)), alignment=args.alignment)
+    alignments = load_alignments(*weights) if args.alignment != "none" else None
 
     fields = parse_config_fields(args.config, EEGFoundationConfig)
     if args.model_name_or_path:
@@ -97,23 +99,86 @@ def main() -> None:
     trainer = EEGTrainer(
         model=model,
         args=training_args,
-        train_dataset=WindowDataset(train),
+        train_dataset=train,
         eval_dataset=None if validation is None else WindowDataset(validation),
         data_collator=collators[0],
         eval_data_collator=collators[1],
         processing_class=extractor,
     )
     if validation is not None and config.reconstruction_weight > 0:
-        names = splits[0]["validation"][0]["channels"]
+        names = validation[0]["channels"]
         trainer.add_callback(
             PlotReconstruction(Path(training_args.output_dir), extractor.sampling_rate, names)
         )
-    logger.warning(f"{model.num_parameters():,} parameters, {len(train):,} windows to train on")
+    num_windows = train.num_rows if args.streaming else len(train)
+    logger.warning(f"{model.num_parameters():,} parameters, {num_windows:,} windows to train on")
+    if not args.streaming:
+        log_padding(train, training_args)
     trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
     trainer.save_model()
     trainer.save_state()
     if validation is not None:
         trainer.save_metrics("eval", trainer.evaluate())
+
+
+def parse_mixture(args: PretrainArguments) -> dict[str, float]:
+    """Return the corpora with their weights; those of `data` have none to speak of."""
+    try:
+        weights = {str(name): float(weight) for name, weight in json.loads(args.mixture).items()}
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(f"mixture: expected prepared corpora and weights, got {args.mixture!r}") from None
+    if bool(weights) == bool(args.data):
+        raise ValueError("expected either data or mixture, to say what to train on")
+    if args.streaming and not weights:
+        raise ValueError("streaming reads a mixture: give one, such as mixture: {runs/data/eegmat: 1}")
+    return weights or dict.fromkeys(args.data, 1.0)
+
+
+def load_parts(
+    args: PretrainArguments,
+    split_args: SplitArguments,
+    training_args: TrainingArguments,
+    weights: dict[str, float],
+) -> tuple[torch.utils.data.Dataset, Dataset | None]:
+    """Return what to train on and the windows to validate on, None where no corpus leaves any."""
+    columns = [*SIGNAL_COLUMNS, "channels"]
+    if args.data:
+        splits = split_for_pretraining(args.data, split_args.split, **split_args.options)
+        parts = {
+            name: concatenate_datasets(
+                [found[name].select_columns(columns) for found in splits if name in found]
+            )
+            for name in ("train", "validation")
+            if any(name in found for found in splits)
+        }
+    else:
+        parts = mixture(
+            weights,
+            streaming=args.streaming,
+            split=split_args.split,
+            split_options=split_args.options,
+            seed=training_args.seed,
+            rates=args.rates,
+            columns=columns,
+            rank=training_args.process_index,
+            world_size=training_args.world_size,
+        )
+    validation = parts.get("validation")
+    if not args.streaming:
+        return WindowDataset(parts["train"]), validation
+    return parts["train"], validation and validation.take(args.validation_windows)
+
+
+def log_padding(train: WindowDataset, training_args: TrainingArguments) -> None:
+    """Say what grouping windows by their number of channels saves, where they differ."""
+    counts = train.num_channels
+    if len(set(counts)) > 1:
+        sampler = ChannelGroupedSampler(counts, training_args.train_batch_size, training_args.seed)
+        with_groups, without = sampler.padding_share(), sampler.padding_share(grouped=False)
+        logger.warning(
+            f"{min(counts)} to {max(counts)} channels: padding is {with_groups:.1%} of the input, grouped by "
+            f"number of channels; it would be {without:.1%} without"
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from .alignment import load_alignments
 from .corpus import Corpus, Event, Recording
 from .eegmat import EEGMAT
 from .eegmmidb import EEGMMIDB
+from .mixture import mixture
 from .prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
 from .simulated import Simulated
 from .split_arguments import SplitArguments
@@ -69,6 +70,7 @@ __all__ = [
     "get_corpus",
     "load_alignments",
     "load_windows",
+    "mixture",
     "official_split",
     "prepare",
     "split_by",

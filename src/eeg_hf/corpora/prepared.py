@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
 from transformers.utils import logging
 
 from .splits import (
@@ -33,6 +33,27 @@ def load_windows(source: str | Path) -> Dataset:
     Raises:
         FileNotFoundError: If the folder holds no prepared corpus.
     """
+    refuse_unfinished(source)
+    try:
+        return load_dataset(str(source), split="train")
+    except (OSError, ValueError) as error:
+        if Path(source).exists():
+            raise
+        reason = str(error).splitlines()[0]
+        raise FileNotFoundError(
+            f"{source} is neither a prepared folder nor a dataset on the Hub: {reason}"
+        ) from None
+
+
+def refuse_unfinished(source: str | Path) -> None:
+    """Refuse a folder that holds no prepared corpus, or only part of one.
+
+    Args:
+        source: A folder; anything else may be the name of a dataset on the Hub, and passes.
+
+    Raises:
+        FileNotFoundError: If the folder is empty or unfinished.
+    """
     folder = Path(source)
     if folder.exists() and not any(folder.glob("data/*.parquet")):
         raise FileNotFoundError(
@@ -40,15 +61,6 @@ def load_windows(source: str | Path) -> Dataset:
         )
     if folder.exists() and not (folder / "README.md").exists():  # it is written last
         raise FileNotFoundError(f"{folder} is unfinished: its preparation was interrupted, run it again")
-    try:
-        return load_dataset(str(source), split="train")
-    except (OSError, ValueError) as error:
-        if folder.exists():
-            raise
-        reason = str(error).splitlines()[0]
-        raise FileNotFoundError(
-            f"{source} is neither a prepared folder nor a dataset on the Hub: {reason}"
-        ) from None
 
 
 def drop_unlabelled(dataset: Dataset, label_column: str) -> Dataset:
@@ -141,9 +153,34 @@ def split_for_pretraining(sources: Sequence[str | Path], method: str, **kwargs: 
         method: As in `split_windows`.
         **kwargs: As in `split_windows`.
     """
-    return [
+    splits = [
         split_where_possible(load_windows(source), method, name=str(source), **kwargs) for source in sources
     ]
+    check_across(splits)
+    return splits
+
+
+def check_across(splits: Sequence[DatasetDict]) -> None:
+    """Refuse corpora of which one trains on windows that another tests on, such as a corpus and its subset.
+
+    Args:
+        splits: The split of each corpus.
+
+    Raises:
+        LeakError: Naming the windows.
+    """
+    if len(splits) > 1:
+        parts = {part for found in splits for part in found}
+        light = ["window_id", "signal_hash"]
+        check_disjoint(
+            {
+                part: concatenate_datasets(
+                    [found[part].select_columns(light) for found in splits if part in found]
+                )
+                for part in sorted(parts)
+            },
+            by="window_id",
+        )
 
 
 def split_where_possible(dataset: Dataset, method: str, *, name: str, **kwargs: Any) -> DatasetDict:

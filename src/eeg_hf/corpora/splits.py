@@ -260,9 +260,10 @@ def _count_overlapping(splits: Mapping[str, Dataset]) -> int:
         for name in needed[1:]
     )
     order = np.lexsort((start, recordings))
-    parts, recordings, start, end = (x[order] for x in (parts, recordings, start, start + length / rate))
-    is_same = (recordings[1:] == recordings[:-1]) & (parts[1:] != parts[:-1])
-    return int((is_same & (start[1:] < end[:-1] - 1e-6)).sum())
+    end = start + length / rate
+    before, after = order[:-1], order[1:]
+    is_other = (recordings[after] == recordings[before]) & (parts[after] != parts[before])
+    return int((is_other & (start[after] < end[before] - 1e-6)).sum())
 
 
 def _groups(dataset: Dataset, column: str, qualified: bool = True) -> tuple[np.ndarray, np.ndarray]:

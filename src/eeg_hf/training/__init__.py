@@ -5,7 +5,7 @@ from .callbacks import FreezeEncoder, PlotReconstruction, SetCollatorEpoch
 from .checkpoint import resume_checkpoint
 from .class_weights import balanced_class_weights
 from .recipe import parse_config_fields, parse_recipe, run_main
-from .sampler import ChannelGroupedSampler
+from .sampler import ChannelGroupedSampler, padding_share
 from .trainer import EEGTrainer
 from .transfer import EEGFoundationTrainer, FineTuningConfig, TransferLearningPipeline
 
@@ -19,6 +19,7 @@ __all__ = [
     "SetCollatorEpoch",
     "TransferLearningPipeline",
     "balanced_class_weights",
+    "padding_share",
     "parse_config_fields",
     "parse_recipe",
     "resume_checkpoint",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which rows go into a batch together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -43,3 +43,26 @@ class ChannelGroupedSampler(Sampler[int]):
         order = random.permutation(len(batches))
         yield from (int(row) for index in order for row in batches[index])
         yield from (int(row) for rows in rest for row in rows)
+
+    def padding_share(self, grouped: bool = True) -> float:
+        """Return the share of padding in this epoch's batches, or in batches of all rows shuffled."""
+        count = len(self.num_channels)
+        order = list(self) if grouped else np.random.default_rng([self.seed, self.epoch]).permutation(count)
+        return padding_share(
+            self.num_channels[np.asarray(order[start : start + self.batch_size])]
+            for start in range(0, count, self.batch_size)
+        )
+
+
+def padding_share(batches: Iterable[Sequence[int] | np.ndarray]) -> float:
+    """Return which share of what a model is given are channels that no recording has.
+
+    Args:
+        batches: Number of channels of each row of each batch; all rows become as wide as the widest.
+
+    Example:
+        >>> padding_share([[64, 64], [64, 16]])
+        0.1875
+    """
+    real, given = np.sum([(np.sum(batch), np.max(batch) * len(batch)) for batch in batches], axis=0)
+    return float(1 - real / given)

@@ -3,12 +3,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers import Trainer
+from transformers import Trainer, TrainerState
+from transformers.trainer_utils import TrainOutput
 
 from .callbacks import SetCollatorEpoch
 from .optimizer import layerwise_parameter_groups
@@ -36,6 +38,39 @@ class EEGTrainer(Trainer):
         self.layer_decay = layer_decay
         self._loss_parts: dict[str, list[torch.Tensor]] = defaultdict(list)
         self.add_callback(SetCollatorEpoch())
+
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any
+    ) -> TrainOutput:
+        """Train; a stream that can start anywhere is not read up to where the checkpoint was taken."""
+        start_at = getattr(self.train_dataset, "start_at", None)
+        if start_at is not None and isinstance(resume_from_checkpoint, str):
+            state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / "trainer_state.json"))
+            batches = state.global_step * self.args.gradient_accumulation_steps
+            start_at(batches, self.args.train_batch_size)
+            self.args.ignore_data_skip = True
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Return the training loader; a stream shares itself out among processes, which accelerate cannot."""
+        stream: Any = self.train_dataset
+        if not hasattr(stream, "start_at"):
+            return super().get_train_dataloader()
+        if (stream.rank, stream.world_size) != (self.args.process_index, self.args.world_size):
+            raise ValueError(
+                f"stream: expected rank {self.args.process_index} of {self.args.world_size}, it was made for "
+                f"rank {stream.rank} of {stream.world_size}"
+            )
+        return DataLoader(
+            stream,
+            batch_size=self.args.train_batch_size,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+            # Its own: drawing the workers' seed from the global one would change dropout after a restart
+            generator=torch.Generator(),
+        )
 
     def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
         """Return the evaluation loader, with its own collator."""

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several prepared corpora as one, with weights: 70 % HBN and 30 % TUH, whatever their sizes.
+
+Data on this machine become one map-style dataset (`interleave_datasets`), which Trainer shuffles, shares out
+and resumes as any other. `streaming=True` reads Parquet as it goes, from disk or from the Hub, see
+`MixtureStream`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict, concatenate_datasets, interleave_datasets
+
+from .parquet_rows import open_shards
+from .prepared import check_across, load_windows, split_where_possible
+from .splits import PARTS, read_columns
+
+if TYPE_CHECKING:
+    from .mixture_stream import MixtureStream
+
+Agreement = Literal["same", "keep"]
+
+
+def mixture(
+    sources: Mapping[str, float],
+    *,
+    streaming: bool = False,
+    split: str = "official",
+    split_options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    rates: Agreement = "same",
+    channels: Agreement = "keep",
+    columns: Sequence[str] | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    buffer_rows: int = 2048,
+) -> "DatasetDict | dict[str, MixtureStream]":
+    """Mix prepared corpora.
+
+    `train` is drawn by the weights until every row of every corpus was seen, so rows of a corpus that is
+    small for its weight come more than once; a stream has no end. The other parts are never weighted: every
+    row once, or in a stream in proportion to what there is. A column that a corpus lacks, such as a label, is
+    filled with `None`.
+
+    Args:
+        sources: Prepared folder or Hub name -> weight; weights are divided by their sum.
+        streaming: Read rows as they are needed instead of loading the corpora.
+        split: How each corpus is split, as in `split_windows`; one that cannot be is trained on whole.
+        split_options: Other arguments of `split_windows`.
+        seed: Decides all that is random.
+        rates: `"same"` refuses windows of different sampling rates: a model would take one second of one
+            corpus for two of another. `"keep"` is for models that are told the rate.
+        channels: `"keep"` leaves every corpus its own channels, batches are padded; `"same"` refuses.
+        columns: Columns to read; all by default.
+        rank: For streams: which of `world_size` processes this is.
+        world_size: For streams: number of processes; each reads its own part.
+        buffer_rows: For streams: rows of each corpus in memory, from as many places, among which the next is
+            drawn.
+
+    Returns:
+        `train` and, where the corpora have them, `validation` and `test`.
+
+    Raises:
+        ValueError: If a weight is not positive, or the corpora differ in what must be the same.
+        FileNotFoundError: If a source is not there.
+
+    Example:
+        >>> parts = mixture({"runs/data/hbn": 0.7, "runs/data/tuh": 0.3})  # doctest: +SKIP
+        >>> parts["train"][0]["corpus"]  # doctest: +SKIP
+        'hbn'
+    """
+    if not sources or min(sources.values()) <= 0:
+        raise ValueError(f"mixture: expected sources with positive weights, got {dict(sources)}")
+    weights = [weight / sum(sources.values()) for weight in sources.values()]
+    shards = [open_shards(name) for name in sources] if streaming else []
+    rows = [found.index for found in shards] if streaming else [load_windows(name) for name in sources]
+    _refuse_unlike(dict(zip(sources, rows, strict=True)), rates, channels)
+    splits = [
+        split_where_possible(found, split, name=name, **(split_options or {}))
+        for name, found in zip(sources, rows, strict=True)
+    ]
+    check_across(splits)
+    parts = [part for part in PARTS if any(part in found for found in splits)]
+    if streaming:
+        from .mixture_stream import MixtureStream
+
+        return {
+            part: MixtureStream(
+                [
+                    there.only(found[part])
+                    for there, found in zip(shards, splits, strict=True)
+                    if part in found
+                ],
+                weights if part == "train" else [len(found[part]) for found in splits if part in found],
+                columns=columns,
+                seed=seed,
+                rank=rank,
+                world_size=world_size,
+                buffer_rows=buffer_rows,
+            )
+            for part in parts
+        }
+    if columns is not None:
+        splits = [found.select_columns(list(columns)) for found in splits]
+    _refuse_clashing(dict(zip(sources, (found["train"] for found in splits), strict=True)))
+    mixed = {
+        part: concatenate_datasets([found[part] for found in splits if part in found]) for part in parts[1:]
+    }
+    train = [found["train"].shuffle(seed, keep_in_memory=True) for found in splits]
+    mixed["train"] = interleave_datasets(
+        train, probabilities=weights, seed=seed, stopping_strategy="all_exhausted"
+    )
+    return DatasetDict({part: mixed[part] for part in parts})
+
+
+def _refuse_unlike(sources: Mapping[str, Dataset], rates: Agreement, channels: Agreement) -> None:
+    """Refuse corpora that differ in what must be the same, and say how to prepare them alike."""
+    for wish, column, option in (
+        (rates, "sampling_rate", "sampling_rate"),
+        (channels, "channels", "channels"),
+    ):
+        if wish not in ("same", "keep"):
+            raise ValueError(f"mixture: expected 'same' or 'keep' for {option}, got {wish!r}")
+        found = {name: _distinct(rows, column) for name, rows in sources.items()} if wish == "same" else {}
+        if len(set().union(*found.values())) > 1:
+            shown = ", ".join(f"{name} has {' and '.join(values)}" for name, values in found.items())
+            raise ValueError(
+                f"mixture: the corpora differ in {column}: {shown}; prepare them alike (scripts/prepare.py "
+                f"--{option} ... --output_dir another folder), or say 'keep'"
+            )
+
+
+def _distinct(dataset: Dataset, column: str) -> list[str]:
+    """Return the different values of a column, of rates in Hz, of lists joined."""
+    values = read_columns(dataset, [column]).column(0)
+    if column == "sampling_rate":
+        return [f"{rate:g} Hz" for rate in sorted(values.unique().to_pylist())]
+    return sorted(pc.binary_join(values, " ").unique().to_pylist())
+
+
+def _refuse_clashing(sources: Mapping[str, Dataset]) -> None:
+    """Refuse a column that holds text in one corpus and numbers in another."""
+    seen: dict[str, tuple[str, object]] = {}
+    for source, rows in sources.items():
+        for column, kind in rows.features.items():
+            first, other = seen.setdefault(column, (source, kind))
+            if kind != other:
+                raise ValueError(
+                    f"mixture: column {column!r} is {other} in {first} and {kind} in {source}: rename or "
+                    "leave it out (columns=...)"
+                )
+
+
+__all__ = ["mixture"]

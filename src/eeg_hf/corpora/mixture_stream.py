@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stream of windows of several corpora whose every row follows from (seed, process, worker, position).
+
+`interleave_datasets` of streams with a shuffle buffer cannot go on where it was: `datasets` 5.2 saves no
+buffer ("the shuffle buffer will be refilled"), repeats a small corpus in one and the same order, and reaches
+a position only by reading everything before it. Here the order is computed: each pass over a corpus visits
+its row groups in an order of its own, `buffer_rows` at a time, whose rows are permuted. A position is found
+by counting rows, so a run that is resumed after a million batches starts at once, with exactly the batch it
+would have seen.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset
+from datasets.table import InMemoryTable
+from torch.utils.data import IterableDataset, get_worker_info
+
+from .parquet_rows import ParquetRows
+
+_DRAWS = 1000  # sources drawn at a time
+_FEW = 8  # with fewer row groups a worker than this, workers share rows and not row groups
+
+
+class MixtureStream(IterableDataset):
+    """Rows of several corpora without end, as Arrow tables of one row.
+
+    Give it to a `DataLoader` with an [`EEGDataCollator`]; workers and processes read different rows, and none
+    a second time before their pass over the corpus is done. Processes are told apart by `rank`, and all of
+    them need one number of workers, also after a restart.
+
+    Args:
+        sources: Rows of each corpus.
+        weights: Share of each in the rows drawn; divided by their sum.
+        columns: Columns of the rows; default: all that any corpus has.
+        seed: Decides the order.
+        rank: Which of `world_size` processes this is.
+        world_size: Number of processes.
+        buffer_rows: Rows of each corpus that a worker holds, and permutes, at a time.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[ParquetRows],
+        weights: Sequence[float],
+        *,
+        columns: Sequence[str] | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        buffer_rows: int = 2048,
+    ) -> None:
+        if not 0 <= rank < world_size or buffer_rows < 1:
+            raise ValueError(
+                f"expected a rank below {world_size} and 1 or more buffer_rows, got {rank} and {buffer_rows}"
+            )
+        self.sources = list(sources)
+        self.weights = np.asarray(weights, np.float64) / np.sum(weights)
+        self.schema = _unify(self.sources, columns)
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.buffer_rows = buffer_rows
+        self._start = {"batches": 0, "batch_size": 1}
+        self._rows_read = 0
+
+    @property
+    def num_rows(self) -> int:
+        """Number of different rows."""
+        return int(sum(source.counts.sum() for source in self.sources))
+
+    def start_at(self, batches: int, batch_size: int = 1) -> None:
+        """Start after so many batches from now on.
+
+        Args:
+            batches: That a `DataLoader` over this process's part has returned, of all its workers together.
+            batch_size: Its batch size.
+        """
+        self._start = {"batches": batches, "batch_size": batch_size}
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the position of the iteration in this process; with workers, count batches yourself."""
+        rows = self._start["batches"] * self._start["batch_size"] + self._rows_read
+        return {"batches": rows, "batch_size": 1}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Start where `state_dict` was taken."""
+        self.start_at(**state)
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        worker = get_worker_info()
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        batches, self._rows_read = self._start["batches"], 0
+        # The next batch was some worker's turn, a fresh loader starts with worker 0: they change parts
+        number = (number + batches) % workers
+        done = (batches - number + workers - 1) // workers
+        stream = self.rank * workers + number
+        for row in self._rows(stream, self.world_size * workers, done * self._start["batch_size"]):
+            self._rows_read += 1
+            yield row
+
+    def take(self, num_rows: int) -> Dataset:
+        """Return the next rows, at most as many as there are different ones, as a dataset in memory."""
+        rows = pa.concat_tables(islice(self, min(num_rows, self.num_rows)))
+        return Dataset(InMemoryTable(rows.combine_chunks()))
+
+    def _rows(self, stream: int, num_streams: int, skip: int) -> Iterator[pa.Table]:
+        """Yield what one of the streams reads, from a position on."""
+        draws = self._draws(stream)
+        skipped = np.zeros(len(self.sources), np.int64)
+        for _ in range(skip // _DRAWS):
+            skipped += np.bincount(next(draws), minlength=len(self.sources))
+        begun = next(draws)
+        skipped += np.bincount(begun[: skip % _DRAWS], minlength=len(self.sources))
+        rows = [
+            self._rows_of(source, stream, num_streams, int(number)) for source, number in enumerate(skipped)
+        ]
+        chosen = begun[skip % _DRAWS :]
+        while True:
+            for source in chosen:
+                yield next(rows[source])
+            chosen = next(draws)
+
+    def _draws(self, stream: int) -> Iterator[np.ndarray]:
+        random = np.random.default_rng([self.seed, stream])
+        while True:
+            yield random.choice(len(self.sources), size=_DRAWS, p=self.weights)
+
+    def _rows_of(self, source: int, stream: int, num_streams: int, skip: int) -> Iterator[pa.Table]:
+        """Yield a stream's rows of one corpus, pass after pass, from a position on."""
+        rows = self.sources[source]
+        shares_rows = len(rows.counts) < _FEW * num_streams
+        if rows.counts.sum() < num_streams * (1 if shares_rows else 0):
+            raise ValueError(
+                f"{rows.name}: {rows.counts.sum()} windows are too few for {num_streams} readers"
+            )
+        first, step = (stream, num_streams) if shares_rows else (0, 1)
+        repeat = 0
+        while True:
+            groups = np.random.default_rng([self.seed, source, repeat]).permutation(len(rows.counts))
+            groups = groups if shares_rows else groups[stream::num_streams]
+            for number, block in enumerate(_blocks(groups, rows.counts, self.buffer_rows)):
+                random = np.random.default_rng(
+                    [self.seed, source, repeat, number, *([] if shares_rows else [stream])]
+                )
+                order = random.permutation(int(rows.counts[block].sum()))[first::step]
+                if skip >= len(order):
+                    skip -= len(order)
+                    continue
+                table = _conform(rows.read(block, self.schema.names), self.schema)
+                yield from (table.slice(row, 1) for row in order[skip:])
+                skip = 0
+            repeat += 1
+
+
+def _blocks(groups: np.ndarray, counts: np.ndarray, rows: int) -> list[np.ndarray]:
+    """Cut a list of row groups where another `rows` rows are full."""
+    block = (np.cumsum(counts[groups]) - counts[groups]) // rows
+    return np.split(groups, np.flatnonzero(np.diff(block)) + 1)
+
+
+def _unify(sources: Sequence[ParquetRows], columns: Sequence[str] | None) -> pa.Schema:
+    """Return the columns of all corpora, or those asked for."""
+    try:
+        schema = pa.unify_schemas([source.schema for source in sources])
+    except pa.ArrowTypeError as error:
+        raise ValueError(
+            f"mixture: a column differs between corpora: {' '.join(str(error).split())}"
+        ) from None
+    missing = sorted(set(columns or ()) - set(schema.names))
+    if missing:
+        raise ValueError(f"mixture: no corpus has the columns {missing}; there are {sorted(schema.names)}")
+    return schema if columns is None else pa.schema([schema.field(name) for name in columns])
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give a table the columns of all corpora, with nulls for those it lacks."""
+    arrays: list[Any] = [
+        table.column(name) if name in table.column_names else pa.nulls(len(table), kind)
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+__all__ = ["MixtureStream"]
