@@ -85,7 +85,7 @@ def write_sines() -> WriteEdf:
 @pytest.fixture(scope="session")
 def read_windows() -> Callable[[Path], list[dict[str, object]]]:
     def read(prepared: Path) -> list[dict[str, object]]:
-        """Read the rows of a prepared folder, with `amplitude`: that of a sine of each channel's power, in uV."""
+        """Read all rows, with `amplitude`: that of a sine of each channel's power, in uV."""
         rows = [
             row for path in sorted(prepared.glob("data/*.parquet")) for row in pq.read_table(path).to_pylist()
         ]
