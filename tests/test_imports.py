@@ -16,12 +16,17 @@ PACKAGE = "eeg_hf"
 ALLOWED = {
     "channels": set(),
     "channel_selection": {"channels"},
-    "preprocessing": {"channels", "channel_selection"},
+    "filtering": set(),
+    "signal_quality": {"filtering"},
+    "preprocessing": {"channels", "channel_selection", "filtering", "signal_quality"},
+    "eeg_preprocessor": {"channels", "filtering", "preprocessing"},
     "normalization": set(),
     "augmentation": {"channels"},
     "feature_extraction_eeg": {
         "channels",
         "channel_selection",
+        "filtering",
+        "signal_quality",
         "preprocessing",
         "normalization",
         "augmentation",

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC_NAMES = {
     "EEGFeatureExtractor": "feature_extraction_eeg",
+    "EEGPreprocessor": "eeg_preprocessor",
     "EEGDataCollator": "data_collator",
     "EEGPreTrainingCollator": "data_collator",
     "MixupCollator": "data_collator",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .auto import create_model
     from .corpora import get_corpus
     from .data_collator import EEGDataCollator, EEGPreTrainingCollator, MixupCollator, WindowDataset
+    from .eeg_preprocessor import EEGPreprocessor
     from .feature_extraction_eeg import EEGFeatureExtractor
     from .models.configuration_eeg_foundation import EEGFoundationConfig
     from .models.modeling_eeg_foundation import (

@@ -13,6 +13,8 @@ import numpy as np
 
 from .channels import (
     Channel,
+    Position,
+    check_positions,
     describe_unknown,
     electrode_positions,
     parse_channel,
@@ -57,6 +59,8 @@ class ChannelSelection:
         dropped: Label -> why the channel is left out.
         derived: Wanted derivations that the file lacks but holds both electrodes of.
         missing: Wanted channels that the file lacks.
+        masked: Wanted channels of the file that come out as zeros -> why.
+        stated: Positions in metres that the user stated, by canonical name.
     """
 
     found: dict[str, FoundChannel]
@@ -65,6 +69,8 @@ class ChannelSelection:
     dropped: dict[str, str] = field(default_factory=dict)
     derived: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    masked: dict[str, str] = field(default_factory=dict)
+    stated: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def unipolar(self) -> list[str]:
@@ -76,7 +82,20 @@ class ChannelSelection:
         parts: list[str | None] = []
         for name, channel in self.wanted.items():
             parts += [name] if name in self.found else [channel.anode, channel.cathode]
-        return [name for name in dict.fromkeys((*parts, *others)) if name is not None and name in self.found]
+        readable = self.found.keys() - self.masked.keys()
+        return [name for name in dict.fromkeys((*parts, *others)) if name is not None and name in readable]
+
+    def places(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Look up head-frame positions in metres: the file's channels, what the user states, the template.
+
+        Channels that are masked because nobody knows where they are get the vertex, for want of another place
+        on the head; those that nobody knows of get NaN.
+        """
+        known = {name: entry.position for name, entry in self.found.items()} | self.stated
+        if self.masked:
+            known |= dict.fromkeys(self.masked, electrode_positions(["Cz"])[0])
+        template = electrode_positions(names, on_missing="nan")
+        return {name: _place(name, known, place) for name, place in zip(names, template, strict=True)}
 
 
 def select_channels(
@@ -85,6 +104,7 @@ def select_channels(
     missing_channels: str = "error",
     unknown_channels: str = "error",
     montage: str | None = None,
+    positions: Mapping[str, Position] | None = None,
 ) -> ChannelSelection:
     """Choose the channels of one recording.
 
@@ -93,9 +113,11 @@ def select_channels(
         channels: Names wanted, in this order; `None` for all EEG channels in the file's order.
         missing_channels: `"error"`, `"interpolate"` or `"mask"`: what will be done about wanted channels that
             the file lacks.
-        unknown_channels: `"error"` or `"drop"`: what to do, where `channels` is None, about unknown
+        unknown_channels: `"error"`, `"drop"` or `"mask"`: what to do, where `channels` is None, about unknown
             electrodes.
         montage: MNE montage that labels of dense caps belong to.
+        positions: Label or canonical name -> (x, y, z) in metres in the head frame; these win over the
+            template and the file.
 
     Returns:
         The selection, with a reason for everything left out.
@@ -103,7 +125,7 @@ def select_channels(
     Raises:
         ValueError: No EEG channel, an unknown one, or a missing one that the policy does not cover.
     """
-    selection = _find_channels(raw, montage)
+    selection = _find_channels(raw, montage, check_positions(positions or {}, montage))
     if channels is None:
         _want_all(selection, unknown_channels)
     else:
@@ -117,29 +139,54 @@ def select_channels(
     return selection
 
 
-def _find_channels(raw: "mne.io.BaseRaw", montage: str | None) -> ChannelSelection:
+def _find_channels(
+    raw: "mne.io.BaseRaw", montage: str | None, stated: Mapping[str, np.ndarray]
+) -> ChannelSelection:
     """Collect the EEG channels by canonical name; the others are dropped with their reason."""
     types = raw.get_channel_types()
-    selection = ChannelSelection(found={})
+    selection = ChannelSelection(found={}, stated=dict(stated))
     for label, kind in zip(raw.ch_names, types, strict=True):
         if kind != "eeg":
             selection.dropped[label] = f"the file declares it as {kind}"
     picks = [index for index, kind in enumerate(types) if kind == "eeg"]
     channels = parse_channels([raw.ch_names[index] for index in picks], montage)
-    positions = electrode_positions([channel.name for channel in channels], on_missing="nan")
-    positions = np.where(np.isnan(positions), positions_from_raw(raw)[picks], positions)
-    for pick, channel, position in zip(picks, channels, positions, strict=True):
+    channels = [_as_stated(channel, stated) for channel in channels]
+    places = electrode_positions([channel.name for channel in channels], on_missing="nan")
+    places = np.where(np.isnan(places), positions_from_raw(raw)[picks], places)
+    for pick, channel, place in zip(picks, channels, places, strict=True):
         label = raw.ch_names[pick]
         if channel.kind != "eeg":
             selection.dropped[label] = f"its label says {channel.kind}"
         elif channel.name in selection.found:
             selection.dropped[label] = f"repeats {channel.name}"
         else:
+            position = _place(channel.name, stated, place)
             selection.found[channel.name] = FoundChannel(label, pick, channel, position)
     if not selection.found:
         listed = ", ".join(f"{label} ({why})" for label, why in selection.dropped.items())
         raise ValueError(f"no EEG channel in this recording: expected one, got {listed or 'none'}")
     return selection
+
+
+def _as_stated(channel: Channel, stated: Mapping[str, np.ndarray]) -> Channel:
+    """Take a name that the user places for an electrode, and a pair of such names for a derivation."""
+    anode, _, cathode = channel.name.partition("-")
+    if channel.name in stated and not channel.is_bipolar:
+        return Channel(channel.name, "eeg")
+    if anode in stated and cathode in stated:
+        return Channel(channel.name, "eeg", anode, cathode)
+    return channel
+
+
+def _place(name: str, known: Mapping[str, np.ndarray], otherwise: np.ndarray) -> np.ndarray:
+    """Position of a channel, half-way between its electrodes where only they are known."""
+    if name in known:
+        return known[name]
+    ends = name.split("-")
+    if len(ends) == 2 and all(end in known for end in ends):
+        half_way: np.ndarray = np.mean([known[end] for end in ends], axis=0)
+        return half_way
+    return otherwise
 
 
 def _want_all(selection: ChannelSelection, unknown_channels: str) -> None:
@@ -148,11 +195,15 @@ def _want_all(selection: ChannelSelection, unknown_channels: str) -> None:
     if unknown and (unknown_channels == "error" or len(unknown) == len(selection.found)):
         raise ValueError(
             f"unknown EEG channel {describe_unknown(unknown)}; rename it, set its type or position in MNE,"
-            " list the channels you want in channels=, or set unknown_channels='drop'"
+            " list the channels you want in channels=, say where it is in positions=, or set unknown_channels"
+            " to 'drop' or 'mask'"
         )
     has_unipolar = bool(selection.unipolar)
     for name, entry in selection.found.items():
-        if not entry.is_placed:
+        if not entry.is_placed and unknown_channels == "mask":
+            selection.wanted[name] = entry.channel
+            selection.masked[name] = "unknown electrode"
+        elif not entry.is_placed:
             selection.dropped[entry.label] = "unknown electrode"
         elif has_unipolar and entry.channel.is_bipolar:
             selection.dropped[entry.label] = "bipolar among unipolar channels: ask for it in channels="
@@ -163,11 +214,11 @@ def _want_all(selection: ChannelSelection, unknown_channels: str) -> None:
 def _want_named(selection: ChannelSelection, channels: Sequence[str], montage: str | None) -> None:
     """Want the channels named, and note which of them the file lacks."""
     found = selection.found
-    wanted = {channel.name: channel for channel in (parse_channel(name, montage) for name in channels)}
+    parsed = [_as_stated(parse_channel(name, montage), selection.stated) for name in channels]
+    wanted = {channel.name: channel for channel in parsed}
     if not channels or len(wanted) < len(channels):
         raise ValueError(f"channels must be different names, at least one, or None; got {list(channels)}")
-    places = dict(zip(wanted, electrode_positions(list(wanted), on_missing="nan"), strict=True))
-    unknown = [n for n, p in places.items() if np.isnan(p).any() and not (n in found and found[n].is_placed)]
+    unknown = [name for name, place in selection.places(list(wanted)).items() if np.isnan(place).any()]
     if unknown:
         raise ValueError(f"channels= names unknown electrodes: {describe_unknown(unknown)}")
     selection.wanted = wanted
@@ -194,10 +245,4 @@ def _refuse_missing(selection: ChannelSelection, missing_channels: str) -> None:
         raise ValueError(f"none of the channels asked for is there ({', '.join(missing)}): {have}")
 
 
-def electrode_places(names: Sequence[str], found: Mapping[str, FoundChannel]) -> dict[str, np.ndarray]:
-    """Look up head-frame positions in metres: the file's channels first, then the template."""
-    template = electrode_positions(names, on_missing="nan")
-    return {n: found[n].position if n in found else p for n, p in zip(names, template, strict=True)}
-
-
-__all__ = ["ChannelSelection", "FoundChannel", "electrode_places", "select_channels"]
+__all__ = ["ChannelSelection", "FoundChannel", "select_channels"]

@@ -7,8 +7,9 @@ the suffix MNE gives to repeated labels). Here each label becomes one canonical 
 one place on the head.
 
 Labels that mean nothing without their cap (`E1` of an EGI net, `A1` of a 128-electrode BioSemi cap, which is
-not the ear lobe) are read only where the caller names the `montage`; their canonical name then carries it
-(`biosemi128/A1`), so that they cannot be taken for something else further on.
+not the ear lobe) are read only where the caller names the `montage`, or where all labels of a cap are there;
+their canonical name then carries it (`biosemi128/A1`), so that they cannot be taken for something else
+further on.
 """
 
 import difflib
@@ -24,6 +25,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     import mne
+
+Position = Sequence[float] | np.ndarray
+"""A place on the head: (x, y, z) in metres in the head frame."""
 
 ChannelKind = Literal["eeg", "eog", "ecg", "emg", "stim", "misc"]
 
@@ -47,29 +51,47 @@ and TUEV."""
 # and CP4.
 _ALIASES: Mapping[str, str] = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8", "C3P": "CP3", "C4P": "CP4"}
 
+# Neuroscan's cerebellar electrodes are I1/I2 to some and PO9/PO10 to others, 3 cm apart
+# (https://github.com/mne-tools/mne-python/issues/8765): half-way is wrong by 1.5 cm at most.
+_CEREBELLAR: Mapping[str, tuple[str, str]] = {"CB1": ("I1", "PO9"), "CB2": ("I2", "PO10")}
+
 # A common reference written behind the electrode leaves the channel unipolar.
 _REFERENCE_SUFFIX = re.compile(
-    r"[\s_\-:/]+(?:REF\d?|LE|CLE|LER|AR|AVG?|AVE|AVR|CAR|G\d{1,2}|GND|VREF|AA|\(?[AM]1\s*\+?\s*[AM]2\)?)$",
+    r"[\s_\-:/]+(?:REF\d?|REFERENCE|LE|CLE|LER|LINKED[\s_]?(?:EARS?|MASTOIDS?)|AR|AVG?|AVE|AVERAGE|AVR|CAR|G\d{1,2}|GND"
+    r"|VREF|AA|\(*[AM]1\s*\+?\s*[AM]2\)?(?:/2\)?)?)$",
     re.IGNORECASE,
 )
 _EEG_PREFIX = re.compile(r"^(?:(?:EEG|POL|RAW)[\s._:\-]+)+", re.IGNORECASE)
-# "-" and "--0" are CHB-MIT's dummy channels.
-_NO_SIGNAL = re.compile(r"-*(?:-\d)?|(?:RE)?REF|REFERENCE", re.IGNORECASE)
+# "-" and "--0" are CHB-MIT's dummy channels, "POL E" and "POL $A1" empty inputs of Nihon Kohden amplifiers.
+_NO_SIGNAL = re.compile(r"-*(?:-\d)?|(?:RE)?REF|REFERENCE|E|\$[A-Z]\d*", re.IGNORECASE)
 _REPEAT_SUFFIX = re.compile(r"-\d$")
-_PAIR = re.compile(r"^(.+?)\s*[-\u2013\u2014:/]\s*(.+)$")
+_PAIR = re.compile(
+    r"^(.+?)\s*[-\u2013\u2014:/_ ]\s*(.+)$|^([A-Z]+(?:\d+|Z))([A-Z]+(?:\d+|Z))$", re.IGNORECASE
+)
+_EARS = frozenset({"A1", "A2", "M1", "M2"})
+# Labels that, all present, can only be those of one cap: banks of 32 (BioSemi), all numbers of a net (EGI).
+_NETS: Mapping[str, tuple[str, int]] = {
+    "biosemi256": ("ABCDEFGH", 32),
+    "biosemi160": ("ABCDE", 32),
+    "biosemi128": ("ABCD", 32),
+    "biosemi64": ("AB", 32),
+    "GSN-HydroCel-257": ("E", 256),
+    "GSN-HydroCel-129": ("E", 128),
+}
+_BANK_LABEL = re.compile(r"[A-H]\d{1,3}")
 _NET_LABEL = re.compile(r"^([A-Z]+)0*(\d+)$")
 
 # Searched in this order in the label, as whole words but for digits and underscores around them.
 _KIND_WORDS: tuple[tuple[ChannelKind, str], ...] = (
     ("ecg", r"[A-Z]?(?:ECG|EKG)[A-Z]?"),
-    ("eog", r"[A-Z]{0,2}EOG[A-Z]?|ROC|LOC|RUC|LUC|RLC|LLC"),
+    ("eog", r"[A-Z]{0,2}EOG[A-Z]?|[HV]EO[A-Z]?|[A-Z]*EYE[A-Z]*|ROC|LOC|RUC|LUC|RLC|LLC"),
     ("emg", r"[A-Z]?EMG[A-Z]?|CHIN|TIB|LAT|RAT|MASSETER"),
-    ("stim", r"STI|STIM|STIMULUS|TRIG|TRIGGER|STATUS|MARKERS?|EVENTS?|ANNOTATIONS?|PHOTIC|DIN|DIGI|TTL"),
+    ("stim", r"STI|STIM|STIMULUS|TRIG|TRIGGER|STATUS|MARKERS?|EVENTS?|ANNOTATIONS?|PHOTIC|DIN|DIGI|TTL|MKR"),
     (
         "misc",
-        r"RESP\w*|THOR\w*|ABD\w*|FLOW\w*|AIRFLOW|NASAL|THERM\w*|SNORE|SAO2|SPO2|O2SAT|OSAT|CO2|ETCO2|PULSE|PLETH\w*"
+        r"RESP\w*|THOR\w*|ABD\w*|FLOW\w*|AIRFLOW|NASAL|THERM\w*|SNORE|SAO2|SPO2|O2SAT|OSAT|CO2|ETCO2|PULSE|PLET\w*"
         r"|PPG|BVP|TEMP\w*|GSR|EDA|ACC[XYZ]?|ACCELEROMETER\w*|GYRO[XYZ]?|BATT\w*|BATTERY|EXG|AUX|GND|GROUND|IBI|BURSTS|SUPPR"
-        r"|DC|HR|HRATE|CM|DRL|SP[12]|PG[12]|POS\w*|POSITION|LIGHT|MIC|AUDIO|TIME\w*|HEART\w*|LEG\w*|COUNTER|INTERPOLATED|NC|ND|EMPTY|UNUSED|X[1-9]|BP|ABP|ART",
+        r"|DC|HR|HRATE|CM|DRL|SP[12]|PG[12]|POS\w*|POSITION|LIGHT|MIC|AUDIO|TIME\w*|HEART\w*|LEG\w*|COUNTER|INTERPOLATED|NC|ND|EMPTY|UNUSED|X[1-9]|BP|ABP|ART|VNS|LUE|RAE|ERG",
     ),
 )
 _KIND_PATTERNS = tuple((kind, re.compile(rf"(?<![A-Z])(?:{words})(?![A-Z])")) for kind, words in _KIND_WORDS)
@@ -137,9 +159,15 @@ def parse_channel(label: str, montage: str | None = None) -> Channel:
 def parse_channels(labels: Sequence[str], montage: str | None = None) -> list[Channel]:
     """Read all labels of one recording, which says more than each label alone.
 
-    Two things show only in company: four or more derivations that all share one cathode (`Fp1-Pz, F3-Pz,
-    ...`) are a unipolar recording whose reference is written out, and `E1`/`E2` beside 10-20 names are the
-    two eye channels of a polysomnography, not the first electrodes of an EGI net.
+    Only in company it shows
+
+    * that four or more derivations with one cathode (`Fp1-Pz, F3-Pz, ...`, also where nobody knows that
+      cathode, as CHB-MIT's `CS2`), or all of them with an ear or a mastoid (`C3-M2, C4-M1`), are a unipolar
+      recording whose reference is written out;
+    * that `A1` beside `A3`, `B1` or `E1` beside all others of the cap belong to that cap: BioSemi's 64 labels
+      become 10-20 names, those of larger caps and of EGI's nets of 128 and 256 carry the montage;
+    * that `E1` and `E2` beside 10-20 names are the two eye channels of a polysomnography, not the first
+      electrodes of an EGI net.
 
     Args:
         labels: Channel labels of one recording, in the file's order.
@@ -148,15 +176,50 @@ def parse_channels(labels: Sequence[str], montage: str | None = None) -> list[Ch
     Returns:
         One channel a label, in the same order. Two labels may get the same name (`T8-P8-0` and `T8-P8-1`).
     """
+    bare = [_EEG_PREFIX.sub("", " ".join(label.strip().strip(".").split())).upper() for label in labels]
+    montage = montage or _recognised_net(bare)
     channels = [parse_channel(label, montage) for label in labels]
-    derivations = [channel for channel in channels if channel.is_bipolar]
-    cathodes = {channel.cathode for channel in derivations}
-    if len(derivations) >= 4 and len(cathodes) == 1:
-        channels = [Channel(c.anode, c.kind) if c.anode is not None else c for c in channels]
+    if montage is None and any(re.fullmatch(r"A([3-9]|\d\d)", label) for label in bare):
+        # A cap of which labels are missing: its A1 is no ear, its C3 not the C3 of the 10-20 system.
+        for index, label in enumerate(bare):
+            if _BANK_LABEL.fullmatch(label):
+                channels[index] = Channel(f"bank/{label}", "eeg")
+    channels = _without_common_reference(channels, montage)
     names = {channel.name.upper() for channel in channels}
     if montage is None and {"E1", "E2"} & names and "E3" not in names and names & set(_template_names()):
         channels = [replace(c, kind="eog") if c.name.upper() in ("E1", "E2") else c for c in channels]
     return channels
+
+
+def _recognised_net(labels: Sequence[str]) -> str | None:
+    """Name the largest cap of which all labels are there."""
+    present = {f"{m[1]}{m[2]}" for m in map(_NET_LABEL.match, labels) if m}
+    for net, (banks, size) in _NETS.items():
+        if all(f"{bank}{number}" in present for bank in banks for number in range(1, size + 1)):
+            return net
+    return None
+
+
+def _without_common_reference(channels: list[Channel], montage: str | None) -> list[Channel]:
+    """Take the reference off the names of a unipolar recording whose labels write it out."""
+    derivations = [channel for channel in channels if channel.is_bipolar]
+    cathodes = {channel.cathode for channel in derivations}
+    if len(derivations) >= 4 and len(cathodes) == 1:
+        return [Channel(c.anode, c.kind) if c.anode is not None else c for c in channels]
+    unipolar = [Channel(c.anode, c.kind) if c.anode and c.anode not in _EARS else c for c in channels]
+    if cathodes <= _EARS and not repeated([c.name for c in unipolar if c.kind == "eeg"]):
+        channels = unipolar
+    half_known = {c.name: _half_known(c, montage) for c in channels if c.kind == "eeg" and not c.is_bipolar}
+    counts = Counter(pair[1] for pair in half_known.values() if pair)
+    common = {name: pair[0] for name, pair in half_known.items() if pair and counts[pair[1]] >= 4}
+    return [Channel(common.get(c.name, c.name), "eeg") if c.name in common else c for c in channels]
+
+
+def _half_known(channel: Channel, montage: str | None) -> tuple[str, str] | None:
+    """Anode, and label of the cathode, of a pair of which only the anode is known; None for anything else."""
+    match = _PAIR.match(_EEG_PREFIX.sub("", channel.name))
+    anode = _electrode(match[1], montage) if match and match[1] else None
+    return (anode, match[2].upper()) if match and anode is not None else None
 
 
 def canonical_names(labels: Sequence[str], montage: str | None = None) -> list[str]:
@@ -238,6 +301,35 @@ def positions_from_raw(raw: "mne.io.BaseRaw", prefer: Literal["template", "file"
     return np.where(np.isnan(first), second, first)
 
 
+def check_positions(positions: Mapping[str, Position], montage: str | None = None) -> dict[str, np.ndarray]:
+    """Check positions that a user states.
+
+    Args:
+        positions: Label or canonical name -> (x, y, z) in metres in the head frame.
+        montage: See `parse_channel`.
+
+    Returns:
+        Canonical name -> position in metres, float32, shape (3,).
+
+    Raises:
+        ValueError: Not three finite numbers, or not 3 to 20 cm from the middle of the head.
+    """
+    checked: dict[str, np.ndarray] = {}
+    for label, position in positions.items():
+        place = np.asarray(position, dtype=np.float32)
+        radius = float(np.linalg.norm(place)) if place.shape == (3,) else np.nan
+        if not 0.03 <= radius <= 0.2:  # NaN too
+            hint = (
+                "; are these mm?" if 30 <= radius <= 200 else "; are these cm?" if 3 <= radius <= 20 else ""
+            )
+            raise ValueError(
+                f"positions of {label!r}: expected (x, y, z) in metres, 0.03 to 0.2 m from the middle of the"
+                f" head, got {np.round(place, 4).tolist()}{hint}"
+            )
+        checked[parse_channel(label, montage).name] = place
+    return checked
+
+
 def describe_unknown(names: Sequence[str]) -> str:
     """List unknown electrode names with their closest known names, for an error message.
 
@@ -251,10 +343,11 @@ def describe_unknown(names: Sequence[str]) -> str:
     table = {name.upper(): name for name in _template_names().values()}
     parts = []
     for name in names:
-        matches = difflib.get_close_matches(name.upper(), table, n=3, cutoff=0.6)
+        is_bank = _BANK_LABEL.fullmatch(name.upper())
+        matches = [] if is_bank else difflib.get_close_matches(name.upper(), table, n=3, cutoff=0.6)
         hint = f" (did you mean {', '.join(table[match] for match in matches)}?)" if matches else ""
         parts.append(f"{name!r}{hint}")
-    if any(re.fullmatch(r"[A-H]\d{1,3}", name.upper()) for name in names):
+    if any(_BANK_LABEL.fullmatch(name.upper()) for name in names):
         parts[-1] += "; a dense cap's labels need montage=, e.g. 'GSN-HydroCel-129' (E1) or 'biosemi128' (A1)"
     return ", ".join(parts)
 
@@ -285,6 +378,11 @@ def _net_electrode(text: str, montage: str) -> str | None:
         raise ValueError(f"unknown montage {montage!r}: expected one of MNE's, such as {examples}")
     key = text.upper()
     net = _montage_positions(montage)
+    banks, size = _NETS.get(montage, ("A", 32))
+    bank = re.fullmatch(rf"([{banks}])(\d+)", key)
+    if montage in ("biosemi16", "biosemi32", "biosemi64") and bank and 0 < int(bank[2]) <= size:
+        index = size * banks.index(bank[1]) + int(bank[2]) - 1  # MNE lists these caps in BioSemi's order
+        key = list(net)[index].upper() if index < len(net) else key
     by_upper = {name.upper(): name for name in net}
     match = _NET_LABEL.match(key)
     label = by_upper.get(key) or by_upper.get(f"{match[1]}{match[2]}" if match else key)
@@ -303,9 +401,10 @@ def _derivation(text: str, montage: str | None) -> Channel | None:
     match = _PAIR.match(text)
     if match is None:
         return None
-    if match[1].upper() in ("E1", "E2") and match[2].upper() in ("M1", "M2", "A1", "A2"):
+    ends = [part for part in match.groups() if part is not None]
+    if ends[0].upper() in ("E1", "E2") and ends[1].upper() in _EARS:
         return Channel(text, "eog")  # AASM names of the two eye channels
-    anode, cathode = (_electrode(_EEG_PREFIX.sub("", part), montage) for part in match.groups())
+    anode, cathode = (_electrode(_EEG_PREFIX.sub("", part), montage) for part in ends)
     if anode is None or cathode is None:
         return None
     return Channel(f"{anode}-{cathode}", "eeg", anode, cathode)
@@ -332,13 +431,15 @@ def _template_names() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _template_positions() -> dict[str, np.ndarray]:
-    """Head-frame positions of the 10-05 electrodes and of O9, O10, T1, T2, which smaller templates hold."""
+    """Head-frame positions of the 10-05 electrodes, of four from smaller templates, and of CB1 and CB2."""
     positions: dict[str, np.ndarray] = {}
     for name, wanted in (("1005", None), ("1020", ("O9", "O10")), ("postfixed", ("T1", "T2"))):
         current = f"colin27_{name}"
         # MNE before 1.12 calls them standard_*, MNE from 1.14 on only colin27_*.
         table = _montage_positions(current if current in _montage_names() else f"standard_{name}")
         positions.update({key: table[key] for key in wanted or table})
+    for name, sites in _CEREBELLAR.items():
+        positions[name] = np.mean([positions[site] for site in sites], axis=0)
     return positions
 
 
@@ -369,7 +470,9 @@ __all__ = [
     "STANDARD_19",
     "Channel",
     "ChannelKind",
+    "Position",
     "canonical_names",
+    "check_positions",
     "describe_unknown",
     "electrode_positions",
     "parse_channel",

@@ -20,11 +20,13 @@ import torch
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 from transformers.utils import logging
 
-from .channel_selection import ChannelSelection, electrode_places, select_channels
-from .channels import parse_channel, positions_from_raw, repeated
+from .channel_selection import ChannelSelection, select_channels
+from .channels import Position, check_positions, parse_channel, positions_from_raw, repeated
+from .filtering import check_filters
 from .normalization import mean_and_deviation, robust_statistics
-from .preprocessing import PreprocessingReport, check_amplitude, check_filters, whitening_matrix
+from .preprocessing import OPTIONS, PreprocessingReport, whitening_matrix
 from .preprocessing import preprocess as preprocess_recording
+from .signal_quality import check_amplitude
 
 logger = logging.get_logger(__name__)
 
@@ -34,8 +36,7 @@ MICROVOLT_SCALE = 100.0
 """`normalization="microvolt"` divides by this many uV, so that EEG is of order one."""
 
 _OPTIONS: dict[str, tuple[str, ...]] = {
-    "missing_channels": ("error", "interpolate", "mask"),
-    "unknown_channels": ("error", "drop"),
+    **OPTIONS,
     "normalization": NORMALIZATIONS,
     "alignment": ALIGNMENTS,
 }
@@ -55,8 +56,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         channels: Channels of the model's input, in order, in any spelling that `parse_channel` reads; `None`
             for every EEG channel that a recording has.
         missing_channels: `"error"`, `"interpolate"` or `"mask"` channels that a recording lacks.
-        unknown_channels: `"error"` or `"drop"` EEG channels that nobody knows the place of, where `channels`
-            is None.
+        unknown_channels: `"error"`, `"drop"` or `"mask"` EEG channels that nobody knows the place of, where
+            `channels` is None.
         normalization: Per window and channel `"robust"` ((x - median) / (interquartile range / 1.349)) or
             `"zscore"`; `"microvolt"` (uV / 100), or `"none"` (uV).
         clip: Largest absolute value after normalisation, in its units; `None` for no limit. Not applied to
@@ -65,6 +66,11 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         alignment: `"euclidean"` whitens each window by the mean covariance of its subject's or session's
             windows. That takes the place of `normalization`: the result has unit variance over all of them,
             and scaling each window and channel once more would undo it.
+        bad_channels: Which channels count as bad: `"none"`, `"flat"` ones, or `"auto"` for noisy ones too.
+        positions: Label or canonical name -> (x, y, z) in metres in the head frame, for electrodes that
+            nobody knows.
+        adaptive: Whether to measure unit, line noise, noisy channels and drifts of each recording and adapt
+            to them (see `preprocessing.preprocess`); nothing changes on clean recordings.
         **kwargs: Further attributes, kept and saved.
 
     Raises:
@@ -89,11 +95,14 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         reference: Literal["average", "original"] | Sequence[str] = "average",
         channels: Sequence[str] | None = None,
         missing_channels: Literal["error", "interpolate", "mask"] = "error",
-        unknown_channels: Literal["error", "drop"] = "error",
+        unknown_channels: Literal["error", "drop", "mask"] = "error",
         normalization: Literal["robust", "zscore", "microvolt", "none"] = "robust",
         clip: float | None = 15.0,
         window_seconds: float | None = 5.0,
         alignment: Literal["none", "euclidean"] = "none",
+        bad_channels: Literal["none", "flat", "auto"] = "flat",
+        positions: Mapping[str, Position] | None = None,
+        adaptive: bool = False,
         **kwargs: object,
     ) -> None:
         self._warn_of_misspelt(kwargs)
@@ -112,6 +121,11 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         self.clip = None if clip is None else _positive("clip", clip)
         self.window_seconds = None if window_seconds is None else _positive("window_seconds", window_seconds)
         self.alignment = alignment
+        self.bad_channels = bad_channels
+        # Plain lists, since JSON holds them
+        checked = check_positions(positions or {})
+        self.positions = {name: place.tolist() for name, place in checked.items()} or None
+        self.adaptive = bool(adaptive)
         self._check_settings()
 
     def preprocess(
@@ -138,8 +152,11 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             channels=self.channels,
             missing_channels=self.missing_channels,
             unknown_channels=self.unknown_channels,
+            bad_channels=self.bad_channels,
+            positions=self.positions,
             montage=montage,
             scale=scale,
+            adaptive=self.adaptive,
         )
 
     def normalize(
@@ -292,7 +309,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             is_good=np.array(
                 [[name not in report.bad_channels for name in raw.ch_names] for raw, report in cleaned]
             ),
-            positions=positions_from_raw(cleaned[0][0]),
+            positions=positions_from_raw(cleaned[0][0], prefer="file"),  # where preprocess placed them
             reports=[report for _, report in cleaned],
         )
 
@@ -307,7 +324,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
                 " resample it or set is_preprocessed=False"
             )
         selection = select_channels(
-            header, self.channels, self.missing_channels, self.unknown_channels, montage
+            header, self.channels, self.missing_channels, self.unknown_channels, montage, self.positions
         )
         names = list(selection.wanted)
         if selection.missing and self.missing_channels == "interpolate":
@@ -338,7 +355,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             )
             for row in is_good
         ]
-        places = electrode_places(names, selection.found)
+        places = selection.places(names)
         return _CleanSignal(values.astype(np.float32), is_good, np.stack(list(places.values())), reports)
 
     def _cut(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -441,6 +458,8 @@ def _pick_rows(selection: ChannelSelection, samples: np.ndarray) -> np.ndarray:
     """Put the wanted channels in order, zeros where there is none; (batch, channels, time)."""
     result = np.zeros((len(samples), len(selection.wanted), samples.shape[-1]))
     for row, (name, channel) in enumerate(selection.wanted.items()):
+        if name in selection.masked:
+            continue
         if name in selection.found:
             result[:, row] = samples[:, selection.found[name].pick]
         elif name in selection.derived and channel.anode is not None and channel.cathode is not None:

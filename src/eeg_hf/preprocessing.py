@@ -2,38 +2,44 @@
 """From a continuous recording to a clean one, with a report of every decision.
 
 The order is that of the textbooks: pick the EEG channels, mark dead ones, (interpolate), reference, band-pass
-the continuous signal, notch, resample. MNE does the filtering; nothing here looks at labels or at other
-recordings, and the recording handed in is never changed. What would have to be guessed (a unit, an electrode,
-a filter that the rate does not allow) raises instead.
+the continuous signal, notch, resample. Nothing here looks at labels or at other recordings, and the recording
+handed in is never changed. What would have to be guessed (a unit, an electrode, a filter that the rate does
+not allow) raises instead, unless `adaptive=True` asks for the fixed rules of `signal_quality` to settle it.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Literal
 
 import mne
 import numpy as np
 
-from .channel_selection import ChannelSelection, electrode_places, select_channels
-from .channels import parse_channel
-
-FLAT_UV = 0.1
-"""A channel whose standard deviation (uV) stays below this is dead."""
-
-PLAUSIBLE_UV = (0.1, 1000.0)
-"""Median |x| (uV) outside this range means that the unit is wrong, not that the brain is."""
-
-_LINE_NOISE_RATIO = (
-    3.0  # power at the line frequency over that 2-5 Hz beside it; EEG without line noise stays below 1.5
+from .channel_selection import ChannelSelection, select_channels
+from .channels import Position, parse_channel
+from .filtering import Span, apply_fir, check_filters, design_band_pass, design_notch, resample
+from .signal_quality import (
+    CLIPPED_SHARE,
+    FLAT_UV,
+    PLAUSIBLE_UV,
+    check_amplitude,
+    clipped_share,
+    line_noise,
+    needs_highpass,
+    noisy_channels,
+    unit_factor,
+    usable_share,
 )
-_UNIT_SLIPS: Mapping[int, str] = {
-    6: "it looks as if the values are in uV but were read as V: scale them by 1e-6, or say unit='uV'",
-    3: "it looks as if the values are in mV but were read as V: scale them by 1e-3",
-    -3: "it looks as if the values are in mV but were read as uV: scale them by 1e3",
-    -6: "it looks as if the values are in V but were read as uV: scale them by 1e6, or say unit='V'",
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "missing_channels": ("error", "interpolate", "mask"),
+    "unknown_channels": ("error", "drop", "mask"),
+    "bad_channels": ("none", "flat", "auto"),
 }
+"""What the settings of `preprocess` that are words may be."""
+
+_HIGHER_HIGHPASS_HZ = (0.5, 1.0)  # tried in this order where drifts are louder than EEG
+_GAPS = ("edge", "bad_acq_skip")  # annotations that mark them, as MNE writes them
 
 
 @dataclass
@@ -56,9 +62,15 @@ class PreprocessingReport:
         highpass_hz: Lower edge of the pass band, `None` if not filtered.
         lowpass_hz: Upper edge of the pass band, `None` if not filtered.
         notch_hz: Frequencies notched out.
-        line_noise_ratio: Power at 50 and 60 Hz over the power beside them, where `notch_hz="auto"` measured
-            it.
+        line_noise_ratio: Power at 50 and 60 Hz over the power beside them, where `notch_hz="auto"` or
+            `adaptive=True` measured it.
+        line_freq: The one of them that stands out, in Hz; `None` where neither does or nothing was measured.
+        scale_uv: Factor that `adaptive=True` mended a slip of the unit by; 1 where there was none.
         amplitude_uv: Median |x| in uV of the good channels before filtering, drifts removed.
+        clipped_share: Channel -> share of its samples at its own extreme in runs of three or more, where it
+            is not zero.
+        quality: Share, 0 to 1, of the one-second pieces of all channels that came out which were measured
+            (not bad, masked or interpolated), are not flat and swing by less than 400 uV after cleaning.
         warnings: What a reader of the results should know.
     """
 
@@ -78,7 +90,11 @@ class PreprocessingReport:
     lowpass_hz: float | None = None
     notch_hz: list[float] = field(default_factory=list)
     line_noise_ratio: dict[str, float] = field(default_factory=dict)
+    line_freq: float | None = None
+    scale_uv: float = 1.0
     amplitude_uv: float = 0.0
+    clipped_share: dict[str, float] = field(default_factory=dict)
+    quality: float = 0.0
     warnings: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, object]:
@@ -96,9 +112,12 @@ def preprocess(
     reference: Literal["average", "original"] | Sequence[str] = "average",
     channels: Sequence[str] | None = None,
     missing_channels: Literal["error", "interpolate", "mask"] = "error",
-    unknown_channels: Literal["error", "drop"] = "error",
+    unknown_channels: Literal["error", "drop", "mask"] = "error",
+    bad_channels: Literal["none", "flat", "auto"] = "flat",
+    positions: Mapping[str, Position] | None = None,
     montage: str | None = None,
     scale: float = 1.0,
+    adaptive: bool = False,
 ) -> tuple["mne.io.BaseRaw", PreprocessingReport]:
     """Clean one continuous recording.
 
@@ -118,9 +137,23 @@ def preprocess(
             (spherical splines from all EEG channels of the file; dead channels are filled too), or `"mask"`
             (zeros, listed as bad).
         unknown_channels: What to do, where `channels` is None, about EEG channels that no template and no
-            digitisation places on the head: `"error"`, or `"drop"` with a line in the report.
+            digitisation places on the head: `"error"`, `"drop"` with a line in the report, or `"mask"` (they
+            keep their place in the order, but are zero, listed as bad, and lie at the vertex, since no
+            position may be NaN).
+        bad_channels: Which channels count as bad, besides those that hold NaN or that the recording marks:
+            `"none"`, `"flat"` ones, or `"auto"` for flat and noisy ones
+            (`eeg_hf.signal_quality.noisy_channels`). Bad channels are zero, or filled where
+            `missing_channels="interpolate"`.
+        positions: Where electrodes are, for names that nobody knows: label or canonical name -> (x, y, z) in
+            metres in the head frame. They win over the template and the file.
         montage: MNE montage that the labels belong to, for dense caps (see `eeg_hf.channels.parse_channel`).
         scale: Factor that turns the samples into volts, for files that claim a wrong unit.
+        adaptive: Measure each recording and adapt to it by fixed rules; on clean recordings nothing changes.
+            A slip of the unit by a power of 1000 is mended where only one power leads to an amplitude of EEG;
+            noisy channels count as bad as flat ones do (unless `bad_channels="none"`); the notch goes to 50
+            or 60 Hz where one of them stands out of the spectrum, whatever `notch_hz` says; and the high-pass
+            is raised to 0.5 or 1 Hz where drifts would still be four times as loud as the EEG. The report
+            names each.
 
     Returns:
         A recording with EEG channels only, canonical names, positions in the head frame, bad and masked
@@ -135,13 +168,18 @@ def preprocess(
         >>> raw = mne.io.read_raw("recording.edf")  # doctest: +SKIP
         >>> clean, report = preprocess(raw, sampling_rate=200, lowpass_hz=45)  # doctest: +SKIP
     """
-    _check_option("missing_channels", missing_channels, ("error", "interpolate", "mask"))
-    _check_option("unknown_channels", unknown_channels, ("error", "drop"))
+    options = {
+        "missing_channels": missing_channels,
+        "unknown_channels": unknown_channels,
+        "bad_channels": bad_channels,
+    }
+    for name, value in options.items():
+        _check_option(name, value, OPTIONS[name])
     if isinstance(reference, str):
         _check_option("reference", reference, ("average", "original"))
     file_rate = float(raw.info["sfreq"])
     check_filters(file_rate, sampling_rate, highpass_hz, lowpass_hz, notch_hz)
-    selection = select_channels(raw, channels, missing_channels, unknown_channels, montage)
+    selection = select_channels(raw, channels, missing_channels, unknown_channels, montage, positions)
     report = PreprocessingReport(
         channels=list(selection.wanted),
         renamed_channels=selection.renamed,
@@ -159,101 +197,34 @@ def preprocess(
         [] if isinstance(reference, str) else [parse_channel(name, montage).name for name in reference]
     )
     helpers = selection.unipolar if missing_channels == "interpolate" else []
-    rows = _read(raw, selection, [*helpers, *electrodes], scale)  # name -> samples in V, shape (time,)
+    samples, rows = _read(raw, selection, [*helpers, *electrodes], scale)
+    if adaptive:
+        _mend_unit(samples, report)
     marked = [name for name, entry in selection.found.items() if entry.label in raw.info["bads"]]
-    bad = _blank_bad(rows, marked)
-    report.amplitude_uv = check_amplitude([row for name, row in rows.items() if name not in bad], file_rate)
+    spared = _silent_vertex(rows) if reference == "average" else []
+    bad = _blank_bad(rows, marked, spared if bad_channels != "none" else rows)
+    live = {name: row for name, row in rows.items() if name not in bad and row.any()}
+    report.amplitude_uv = check_amplitude(list(live.values()), file_rate)
+    _report_clipping(live, report)
+    if bad_channels == "auto" or (adaptive and bad_channels == "flat"):
+        _blank_noisy(live, bad, selection, electrodes, file_rate)
     if missing_channels == "interpolate":
         report.interpolated_channels = _interpolate(rows, bad, selection, file_rate)
     report.reference = _rereference(rows, bad, selection, reference, electrodes)
-    data, report.bad_channels = _assemble(rows, bad, selection)  # (channels, time) in V, in the order wanted
-    del rows  # as large as the recording
+    data, report.bad_channels = _assemble(samples, rows, bad, selection)  # (channels, time) in V, as wanted
+    del samples, rows, live  # as large as the recording
 
-    result = mne.io.RawArray(
-        data, mne.create_info(report.channels, file_rate, "eeg"), raw.first_samp, verbose="ERROR"
-    )
-    _copy_metadata(raw, result)
-    _filter(result, notch_hz, report)
+    _filter(data, _gapless_spans(raw), notch_hz, adaptive, report)
     if sampling_rate != file_rate:
-        result = _resample(result, float(sampling_rate))
+        data = resample(data, file_rate, float(sampling_rate))
+    report.quality = _quality(data, report)
+    first = round(raw.first_samp * sampling_rate / file_rate)
+    info = mne.create_info(report.channels, float(sampling_rate), "eeg")
+    result = mne.io.RawArray(data, info, first, verbose="ERROR")
+    _copy_metadata(raw, result)
     _place_electrodes(result, selection)
     result.info["bads"] = list(report.bad_channels)
     return result, report
-
-
-def check_filters(
-    file_rate: float,
-    sampling_rate: float,
-    highpass_hz: float | None,
-    lowpass_hz: float | None,
-    notch_hz: float | str | None,
-) -> None:
-    """Refuse filters that the rates of the file or of the result do not allow.
-
-    Args:
-        file_rate: Rate of the recording in Hz.
-        sampling_rate: Rate of the result in Hz.
-        highpass_hz: Lower edge of the pass band in Hz.
-        lowpass_hz: Upper edge of the pass band in Hz.
-        notch_hz: Line frequency in Hz, `"auto"` or `None`.
-
-    Raises:
-        ValueError: Naming the rate, the filter and what to do.
-    """
-    if highpass_hz is not None and lowpass_hz is not None and highpass_hz >= lowpass_hz:
-        raise ValueError(f"highpass_hz must be below lowpass_hz, got {highpass_hz} and {lowpass_hz} Hz")
-    filters = {"highpass_hz": highpass_hz, "lowpass_hz": lowpass_hz, "notch_hz": notch_hz}
-    for name, frequency in filters.items():
-        if frequency is None or isinstance(frequency, str):
-            continue
-        if frequency <= 0:
-            raise ValueError(f"{name} must be positive or None, got {frequency}")
-        if frequency >= file_rate / 2:
-            raise ValueError(
-                f"{name}={frequency:g} Hz is at or above the Nyquist frequency of this recording"
-                f" ({file_rate:g} Hz / 2 = {file_rate / 2:g} Hz): lower it, or set {name}=None"
-            )
-    if lowpass_hz is not None and lowpass_hz >= sampling_rate / 2:
-        raise ValueError(
-            f"lowpass_hz={lowpass_hz:g} Hz is at or above the Nyquist frequency of the result"
-            f" ({sampling_rate:g} Hz / 2 = {sampling_rate / 2:g} Hz): lower it, raise sampling_rate, or set"
-            " lowpass_hz=None"
-        )
-
-
-def check_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
-    """Measure the amplitude of live channels and refuse what cannot be EEG.
-
-    Offsets and drifts of DC-coupled amplifiers reach many mV and say nothing about the unit, so the median of
-    each second is removed first; only where nothing moves within a second is the whole channel's median
-    removed instead.
-
-    Args:
-        channels: Samples in V, one array of shape (time,) a channel.
-        rate: Their rate in Hz.
-
-    Returns:
-        Median over channels of median |x| in uV, of at most 10 evenly spread seconds.
-
-    Raises:
-        ValueError: It lies outside `PLAUSIBLE_UV`; the message names the likely slip of the unit.
-    """
-    num_samples = len(channels[0])
-    length = min(max(round(rate), 2), num_samples)
-    starts = np.linspace(0, num_samples - length, num=min(10, max(1, num_samples // length))).astype(int)
-    blocks = np.stack([samples[starts[:, None] + np.arange(length)] for samples in channels]) * 1e6
-    amplitude = _median_deviation(blocks)  # blocks: (channels, num_blocks, length)
-    low, high = PLAUSIBLE_UV
-    if amplitude < low:
-        amplitude = _median_deviation(blocks.reshape(len(blocks), 1, -1))
-    if not low <= amplitude <= high:
-        # EEG lies at about 10 uV: the power of 1000 nearest to the excess is the slip.
-        exponent = 3 * int(np.clip(round(np.log10(max(amplitude, 1e-9) / 10) / 3), -2, 2))
-        hint = _UNIT_SLIPS.get(exponent, "check the unit of the recording")
-        raise ValueError(
-            f"implausible amplitude: median |x| is {amplitude:.3g} uV, expected {low:g}-{high:g} uV; {hint}"
-        )
-    return amplitude
 
 
 def mean_covariance(windows_uv: np.ndarray) -> np.ndarray:
@@ -311,8 +282,8 @@ def whitening_matrix(covariance: np.ndarray, rank_tolerance: float = 1e-4) -> np
 
 def _read(
     raw: "mne.io.BaseRaw", selection: ChannelSelection, others: Sequence[str], scale: float
-) -> dict[str, np.ndarray]:
-    """Read once what the wanted channels and `others` need; returns samples in V, shape (time,)."""
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Read once what the wanted channels and `others` need; samples in V, (channels, time), and by name."""
     lacking = [name for name in others if name not in selection.found]
     if lacking:
         raise ValueError(
@@ -325,27 +296,48 @@ def _read(
     data = raw.get_data(picks=[selection.found[name].pick for name in names], verbose="ERROR")
     if scale != 1.0:
         data *= scale
-    return dict(zip(names, data, strict=True))
+    return data, dict(zip(names, data, strict=True))
 
 
-def _blank_bad(rows: Mapping[str, np.ndarray], marked: Sequence[str]) -> dict[str, str]:
-    """Set channels that are marked bad, dead or not finite to zero, in place; returns the reason for each."""
+def _mend_unit(samples: np.ndarray, report: PreprocessingReport) -> None:
+    """Undo a slip of the unit that the amplitude shows beyond doubt, in place."""
+    moving = [row for row in samples if np.isfinite(row).all() and np.ptp(row) > 0]
+    report.scale_uv = unit_factor(moving, report.original_sampling_rate) if moving else 1.0
+    if report.scale_uv != 1.0:
+        samples *= report.scale_uv
+        report.warnings.append(
+            f"the amplitude shows that the unit is not the one stated: multiplied by {report.scale_uv:g}"
+        )
+
+
+def _silent_vertex(rows: Mapping[str, np.ndarray]) -> list[str]:
+    """Name the vertex of an EGI net where it is zero: not dead, all others were measured against it."""
+    is_net = any(name.startswith("GSN-HydroCel") for name in rows)
+    return ["Cz"] if is_net and "Cz" in rows and not rows["Cz"].any() else []
+
+
+def _blank_bad(
+    rows: Mapping[str, np.ndarray], marked: Sequence[str], spared: Collection[str]
+) -> dict[str, str]:
+    """Set channels that are marked bad, not finite, or dead and not spared, to zero; returns why for each."""
     bad: dict[str, str] = {}
-    largest_uv = 0.0
+    largest_uv, num_alive = 0.0, 0
     for name, samples in rows.items():
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity show in the deviation
             deviation_uv = float(samples.std()) * 1e6
+        is_flat = deviation_uv < FLAT_UV
         if not np.isfinite(deviation_uv):
             bad[name] = "NaN or infinite samples"
-        elif deviation_uv < FLAT_UV:
+        elif is_flat and name not in spared:
             bad[name] = "flat"
-            largest_uv = max(largest_uv, deviation_uv)
         elif name in marked:
             bad[name] = "marked bad in the recording"
+        num_alive += name not in bad and not is_flat
+        largest_uv = max(largest_uv, deviation_uv if is_flat else 0.0)
         if name in bad:
             samples[:] = 0.0
-    if len(bad) == len(rows):
-        listed = ", ".join(f"{name} ({why})" for name, why in bad.items())
+    if not num_alive:
+        listed = ", ".join(f"{name} ({bad.get(name, 'flat')})" for name in rows)
         raise ValueError(
             f"every EEG channel is bad; live ones deviate by {FLAT_UV} uV or more, flat ones here by at most"
             f" {largest_uv:.2g} uV: {listed}; if the recording is alive, its unit is not the one stated"
@@ -353,10 +345,32 @@ def _blank_bad(rows: Mapping[str, np.ndarray], marked: Sequence[str]) -> dict[st
     return bad
 
 
-def _median_deviation(blocks: np.ndarray) -> float:
-    """Median over channels of median |x - median of its block|; blocks is (channels, num_blocks, length)."""
-    deviation = np.abs(blocks - np.median(blocks, axis=-1, keepdims=True))
-    return float(np.median(np.median(deviation, axis=(1, 2))))
+def _report_clipping(live: Mapping[str, np.ndarray], report: PreprocessingReport) -> None:
+    """Note how much of each channel lies at the rail of its converter, and warn where that is much."""
+    shares = {name: clipped_share(row) for name, row in live.items()}
+    report.clipped_share = {name: share for name, share in shares.items() if share > 0}
+    much = [f"{name} ({share:.0%})" for name, share in shares.items() if share > CLIPPED_SHARE]
+    if much:
+        report.warnings.append(f"clipped: samples lie at the converter's limit in {', '.join(much)}")
+
+
+def _blank_noisy(
+    live: Mapping[str, np.ndarray],
+    bad: dict[str, str],
+    selection: ChannelSelection,
+    electrodes: Sequence[str],
+    rate: float,
+) -> None:
+    """Set noisy channels to zero, in place; adds the reason for each to `bad`."""
+    # The noise of a reference is in every channel: leaving it out would not take it away.
+    judged = {
+        name: row
+        for name, row in live.items()
+        if name not in electrodes and not selection.found[name].channel.is_bipolar
+    }
+    for name, why in noisy_channels(judged, rate).items():
+        bad[name] = why
+        live[name][:] = 0.0
 
 
 def _interpolate(
@@ -377,8 +391,8 @@ def _interpolate(
     _place_electrodes(sphere, selection)
     sphere.info["bads"] = [name for name in names if name in bad or name in targets]
     sphere.interpolate_bads(verbose="ERROR")
-    rows.update(zip(targets, sphere.get_data(picks=targets), strict=True))
-    for name in targets:
+    for name, filled in zip(targets, sphere.get_data(picks=targets), strict=True):
+        rows.setdefault(name, filled)[:] = filled
         bad.pop(name, None)
     return targets
 
@@ -411,7 +425,10 @@ def _rereference(
             raise ValueError(
                 f"the reference needs good unipolar channels, got {', '.join(unusable) or 'none'}"
             )
-    mean = np.mean([rows[name] for name in members], axis=0)
+    mean = rows[members[0]].copy()
+    for name in members[1:]:
+        mean += rows[name]
+    mean /= len(members)
     for name in good:
         np.subtract(rows[name], mean, out=rows[name])
     if len(members) == 1:
@@ -420,21 +437,23 @@ def _rereference(
 
 
 def _assemble(
-    rows: Mapping[str, np.ndarray], bad: Mapping[str, str], selection: ChannelSelection
+    samples: np.ndarray, rows: Mapping[str, np.ndarray], bad: Mapping[str, str], selection: ChannelSelection
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Put the wanted channels in order, derive bipolar ones, leave bad and missing ones zero and say why."""
-    result = np.zeros((len(selection.wanted), len(next(iter(rows.values())))))
+    is_in_place = list(rows) == list(selection.wanted) and len(rows) == len(samples)
+    result = samples if is_in_place else np.zeros((len(selection.wanted), samples.shape[1]))
     why: dict[str, str] = {}
     for row, (name, channel) in zip(result, selection.wanted.items(), strict=True):
         ends = (name,) if name in rows else (channel.anode, channel.cathode)
         parts = [end for end in ends if end is not None and end in rows]
         reasons = [bad[part] if part == name else f"{part} {bad[part]}" for part in parts if part in bad]
         if not parts or reasons:
-            why[name] = "; ".join(reasons) or "missing"
-        elif len(parts) == 1:
-            row[:] = rows[name]
-        else:
+            why[name] = "; ".join(reasons) or selection.masked.get(name, "missing")
+            row[:] = 0.0
+        elif len(parts) == 2:
             np.subtract(rows[parts[0]], rows[parts[1]], out=row)
+        elif not is_in_place:
+            row[:] = rows[name]
     if len(why) == len(result):
         listed = ", ".join(f"{name} ({reason})" for name, reason in why.items())
         raise ValueError(f"none of the channels asked for is alive: {listed}")
@@ -452,16 +471,38 @@ def _copy_metadata(raw: "mne.io.BaseRaw", result: "mne.io.BaseRaw") -> None:
         result.info[key] = raw.info[key]
 
 
-def _filter(result: "mne.io.BaseRaw", notch_hz: float | str | None, report: PreprocessingReport) -> None:
+def _gapless_spans(raw: "mne.io.BaseRaw") -> list[Span]:
+    """Find the stretches between the gaps that annotations mark, and which filters must not cross."""
+    rate, spans, position = float(raw.info["sfreq"]), [], 0
+    for mark in raw.annotations:  # sorted by onset
+        if mark["description"].lower().startswith(_GAPS):
+            start = round((mark["onset"] - raw.first_time) * rate)
+            if start > position:
+                spans.append((position, min(start, raw.n_times)))
+            position = max(position, start + round(mark["duration"] * rate))
+    if position < raw.n_times:
+        spans.append((position, raw.n_times))
+    return spans
+
+
+def _filter(
+    data: np.ndarray,
+    spans: Sequence[Span],
+    notch_hz: float | str | None,
+    adaptive: bool,
+    report: PreprocessingReport,
+) -> None:
     """Band-pass and notch the continuous signal, in place."""
     rate = report.original_sampling_rate
-    if notch_hz == "auto":
-        base = _line_frequency(result, report)
-    else:
-        base = None if notch_hz is None else float(notch_hz)
+    base = None if notch_hz is None or notch_hz == "auto" else float(notch_hz)
+    if notch_hz == "auto" or adaptive:
+        report.line_noise_ratio, report.line_freq = line_noise(data[data.any(axis=1)], rate)
+        base = report.line_freq or base
+    if adaptive:
+        _raise_highpass(data, report)
     band = (report.highpass_hz, report.lowpass_hz)
     if band != (None, None):
-        result.filter(*band, verbose="ERROR")
+        apply_fir(data, design_band_pass(rate, *band), spans)
     # Beyond the end of the low-pass's (or the anti-alias filter's) roll-off there is nothing left to notch.
     end = min(rate / 2 - 1, 1.25 * report.sampling_rate / 2)
     if report.lowpass_hz is not None:
@@ -469,8 +510,8 @@ def _filter(result: "mne.io.BaseRaw", notch_hz: float | str | None, report: Prep
     if base is not None:
         report.notch_hz = [float(frequency) for frequency in np.arange(base, end, base)]
         if report.notch_hz:
-            result.notch_filter(report.notch_hz, verbose="ERROR")
-        elif notch_hz != "auto":
+            apply_fir(data, design_notch(rate, report.notch_hz), spans)
+        elif base != report.line_freq:
             report.warnings.append(f"no notch at {base:g} Hz: the result ends at {end:g} Hz")
     lowest = min([f for f in (*band, 4.0 if report.notch_hz else None) if f is not None], default=None)
     # 3.3 / transition width is the length of a Hamming-windowed FIR filter, as MNE designs it.
@@ -483,48 +524,28 @@ def _filter(result: "mne.io.BaseRaw", notch_hz: float | str | None, report: Prep
         )
 
 
-def _line_frequency(result: "mne.io.BaseRaw", report: PreprocessingReport) -> float | None:
-    """Measure whether 50 or 60 Hz stands out of the spectrum; None where neither does."""
-    from scipy import signal
-
-    rate = report.original_sampling_rate
-    data = result.get_data(stop=min(result.n_times, round(60 * rate)))
-    frequencies, power = signal.welch(data, rate, nperseg=min(data.shape[1], round(2 * rate)))
-    spectrum = np.median(power, axis=0)
-    for line in (50.0, 60.0):
-        distance = np.abs(frequencies - line)
-        beside = spectrum[(distance > 2) & (distance < 5)]
-        if line + 1 < rate / 2 and beside.size:
-            report.line_noise_ratio[f"{line:g}"] = float(spectrum[distance <= 1].max() / np.median(beside))
-    loudest = max(report.line_noise_ratio, key=lambda key: report.line_noise_ratio[key], default=None)
-    if loudest is None or report.line_noise_ratio[loudest] < _LINE_NOISE_RATIO:
-        return None
-    return float(loudest)
+def _raise_highpass(data: np.ndarray, report: PreprocessingReport) -> None:
+    """Raise the high-pass of the report until drifts are no longer louder than the EEG, or it is at 1 Hz."""
+    rate, before = report.original_sampling_rate, report.highpass_hz
+    for higher in _HIGHER_HIGHPASS_HZ:
+        current = report.highpass_hz
+        taps = None if current is None else design_band_pass(rate, current, None)
+        if (current or 0.0) < higher < (report.lowpass_hz or rate / 2) and needs_highpass(data, rate, taps):
+            report.highpass_hz = higher
+    if report.highpass_hz != before:
+        report.warnings.append(f"drifts louder than the EEG: high-pass at {report.highpass_hz:g} Hz")
 
 
-def _resample(result: "mne.io.BaseRaw", rate: float) -> "mne.io.BaseRaw":
-    """Change the rate by the exact ratio, with an anti-alias filter.
-
-    NOTE: not `Raw.resample`: its polyphase method takes the ratio from the number of samples, so that a
-        recording of
-    prime length gets a filter as long as itself and a rate that is not quite the one asked for.
-    """
-    from scipy import signal  # here: it takes a second to import, which `import eeg_hf` need not pay
-
-    file_rate = float(result.info["sfreq"])
-    ratio = Fraction(rate).limit_denominator(1000) / Fraction(file_rate).limit_denominator(1000)
-    data = signal.resample_poly(
-        result.get_data(), ratio.numerator, ratio.denominator, axis=-1, padtype="reflect"
-    )
-    first = round(result.first_samp * rate / file_rate)
-    resampled = mne.io.RawArray(data, mne.create_info(result.ch_names, rate, "eeg"), first, verbose="ERROR")
-    _copy_metadata(result, resampled)
-    return resampled
+def _quality(data: np.ndarray, report: PreprocessingReport) -> float:
+    """Share of the result that was measured and looks like EEG."""
+    is_measured = [name not in report.interpolated_channels for name in report.channels]
+    share = usable_share(data[is_measured], report.sampling_rate) if any(is_measured) else 0.0
+    return round(share * sum(is_measured) / len(is_measured), 4)
 
 
 def _place_electrodes(result: "mne.io.BaseRaw", selection: ChannelSelection) -> None:
     """Write head-frame positions into the recording."""
-    places = electrode_places(result.ch_names, selection.found)
+    places = selection.places(result.ch_names)
     result.set_montage(mne.channels.make_dig_montage(places, coord_frame="head"), verbose="ERROR")
 
 
@@ -536,6 +557,7 @@ def _check_option(name: str, value: str, allowed: Sequence[str]) -> None:
 
 __all__ = [
     "FLAT_UV",
+    "OPTIONS",
     "PLAUSIBLE_UV",
     "PreprocessingReport",
     "check_amplitude",

@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be measured of a recording without knowing anything else: unit, line noise, bad channels, drift.
+
+The rules are fixed: the same samples give the same answer, whatever other recordings there are and whatever
+they are labelled. They follow PREP (https://doi.org/10.3389/fninf.2015.00016) and FASTER
+(https://doi.org/10.1016/j.jneumeth.2010.07.015) in comparing each channel with the median of its recording by
+robust z scores, and differ where those misfire: a z score of 5 must also be a factor of 3, since the channels
+of a good recording may lie so close together that 5 deviations are nothing, and what cannot be measured (too
+few channels, a montage in which no two neighbours correlate) is not judged.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .filtering import gain
+
+FLAT_UV = 0.1
+"""A channel whose standard deviation (uV) stays below this is dead."""
+
+PLAUSIBLE_UV = (0.1, 1000.0)
+"""Median |x| (uV) outside this range means that the unit is wrong, not that the brain is."""
+
+TYPICAL_UV = (2.0, 100.0)
+"""Median |x| (uV) that EEG has; narrower than a factor of 1000, so that one slip of the unit at most leads
+here."""
+
+LARGEST_SWING_UV = 400.0
+"""Eye blinks reach 300 uV from peak to peak; what swings further within a second is no EEG."""
+
+CLIPPED_SHARE = 0.01
+"""Share of a channel's samples at its own extreme above which `preprocess` warns."""
+
+# EEG without line noise stays below a ratio of 1.5.
+_LINE_NOISE_RATIO = 3.0
+_NOISY_Z, _NOISY_FACTOR, _QUIET_FACTOR = 5.0, 3.0, 10.0
+_LEAST_CHANNELS = 8  # fewer give no robust spread to compare a channel with
+# PREP calls a channel bad below a correlation of 0.4; a recording whose channels mostly exceed 0.6 shows that
+# its electrodes lie close enough for the rule to mean something.
+_BAD_CORRELATION, _USUAL_CORRELATION = 0.4, 0.6
+_DRIFT_RATIO = 4.0
+_UNIT_SLIPS: Mapping[int, str] = {
+    6: "it looks as if the values are in uV but were read as V: scale them by 1e-6, or say unit='uV'",
+    3: "it looks as if the values are in mV but were read as V: scale them by 1e-3",
+    -3: "it looks as if the values are in mV but were read as uV: scale them by 1e3",
+    -6: "it looks as if the values are in V but were read as uV: scale them by 1e6, or say unit='V'",
+}
+
+
+def measure_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
+    """Measure the amplitude of live channels.
+
+    Offsets and drifts of DC-coupled amplifiers reach many mV and say nothing about the unit, so the median of
+    each second is removed first; only where nothing moves within a second is the whole channel's median
+    removed instead. Seconds in which all channels stand still (a gap filled with zeros) do not count.
+
+    Args:
+        channels: Samples in V, one array of shape (time,) a channel.
+        rate: Their rate in Hz.
+
+    Returns:
+        Median over channels of median |x| in uV, of at most 10 evenly spread seconds.
+    """
+    num_samples = len(channels[0])
+    length = min(max(round(rate), 2), num_samples)
+    starts = np.linspace(0, num_samples - length, num=min(10, max(1, num_samples // length))).astype(int)
+    blocks = _cut(channels, starts, length)
+    moves = np.ptp(blocks, axis=-1).any(axis=0)  # (num_blocks,)
+    if not moves.all() and num_samples > length:
+        starts = _moving_starts(channels, length)
+        blocks = _cut(channels, starts, length) if len(starts) else blocks
+    amplitude = _median_deviation(blocks)
+    if amplitude < PLAUSIBLE_UV[0]:
+        amplitude = _median_deviation(blocks.reshape(len(blocks), 1, -1))
+    return amplitude
+
+
+def _cut(channels: Sequence[np.ndarray] | np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """Cut blocks in uV, (channels, num_blocks, length)."""
+    return np.stack([samples[starts[:, None] + np.arange(length)] for samples in channels]) * 1e6
+
+
+def _moving_starts(channels: Sequence[np.ndarray] | np.ndarray, length: int) -> np.ndarray:
+    """Find the starts of at most 10 evenly spread blocks in which a channel moves."""
+    usable = len(channels[0]) // length * length
+    moves = np.zeros(usable // length, dtype=bool)
+    for samples in channels:
+        moves |= np.ptp(samples[:usable].reshape(-1, length), axis=-1) > 0
+    found = np.flatnonzero(moves)
+    return found[np.linspace(0, len(found) - 1, num=min(10, len(found))).astype(int)] * length
+
+
+def _median_deviation(blocks: np.ndarray) -> float:
+    """Median over channels of median |x - median of its block|; blocks is (channels, num_blocks, length)."""
+    deviation = np.abs(blocks - np.median(blocks, axis=-1, keepdims=True))
+    return float(np.median(np.median(deviation, axis=(1, 2))))
+
+
+def check_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
+    """Measure the amplitude of live channels and refuse what cannot be EEG.
+
+    Args:
+        channels: Samples in V, one array of shape (time,) a channel.
+        rate: Their rate in Hz.
+
+    Returns:
+        What `measure_amplitude` gives, in uV.
+
+    Raises:
+        ValueError: It lies outside `PLAUSIBLE_UV`; the message names the likely slip of the unit.
+    """
+    amplitude = measure_amplitude(channels, rate)
+    low, high = PLAUSIBLE_UV
+    if not low <= amplitude <= high:
+        # EEG lies at about 10 uV: the power of 1000 nearest to the excess is the slip.
+        exponent = 3 * int(np.clip(round(np.log10(max(amplitude, 1e-9) / 10) / 3), -2, 2))
+        hint = _UNIT_SLIPS.get(exponent, "check the unit of the recording")
+        still = np.mean([np.mean(np.diff(samples) == 0) for samples in channels])
+        if amplitude < low and still > 0.5:
+            hint = f"{still:.0%} of the samples repeat the one before: cut out the stretches without signal"
+        raise ValueError(
+            f"implausible amplitude: median |x| is {amplitude:.3g} uV, expected {low:g}-{high:g} uV; {hint}"
+        )
+    return amplitude
+
+
+def unit_factor(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
+    """Find the factor that mends a slip of the unit, where there is one and only one.
+
+    Args:
+        channels: Samples in what the file calls V, one array of shape (time,) a channel.
+        rate: Their rate in Hz.
+
+    Returns:
+        1e-6, 1e-3, 1e3 or 1e6 where the amplitude lies outside `PLAUSIBLE_UV` and that factor brings it into
+        `TYPICAL_UV`; 1.0 everywhere else, also where no factor would.
+    """
+    amplitude = measure_amplitude(channels, rate)
+    if PLAUSIBLE_UV[0] <= amplitude <= PLAUSIBLE_UV[1]:
+        return 1.0
+    factors = (1e-6, 1e-3, 1e3, 1e6)
+    return next((f for f in factors if TYPICAL_UV[0] <= amplitude * f <= TYPICAL_UV[1]), 1.0)
+
+
+def clipped_share(samples: np.ndarray) -> float:
+    """Measure how much of a channel lies at the rail of its converter.
+
+    Args:
+        samples: One channel as recorded, in any unit, shape (time,).
+
+    Returns:
+        Share of the samples that equal the channel's maximum or minimum in runs of three or more: one peak
+        does not count, a converter at its limit does.
+    """
+    count = 0
+    for extreme in (samples.max(), samples.min()):
+        places = np.flatnonzero(samples == extreme)
+        if len(places) >= 3:
+            ends = np.flatnonzero(np.diff(places, append=places[-1] + 2) > 1)
+            runs = np.diff(ends, prepend=-1)
+            count += int(runs[runs >= 3].sum())
+    return count / len(samples)
+
+
+def line_noise(data: np.ndarray, rate: float) -> tuple[dict[str, float], float | None]:
+    """Measure whether 50 or 60 Hz stands out of the spectrum.
+
+    Args:
+        data: Samples in any unit, shape (channels, time); the first minute counts.
+        rate: Their rate in Hz.
+
+    Returns:
+        Power at `"50"` and `"60"` Hz over that 2 to 5 Hz beside it, of those that the rate can show, median
+        over channels; and the louder of the two where it is three times that or more, else `None`.
+    """
+    from scipy import signal  # here: it takes a second to import, which `import eeg_hf` need not pay
+
+    data = data[:, : round(60 * rate)]
+    frequencies, power = signal.welch(data, rate, nperseg=min(data.shape[1], round(2 * rate)))
+    spectrum = np.median(power, axis=0)
+    ratios: dict[str, float] = {}
+    for line in (50.0, 60.0):
+        distance = np.abs(frequencies - line)
+        beside = spectrum[(distance > 2) & (distance < 5)]
+        if line + 1 < rate / 2 and beside.size:
+            ratios[f"{line:g}"] = float(spectrum[distance <= 1].max() / np.median(beside))
+    loudest = max(ratios, key=lambda key: ratios[key], default=None)
+    return ratios, None if loudest is None or ratios[loudest] < _LINE_NOISE_RATIO else float(loudest)
+
+
+def noisy_channels(channels: Mapping[str, np.ndarray], rate: float) -> dict[str, str]:
+    """Find the channels that differ from the others of their recording as electrodes without contact do.
+
+    Up to 60 evenly spread pieces of two seconds are looked at; each measure is the median over them, so that
+    blinks and movements do not count. A channel is noisy where, by more than five robust deviations from the
+    median channel,
+
+    * its amplitude at 1-30 Hz is more than three times the usual ("loud"), or less than a tenth ("quiet"),
+    * its amplitude above 30 Hz, without the line, is more than three times the usual and more than its own
+      EEG ("high-frequency noise"),
+
+    or where its largest correlation with any other channel (1-30 Hz) is below 0.4 while the recording's usual
+    one is above 0.6 ("uncorrelated"). Loudness is measured against the median over channels, which a noisy
+    channel cannot move as it moves a mean; quietness and correlation against the recording's own reference,
+    since after any common one a dead channel carries the others' signal.
+
+    Args:
+        channels: Good unipolar channels in V by name, each of shape (time,).
+        rate: Their rate in Hz.
+
+    Returns:
+        Name -> what is wrong. Empty where there are fewer than 8 channels or less than 2 seconds.
+    """
+    length = round(2 * rate)
+    names = list(channels)
+    if len(names) < _LEAST_CHANNELS or len(channels[names[0]]) < length:
+        return {}
+    own = _blocks(list(channels.values()), length, 60)  # (channels, num_blocks, length), uV
+    loudness, hiss = _band_amplitudes(own - np.median(own, axis=0), rate)
+    quietness, _ = _band_amplitudes(own, rate)
+    correlation = _largest_correlations(own, rate)
+    z_loud, z_quiet, z_hiss = (
+        _robust_z(loudness, _NOISY_FACTOR),
+        _robust_z(quietness, _QUIET_FACTOR),
+        _robust_z(hiss, _NOISY_FACTOR),
+    )
+    is_judged = np.median(correlation) > _USUAL_CORRELATION
+    why: dict[str, str] = {}
+    for row, name in enumerate(names):
+        if z_loud[row] > _NOISY_Z:
+            why[name] = f"noisy: {loudness[row] / np.median(loudness):.0f} times as loud as the others"
+        elif z_quiet[row] < -_NOISY_Z:
+            why[name] = f"noisy: {quietness[row] / np.median(quietness):.2g} of the others' amplitude"
+        elif z_hiss[row] > _NOISY_Z and hiss[row] > loudness[row]:
+            why[name] = f"noisy: {hiss[row] / np.median(hiss):.0f} times the others' high frequencies"
+        elif is_judged and correlation[row] < _BAD_CORRELATION:
+            why[name] = f"noisy: correlates with no other channel (at most {correlation[row]:.2f})"
+    return why
+
+
+def drift_ratio(data: np.ndarray, rate: float, taps: np.ndarray | None = None) -> float:
+    """Measure how much slower activity than EEG there is, after a high-pass if one is given.
+
+    Args:
+        data: Samples in any unit, shape (channels, time).
+        rate: Their rate in Hz.
+        taps: Filter that will be applied, as `design_band_pass` gives it.
+
+    Returns:
+        Amplitude below 1 Hz over that at 1-30 Hz, median over channels and pieces of 20 seconds; 0 for
+        recordings shorter than that.
+    """
+    length = round(20 * rate)
+    moving = [row for row in data if row.any()]
+    if data.shape[1] < length or not moving:
+        return 0.0
+    spectra, frequencies = _spectra(_blocks(moving, length, 15), rate)
+    power = np.abs(spectra) ** 2
+    if taps is not None:
+        power *= gain(taps, frequencies, rate) ** 2
+    slow = power[..., (frequencies > 0) & (frequencies < 1)].sum(axis=-1)
+    eeg = power[..., (frequencies >= 1) & (frequencies <= 30)].sum(axis=-1)
+    return float(np.median(np.sqrt(slow / np.maximum(eeg, 1e-30))))
+
+
+def needs_highpass(data: np.ndarray, rate: float, taps: np.ndarray | None) -> bool:
+    """Say whether drifts will be louder than EEG by a factor of four after a filter; see `drift_ratio`."""
+    return drift_ratio(data, rate, taps) > _DRIFT_RATIO
+
+
+def usable_share(data: np.ndarray, rate: float) -> float:
+    """Measure the quality of a clean recording.
+
+    Args:
+        data: Clean samples in V, channels without a signal of their own zero, shape (channels, time).
+        rate: Their rate in Hz.
+
+    Returns:
+        Share, 0 to 1, of the pieces of one second and one channel that are not flat and swing by less than
+        400 uV.
+    """
+    length = min(max(round(rate), 1), data.shape[1])
+    usable = data.shape[1] // length * length
+    count = 0
+    for row in data:
+        pieces = row[:usable].reshape(-1, length)
+        swing_uv = (pieces.max(axis=1) - pieces.min(axis=1)) * 1e6
+        count += int(((swing_uv > 0) & (swing_uv < LARGEST_SWING_UV)).sum())
+    return count * length / (len(data) * usable)
+
+
+def _blocks(channels: Sequence[np.ndarray], length: int, most: int) -> np.ndarray:
+    """Cut at most `most` evenly spread blocks in uV, without offset, (channels, num_blocks, length)."""
+    num_samples = len(channels[0])
+    starts = np.linspace(0, num_samples - length, num=min(most, num_samples // length)).astype(int)
+    blocks = _cut(channels, starts, length)
+    return blocks - blocks.mean(axis=-1, keepdims=True)
+
+
+def _spectra(blocks: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fourier coefficients of tapered blocks, scaled so that |x|^2 sums to the variance; frequencies."""
+    from scipy import fft
+
+    length = blocks.shape[-1]
+    taper = np.hanning(length)
+    spectra = fft.rfft(blocks * taper) * np.sqrt(2 / (length * (taper**2).sum()))
+    return spectra, fft.rfftfreq(length, 1 / rate)
+
+
+def _band_amplitudes(blocks: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Amplitude at 1-30 Hz and above 30 Hz without line frequencies, uV, median over blocks, (channels,)."""
+    spectra, frequencies = _spectra(blocks, rate)
+    power = np.abs(spectra) ** 2
+    is_line = (np.abs((frequencies + 25) % 50 - 25) < 2) | (np.abs((frequencies + 30) % 60 - 30) < 2)
+    bands = (
+        (frequencies >= 1) & (frequencies <= 30),
+        (frequencies > 30) & (frequencies < min(100, 0.4 * rate)) & ~is_line,
+    )
+    low, high = (np.sqrt(np.median(power[..., band].sum(axis=-1), axis=-1)) for band in bands)
+    return low, high
+
+
+def _largest_correlations(blocks: np.ndarray, rate: float) -> np.ndarray:
+    """Largest |correlation| of each channel with another at 1-30 Hz, median over blocks, (channels,)."""
+    spectra, frequencies = _spectra(blocks, rate)
+    band = spectra[..., (frequencies >= 1) & (frequencies <= 30)].transpose(1, 0, 2)  # (blocks, channels, f)
+    covariance = np.matmul(band, band.conj().transpose(0, 2, 1)).real
+    deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 1e-30))
+    correlation = np.abs(covariance) / (deviation[:, :, None] * deviation[:, None, :])
+    correlation[:, np.arange(len(blocks)), np.arange(len(blocks))] = 0.0
+    largest: np.ndarray = np.median(correlation.max(axis=-1), axis=0)
+    return largest
+
+
+def _robust_z(values: np.ndarray, least_factor: float) -> np.ndarray:
+    """Robust z scores of log amplitudes; a factor below `least_factor` never reaches `_NOISY_Z`."""
+    logs = np.log(np.maximum(values, 1e-6))
+    away = logs - np.median(logs)
+    spread = 1.4826 * np.median(np.abs(away))
+    scores: np.ndarray = away / max(spread, np.log(least_factor) / _NOISY_Z)
+    return scores
+
+
+__all__ = [
+    "CLIPPED_SHARE",
+    "FLAT_UV",
+    "LARGEST_SWING_UV",
+    "PLAUSIBLE_UV",
+    "TYPICAL_UV",
+    "check_amplitude",
+    "clipped_share",
+    "drift_ratio",
+    "line_noise",
+    "measure_amplitude",
+    "needs_highpass",
+    "noisy_channels",
+    "unit_factor",
+    "usable_share",
+]
