@@ -246,6 +246,8 @@ def _read_eeg(path: Path) -> "mne.io.BaseRaw":
         raise ValueError(f"{path.name} lacks {', '.join(lacking)}: it has {', '.join(table.column_names)}")
     names = [*_EEG, *(name for name in table.column_names if name == "EKG")]
     data = np.stack([table[name].to_numpy().astype(float) for name in names])  # (channels, time) in uV
+    if not np.isfinite(data[: len(_EEG)]).any():
+        raise ValueError(f"{path.name}: no sample of any electrode is finite")
     dead, gaps = _fill(data)
     info = mne.create_info(names, _RATE, ["ecg" if name == "EKG" else "eeg" for name in names])
     raw = mne.io.RawArray(data * 1e-6, info, verbose="ERROR")
@@ -259,8 +261,6 @@ def _fill(data: np.ndarray) -> tuple[list[int], list[tuple[int, int]]]:
     missing = ~np.isfinite(data)
     eeg = missing[: len(_EEG)]
     recorded = ~eeg.all(axis=0)
-    if not recorded.any():
-        raise ValueError("no sample of any electrode is finite")
     is_dead = eeg[:, recorded].mean(axis=1) > 0.5
     for channel, holes in zip(data, missing, strict=True):
         if holes.all():

@@ -155,19 +155,22 @@ def _crop(stages: list[Event], wake_minutes: float | None) -> list[Event]:
 
 def _read_people(root: Path) -> dict[tuple[str, str], dict[str, Label]]:
     """Read age, sex and treatment of each (person, night); empty without the tables or xlrd."""
-    import pandas as pd  # type: ignore[import-untyped]
-
+    tables = [root / "SC-subjects.xls", root / "ST-subjects.xls"]
+    if not any(path.is_file() for path in tables):
+        return {}
+    try:
+        import xlrd  # type: ignore[import-untyped]
+    except ImportError:
+        logger.warning_once("sleep_edf: age and sex stay empty; pip install xlrd to read them")
+        return {}
     people: dict[tuple[str, str], dict[str, Label]] = {}
-    for name, parse in (("SC-subjects.xls", _cassette), ("ST-subjects.xls", _telemetry)):
-        if not (root / name).is_file():
-            continue
-        try:
-            table = pd.read_excel(root / name, header=None)
-            people.update(parse(table.dropna(how="all").to_numpy(dtype=object).tolist()))
-        except ImportError:
-            logger.warning_once("sleep_edf: age and sex stay empty; pip install xlrd to read them")
-        except (ValueError, IndexError) as error:
-            raise ValueError(f"{name} is not the table of this corpus: {error}") from None
+    for path, parse in zip(tables, (_cassette, _telemetry), strict=True):
+        if path.is_file():
+            try:
+                sheet = xlrd.open_workbook(path).sheet_by_index(0)
+                people.update(parse([row for row in map(sheet.row_values, range(sheet.nrows)) if any(row)]))
+            except (xlrd.XLRDError, ValueError, IndexError) as error:
+                raise ValueError(f"{path.name} is not the table of this corpus: {error}") from None
     return people
 
 
