@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""THINGS-EEG1: fifty people see 22,248 photographs of 1,854 objects, ten a second (OpenNeuro ds003825).
+
+https://doi.org/10.1038/s41597-021-01102-7 and https://openneuro.org/datasets/ds003825
+
+    sub-01/eeg/sub-01_task-rsvp_eeg.vhdr   BrainVision, 63 channels at 1000 Hz, recorded against Cz
+    sub-01/eeg/sub-01_task-rsvp_events.tsv 24,648 images: 12 of each concept, then 200 images 12 times each
+
+Traps:
+
+* The published events.tsv states onset and duration in samples (1 ms), where BIDS wants seconds. Onsets that
+  lie beyond the end of the recording are taken for samples; mended copies in seconds are read as such.
+* sub-49 and sub-50 have 127 channels; Cz, the reference, is in no file.
+* An image follows every 100 ms, so that any window of an evoked response holds ten: neighbours share most of
+  their samples. Sequences are 309 images in training and 200 in the test, with pauses between them.
+* The 200 test images (called validation images in the paper) have concepts that training has too: this split
+  is by image. For one by concept, hold out concepts of your own, for example the 200 of THINGS-EEG2.
+* `object` is -1 for test images; the concept is taken from the folder of the image.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .bids import bids_events, bids_file, bids_recordings
+from .corpus import Corpus, Event, Label, Recording
+from .formats import read_recording
+
+if TYPE_CHECKING:
+    import mne
+
+_PUBLISHED_RATE = 1000.0
+
+
+class ThingsEEG1(Corpus):
+    """The recordings of THINGS-EEG1; subjects are `"01"` to `"50"`.
+
+    Labels of an event: `image` (file), `concept`, `sequence` (number from 0), `is_target` (1 where the
+        fixation mark was the target of the task, which the image is not), and `part`, `"train"` or `"test"`.
+    Events: the images, by concept.
+    """
+
+    name = "things_eeg1"
+    title = "THINGS-EEG1"
+    licence = "CC0-1.0"
+    hub_licence = "cc0-1.0"
+    citation = (
+        "Grootswagers T, Zhou I, Robinson AK, Hebart MN, Carlson TA. Human EEG recordings for 1,854 concepts "
+        "presented in rapid serial visual presentation streams. Scientific Data 9:3, 2022. "
+        "https://doi.org/10.1038/s41597-021-01102-7"
+    )
+    url = "https://openneuro.org/datasets/ds003825"
+    access = "open: `aws s3 sync --no-sign-request s3://openneuro.org/ds003825 things_eeg1`"
+    reference = "Cz"
+    label_names = {"image": str, "concept": str, "sequence": float, "is_target": float, "part": str}
+    official_split_column = "part"
+    has_events = True
+    layout = "sub-01/eeg/sub-01_task-rsvp_eeg.vhdr and so on, a BIDS folder"
+    num_subjects = 50
+    num_recordings = 50
+
+    def recordings(self, root: Path) -> list[Recording]:
+        """List the recordings, one a person."""
+        files = [file for file in bids_recordings(root) if file.task == "rsvp"]
+        found = [Recording(file.path, self.name, file.subject, "1", "1", "rsvp") for file in files]
+        return self._found(found, root)
+
+    def read(self, recording: Recording) -> "mne.io.BaseRaw":
+        """Open a recording, without its events.tsv, whose times are in samples."""
+        return read_recording(recording.path)
+
+    def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
+        """List the images shown."""
+        root = recording.path.parents[2]
+        shown = bids_events(bids_file(recording.path), root, "stim")
+        if shown is None:
+            raise FileNotFoundError(f"{recording.path.name} has no events.tsv beside it")
+        last = max((event.onset for event in shown), default=0.0)
+        is_in_samples = last > len(raw.times) / raw.info["sfreq"]
+        return [_describe(event, 1 / _PUBLISHED_RATE if is_in_samples else 1.0) for event in shown]
+
+
+def _describe(shown: Event, scale: float) -> Event:
+    """Say what an image shows; its path was written under Windows by some."""
+    row = shown.labels
+    *_, concept, image = shown.name.replace("\\", "/").split("/")
+    labels: dict[str, Label] = {
+        "image": image,
+        "concept": concept,
+        "sequence": _number(row.get("sequencenumber")),
+        "is_target": _number(row.get("istarget")),
+        "part": "test" if _number(row.get("isteststim")) else "train",
+    }
+    return Event(shown.onset * scale, shown.duration * scale, concept, labels)
+
+
+def _number(cell: Label) -> float | None:
+    return None if cell is None else float(cell)
+
+
+__all__ = ["ThingsEEG1"]

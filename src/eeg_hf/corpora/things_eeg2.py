@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""THINGS-EEG2: ten people look at 16,740 photographs of objects, as epochs that others preprocessed.
+
+https://doi.org/10.1016/j.neuroimage.2022.119754 and https://osf.io/3jk45/
+
+    sub-01/preprocessed_eeg_training.npy   (16540 images, 4 repetitions, channels, time)
+    sub-01/preprocessed_eeg_test.npy       (200 images, 80 repetitions, channels, time)
+    image_metadata.npy                     file, concept and THINGS concept of each image
+
+Two variants are in use, and both are read: 17 posterior channels at 100 Hz, -0.2 to 0.8 s, as the authors
+published them (a dict within an .npy), and 63 channels at 250 Hz, 0 to 1 s, as NICE and ATM made them (a bare
+pickle by the name of .npy, whose `times` start 50 samples before its data).
+
+Traps:
+
+* These are epochs: cut, baseline-corrected, resampled and whitened. Each is a window as it stands; filters
+  and the average reference must be off (scripts/recipes/prepare_things_eeg2.yaml).
+* Whitened (multivariate noise normalisation) means: no unit, no volts, order 1. They are stored as if 1 were
+  1 uV, and never mean that. Each session's whitening used its test epochs too, so the published files know
+  something of the unlabelled test set.
+* The four sessions are merged and the repetitions shuffled: nobody knows which session an epoch is of.
+* Everybody saw the same images: a split by subject alone leaves all test images in training. The official
+  split is by concept: 1,654 with ten images each to train, 200 others with one image each to test. There are
+  only ten people; report within and across them.
+* .npy files with a dict are pickles, which can run code. Only arrays, lists, dicts, strings and numbers are
+  admitted here (`RestrictedUnpickler`); anything else is refused by its name, and there is no way around it.
+
+A file is in memory whole, in its own precision (0.45 GB for 17 channels of float32, 4.2 GB for 63); of what
+is made of it, a block of 1,024 images of one repetition at a time.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from .corpus import Corpus, Event, Label, Recording
+from .restricted_pickle import load_restricted
+
+if TYPE_CHECKING:
+    import mne
+
+_NAME = re.compile(r"preprocessed_eeg_(?P<part>training|test)\.npy")
+_SUBJECT = re.compile(r"sub-?(?P<subject>\d+)", re.IGNORECASE)
+_PARTS = {"training": "train", "test": "test"}
+_SHAPES = {"train": (16540, 4), "test": (200, 80)}  # (images, repetitions)
+_BLOCK = 1024
+_METADATA = "image_metadata.npy"
+_VOLTS = {"whitened": 1e-6, "uV": 1e-6, "V": 1.0}  # whitened: 1 is stored as if it were 1 uV
+_PLAUSIBLE = {"whitened": (1e-2, 1e2), "uV": (1e-1, 1e3), "V": (1e-7, 1e-3)}
+
+
+class ThingsEEG2(Corpus):
+    """The epochs of THINGS-EEG2; subjects are `"01"` to `"10"`, runs repetitions and blocks of images.
+
+    Args:
+        average_repetitions: Average the 80 repetitions of each test image, as zero-shot retrieval is scored.
+        unit: `"whitened"` as published; `"V"` or `"uV"` of epochs that you preprocessed yourself.
+
+    Labels of an epoch: `image` (file), `concept` and `concept_index` (its number in THINGS, from 1),
+        `image_index` (from 0, within the part; ten images a concept in training), `repetition` (from 0; empty
+        where averaged), and `part`, `"train"` or `"test"`. Without image_metadata.npy, the first three are
+        empty.
+    """
+
+    name = "things_eeg2"
+    title = "THINGS-EEG2"
+    licence = "CC-BY-4.0"
+    hub_licence = "cc-by-4.0"
+    citation = (
+        "Gifford AT, Dwivedi K, Roig G, Cichy RM. A large and rich EEG dataset for modeling human visual "
+        "object recognition. NeuroImage 264:119754, 2022. https://doi.org/10.1016/j.neuroimage.2022.119754"
+    )
+    url = "https://osf.io/3jk45/"
+    access = "open, by hand from OSF: preprocessed EEG (a .zip for each person) and image_metadata.npy"
+    reference = "unknown after whitening; recorded against Fz"
+    label_names = {
+        "image": str,
+        "concept": str,
+        "image_index": float,
+        "concept_index": float,
+        "repetition": float,
+        "part": str,
+    }
+    official_split_column = "part"
+    has_events = True
+    layout = "sub-01/preprocessed_eeg_training.npy and sub-01/preprocessed_eeg_test.npy"
+    num_subjects = 10
+
+    def __init__(
+        self, average_repetitions: bool = False, unit: Literal["whitened", "V", "uV"] = "whitened"
+    ) -> None:
+        if unit not in _VOLTS:
+            raise ValueError(f"unit must be one of {', '.join(_VOLTS)}, got {unit!r}")
+        self.average_repetitions = average_repetitions
+        self.unit = unit
+        self.is_whitened = unit == "whitened"
+
+    def recordings(self, root: Path) -> list[Recording]:
+        """List repetitions and blocks of images, as many as the published files have."""
+        found: list[Recording] = []
+        for path in root.rglob("preprocessed_eeg_*.npy"):
+            match, subject = _NAME.fullmatch(path.name), _SUBJECT.fullmatch(path.parent.name)
+            if match and subject:
+                part, person = _PARTS[match["part"]], f"{int(subject['subject']):02d}"
+                for run in self._runs(part):
+                    found.append(
+                        Recording(path, self.name, person, "1", run, "object_images", {"part": part})
+                    )
+        return self._found(found, root)
+
+    def _runs(self, part: str) -> list[str]:
+        """Name the blocks of a part: part, repetition (or `mean`) and first image."""
+        images, repetitions = _SHAPES[part]
+        averaged = part == "test" and self.average_repetitions
+        names = ["mean"] if averaged else [f"{number:02d}" for number in range(repetitions)]
+        return [f"{part}_{name}_{first:05d}" for name in names for first in range(0, images, _BLOCK)]
+
+    def read(self, recording: Recording) -> "mne.BaseEpochs":
+        """Open a block of epochs.
+
+        Raises:
+            ValueError: If the file is not what it should be, holds something that could run code, or its
+                amplitude is not of the unit stated.
+        """
+        import mne
+
+        epochs, names, rate, start = _load(recording.path, recording.path.stat().st_mtime_ns)
+        part, repetition, first = _parse(recording.run)
+        _check_shape(recording.path, epochs, part)
+        block = epochs[first : first + _BLOCK]  # (images, repetitions, channels, time)
+        block = block.mean(axis=1, dtype=np.float64) if repetition is None else block[:, repetition]
+        self._check_amplitude(recording.path, block)
+        length = block.shape[-1]
+        marks = np.stack([np.arange(len(block)) * length, np.zeros(len(block)), np.ones(len(block))], axis=1)
+        info = mne.create_info(names, rate, "eeg")
+        scaled = block.astype(np.float64) * _VOLTS[self.unit]
+        return mne.EpochsArray(scaled, info, marks.astype(int), tmin=start, baseline=None, verbose="ERROR")
+
+    def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
+        """List what each epoch shows, named by its concept."""
+        part, repetition, first = _parse(recording.run)
+        images = _read_metadata(recording.path, part)
+        seconds = len(raw.times) / raw.info["sfreq"]
+        events = []
+        for row in range(len(raw)):
+            file, number, concept = images[first + row] if images else (None, None, None)
+            labels: dict[str, Label] = {
+                "image": file,
+                "concept": concept,
+                "image_index": float(first + row),
+                "concept_index": number,
+                "repetition": None if repetition is None else float(repetition),
+                "part": part,
+            }
+            events.append(Event(row * seconds, seconds, concept or f"image_{first + row}", labels))
+        return events
+
+    def _check_amplitude(self, path: Path, block: np.ndarray) -> None:
+        """Refuse epochs whose amplitude cannot be of the unit stated."""
+        median = float(np.median(np.abs(block[:64])))
+        low, high = _PLAUSIBLE[self.unit]
+        if not low <= median <= high:
+            raise ValueError(
+                f"{path.name}: median |x| is {median:.2g}, expected {low:g} to {high:g} for "
+                f"unit={self.unit!r}: say which of {', '.join(_VOLTS)} it is"
+            )
+
+
+def _parse(run: str) -> tuple[str, int | None, int]:
+    """Read part, repetition (None for their mean) and first image from a run's name."""
+    part, repetition, first = run.split("_")
+    return part, None if repetition == "mean" else int(repetition), int(first)
+
+
+def _check_shape(path: Path, epochs: np.ndarray, part: str) -> None:
+    """Refuse files that are not as published: a repetition missing would go unseen."""
+    if epochs.ndim != 4 or epochs.shape[:2] != _SHAPES[part]:
+        images, repetitions = _SHAPES[part]
+        raise ValueError(
+            f"{path.name} has shape {epochs.shape}, expected ({images}, {repetitions}, channels, time)"
+        )
+
+
+@lru_cache(maxsize=1)  # 68 recordings come out of one file, one after another
+def _load(path: Path, mtime_ns: int) -> tuple[np.ndarray, list[str], float, float]:
+    """Read a file: epochs (images, repetitions, channels, time), channel names, rate in Hz, start in s."""
+    content = load_restricted(path)
+    if not isinstance(content, dict) or not {"preprocessed_eeg_data", "ch_names", "times"} <= set(content):
+        keys = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"{path.name} holds {keys}, expected preprocessed_eeg_data, ch_names and times")
+    epochs, times = np.asarray(content["preprocessed_eeg_data"]), np.asarray(content["times"], np.float64)
+    names = [str(name) for name in content["ch_names"]]
+    if epochs.dtype.kind != "f" or epochs.ndim != 4 or epochs.shape[2] != len(names):
+        raise ValueError(
+            f"{path.name} has data of {epochs.dtype}, shape {epochs.shape}, and {len(names)} channel names: "
+            "expected floats (images, repetitions, channels, time)"
+        )
+    if len(times) < max(2, epochs.shape[3]):
+        raise ValueError(f"{path.name} has {len(times)} times for {epochs.shape[3]} samples")
+    rate = (len(times) - 1) / (times[-1] - times[0])
+    # NICE cut the time before the image off the data but not off the times.
+    return epochs, names, round(rate, 3), float(times[len(times) - epochs.shape[3]])
+
+
+def _read_metadata(path: Path, part: str) -> list[tuple[str, float, str]]:
+    """Find image_metadata.npy beside or above the epochs: file, THINGS number and concept of each image."""
+    places = [place for folder in path.parents[:4] for place in (folder / _METADATA, *_beside(folder))]
+    place = next((place for place in places if place.is_file()), None)
+    if place is None:
+        return []
+    table, prefix = _load_metadata(place), {"train": "train_img", "test": "test_img"}[part]
+    files, concepts = (list(table.get(f"{prefix}_{what}", ())) for what in ("files", "concepts_THINGS"))
+    if len(files) != _SHAPES[part][0] or len(concepts) != len(files):
+        raise ValueError(
+            f"{place.name} lists {len(files)} {part} images and {len(concepts)} concepts, expected "
+            f"{_SHAPES[part][0]} in {prefix}_files and {prefix}_concepts_THINGS"
+        )
+    parted = [str(concept).partition("_") for concept in concepts]  # 00001_aardvark
+    return [(str(file), float(number), name) for file, (number, _, name) in zip(files, parted, strict=True)]
+
+
+def _beside(folder: Path) -> list[Path]:
+    """Other places of the metadata that published scripts expect."""
+    return [folder / name / _METADATA for name in ("image_set", "images_set", "Image_set")]
+
+
+@lru_cache(maxsize=2)
+def _load_metadata(path: Path) -> Mapping[str, list[str]]:
+    """Read image_metadata.npy."""
+    content = load_restricted(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds {type(content).__name__}, expected a dict of lists")
+    return content
+
+
+__all__ = ["ThingsEEG2"]
