@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A laboratory's own folder of recordings, in whatever formats and order they lie there.
+
+What is known of the recordings is read, in this order, from
+
+* `metadata.csv` (or .tsv, .jsonl, .parquet, .xlsx) in the folder or below it: `file_name` relative to the
+  table, with or without its ending; `subject`, `session`, `run` and `task` where they are there; all other
+  columns are labels;
+* `subject_pattern`, a regular expression with named groups that is searched in each path;
+* the folders' and files' names, by the rules of `eeg_hf.corpora.folder_layout`.
+
+Where nobody knows who was recorded, every file counts as its own person, and a warning says that a split by
+subject is then only a split by file.
+"""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers.utils import logging
+
+from .bids import annotate, refuse_pointers
+from .bids_tree import is_bids
+from .corpus import Corpus, Event, Label, Recording, annotated
+from .folder_layout import LabelFrom, Place, match_pattern, read_layout
+from .folder_table import FolderTable
+from .formats import find_recordings, read_recording
+from .licences import hub_licence
+from .recording_state import state_of
+from .side_table import column_types, free_name, typed
+
+if TYPE_CHECKING:
+    import mne
+
+logger = logging.get_logger(__name__)
+
+_NOT_EVENTS = ("bad", "edge", "boundary", "new segment")
+_CODE = re.compile(r"(?:stimulus/)?s?\s*(\d+)", re.IGNORECASE)  # "1", "S  1", "Stimulus/S  1"
+
+
+class FolderCorpus(Corpus):
+    r"""Any folder of recordings.
+
+    Events are a recording's annotations; where it has none, the values of its trigger channel. `label_names`
+    is known once `recordings` has been called. A label that is called like a column of every window becomes
+    `<name>_label`.
+
+    Args:
+        name: Name of the corpus in its windows.
+        root: The folder; else it is given to `prepare` or looked for in `$EEG_HF_DATA/<name>`.
+        subject_pattern: Regular expression with the group `(?P<subject>...)`, searched in each path below the
+            folder. Further groups: `session`, `run`, `task`; all others are labels.
+        label_from: `"folder"` for a `label` from the folder's name in any case, `"metadata"` for none from
+            there; by default there is one where only one level of folders can be it.
+        metadata: Path of the table, where it is not called metadata.
+        sampling_rate: In Hz, for recordings in tables (`.csv`, `.tsv`, `.parquet`, `.txt`), which are looked
+            for only where it is said; other files are compared with it.
+        unit: `"V"`, `"mV"` or `"uV"`, for files that state none.
+        event_id: Name -> code of a trigger or text of an annotation. Events that it does not name are left
+            out.
+        licence: Of the recordings.
+        reference: Electrodes that the amplifier referred to.
+        citation: What to cite.
+
+    Example:
+        >>> corpus = FolderCorpus("mylab", subject_pattern=r"(?P<subject>P\d+)_(?P<condition>[a-z]+)")
+    """
+
+    name = "folder"
+    title = "A folder of recordings"
+    licence = "unknown"
+    hub_licence = "unknown"
+    citation = "not stated"
+    url = "not published"
+    access = "a folder on this machine"
+    reference = "not stated"
+    label_names: Mapping[str, type[str] | type[float]] = {}
+    has_events = True
+    layout = "recordings of any format; tables (.csv, .tsv, .parquet, .txt) only where sampling_rate is said"
+
+    def __init__(
+        self,
+        name: str = "folder",
+        root: Path | str | None = None,
+        subject_pattern: str | None = None,
+        label_from: LabelFrom | None = None,
+        metadata: Path | str | None = None,
+        sampling_rate: float | None = None,
+        unit: str | None = None,
+        event_id: Mapping[str, str | int] | None = None,
+        licence: str = "unknown",
+        reference: str = "not stated",
+        citation: str = "not stated",
+    ) -> None:
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise ValueError(f"name must be letters, digits, '.', '_' or '-', got {name!r}")
+        if label_from not in (None, "folder", "metadata"):
+            raise ValueError(f"label_from must be 'folder', 'metadata' or None, got {label_from!r}")
+        self.name, self.title = name, f"Recordings of {name}"
+        self.root = None if root is None else Path(root)
+        self.subject_pattern = subject_pattern
+        self.label_from = label_from
+        self.metadata = None if metadata is None else Path(metadata)
+        self.sampling_rate, self.unit = sampling_rate, unit
+        self.event_id = None if event_id is None else {str(code): event for event, code in event_id.items()}
+        self.licence, self.hub_licence = licence, hub_licence(licence)
+        self.reference, self.citation = reference, citation
+
+    def locate(
+        self, root: Path | str | None = None, download: bool = True, subjects: Collection[str] | None = None
+    ) -> Path:
+        """Find the folder: the one given here, or to the constructor, or `$EEG_HF_DATA/<name>`."""
+        return super().locate(self.root if root is None else root, download, subjects)
+
+    def recordings(self, root: Path) -> list[Recording]:
+        """List the recordings with what tables and names say of them."""
+        if is_bids(root):
+            logger.warning_once(f"{root} is a BIDS tree: the corpus 'bids' reads what its tables say")
+        paths = {path.relative_to(root).as_posix(): path for path in find_recordings(root, self._has_tables)}
+        table = FolderTable.read(root, list(paths), self.metadata)
+        paths = {name: path for name, path in paths.items() if path not in table.files}
+        places = self._places(list(paths), table)
+        rows = {name: {**place.labels, **table.labels.get(name, {})} for name, place in places.items()}
+        types = column_types(list(rows.values()))
+        self.label_names = {free_name(column): kind for column, kind in types.items()}
+        self.official_split_column = "split" if "split" in types else None
+        found = []
+        for name, place in places.items():
+            labels = {free_name(column): label for column, label in typed(rows[name], types).items()}
+            found.append(self._recording(paths[name], name, place, labels))
+        return self._found(found, root)
+
+    def read(self, recording: Recording) -> "mne.io.BaseRaw":
+        """Open a recording; where it has no annotations, its triggers become some."""
+        refuse_pointers(recording.path)
+        raw = read_recording(recording.path, sampling_rate=self.sampling_rate, unit=self.unit)
+        if not _is_annotated(raw):
+            annotate(raw, [*annotated(raw), *stim_events(raw)])
+        return raw
+
+    def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
+        """List annotations and triggers, under the names that `event_id` gives them."""
+        found = [event for event in annotated(raw) if not event.name.lower().startswith(_NOT_EVENTS)]
+        if self.event_id is None:
+            return found
+        named = [(event, self._named(event.name)) for event in found]
+        return [replace(event, name=name) for event, name in named if name is not None]
+
+    def provenance(self, recording: Recording) -> dict[str, int | float | str]:
+        """Add all parts of the recording and how it is read."""
+        how = repr((self.sampling_rate, self.unit, self.event_id))
+        return {**state_of(recording.path), "how": hashlib.sha256(how.encode()).hexdigest()}
+
+    @property
+    def _has_tables(self) -> bool:
+        return self.sampling_rate is not None
+
+    def _places(self, names: Sequence[str], table: FolderTable) -> dict[str, Place]:
+        """Say of each file who was recorded and how; the table's word counts before the names'."""
+        if self.subject_pattern is None:
+            places = read_layout(names, self.label_from)
+            if self.label_from == "metadata":
+                places = {name: replace(place, labels={}) for name, place in places.items()}
+        else:
+            places = match_pattern(names, self.subject_pattern)
+            left_out = [name for name in names if name not in places and name not in table.fields]
+            if left_out:
+                logger.warning(
+                    f"{self.name}: {len(left_out)} files are left out, subject_pattern is not found in their "
+                    f"paths: {', '.join(left_out[:5])}"
+                )
+            places.update(
+                {name: Place(None) for name in names if name not in places and name in table.fields}
+            )
+        places = {name: _overruled(place, table.fields.get(name, {})) for name, place in places.items()}
+        self._say_who(places, table)
+        return places
+
+    def _say_who(self, places: Mapping[str, Place], table: FolderTable) -> None:
+        """Say what was guessed about persons."""
+        nobody = [name for name, place in places.items() if place.subject is None]
+        if nobody:
+            logger.warning(
+                f"{self.name}: nothing says who was recorded in {len(nobody)} of {len(places)} files "
+                f"({', '.join(nobody[:3])}): each counts as its own subject, and a split by subject is then "
+                "only a split by file; say subject_pattern=, or write a metadata.csv with file_name and subject"
+            )
+        guessed = sorted(
+            {str(p.subject) for name, p in places.items() if p.subject and name not in table.fields}
+        )
+        if guessed and self.subject_pattern is None and not all(name.startswith("sub-") for name in places):
+            shown = f"{', '.join(guessed[:3])}{', ...' if len(guessed) > 3 else ''}"
+            logger.warning(
+                f"{self.name}: {len(guessed)} subjects by the names of folders or files ({shown}); if "
+                "that is wrong, say subject_pattern="
+            )
+
+    def _recording(self, path: Path, name: str, place: Place, labels: Mapping[str, Label]) -> Recording:
+        alone = name.removesuffix(path.suffix).replace("/", "_")
+        return Recording(
+            path, self.name, place.subject or alone, place.session, place.run, place.task, labels
+        )
+
+    def _named(self, text: str) -> str | None:
+        """Find the name of an event by its text, or by the code in it."""
+        names = self.event_id or {}
+        code = _CODE.fullmatch(text.strip())
+        return names.get(text) or (names.get(str(int(code[1]))) if code else None)
+
+
+def stim_events(raw: "mne.io.BaseRaw") -> list[Event]:
+    """List the triggers of a recording; a damaged trigger channel gives a warning and no events.
+
+    Args:
+        raw: The recording. Its trigger channel is read whole, which of most formats reads all channels.
+
+    Returns:
+        One event a trigger, its value the name, without a duration.
+    """
+    import mne
+
+    if len(mne.pick_types(raw.info, meg=False, stim=True)) == 0:
+        return []
+    try:
+        found = mne.find_events(raw, shortest_event=1, verbose="ERROR")
+    except Exception as error:  # noise, floats, one value throughout: MNE stumbles in several ways
+        warnings.warn(f"triggers cannot be read: {error}", RuntimeWarning, stacklevel=2)
+        return []
+    if len(found) > max(10, raw.n_times / 10):
+        warnings.warn(
+            f"{len(found)} triggers in {raw.n_times} samples are noise, not used",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return []
+    rate = raw.info["sfreq"]
+    return [Event((int(at) - raw.first_samp) / rate, 0.0, str(int(code))) for at, _, code in found]
+
+
+def _overruled(place: Place, fields: Mapping[str, str]) -> Place:
+    """Put the table's word in the place of what the path says."""
+    return Place(
+        fields.get("subject", place.subject),
+        fields.get("session", place.session),
+        fields.get("run", place.run),
+        fields.get("task", place.task),
+        place.labels,
+    )
+
+
+def _is_annotated(raw: "mne.io.BaseRaw") -> bool:
+    return any(not str(name).lower().startswith(_NOT_EVENTS) for name in raw.annotations.description)
+
+
+__all__ = ["FolderCorpus", "stim_events"]

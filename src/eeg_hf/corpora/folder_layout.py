@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who was recorded, and in which condition, read from where a laboratory put the file.
+
+In this order, and the same for every file of a folder:
+
+1. `sub-01`, `ses-a`, `task-rest` anywhere in a path mean what they mean in BIDS.
+2. Folders that all carry a number (`S01/`, `patient_7/`) are people, unless their word says otherwise:
+   `session2/`, `visit2/`, `day2/`, `night2/` are sessions, `run1/`, `block1/`, `part1/` and the like belong
+   to the run, and `task1/`, `class1/` are conditions.
+3. Else the beginning of the file name, where all names begin with the same letters and a number (`S01_rest`,
+   `chb01_03`, `A01T`) and there is more than one such person.
+4. Else nobody knows, and every file counts as its own person.
+
+`train/`, `validation/`, `test/` are the split. A folder level that is none of these and has two names or more
+is the condition (`rest/`, `task/`). Numbers alone (`1.edf`, `20240131/`) are trusted to be nobody.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Literal
+
+LabelFrom = Literal["folder", "metadata"]
+
+_ENTITY = re.compile(r"(?:^|[/_])(sub|ses|task)-([^/_.]+)")
+_SESSION = re.compile(r"(?:ses|session|visit|day|night)[-_ ]?\w+", re.IGNORECASE)
+_PART = re.compile(
+    r"(?:run|block|trial|part|batch|data|dataset|eeg|raw|rec|recording|week|month|year|release|set|file|vol)"
+    r"[-_ ]?\d+|\d+(?:[-_.]\d+)*",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(
+    r"(?:task|rest|cond|condition|class|label|stage|group|level|clip|video|movie|stim|stimulus|exp|experiment|test)"
+    r"[-_ ]?\d+",
+    re.IGNORECASE,
+)
+_BEGINNING = re.compile(r"(?P<subject>(?P<letters>[A-Za-z]+)[-_ ]?\d{1,5})(?!\d)")
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a file's path says.
+
+    Attributes:
+        subject: Who was recorded; `None` where nobody knows.
+        session: Which visit.
+        run: The rest of the path, without ending; tells the recordings of a visit apart.
+        task: What was done.
+        labels: `label` and `split`, as far as the folders say them; or what the pattern says.
+    """
+
+    subject: str | None
+    session: str = "1"
+    run: str = "1"
+    task: str = "unknown"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def match_pattern(names: Sequence[str], pattern: str) -> dict[str, Place]:
+    """Read paths by a regular expression with named groups.
+
+    Args:
+        names: Paths below the corpus's folder.
+        pattern: Searched in each path. `(?P<subject>...)` must be among its groups; `session`, `run` and
+            `task` may be; all further groups are labels.
+
+    Returns:
+        Path -> what it says; paths in which the pattern is not found are missing.
+
+    Raises:
+        ValueError: If the pattern is no regular expression, lacks the subject, or is found nowhere.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"subject_pattern {pattern!r} is no regular expression: {error}") from None
+    if "subject" not in compiled.groupindex:
+        raise ValueError(f"subject_pattern {pattern!r} has no group (?P<subject>...)")
+    found = {name: match for name in names if (match := compiled.search(name)) and match["subject"]}
+    if names and not found:
+        raise ValueError(
+            f"subject_pattern {pattern!r} is found in none of {len(names)} paths, such as {names[0]}"
+        )
+    places = {}
+    for name, match in found.items():
+        groups = {key: text for key, text in match.groupdict().items() if text is not None}
+        fields = {key: groups.pop(key) for key in ("subject", "session", "run", "task") if key in groups}
+        places[name] = Place(**{"run": _without_suffix(name), **fields}, labels=groups)
+    return places
+
+
+def read_layout(names: Sequence[str], label_from: LabelFrom | None = None) -> dict[str, Place]:
+    """Read paths by the rules of this module.
+
+    Args:
+        names: Paths below the corpus's folder.
+        label_from: `"folder"` to have a label from the folder in any case: the innermost level that is
+            nothing else, or the innermost of all.
+
+    Returns:
+        Path -> what it says.
+
+    Raises:
+        ValueError: If a label is wanted and a file lies in no folder.
+    """
+    roles = _roles(names)
+    label_level = _label_level(names, roles, label_from)
+    if label_level is not None and roles[label_level] == "subject":
+        roles[label_level] = "label"
+    subjects = _subjects(names, roles)
+    is_sure = all(subjects.values()) or label_from == "folder"
+    return {name: _place(name, roles, subjects[name], label_level if is_sure else None) for name in names}
+
+
+def _roles(names: Sequence[str]) -> list[str]:
+    """Say of each folder level what it is: split, session, subject, part, or other."""
+    roles: list[str] = []
+    for level in range(max((name.count("/") for name in names), default=0)):
+        there = {name.split("/")[level] for name in names if name.count("/") > level}
+        tests: Mapping[str, Callable[[str], object]] = {
+            "split": lambda folder: folder.lower() in _SPLITS,
+            "session": _SESSION.fullmatch,
+            "part": _PART.fullmatch,
+            "condition": _CONDITION.fullmatch,
+            "subject": lambda folder: folder.startswith("sub-") or re.search(r"\d", folder),
+        }
+        role = next((role for role, test in tests.items() if all(test(folder) for folder in there)), "other")
+        roles.append("other" if role == "condition" or role in roles and role != "part" else role)
+    return roles
+
+
+def _label_level(names: Sequence[str], roles: Sequence[str], label_from: LabelFrom | None) -> int | None:
+    """Choose the folder level that holds the label, `None` for none."""
+    whole = min((name.count("/") for name in names), default=0)  # levels that every file has
+    free = [level for level in range(whole) if roles[level] == "other"]
+    distinct = [level for level in free if len({name.split("/")[level] for name in names}) > 1]
+    if label_from == "folder":
+        any_level = [level for level in range(whole) if roles[level] != "split"]
+        if not any_level:
+            flat = next(name for name in names if name.count("/") == whole)
+            raise ValueError(f"label_from='folder', but {flat} lies in no folder that could be its label")
+        return (distinct or free or any_level)[-1]
+    return distinct[0] if label_from is None and len(distinct) == 1 else None
+
+
+def _subjects(names: Sequence[str], roles: Sequence[str]) -> dict[str, str | None]:
+    """Say who was recorded in each file."""
+    level = roles.index("subject") if "subject" in roles else None
+    subjects: dict[str, str | None] = {}
+    for name in names:
+        folders = name.split("/")[:-1]
+        by_folder = folders[level] if level is not None and len(folders) > level else None
+        subjects[name] = dict(_ENTITY.findall(name)).get("sub") or by_folder
+    if not any(subjects.values()):
+        matches = [_BEGINNING.match(PurePosixPath(name).stem) for name in names]
+        beginnings = [match["subject"] for match in matches if match]
+        letters = {match["letters"].lower() for match in matches if match}
+        is_other = any(_PART.fullmatch(one) or _CONDITION.fullmatch(one) for one in beginnings)
+        is_session = any(_SESSION.fullmatch(one) for one in beginnings)
+        if (
+            all(matches)
+            and len(letters) == 1
+            and len(set(beginnings)) > 1
+            and not is_other
+            and not is_session
+        ):
+            return dict(zip(names, beginnings, strict=True))
+    return subjects
+
+
+def _place(name: str, roles: Sequence[str], subject: str | None, label_level: int | None) -> Place:
+    folders = name.split("/")[:-1]
+    entities = dict(_ENTITY.findall(name))
+    by_role = dict(zip(roles, folders, strict=False))
+    rest = [f for role, f in zip(roles, folders, strict=False) if role not in ("split", "session", "subject")]
+    labels = {} if label_level is None else {"label": folders[label_level]}
+    if "split" in by_role:
+        labels["split"] = _SPLITS[by_role["split"].lower()]
+    return Place(
+        subject=subject,
+        session=entities.get("ses") or by_role.get("session", "1"),
+        run="_".join([*rest, PurePosixPath(name).stem]),
+        task=entities.get("task", "unknown"),
+        labels=labels,
+    )
+
+
+def _without_suffix(name: str) -> str:
+    return name.removesuffix(PurePosixPath(name).suffix).replace("/", "_")
+
+
+__all__ = ["LabelFrom", "Place", "match_pattern", "read_layout"]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table a laboratory writes beside its recordings, one row a file: `metadata.csv`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transformers.utils import logging
+
+from .recording_names import RecordingNames
+from .side_table import TABLE_SUFFIXES, read_rows
+
+logger = logging.get_logger(__name__)
+
+_FILE = ("file_name", "filename", "file", "path", "recording")
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "subject": ("subject", "subject_id", "participant_id", "participant", "patient_id", "patient"),
+    "session": ("session", "session_id"),
+    "run": ("run",),
+    "task": ("task",),
+}
+
+
+@dataclass(frozen=True)
+class FolderTable:
+    """What the tables of a folder say of its recordings.
+
+    Attributes:
+        files: The tables themselves.
+        fields: Recording -> `subject`, `session`, `run`, `task`, as far as its row has them.
+        labels: Recording -> all other columns, as text.
+    """
+
+    files: tuple[Path, ...] = ()
+    fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, root: Path, names: Sequence[str], path: Path | None = None) -> "FolderTable":
+        """Read the tables of a folder.
+
+        Rows that name no recording, and recordings without a row, are listed in a warning.
+
+        Args:
+            root: The folder.
+            names: Its recordings, as paths below it.
+            path: The table; all files called metadata in the folder if left out.
+
+        Raises:
+            FileNotFoundError: If there is no such table.
+            ValueError: If a row names no file, two recordings, or one that another row names too.
+        """
+        if path is not None and not path.is_file():
+            raise FileNotFoundError(f"metadata {path} not found")
+        files = _tables(root) if path is None else [path]
+        rows: dict[str, dict[str, str | None]] = {}
+        strangers: list[str] = []
+        for file in files:
+            below = file.parent.relative_to(root).as_posix() if file.is_relative_to(root) else "."
+            inside = [name for name in names if below == "." or name.startswith(f"{below}/")]
+            recordings = RecordingNames(inside)
+            for place, row in enumerate(read_rows(file), start=2):
+                column = next((name for name in _FILE if name in row), None)
+                text = row.pop(column) if column else None
+                if text is None:
+                    raise ValueError(f"{file}: row {place} names no file: expected a column file_name")
+                name = recordings.find(text)
+                if name is None:
+                    strangers.append(text)
+                elif name in rows:
+                    raise ValueError(
+                        f"{file}: row {place} is the second one for {name}: keep one; rows for stretches of "
+                        "a recording belong into a label table"
+                    )
+                else:
+                    rows[name] = row
+        _report(files, strangers, [name for name in names if name not in rows and root / name not in files])
+        fields = {name: _take_fields(row) for name, row in rows.items()}
+        return cls(tuple(files), fields, rows)
+
+
+def _tables(root: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in root.rglob("metadata.*")
+        if path.suffix.lower() in TABLE_SUFFIXES
+        and not any(part.startswith(".") for part in path.parts[len(root.parts) :])
+    )
+
+
+def _take_fields(row: dict[str, str | None]) -> dict[str, str]:
+    """Move the fields of a recording out of a row."""
+    fields = {}
+    for name, columns in _FIELDS.items():
+        column = next((column for column in columns if column in row), None)
+        cell = row.pop(column) if column else None
+        if cell is not None:
+            fields[name] = cell
+    return fields
+
+
+def _report(files: Sequence[Path], strangers: Sequence[str], without: Sequence[str]) -> None:
+    """Say which rows and recordings do not belong together."""
+    if not files:
+        return
+    if strangers:
+        logger.warning(
+            f"{files[0].name}: {len(strangers)} rows name no recording that is here: "
+            f"{', '.join(strangers[:5])}"
+        )
+    if without:
+        logger.warning(
+            f"{files[0].name}: {len(without)} recordings have no row, their labels are unknown: "
+            f"{', '.join(without[:5])}"
+        )
+
+
+__all__ = ["FolderTable"]
