@@ -276,14 +276,9 @@ def _landmarks(system: Mapping[str, Any], unit: str) -> dict[str, np.ndarray] | 
     if not isinstance(given, Mapping) or scale is None:
         return None
     by_name = {name.upper(): given[name] for name in given}
-    points = {
-        key: _point(by_name.get(name)) for key, name in (("nasion", "NAS"), ("lpa", "LPA"), ("rpa", "RPA"))
-    }
-    return (
-        {key: scale * point for key, point in points.items() if point is not None}
-        if all(point is not None for point in points.values())
-        else None
-    )
+    names = {"nasion": "NAS", "lpa": "LPA", "rpa": "RPA"}
+    points = {key: point for key, name in names.items() if (point := _point(by_name.get(name))) is not None}
+    return {key: scale * point for key, point in points.items()} if len(points) == 3 else None
 
 
 def _point(cells: object) -> np.ndarray | None:

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging
 
@@ -165,16 +165,16 @@ class BIDSCorpus(Corpus):
             raise ValueError(
                 f"{self.name}: no column {', '.join(unknown)} in any events.tsv; there is {shown}"
             )
-        types = column_types(rows, self.event_columns.values())  # type: ignore[arg-type]  # they are still
-        text return {name: types[column] for name, column in self.event_columns.items()}
+        types = column_types(rows, self.event_columns.values())
+        return {name: types[column] for name, column in self.event_columns.items()}
 
     def _labels_of(self, event: Event) -> dict[str, Label]:
         cells = {name: event.labels.get(column) for name, column in self.event_columns.items()}
-        return typed(cells, self._event_types)  # type: ignore[arg-type]  # they are still text
+        return typed(cells, self._event_types)
 
     def _describe(self, root: Path, files: Sequence[BIDSFile]) -> None:
         """Take licence, authors, DOI and reference from the tree."""
-        about = read_json([path for path in (root / "dataset_description.json",) if path.is_file()])
+        about = _description(root / "dataset_description.json")
         self.title = str(about.get("Name") or type(self).title)
         self.licence = str(about.get("License") or type(self).licence)
         self.hub_licence = hub_licence(self.licence)
@@ -190,6 +190,14 @@ class BIDSCorpus(Corpus):
         self.citation = ". ".join(str(part) for part in parts if part) or type(self).citation
         said = {_reference(file, root) for file in files} - {None}
         self.reference = " or ".join(sorted(str(one) for one in said)[:3]) or type(self).reference
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        return read_json([path]) if path.is_file() else {}
+    except ValueError as error:  # the recordings are none the worse for it
+        logger.warning(f"{error}: licence and authors are not known")
+        return {}
 
 
 def _reference(file: BIDSFile, root: Path) -> str | None:

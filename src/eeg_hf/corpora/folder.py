@@ -187,12 +187,14 @@ class FolderCorpus(Corpus):
             logger.warning(
                 f"{self.name}: nothing says who was recorded in {len(nobody)} of {len(places)} files "
                 f"({', '.join(nobody[:3])}): each counts as its own subject, and a split by subject is then "
-                "only a split by file; say subject_pattern=, or write a metadata.csv with file_name and subject"
+                "only a split by file; say subject_pattern=, or write a metadata.csv with file_name and "
+                "subject"
             )
-        guessed = sorted(
-            {str(p.subject) for name, p in places.items() if p.subject and name not in table.fields}
-        )
-        if guessed and self.subject_pattern is None and not all(name.startswith("sub-") for name in places):
+        read = [
+            name for name, p in places.items() if p.subject and "subject" not in table.fields.get(name, {})
+        ]
+        if read and self.subject_pattern is None and not all("sub-" in name for name in read):
+            guessed = sorted({str(places[name].subject) for name in read})
             shown = f"{', '.join(guessed[:3])}{', ...' if len(guessed) > 3 else ''}"
             logger.warning(
                 f"{self.name}: {len(guessed)} subjects by the names of folders or files ({shown}); if "

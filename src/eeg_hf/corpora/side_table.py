@@ -55,7 +55,7 @@ def read_rows(path: Path) -> list[dict[str, str | None]]:
 
 
 def column_types(
-    rows: Sequence[Row], columns: Iterable[str] | None = None
+    rows: Sequence[Mapping[str, Label]], columns: Iterable[str] | None = None
 ) -> dict[str, type[str] | type[float]]:
     """Tell number columns from text columns.
 
@@ -73,10 +73,10 @@ def column_types(
     }
 
 
-def typed(row: Row, types: Mapping[str, type[str] | type[float]]) -> dict[str, Label]:
+def typed(row: Mapping[str, Label], types: Mapping[str, type[str] | type[float]]) -> dict[str, Label]:
     """Turn the cells of a row into labels; unknown ones become `None`."""
     return {
-        name: None if (cell := row.get(name)) is None else (number(cell) if kind is float else cell)
+        name: None if (cell := row.get(name)) is None else (number(cell) if kind is float else str(cell))
         for name, kind in types.items()
     }
 
@@ -86,7 +86,7 @@ def free_name(column: str) -> str:
     return f"{column}_label" if column in _COLUMNS_OF_WINDOWS else column
 
 
-def number(cell: str) -> float:
+def number(cell: str | float) -> float:
     """Read a number.
 
     Raises:
@@ -98,7 +98,7 @@ def number(cell: str) -> float:
     return value
 
 
-def _all_numbers(cells: Sequence[str | None]) -> bool:
+def _all_numbers(cells: Sequence[Label]) -> bool:
     try:
         return bool(cells) and all(math.isfinite(float(cell or "")) for cell in cells)
     except ValueError:
