@@ -78,6 +78,7 @@ class HMS(Corpus):
     }
     has_events = True
     layout = "train.csv and train_eegs/1628180742.parquet"
+    # As competitors counted them in train.csv; not checked against the file itself.
     num_recordings = 17089
     num_subjects = 1950
 
