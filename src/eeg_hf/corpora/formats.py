@@ -1,47 +1,197 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open a recording file of any format."""
+"""Open a recording file of any format: EDF, BDF, GDF, BrainVision, EEGLAB, FIF, CNT, EGI, XDF, tables...
 
+MNE reads; here is what it does not do: say no, in one line, to a file that is truncated, damaged or something
+else than its name says, and put into volts, or mark as a gap, what it takes for granted.
+"""
+
+import contextlib
+import re
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from transformers.utils import logging
+
+from .file_checks import check_file, check_size
+from .recording_files import (
+    EXTENSIONS,
+    TABLE_EXTENSIONS,
+    brainvision_files,
+    companions,
+    extension_of,
+    find_recordings,
+)
+from .signal_header import calibrate, close_gaps, is_mixed, read_edf_header, read_gdf_header
+from .table_recording import read_table
+from .xdf_recording import read_xdf
 
 if TYPE_CHECKING:
     import mne
 
+logger = logging.get_logger(__name__)
 
-def read_edf(path: Path) -> "mne.io.BaseRaw":
-    """Open an EDF file after checking that it is one, and whole.
+_MAIN_FILE = {".vmrk": ".vhdr", ".eeg": ".vhdr", ".fdt": ".set", ".amrk": ".ahdr"}
+_TROUBLE = re.compile(r"corrupt|truncat|unexpected end", re.IGNORECASE)
+# What programs call the place where they cut something out, or paused.
+_JOIN = re.compile(r"boundary|New Segment/.*", re.IGNORECASE)
+_RATES_HZ = (0.1, 1e6)
 
-    MNE reads what there is of a truncated file and only warns; a label taken from a file's name then stands
-    over half a recording, so here it is an error.
+
+def read_recording(
+    path: Path | str,
+    *,
+    sampling_rate: float | None = None,
+    unit: str | None = None,
+    delimiter: str | None = None,
+) -> "mne.io.BaseRaw":
+    """Open a recording of any format, in volts, its samples not loaded where the format allows it.
+
+    Where a pause lies between two samples, the annotation `BAD boundary` without a duration stands at the
+    second one. Channels whose header gives them no scale are in `info["bads"]`.
 
     Args:
-        path: The file.
+        path: Main file of a recording (`.vhdr`, not `.eeg`), or an EGI `.mff` folder.
+        sampling_rate: In Hz. Must be said for a table; elsewhere it is compared with the file's own.
+        unit: `"V"`, `"mV"` or `"uV"`. Must be said for a table; elsewhere it counts where the file has none.
+        delimiter: What stands between the cells of a text table; found out where not said.
 
     Returns:
-        The recording, in volts, not loaded.
+        The recording. EDF files whose EEG channels have several rates, tables and XDF files are loaded.
 
     Raises:
-        ValueError: If the file is no EDF, has a damaged header, or is shorter than its header says.
+        ValueError: If the file is damaged, truncated (with the sizes promised and found), epoched, not what
+            its name says, or needs a rate or unit that was not said; in one line that names the file.
+        FileNotFoundError: If it or a file that belongs to it is missing.
+        ImportError: If its reader needs a package that is not installed, naming it.
+
+    Example:
+        >>> raw = read_recording("s01.csv", sampling_rate=256, unit="uV")  # doctest: +SKIP
+        >>> raw.get_data().shape  # doctest: +SKIP
+        (4, 15360)
     """
+    path = Path(path)
+    extension = extension_of(path)
+    with _in_one_line(path):
+        _check_exists(path, extension)
+        kind = check_file(path, extension)
+        if extension in TABLE_EXTENSIONS:
+            raw, joins = read_table(path, sampling_rate, unit, delimiter)
+        elif extension in (".xdf", ".xdfz"):
+            raw, joins = read_xdf(path, unit)
+        elif extension in (".edf", ".bdf", ".gdf"):
+            raw, joins = _read_signals(path, extension, unit)
+        else:
+            raw = _open(path, extension, kind)
+            joins = [float(m["onset"]) for m in raw.annotations if _JOIN.fullmatch(str(m["description"]))]
+        _check_opened(path, raw, sampling_rate)
+        _mark_joins(raw, joins)
+    return raw
+
+
+read_edf = read_recording
+
+
+def _read_signals(path: Path, extension: str, unit: str | None) -> "tuple[mne.io.BaseRaw, list[float]]":
+    """Open an EDF, BDF or GDF file; return it and where records were joined over a gap, in seconds."""
+    header = read_gdf_header(path) if extension == ".gdf" else read_edf_header(path, extension)
+    try:
+        raw = _open(path, extension)
+    except Exception as error:
+        if "latin1" not in str(error):
+            raise
+        raw = _open(path, extension, encoding="latin1")  # of annotations, against the specification
+    calibrate(raw, header, unit)
+    if is_mixed(header):
+        raw.load_data(verbose="ERROR")  # a part of a slower channel would come from the wrong place
+    return raw, close_gaps(raw, header) if header.is_discontinuous else []
+
+
+def _open(path: Path, extension: str, kind: str | None = None, **options: Any) -> "mne.io.BaseRaw":
+    """Open a file with MNE; its warnings of a damaged file are errors here, others are logged."""
     import mne
 
-    with path.open("rb") as file:
-        head = file.read(256)
-        if len(head) < 256 or head[:8].strip() != b"0":
-            raise ValueError(f"{path.name} is not an EDF file: it starts with {head[:16]!r}")
-        try:
-            num_records, num_signals = int(head[236:244]), int(head[252:256])
-            widths = file.read(256 * num_signals)[216 * num_signals : 224 * num_signals]
-            per_record = 2 * sum(int(widths[8 * i : 8 * i + 8]) for i in range(num_signals))
-            expected = int(head[184:192]) + num_records * per_record
-        except ValueError as error:
-            raise ValueError(f"{path.name} has a damaged EDF header: {error}") from None
-    size = path.stat().st_size
-    if num_records >= 0 and size < expected:  # -1 is allowed while a recording goes on
-        raise ValueError(
-            f"{path.name} is truncated: its header promises {expected} bytes, the file has {size}"
+    if extension in (".vhdr", ".ahdr"):
+        options["overrides"] = brainvision_files(path).overrides
+    reader = {
+        ".raw": mne.io.read_raw_egi,
+        ".cnt": mne.io.read_raw_ant if kind == "ANT CNT" else mne.io.read_raw_cnt,
+    }.get(extension, mne.io.read_raw)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        raw = reader(path, preload=False, verbose="WARNING", **options)
+    for warning in caught:
+        message = " ".join(str(warning.message).split())
+        if _TROUBLE.search(message):
+            raise ValueError(f"{path.name} is damaged: {message}")
+        logger.info(f"{path.name}: {message}")
+    if extension == ".set" and raw.filenames[0] is not None and raw.filenames[0].suffix.lower() == ".fdt":
+        check_size(raw.filenames[0], 4 * len(raw.ch_names) * raw.n_times)
+    return raw
+
+
+def _check_exists(path: Path, extension: str) -> None:
+    """Refuse what is not there, or is only a part of a recording."""
+    if not path.exists():
+        reason = (
+            "is a link to nowhere (git-annex or DataLad: get the file first)"
+            if path.is_symlink()
+            else "does not exist"
         )
-    return mne.io.read_raw_edf(path, preload=False, verbose="ERROR")
+        raise FileNotFoundError(f"{path} {reason}")
+    if path.is_dir() and extension != ".mff":
+        raise ValueError(f"{path.name} is a folder, expected a recording")
+    main = path.with_suffix(_MAIN_FILE.get(extension, path.suffix))
+    if main != path and (extension != ".eeg" or main.exists()):
+        raise ValueError(f"{path.name} is a part of a recording: open {main.name}")
 
 
-__all__ = ["read_edf"]
+def _check_opened(path: Path, raw: "mne.io.BaseRaw", sampling_rate: float | None) -> None:
+    """Refuse a recording without a sane size or rate, and one whose ends cannot be read."""
+    rate = raw.info["sfreq"]
+    if not (np.isfinite(rate) and _RATES_HZ[0] <= rate <= _RATES_HZ[1]):
+        raise ValueError(f"{path.name} states a sampling rate of {rate:g} Hz, which cannot be right")
+    if sampling_rate is not None and abs(rate / sampling_rate - 1) > 1e-3:
+        raise ValueError(f"{path.name} has a rate of {rate:g} Hz, not {sampling_rate:g} Hz as was said")
+    if not raw.ch_names or raw.n_times < 1:
+        raise ValueError(f"{path.name} is empty: {len(raw.ch_names)} channels, {raw.n_times} samples")
+    for start in (0, raw.n_times - 1):
+        raw.get_data(start=start, stop=start + 1, verbose="ERROR")
+
+
+def _mark_joins(raw: "mne.io.BaseRaw", seconds: Sequence[float]) -> None:
+    """Mark where a pause lies between two samples, as MNE does when it concatenates recordings."""
+    for onset in seconds:
+        if onset > 0:
+            for name in ("BAD boundary", "EDGE boundary"):
+                raw.annotations.append(onset, 0.0, name)
+
+
+@contextlib.contextmanager
+def _in_one_line(path: Path) -> Iterator[None]:
+    """Turn whatever a reader raises into one line that names the file."""
+    try:
+        yield
+    except Exception as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        trials = re.search(r"number of trials is (\d+)", message)
+        if trials:
+            message = f"{path.name} is epoched ({trials[1]} trials) and no continuous recording"
+        elif "module is needed" in message and not isinstance(error, ImportError):
+            raise ImportError(f"{path.name} needs a package that is not installed: {message}") from error
+        if path.name not in message:
+            message = f"{path.name} cannot be read: {message}"
+        kind = next((k for k in (FileNotFoundError, ImportError) if isinstance(error, k)), ValueError)
+        raise kind(message[:500]) from error
+
+
+__all__ = [
+    "EXTENSIONS",
+    "TABLE_EXTENSIONS",
+    "companions",
+    "find_recordings",
+    "read_edf",
+    "read_recording",
+]

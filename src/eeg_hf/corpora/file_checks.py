@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cheap checks of a recording file before a reader is let loose on it.
+
+A reader believes what a header says: it allocates what is promised, joins what was cut, and takes half a
+recording for a whole one. What is promised is compared here with the size of the file, before anything is
+allocated. EDF, BDF and GDF, whose headers look alike, are in `signal_header`.
+"""
+
+import gzip
+import importlib.util
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+_HEAD_BYTES = 256
+_SAMPLE_BYTES = 2**20  # of the samples, enough to see whether line endings were converted
+_MIN_NEWLINES = 32
+_ZLIB_MAX_RATIO = 1100  # https://zlib.net/zlib_tech.html: 1032 at most
+
+# First bytes -> what the file is.
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xffBIOSEMI", "BDF"),
+    (b"GDF ", "GDF"),
+    (b"MATLAB 5.0 MAT-file", "MATLAB"),
+    (b"MATLAB 7.3 MAT-file", "MATLAB 7.3"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    (b"\x00\x00\x00\x64\x00\x00\x00\x1f\x00\x00\x00\x14", "FIF"),
+    (b"Version 3.", "Neuroscan CNT"),
+    (b"RIFF", "ANT CNT"),
+    (b"XDF:", "XDF"),
+    (b"PAR1", "Parquet"),
+    (b"\x1f\x8b", "gzip"),
+    (b"PK\x03\x04", "zip"),
+    (b"EEG-1100", "Nihon Kohden"),
+    (b"EEG-1200", "Nihon Kohden"),
+    (b"EEG-2100", "Nihon Kohden"),
+    (b"QI-403A", "Nihon Kohden"),
+    (b"DAE-2100D", "Nihon Kohden"),
+    (b"version https://git-lfs", "Git LFS pointer (fetch the file with `git lfs pull`)"),
+    (b"/annex/objects", "git-annex pointer (fetch the file with `git annex get`)"),
+    (b"<", "XML or HTML"),
+)
+
+# Extension -> (name of the format, what the first bytes may say).
+_EXPECTED: dict[str, tuple[str, tuple[str, ...]]] = {
+    ".edf": ("an EDF", ("EDF",)),
+    ".bdf": ("a BDF", ("BDF",)),
+    ".gdf": ("a GDF", ("GDF",)),
+    ".vhdr": ("a BrainVision header", ("BrainVision header",)),
+    ".ahdr": ("a BrainVision header", ("BrainVision header",)),
+    ".set": ("an EEGLAB", ("MATLAB", "MATLAB 7.3", "HDF5")),
+    ".fif": ("a FIF", ("FIF",)),
+    ".fif.gz": ("a compressed FIF", ("gzip",)),
+    ".cnt": ("a CNT", ("Neuroscan CNT", "ANT CNT")),
+    ".eeg": ("a Nihon Kohden", ("Nihon Kohden",)),
+    ".xdf": ("an XDF", ("XDF",)),
+    ".xdfz": ("a compressed XDF", ("gzip",)),
+    ".parquet": ("a Parquet", ("Parquet",)),
+}
+
+
+def sniff(head: bytes) -> str | None:
+    """Name the format that a file's first bytes say it has, None where they are of none known."""
+    for signature, kind in _SIGNATURES:
+        if head.startswith(signature):
+            return kind
+    if head[:8].strip(b" \0") == b"0" and len(head) >= 8:
+        return "EDF"
+    if re.search(rb"Brain ?Vision", head[:64]):
+        return "BrainVision header" if b"Header" in head[:80] else "BrainVision markers"
+    if head and b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n" for byte in head):
+        return "text"
+    return None
+
+
+def check_signature(path: Path, extension: str) -> str | None:
+    """Compare a file's first bytes with its extension.
+
+    Returns:
+        What the file is, as `sniff` says it.
+
+    Raises:
+        ValueError: If it is something else than its name says, naming what it looks like.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    kind = sniff(head)
+    if extension in _EXPECTED and kind not in _EXPECTED[extension][1]:
+        name = _EXPECTED[extension][0]
+        if not head:
+            raise ValueError(f"{path.name} is not {name} file: it is empty")
+        looks = f" and looks like {kind}" if kind else ""
+        raise ValueError(f"{path.name} is not {name} file: it starts with {head[:16]!r}{looks}")
+    if not head:
+        raise ValueError(f"{path.name} is empty")
+    return kind
+
+
+def require_package(path: Path, module: str, package: str | None = None) -> None:
+    """Refuse a file whose reader needs a package that is not installed.
+
+    Raises:
+        ImportError: Naming the package as pip knows it.
+    """
+    if importlib.util.find_spec(module) is None:
+        package = package or module
+        raise ImportError(f"{path.name} needs the package {package} to be read: pip install {package}")
+
+
+def check_size(path: Path, promised: int, data_start: int = 0) -> None:
+    """Compare a file with the size that its header promises, and look for converted line endings.
+
+    Args:
+        path: The file.
+        promised: Smallest size in bytes that the header allows.
+        data_start: Where the samples start.
+
+    Raises:
+        ValueError: If the file is shorter, or was damaged as a text file.
+    """
+    size = path.stat().st_size
+    check_line_endings(path, data_start, min_newlines=_MIN_NEWLINES if size == promised else 4)
+    if size < promised:
+        hint = ""
+        if promised - size < 0.02 * promised and not _count_newlines(path, data_start)[1]:
+            hint = " (no CR LF is in it: perhaps a program took it for text and converted its line endings)"
+        raise ValueError(
+            f"{path.name} is truncated: its header promises {promised} bytes, the file has {size}{hint}"
+        )
+
+
+def check_line_endings(path: Path, data_start: int = 0, min_newlines: int = _MIN_NEWLINES) -> None:
+    """Refuse samples in which every LF stands behind a CR: chance does not do that, a text tool does.
+
+    Raises:
+        ValueError: If so.
+    """
+    newlines, pairs = _count_newlines(path, data_start)
+    if newlines >= min_newlines and newlines == pairs:
+        raise ValueError(
+            f"{path.name} has damaged line endings: all {newlines} LF bytes looked at stand behind a CR, as "
+            "when a program takes a binary file for text; get a fresh copy (Git: mark it -text)"
+        )
+
+
+def _count_newlines(path: Path, data_start: int) -> tuple[int, int]:
+    """Count LF bytes, and those behind a CR, in the first of the samples."""
+    with path.open("rb") as file:
+        file.seek(data_start)
+        block = file.read(_SAMPLE_BYTES)
+    return block.count(b"\n"), block.count(b"\r\n")
+
+
+def check_fif(path: Path) -> None:
+    """Follow the tags of a FIF file to its end.
+
+    Raises:
+        ValueError: If a tag points out of the file or backwards, or the file ends before its last tag.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        position = 0
+        while position >= 0:
+            file.seek(position)
+            header = file.read(16)
+            if len(header) < 16:
+                raise ValueError(f"{path.name} is truncated: no last tag within its {size} bytes")
+            _, _, num_bytes, following = struct.unpack(">iiii", header)
+            end = position + 16 + num_bytes
+            if num_bytes < 0 or end > size:
+                raise ValueError(
+                    f"{path.name} is truncated or damaged: a tag at byte {position} promises {num_bytes} "
+                    f"bytes, {size - position - 16} are left"
+                )
+            if 0 < following <= position:
+                raise ValueError(f"{path.name} is damaged: its tag at byte {position} points backwards")
+            position = end if following == 0 else following
+
+
+def check_gzip(path: Path) -> None:
+    """Decompress a file once, keeping nothing: what is damaged in its middle would show only when read.
+
+    Raises:
+        ValueError: If it does not decompress to its end.
+    """
+    try:
+        with gzip.open(path) as file:
+            while file.read(2**20):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path.name} is truncated or damaged: {error}") from None
+
+
+def check_matlab(path: Path, kind: str | None) -> None:
+    """Check that the variables of a MATLAB file lie within it and are not absurdly large.
+
+    Raises:
+        ValueError: If they do not.
+        ImportError: If the file is of version 7.3 and pymatreader is not installed.
+    """
+    if kind != "MATLAB":
+        return require_package(path, "pymatreader")
+    size, position = path.stat().st_size, 128
+    free = psutil.virtual_memory().available
+    with path.open("rb") as file:
+        file.seek(126)
+        order = "<" if file.read(2) == b"IM" else ">"
+        while position < size:
+            file.seek(position)
+            header = file.read(8)
+            if len(header) < 8:
+                raise ValueError(f"{path.name} is truncated: it ends within the header of a variable")
+            data_type, num_bytes = struct.unpack(order + "II", header)
+            if position + 8 + num_bytes > size:
+                raise ValueError(
+                    f"{path.name} is truncated: a variable promises {num_bytes} bytes, "
+                    f"{size - position - 8} are left"
+                )
+            unpacked = _unpacked_bytes(file, order, num_bytes) if data_type == 15 else num_bytes
+            if unpacked > min(free, _ZLIB_MAX_RATIO * num_bytes + 4096):
+                raise ValueError(f"{path.name} is damaged: a variable of {num_bytes} bytes claims {unpacked}")
+            position += 8 + num_bytes
+    return None
+
+
+def _unpacked_bytes(file: BinaryIO, order: str, num_bytes: int) -> int:
+    """Read from a compressed variable how large it says it is."""
+    try:
+        inner = zlib.decompressobj().decompress(file.read(min(num_bytes, 4096)), 8)
+    except zlib.error:
+        return 2**63
+    return int(struct.unpack(order + "II", inner)[1]) if len(inner) == 8 else 0
+
+
+def check_cnt(path: Path, kind: str | None) -> None:
+    """Check the counts of a Neuroscan CNT file: samples lie between its header and its event table.
+
+    Raises:
+        ValueError: If the file is shorter than they say.
+        ImportError: If it is an ANT file, which has the same extension, and antio is not installed.
+    """
+    if kind == "ANT CNT":
+        return require_package(path, "antio")
+    with path.open("rb") as file:
+        head = file.read(900)
+    if len(head) < 900:
+        raise ValueError(f"{path.name} is truncated: a CNT header has 900 bytes, the file has {len(head)}")
+    (num_channels,) = struct.unpack_from("<H", head, 370)
+    (events,) = struct.unpack_from("<I", head, 886)
+    data_start = 900 + 75 * num_channels
+    if not num_channels or events < data_start:
+        raise ValueError(
+            f"{path.name} has a damaged CNT header: {num_channels} channels, events at byte {events}"
+        )
+    return check_size(path, events, data_start)
+
+
+def check_egi(path: Path) -> None:
+    """Check the counts of an EGI simple binary file.
+
+    Raises:
+        ValueError: If it is none, or shorter than they say.
+    """
+    with path.open("rb") as file:
+        head = file.read(36)
+    precision = {2: 2, 4: 4, 6: 8}.get(int.from_bytes(head[:4], "big"))
+    if precision is None or len(head) < 36:
+        raise ValueError(
+            f"{path.name} is not a continuous EGI simple binary file: it starts with {head[:16]!r}"
+        )
+    _, num_channels, _, _, _, num_samples, num_events = struct.unpack_from(">hhhhhih", head, 20)
+    if num_channels < 1 or num_samples < 1 or num_events < 0:
+        raise ValueError(
+            f"{path.name} has a damaged EGI header: {num_channels} channels, {num_samples} samples"
+        )
+    data_start = 36 + 4 * num_events
+    check_size(path, data_start + precision * num_samples * (num_channels + num_events), data_start)
+
+
+def check_mff(path: Path) -> None:
+    """Check that an MFF folder holds what every one does.
+
+    Raises:
+        FileNotFoundError: Naming what is missing.
+        ImportError: If mffpy is not installed.
+    """
+    if not path.is_dir():
+        raise ValueError(f"{path.name} is a file: an EGI .mff is a folder (unpack it first)")
+    for name in ("info.xml", "epochs.xml", "signal1.bin"):
+        if not (path / name).is_file():
+            raise FileNotFoundError(f"{path.name} is not complete: {name} is missing in it")
+    require_package(path, "mffpy")
+
+
+def check_file(path: Path, extension: str) -> str | None:
+    """Check a recording file before it is opened, whatever its format.
+
+    Args:
+        path: An existing file, or an .mff folder.
+        extension: Its extension in lower case, with the dot.
+
+    Returns:
+        What the file's first bytes say it is; None where that is not known.
+
+    Raises:
+        ValueError: If it is not what its name says, damaged or truncated, with the sizes promised and found.
+        FileNotFoundError: If files that belong to it are missing.
+        ImportError: If its reader needs a package that is not installed.
+    """
+    if extension == ".mff":
+        check_mff(path)
+        return None
+    kind = check_signature(path, extension)
+    simple: dict[str, Callable[[Path], None]] = {
+        ".fif": check_fif,
+        ".fif.gz": check_gzip,
+        ".xdfz": check_gzip,
+        ".raw": check_egi,
+    }
+    if extension in simple:
+        simple[extension](path)
+    elif extension == ".set":
+        check_matlab(path, kind)
+    elif extension == ".cnt":
+        check_cnt(path, kind)
+    return kind
+
+
+__all__ = [
+    "check_file",
+    "check_line_endings",
+    "check_signature",
+    "check_size",
+    "require_package",
+    "sniff",
+]

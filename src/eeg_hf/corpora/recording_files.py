@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which files are recordings, and which are parts of one (`.eeg` and `.vmrk` of a `.vhdr`, `.fdt`)."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers.utils import logging
+
+from .file_checks import check_size, sniff
+
+logger = logging.get_logger(__name__)
+
+EXTENSIONS: tuple[str, ...] = (
+    *(".edf", ".bdf", ".gdf", ".vhdr", ".ahdr", ".set", ".fif", ".fif.gz", ".cnt", ".mff", ".raw"),
+    *(".eeg", ".lay", ".xdf", ".xdfz"),
+)
+"""Extensions that name a recording by themselves, in lower case; `.eeg` only where Nihon Kohden wrote it."""
+
+TABLE_EXTENSIONS: tuple[str, ...] = (".csv", ".tsv", ".parquet", ".txt")
+"""Extensions of tables, which are recordings only where somebody says so."""
+
+# Later parts of a split FIF file, as MNE and BIDS name them.
+_LATER_PART = re.compile(r".*(?:-[1-9]\d*|_split-(?!0*1_)\d+_\w+)\.fif(?:\.gz)?", re.IGNORECASE)
+_FIRST_SPLIT = re.compile(r"(.*_split-)0*1(_\w+\.fif(?:\.gz)?)", re.IGNORECASE)
+# FIF files that hold something else than a recording, as MNE wants them named.
+_NO_RAW_FIF = re.compile(
+    r".*[-_](?:epo|ave|evo|cov|ica|trans|src|bem|bem-sol|fwd|inv|eve|proj|annot|dense|head|lout|sol)"
+    r"(?:-\d+)?\.fif(?:\.gz)?",
+    re.IGNORECASE,
+)
+_BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
+
+
+@dataclass(frozen=True)
+class BrainVisionFiles:
+    """The files of a BrainVision recording, found and compared with their header.
+
+    Attributes:
+        data: Where the samples are.
+        markers: Where the markers are; None if there are none.
+        overrides: What MNE must be told because the header names files that are called otherwise now.
+    """
+
+    data: Path
+    markers: Path | None
+    overrides: dict[str, str]
+
+
+def extension_of(path: Path) -> str:
+    """Return a file's extension in lower case, `.fif.gz` as one."""
+    name = path.name.lower()
+    return ".fif.gz" if name.endswith(".fif.gz") else path.suffix.lower()
+
+
+def companions(path: Path | str) -> list[Path]:
+    """List the other files that a recording consists of.
+
+    Args:
+        path: Main file of a recording.
+
+    Returns:
+        Existing files, without the main file: data and markers of a BrainVision header, data of an EEGLAB
+        file, later parts of a split FIF file, and so on; empty for a format of one file.
+
+    Raises:
+        FileNotFoundError: If a BrainVision header names a file that is nowhere.
+        ValueError: If a BrainVision header is damaged.
+
+    Example:
+        >>> companions("recordings/s01.vhdr")  # doctest: +SKIP
+        [PosixPath('recordings/s01.eeg'), PosixPath('recordings/s01.vmrk')]
+    """
+    path = Path(path)
+    extension = extension_of(path)
+    if extension in (".vhdr", ".ahdr"):
+        files = brainvision_files(path)
+        return [file for file in (files.data, files.markers) if file]
+    if extension == ".set":
+        return [file for file in (_sibling(path, ".fdt"),) if file]
+    if extension == ".eeg":
+        return [file for file in (_sibling(path, suffix) for suffix in (".21e", ".log", ".pnt")) if file]
+    if extension == ".lay":
+        named = re.search(r"^File\s*=\s*(.+?)\s*$", _text_of(path), re.IGNORECASE | re.MULTILINE)
+        data = path.parent / re.split(r"[\\/]", named[1])[-1] if named else None
+        return [data] if data and data.is_file() else []
+    if extension in (".fif", ".fif.gz"):
+        return _later_parts(path, extension)
+    return []
+
+
+def find_recordings(folder: Path | str, tables: bool = False) -> list[Path]:
+    """List the recordings in a folder and all folders in it, main files only.
+
+    Args:
+        folder: Where to look. An `.mff` folder in it is one recording; hidden files are none.
+        tables: Whether `.csv`, `.tsv`, `.parquet` and `.txt` files are recordings too.
+
+    Returns:
+        Sorted paths.
+
+    Example:
+        >>> find_recordings("lab")  # doctest: +SKIP
+        [PosixPath('lab/s01.vhdr'), PosixPath('lab/s02.edf')]
+    """
+    wanted = (*EXTENSIONS, *TABLE_EXTENSIONS) if tables else EXTENSIONS
+    return sorted(
+        path for path in _walk(Path(folder)) if extension_of(path) in wanted and _is_main_file(path)
+    )
+
+
+def brainvision_files(path: Path) -> BrainVisionFiles:
+    """Find the files that a BrainVision header names, and compare them with it.
+
+    Files that were renamed together with their header are found under its own name.
+
+    Args:
+        path: The header.
+
+    Raises:
+        FileNotFoundError: Naming the file that is missing.
+        ValueError: If the header is damaged, or the data are shorter than it or the markers say.
+    """
+    text = _text_of(path).split("[Comment]")[0]
+    header = dict(re.findall(r"^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*\r?$", text, re.MULTILINE))
+    overrides: dict[str, str] = {}
+    data = _named(path, header.get("DataFile"), (".eeg", ".dat"), "data", overrides)
+    if data is None:
+        raise ValueError(f"{path.name} has a damaged BrainVision header: it names no DataFile")
+    markers = _named(path, header.get("MarkerFile"), (".vmrk", ".amrk"), "marker", overrides)
+    try:
+        count, interval = int(header["NumberOfChannels"]), float(header["SamplingInterval"])
+        listed = len(re.findall(r"^\s*Ch\d+\s*=\s*\S", text.split("[Coordinates]")[0], re.MULTILINE))
+        if not (0 < count <= listed and 0 < interval < float("inf")):
+            raise ValueError(f"{count} channels ({listed} described), {interval:g} us between samples")
+        points = int(header.get("DataPoints") or 0)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path.name} has a damaged BrainVision header: {error}") from None
+    if header.get("BinaryFormat") in _BYTES and extension_of(path) == ".vhdr":
+        frame = count * _BYTES[header["BinaryFormat"]]
+        check_size(data, max(points, _last_marker(markers) - 1, 1) * frame)
+        if data.stat().st_size % frame:
+            raise ValueError(
+                f"{data.name} of {path.name} is truncated: {data.stat().st_size} bytes are no multiple of "
+                f"the {frame} of one sample of {count} channels"
+            )
+    return BrainVisionFiles(data, markers, overrides)
+
+
+def _named(
+    path: Path, name: str | None, suffixes: tuple[str, ...], what: str, overrides: dict[str, str]
+) -> Path | None:
+    """Find a file that a header names, or the one called as the header now is; note the latter."""
+    if not name:
+        return None
+    name = re.split(r"[\\/]", name.replace("$b", path.stem))[-1]
+    named = path.parent / name
+    if named.is_file():
+        found: Path | None = named
+    else:
+        found = next((f for f in (_sibling(path, suffix) for suffix in suffixes) if f), None)
+    if found is None:
+        raise FileNotFoundError(
+            f"{path.name} names the {what} file {name}, but neither that nor {path.stem}{suffixes[0]} is "
+            "beside it"
+        )
+    if found != named:
+        logger.warning_once(
+            f"{path.name} names the {what} file {name}, which is not there: {found.name} is read"
+        )
+        overrides["data_fname" if what == "data" else "marker_fname"] = str(found.absolute())
+    return found
+
+
+def _last_marker(path: Path | None) -> int:
+    """Return the greatest position in a marker file, counted from 1; 0 without markers."""
+    if path is None:
+        return 0
+    text = _text_of(path)
+    if not re.match(r"Brain ?Vision.* Marker File", text):
+        raise ValueError(f"{path.name} is not a BrainVision marker file: it starts with {text[:16]!r}")
+    positions = re.findall(r"^Mk\d+=[^,\r\n]*,[^,\r\n]*,(\d{1,18}),", text, re.MULTILINE)
+    return max(map(int, positions), default=0)
+
+
+def _sibling(path: Path, suffix: str) -> Path | None:
+    """Find the file of the same name with another suffix, whatever its case."""
+    for spelt in (suffix, suffix.upper()):
+        if path.with_suffix(spelt).is_file():
+            return path.with_suffix(spelt)
+    return None
+
+
+def _later_parts(path: Path, extension: str) -> list[Path]:
+    """List the later parts of a split FIF file by their names, in order."""
+    stem, ending = path.name[: -len(extension)], path.name[-len(extension) :]
+    split = _FIRST_SPLIT.fullmatch(path.name)
+    parts: list[Path] = []
+    while True:
+        number = len(parts) + 1
+        name = f"{split[1]}{number + 1:02d}{split[2]}" if split else f"{stem}-{number}{ending}"
+        if not (path.parent / name).is_file():
+            return parts
+        parts.append(path.parent / name)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """List files and .mff folders, without what is hidden."""
+    for base, folders, files in os.walk(folder, followlinks=True):
+        whole = [name for name in folders if name.lower().endswith(".mff")]
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in whole]
+        for name in (*whole, *files):
+            if not name.startswith("."):  # macOS leaves ._name.edf beside name.edf
+                yield Path(base) / name
+
+
+def _is_main_file(path: Path) -> bool:
+    """Whether a file with a recording's extension is one, and not a part of another."""
+    extension = extension_of(path)
+    if extension == ".eeg":  # BrainVision calls its data so, Nihon Kohden its recordings
+        with path.open("rb") as file:
+            return sniff(file.read(16)) == "Nihon Kohden"
+    if extension in (".fif", ".fif.gz"):
+        first = re.sub(r"-\d+(?=\.fif)", "", path.name, flags=re.IGNORECASE)
+        is_part = _LATER_PART.fullmatch(path.name) and (
+            "_split-" in path.name or (path.parent / first).is_file()
+        )
+        return not is_part and not _NO_RAW_FIF.fullmatch(path.name)
+    return True
+
+
+def _text_of(path: Path) -> str:
+    """Read a small text file in UTF-8, or in latin-1 where it is not."""
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+__all__ = [
+    "EXTENSIONS",
+    "TABLE_EXTENSIONS",
+    "BrainVisionFiles",
+    "brainvision_files",
+    "companions",
+    "extension_of",
+    "find_recordings",
+]

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Open an XDF file (Lab Streaming Layer): its one EEG stream, and its markers as annotations.
+
+https://github.com/sccn/xdf/wiki/Specifications and, for the channels, https://github.com/sccn/xdf/wiki/EEG-Meta-Data
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .file_checks import require_package
+from .signal_header import voltage_factor
+
+if TYPE_CHECKING:
+    import mne
+
+_TYPES = ("eeg", "eog", "ecg", "emg", "stim", "misc")
+
+
+def read_xdf(path: Path, unit: str | None = None) -> "tuple[mne.io.RawArray, list[float]]":
+    """Open the EEG stream of an XDF file at its nominal rate.
+
+    Args:
+        path: The file.
+        unit: What channels without a unit are in.
+
+    Returns:
+        The recording in volts, loaded, and where pauses were cut out, in seconds after its first sample.
+
+    Raises:
+        ImportError: If pyxdf is not installed.
+        ValueError: If there is no EEG stream or more than one, no unit, or fewer samples than promised.
+    """
+    require_package(path, "pyxdf")
+    import mne
+    import pyxdf
+
+    chosen = _choose_stream(path, pyxdf.resolve_streams(str(path)))
+    streams, _ = pyxdf.load_xdf(str(path), verbose=False)
+    stream = next(s for s in streams if s["info"]["stream_id"] == chosen)
+    samples, times = np.asarray(stream["time_series"], np.float64).T, np.asarray(stream["time_stamps"])
+    promised = _first(stream.get("footer", {}), "info", "sample_count")
+    if promised is None or int(promised) != samples.shape[1]:
+        raise ValueError(
+            f"{path.name} is truncated or damaged: its EEG stream promises {promised or 'unknown'} samples "
+            f"and holds {samples.shape[1]}"
+        )
+    rate = float(stream["info"]["nominal_srate"][0])
+    names, types, factors = _channels(path, stream, len(samples), unit)
+    raw = mne.io.RawArray(
+        samples * np.array(factors)[:, None], mne.create_info(names, rate, types), verbose="ERROR"
+    )
+    for marks in streams:
+        if marks["info"]["channel_format"][0] == "string":
+            at = np.clip(np.searchsorted(times, marks["time_stamps"]), 0, raw.n_times - 1) / rate
+            raw.annotations.append(at, 0.0, [str(value[0]) for value in marks["time_series"]])
+    joins = [first / rate for first, _ in stream["info"]["segments"][1:]]
+    return raw, joins
+
+
+def _choose_stream(path: Path, streams: list[Mapping[str, Any]]) -> int:
+    """Return the id of the only EEG stream."""
+    found = [s for s in streams if s["type"].lower() == "eeg" and float(s["nominal_srate"]) > 0]
+    if len(found) != 1:
+        held = ", ".join(f"{s['name']} ({s['type']}, {s['nominal_srate']} Hz)" for s in streams) or "nothing"
+        raise ValueError(f"{path.name} holds {len(found)} EEG streams, expected one: it has {held}")
+    return int(found[0]["stream_id"])
+
+
+def _channels(
+    path: Path, stream: Mapping[str, Any], count: int, unit: str | None
+) -> tuple[list[str], list[str], list[float]]:
+    """Return names, MNE's types and volts per unit of a stream's channels."""
+    described = _first(stream["info"], "desc", "channels") or {}
+    rows = described.get("channel") or [{} for _ in range(count)]
+    if len(rows) != count:
+        raise ValueError(f"{path.name} describes {len(rows)} channels and holds {count}")
+    names = [_first(row, "label") or f"EEG {i + 1:03d}" for i, row in enumerate(rows)]
+    types = [str(_first(row, "type") or "eeg").lower() for row in rows]
+    types = [kind if kind in _TYPES else "misc" for kind in types]
+    factors = []
+    for name, kind, row in zip(names, types, rows, strict=True):
+        factor = voltage_factor(_first(row, "unit") or unit or "")
+        if factor is None and kind in ("eeg", "eog", "ecg", "emg"):
+            raise ValueError(
+                f'{path.name} states no unit in volts for channel {name}: say unit="uV", "mV" or "V"'
+            )
+        factors.append(1.0 if factor is None else factor)
+    return names, types, factors
+
+
+def _first(node: Any, *keys: str) -> Any:
+    """Follow keys through the lists and dicts that pyxdf makes of XML; None where one is missing."""
+    for key in keys:
+        node = node.get(key) if isinstance(node, Mapping) else None
+        node = node[0] if isinstance(node, list) and node else node
+    return node
+
+
+__all__ = ["read_xdf"]
