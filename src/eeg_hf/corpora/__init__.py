@@ -5,6 +5,7 @@ import inspect
 from typing import Any
 
 from .alignment import load_alignments
+from .audit import audit
 from .corpus import Corpus, Event, Recording
 from .eegmat import EEGMAT
 from .eegmmidb import EEGMMIDB
@@ -64,6 +65,7 @@ __all__ = [
     "Recording",
     "Simulated",
     "SplitArguments",
+    "audit",
     "check_disjoint",
     "drop_unlabelled",
     "folds",
