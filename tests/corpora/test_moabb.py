@@ -103,8 +103,16 @@ def test_a_subject_that_cannot_be_loaded_leaves_the_others(tmp_path, caplog):
     corpus = MOABB(Broken(n_subjects=2, n_sessions=1, n_runs=1, duration=10, n_events=2))
     assert [r.subject for r in corpus.recordings(tmp_path)] == ["2"]
     assert "1 subjects could not be loaded, subject 1: server said no" in caplog.text
+    loaded = []
+
+    class Unreachable(Sines):
+        def _get_single_subject_data(self, subject):
+            loaded.append(subject)
+            raise OSError("server\nsaid no")
+
     with pytest.raises(ConnectionError, match="could load nobody .*server said no; it needs a network"):
-        MOABB(Broken(n_subjects=2), subjects=[1]).recordings(tmp_path)
+        MOABB(Unreachable(n_subjects=9)).recordings(tmp_path)
+    assert loaded == [1, 2]  # each takes half a minute where there is no network
 
 
 @pytest.mark.parametrize(
@@ -113,6 +121,7 @@ def test_a_subject_that_cannot_be_loaded_leaves_the_others(tmp_path, caplog):
         ({"dataset": "BNCI2014001"}, "no data set 'BNCI2014001': did you mean BNCI2014_00"),
         ({"paradigm": "LeftRigthImagery"}, "no paradigm 'LeftRigthImagery': did you mean LeftRightImagery"),
         ({"paradigm": "P300"}, "P300 does not fit BNCI2014_001, whose paradigm is imagery"),
+        ({"paradigm": "FilterBankLeftRightImagery"}, "gives several bands of each epoch"),
         ({"dataset_options": {"sensors": 3}}, "cannot make data set BNCI2014_001 of .*sensors"),
     ],
 )

@@ -80,6 +80,8 @@ class MOABB(Corpus):
         self._paradigm = None
         if paradigm is not None:
             self._paradigm = _construct(moabb.paradigms, paradigm, "paradigm", paradigm_options)
+            if len(getattr(self._paradigm, "filters", ())) > 1:
+                raise ValueError(f"paradigm {paradigm} gives several bands of each epoch, expected one")
             if not self._paradigm.is_valid(dataset):
                 raise ValueError(
                     f"paradigm {paradigm} does not fit {type(dataset).__name__}, whose paradigm is "
@@ -145,6 +147,8 @@ class MOABB(Corpus):
                 runs = self._load(subject, Path(root).absolute())
             except Exception as error:  # whatever the network, a server or a reader comes up with
                 failures.append(f"subject {subject}: {' '.join(str(error).split())[:200]}")
+                if len(failures) == 2 and not found:
+                    break  # without a network each takes half a minute to fail
                 continue
             task = self._dataset.paradigm
             found += [Recording(folder / s / r, self.name, subject, s, r, task) for s, r in runs]
@@ -189,8 +193,6 @@ def _load(dataset: Any, paradigm: Any, subject: Any) -> dict[tuple[str, str], An
         sessions = dataset.get_data(subjects=[subject])[subject]
         return {(str(s), str(r)): raw for s, runs in sessions.items() for r, raw in runs.items()}
     epochs, names, table = paradigm.get_data(dataset, subjects=[subject], return_epochs=True)
-    if isinstance(epochs, list):
-        raise ValueError(f"{type(paradigm).__name__} gives several bands of each epoch: expected one")
     epochs.metadata = table.assign(event=list(names)).reset_index(drop=True)
     epochs.crop(include_tmax=False)
     return {
