@@ -53,8 +53,7 @@ def run_jobs_on_ray(jobs: Sequence[ShardJob], num_proc: int | None = None) -> It
         finished = ray.data.from_items(items, override_num_blocks=len(items)).map(
             _attempt, num_cpus=1, compute=ray.data.TaskPoolStrategy(num_proc)
         )
-        for batch in finished.iter_batches(batch_size=1, prefetch_batches=0, batch_format="pyarrow"):
-            (row,) = batch.to_pylist()
+        for row in finished.iter_rows():
             result = cloudpickle.loads(row["result"])
             if isinstance(result, OSError):
                 raise result
