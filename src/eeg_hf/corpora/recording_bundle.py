@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recording with everything that belongs to it, to be carried about as one thing.
+
+Many recordings are several files that name each other: BrainVision's header, samples and markers, EEGLAB's
+`.set` and `.fdt`, a FIF file cut at 2 GB, the folder that is an EGI recording. In a BIDS tree the sidecars
+belong to it too. They travel as an uncompressed zip in which every file keeps its name.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import tempfile
+import weakref
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets import DownloadConfig
+from datasets.utils.file_utils import xbasename, xdirname, xjoin, xlistdir, xopen, xwalk
+
+from .bids import read_bids
+from .bids_tree import bids_file, bids_root, sidecars
+from .file_checks import sniff
+from .folder_files import PARTS
+from .formats import EXTENSIONS, companions, read_recording
+
+if TYPE_CHECKING:
+    import mne
+
+_SIDECARS = ("eeg.json", "channels.tsv", "electrodes.tsv", "coordsystem.json", "events.tsv")
+
+# What `sniff` says of bytes without a name -> how a file of that format is called.
+_ENDINGS = {
+    "EDF": ".edf",
+    "BDF": ".bdf",
+    "GDF": ".gdf",
+    "FIF": ".fif",
+    "gzip": ".fif.gz",
+    "MATLAB": ".set",
+    "MATLAB 7.3": ".set",
+    "HDF5": ".set",
+    "XDF": ".xdf",
+    "Neuroscan CNT": ".cnt",
+    "ANT CNT": ".cnt",
+    "Nihon Kohden": ".eeg",
+}
+_TEXT_HEADERS = (".vhdr", ".ahdr", ".lay")
+_NAMED_FILE = re.compile(r"^(?:DataFile|MarkerFile|File)[ \t]*=[ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
+
+
+class TemporaryFolder:
+    """A folder that is deleted with the last object that holds it.
+
+    It is hung on a lazily read recording. `Raw.copy()` copies everything that a recording holds, but the copy
+    reads the same files: it gets this very object.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="eeg_hf-"))
+        weakref.finalize(self, _delete, self.path, os.getpid())
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "TemporaryFolder":
+        return self
+
+
+def _delete(path: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked worker drops its copy of the object while the parent still reads
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def open_recording(path: Path) -> "mne.io.BaseRaw":
+    """Open a recording lazily, with what the sidecars say of it where it lies in a BIDS tree.
+
+    Raises:
+        ValueError: If it is damaged or of no known format.
+        FileNotFoundError: If it or a part of it is missing.
+        ImportError: If its reader is not installed.
+    """
+    if is_in_bids_tree(path):
+        return read_bids(bids_file(path), bids_root(path))
+    return read_recording(path)
+
+
+def is_in_bids_tree(path: Path) -> bool:
+    """Tell whether a recording has the name and the place of one in a BIDS tree."""
+    try:
+        bids_file(path)
+    except ValueError:
+        return False
+    return path.parent.name == "eeg" and any(folder.name.startswith("sub-") for folder in path.parents)
+
+
+def pack(path: Path) -> bytes:
+    """Return a recording as bytes: its file as it is, or a zip of all that belongs to it.
+
+    Args:
+        path: The main file, or the folder that is the recording.
+
+    Returns:
+        The bytes of the file if nothing else belongs to it. Otherwise an uncompressed zip whose first entry
+        is the main file; names are relative to the main file's folder, or to the root of the BIDS tree.
+    """
+    inner = sorted(path.rglob("*")) if path.is_dir() else []
+    files = [path, *inner, *_companions(path), *_sidecar_files(path)]
+    if len(files) == 1:
+        return path.read_bytes()
+    root = bids_root(path) if is_in_bids_tree(path) else path.parent
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for file in files:
+            name = file.relative_to(root).as_posix() + "/" * file.is_dir()
+            # ZipInfo's own date: the same recording gives the same bytes at any time.
+            archive.writestr(zipfile.ZipInfo(name), b"" if file.is_dir() else file.read_bytes())
+    return buffer.getvalue()
+
+
+def unpack(data: bytes, name: str | None, folder: Path) -> Path:
+    """Write the bytes of a recording into a folder.
+
+    Args:
+        data: What `pack` returned, or the bytes of any recording of one file.
+        name: Its file name or path; its ending says the format. Without one the first bytes must.
+        folder: An empty folder.
+
+    Returns:
+        The main file.
+
+    Raises:
+        ValueError: If the zip is damaged, or nothing tells the format.
+    """
+    if data[:4] == b"PK\x03\x04":
+        return _unzip(data, folder)
+    file_name = xbasename(name) if name else "recording"
+    if not file_name.lower().endswith(EXTENSIONS):
+        ending = _ENDINGS.get(sniff(data[:256]) or "")
+        if ending is None:
+            raise ValueError(
+                f"{name or 'bytes without a path'}: expected a path with the ending of a recording, or bytes"
+                f" that begin like one, got {data[:16]!r}"
+            )
+        file_name += ending
+    path = folder / file_name
+    path.write_bytes(data)
+    return path
+
+
+def fetch(url: str, folder: Path, download_config: DownloadConfig | None = None) -> Path:
+    """Download a recording and all that belongs to it, under their own names.
+
+    Args:
+        url: Any URL that fsspec reads, also into archives (`zip://a.vhdr::https://...`).
+        folder: An empty folder.
+        download_config: Holds the token.
+
+    Returns:
+        The main file.
+
+    Raises:
+        FileNotFoundError: If the recording is not there.
+    """
+    levels = _levels(url)
+    main = folder / _relative(url, levels[-1])
+    if main.suffix.lower() == ".mff":
+        for at, _, names in xwalk(url, download_config=download_config):
+            for name in names:
+                inner = xjoin(at, name)
+                _download(inner, folder / _relative(inner, levels[-1]), download_config)
+        return main
+    outline = _outline(levels, folder, download_config)
+    _download(url, main, download_config)
+    parts = {*_companions(main), *_sidecar_files(main), *_named_parts(main, outline)}
+    for path in sorted(parts):
+        if path in outline:
+            _download(outline[path], path, download_config)
+        elif not outline:
+            with contextlib.suppress(FileNotFoundError):
+                _download(xjoin(levels[0], path.name), path, download_config)
+    for path in outline.keys() - parts - {main}:
+        path.unlink()
+    return main
+
+
+def _levels(url: str) -> list[str]:
+    """List the folders that files of a recording may lie in, from its own up to the root of its BIDS tree."""
+    levels = [xdirname(url)]
+    if is_in_bids_tree(Path(url.partition("::")[0])):
+        while not xbasename(levels[-1]).startswith("sub-"):
+            levels.append(xdirname(levels[-1]))
+        levels.append(xdirname(levels[-1]))
+    return levels
+
+
+def _outline(levels: list[str], folder: Path, download_config: DownloadConfig | None) -> dict[Path, str]:
+    """Put an empty file in the place of every remote one, for what looks at names; path -> URL.
+
+    It is empty for plain web servers, which do not list their folders.
+    """
+    outline = {}
+    for level in levels:
+        try:
+            names = xlistdir(level, download_config=download_config)
+        except (OSError, NotImplementedError):
+            continue
+        for name in names:
+            path = folder / _relative(xjoin(level, name), levels[-1])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_dir():  # the folder of the level below
+                path.touch()
+                outline[path] = xjoin(level, name)
+    return outline
+
+
+def _named_parts(main: Path, outline: Iterable[Path]) -> set[Path]:
+    """Name the files that may belong to a recording: those its header names, and those called as it is."""
+    names = [main.stem + ending for ending in PARTS.get(main.suffix.lower(), ())]
+    if main.suffix.lower() in _TEXT_HEADERS:
+        text = main.read_bytes().decode("utf-8-sig", errors="replace")
+        names += [re.split(r"[\\/]", name.replace("$b", main.stem))[-1] for name in _NAMED_FILE.findall(text)]
+    there = {path.name.lower(): path for path in outline if path.parent == main.parent}
+    return {there.get(name.lower(), main.parent / name) for name in names}
+
+
+def _download(url: str, path: Path, download_config: DownloadConfig | None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with xopen(url, "rb", download_config=download_config) as source, path.open("wb") as target:
+        shutil.copyfileobj(source, target)
+
+
+def _relative(url: str, root: str) -> str:
+    return url.split("::")[0].removeprefix(root.split("::")[0]).lstrip("/")
+
+
+def _companions(path: Path) -> list[Path]:
+    """Companions of a recording; none for a damaged one, which says so when it is opened."""
+    try:
+        return companions(path)
+    except (ValueError, FileNotFoundError):
+        return []
+
+
+def _sidecar_files(path: Path) -> list[Path]:
+    if not is_in_bids_tree(path):
+        return []
+    file, root = bids_file(path), bids_root(path)
+    return [sidecar for name in _SIDECARS for sidecar in sidecars(file, root, name)]
+
+
+def _unzip(data: bytes, folder: Path) -> Path:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("expected an uncompressed zip of a recording, got a compressed one")
+            archive.extractall(folder)
+            return folder / archive.namelist()[0]
+    except (zipfile.BadZipFile, IndexError, OSError) as error:
+        raise ValueError(f"the zip of this recording is damaged: {error}") from None
+
+
+__all__ = ["TemporaryFolder", "fetch", "is_in_bids_tree", "open_recording", "pack", "unpack"]
