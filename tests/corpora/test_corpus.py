@@ -19,7 +19,7 @@ def test_every_corpus_says_what_its_users_must_know():
 
 
 def test_an_unknown_corpus_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match="'eegmatt'.*eegmat, eegmmidb, simulated"):
+    with pytest.raises(ValueError, match="'eegmatt'.*eegmat, eegmmidb, folder"):
         get_corpus("eegmatt")
 
 

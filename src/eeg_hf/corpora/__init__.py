@@ -6,12 +6,23 @@ from typing import Any
 
 from .alignment import load_alignments
 from .audit import audit
+from .bids_corpus import BIDSCorpus
+from .bonn import Bonn
+from .chbmit import CHBMIT
 from .corpus import Corpus, Event, Recording
 from .eegmat import EEGMAT
 from .eegmmidb import EEGMMIDB
+from .folder import FolderCorpus
+from .formats import read_recording
+from .hbn import HBN
+from .hms import HMS, read_spectrogram
+from .isc_video import ISCVideo
+from .label_table import LabelTable
 from .mixture import mixture
+from .moabb import MOABB
 from .prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
 from .simulated import Simulated
+from .sleep_edf import SleepEDF
 from .split_arguments import SplitArguments
 from .splits import (
     LeakError,
@@ -23,12 +34,19 @@ from .splits import (
     subject_folds,
     take_validation,
 )
+from .things_eeg1 import ThingsEEG1
+from .things_eeg2 import ThingsEEG2
+from .tuh import TUAB, TUEG, TUEV
 from .windows import prepare
 
-CORPORA: dict[str, type[Corpus]] = {corpus.name: corpus for corpus in (EEGMAT, EEGMMIDB, Simulated)}
+_ALL: tuple[type[Corpus], ...] = (
+    *(EEGMAT, EEGMMIDB, TUEG, TUAB, TUEV, HBN, MOABB, ThingsEEG1, ThingsEEG2, HMS),
+    *(SleepEDF, CHBMIT, Bonn, ISCVideo, BIDSCorpus, FolderCorpus, Simulated),
+)
+CORPORA: dict[str, type[Corpus]] = {corpus.name: corpus for corpus in _ALL}
 
 
-def get_corpus(name: str, **options: Any) -> Corpus:
+def get_corpus(name: str, /, **options: Any) -> Corpus:
     """Return a corpus by its name.
 
     Args:
@@ -56,15 +74,30 @@ def get_corpus(name: str, **options: Any) -> Corpus:
 
 
 __all__ = [
+    "BIDSCorpus",
+    "Bonn",
+    "CHBMIT",
     "CORPORA",
+    "Corpus",
     "EEGMAT",
     "EEGMMIDB",
-    "Corpus",
     "Event",
+    "FolderCorpus",
+    "HBN",
+    "HMS",
+    "ISCVideo",
+    "LabelTable",
     "LeakError",
+    "MOABB",
     "Recording",
     "Simulated",
+    "SleepEDF",
     "SplitArguments",
+    "TUAB",
+    "TUEG",
+    "TUEV",
+    "ThingsEEG1",
+    "ThingsEEG2",
     "audit",
     "check_disjoint",
     "drop_unlabelled",
@@ -75,6 +108,8 @@ __all__ = [
     "mixture",
     "official_split",
     "prepare",
+    "read_recording",
+    "read_spectrogram",
     "split_by",
     "split_by_subject",
     "split_for_pretraining",

@@ -155,6 +155,10 @@ class Corpus(ABC):
         """
         return []
 
+    def reference_of(self, recording: Recording) -> str:
+        """Say what a recording's voltages refer to: `reference`, unless its recordings differ."""
+        return self.reference
+
     def label_columns(self, recordings: Sequence[Recording]) -> Mapping[str, type[str] | type[float]]:
         """Name the labels of the windows: `label_names`, unless they are known only from the recordings."""
         return self.label_names

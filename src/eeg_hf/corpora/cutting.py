@@ -253,7 +253,7 @@ def _encode(
         bad_channels=cleaned.info["bads"],
         channel_positions=cleaned.positions,
         sampling_rate=rate,
-        reference=job.corpus.reference if reference == "original" else reference,
+        reference=job.corpus.reference_of(recording) if reference == "original" else reference,
         alignment_group=group,
     )
 

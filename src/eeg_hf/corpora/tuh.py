@@ -83,6 +83,10 @@ class TUEG(_TUH):
             found.append(Recording(path, self.name, subject, session, run, "clinical", labels))
         return self._found(found, root)
 
+    def reference_of(self, recording: Recording) -> str:
+        """Return the reference that the recording's folder states."""
+        return str(recording.labels["recorded_reference"] or self.reference)
+
 
 class TUAB(_TUH):
     """TUH Abnormal: 2,993 recordings that were reported as normal or abnormal.
