@@ -42,6 +42,10 @@ from eeg_hf.channels import (
         ("RAW_TP9", "TP9"),
         ("O2", "O2"),
         ("A1", "A1"),
+        ("EEG C3-Linked Ears", "C3"),
+        ("C3-((A1+A2)/2)", "C3"),
+        ("Fp1-Average", "Fp1"),
+        ("CB1", "CB1"),
     ],
 )
 def test_unipolar_labels_of_every_dialect(label, name):
@@ -59,6 +63,9 @@ def test_unipolar_labels_of_every_dialect(label, name):
         ("T3-T5", "T7", "P7"),
         ("FCz - CPz", "FCz", "CPz"),
         ("C4:M1", "C4", "M1"),
+        ("FP1F7", "Fp1", "F7"),
+        ("T3 T5", "T7", "P7"),
+        ("Fz_Cz", "Fz", "Cz"),
     ],
 )
 def test_derivations_keep_both_electrodes(label, anode, cathode):
@@ -91,6 +98,14 @@ def test_derivations_keep_both_electrodes(label, anode, cathode):
         ("nd", "misc"),
         ("-", "misc"),
         ("--0", "misc"),
+        ("POL E", "misc"),
+        ("POL $A1", "misc"),
+        ("HEO", "eog"),
+        ("VEOU", "eog"),
+        ("Left eye", "eog"),
+        ("VNS", "misc"),
+        ("Plet", "misc"),
+        ("Erg1", "misc"),
     ],
 )
 def test_other_signals_are_told_apart(label, kind):
@@ -121,6 +136,54 @@ def test_a_shared_cathode_is_a_reference():
     labels = ["Fp1-Pz", "F3-Pz", "F4-Pz", "O1-Pz", "ECG"]
     assert canonical_names(labels) == ["Fp1", "F3", "F4", "O1", "ECG"]
     assert all(channel.is_bipolar for channel in parse_channels(["Fpz-Cz", "Pz-Oz"]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["EEG C3-M2", "C4-M1", "O1:M2", "ROC-A1"], ["C3", "C4", "O1", "ROC-A1"]),
+        (["Fp1-A1", "Fp2-A2", "EEG A2-A1"], ["Fp1", "Fp2", "A2-A1"]),
+        (["C3", "C4", "C3-A2"], ["C3", "C4", "C3-A2"]),  # computed beside its electrodes
+        (["C3-A2", "C4-A1", "Fz-Cz"], ["C3-A2", "C4-A1", "Fz-Cz"]),  # the last one is bipolar
+        (["EEG Fp1-LE", "EEG A2-A1"], ["Fp1", "A2-A1"]),
+        (["EEG Fpz-Cz", "EEG Pz-Oz"], ["Fpz-Cz", "Pz-Oz"]),
+        (["FP1-F7", "F7-T7", "T8-P8-0", "T8-P8-1"], ["Fp1-F7", "F7-T7", "T8-P8", "T8-P8"]),
+    ],
+)
+def test_ears_and_mastoids_are_a_reference_where_all_derivations_end_there(labels, names):
+    assert canonical_names(labels) == names
+
+
+def test_a_shared_cathode_that_nobody_knows_is_a_reference():
+    assert canonical_names(["F7-CS2", "T7-CS2", "FP1-CS2", "CZ-CS2"]) == ["F7", "T7", "Fp1", "Cz"]
+    assert canonical_names(["F7-CS2", "T7-CS2", "Cz"]) == ["F7-CS2", "T7-CS2", "Cz"]
+
+
+def bank(letters):
+    return [f"{letter}{number}" for letter in letters for number in range(1, 33)]
+
+
+def test_caps_are_recognised_where_all_their_labels_are_there():
+    assert canonical_names(bank("ABCD"))[::64] == ["biosemi128/A1", "biosemi128/C1"]
+    assert canonical_names(bank("ABCDEFGH"))[-1] == "biosemi256/H32"
+    small = canonical_names([*bank("AB"), "EXG1", "Status"])
+    assert small[0] == "Fp1" and small[47] == "Cz" and small[28] == "Oz" and small[63] == "O2"
+    net = canonical_names([*(f"E{number}" for number in range(1, 129)), "Cz"])
+    assert net[0] == "GSN-HydroCel-129/E1" and net[-1] == "Cz"
+    assert canonical_names(["A1"], montage="biosemi32") == ["Fp1"]
+
+
+def test_half_a_cap_is_no_10_20_system():
+    # A BioSemi cap of which labels are missing: its A1 is no ear, its C3 not the C3 of the 10-20 system
+    channels = parse_channels(["A1", "A2", "A3", "C3", "C4"])
+    assert np.isnan(electrode_positions([channel.name for channel in channels], on_missing="nan")).all()
+    assert canonical_names(["A1", "A2", "C3", "C4"]) == ["A1", "A2", "C3", "C4"]
+
+
+def test_cerebellar_electrodes_lie_between_the_two_places_that_sources_give_them():
+    left, right, lowest, low = electrode_positions(["CB1", "CB2", "I1", "PO9"])
+    np.testing.assert_allclose(left, (lowest + low) / 2, atol=1e-7)
+    assert left[0] < 0 < right[0] and left[1] < -0.07
 
 
 def test_eye_channels_of_a_polysomnography_are_not_an_egi_net():

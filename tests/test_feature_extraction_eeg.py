@@ -358,3 +358,37 @@ def test_alignment_takes_the_place_of_normalization():
         extractor = EEGFeatureExtractor(alignment="euclidean", normalization=normalization, clip=2.0)
         expected = (matrix @ values).clamp(-2, 2)
         torch.testing.assert_close(extractor.normalize(values, alignment_matrix=matrix), expected)
+
+
+def test_new_settings_are_saved_and_reach_the_recordings(tmp_path):
+    places = {"probe": [0.0, 0.05, 0.08]}
+    EEGFeatureExtractor(
+        bad_channels="auto", positions=places, adaptive=True, unknown_channels="mask", window_seconds=2.0
+    ).save_pretrained(tmp_path)
+    loaded = EEGFeatureExtractor.from_pretrained(tmp_path)
+    assert loaded.bad_channels == "auto" and loaded.adaptive is True and loaded.unknown_channels == "mask"
+    np.testing.assert_allclose(loaded.positions["probe"], places["probe"], atol=1e-7)
+    slipped = record(noise_uv(4) * 1e6, ["C3", "C4", "probe", "what"])
+    features = loaded(slipped, return_report=True)
+    assert features["channel_mask"][0].tolist() == [True, True, True, False]
+    np.testing.assert_allclose(features["channel_positions"][0, 2], places["probe"], atol=1e-7)
+    assert torch.isfinite(features["channel_positions"]).all() and not features["input_values"][:, 3].any()
+    assert features["report"][0]["scale_uv"] == pytest.approx(1e-6)
+
+
+def test_clean_windows_take_stated_positions_and_masks_too():
+    extractor = EEGFeatureExtractor(
+        positions={"probe": [0, 0.05, 0.08]}, unknown_channels="mask", window_seconds=None
+    )
+    features = extractor(
+        noise_uv(3), sampling_rate=200, channel_names=["C3", "probe", "what"], unit="uV", is_preprocessed=True
+    )
+    assert features["channel_mask"].tolist() == [[True, True, False]]
+    np.testing.assert_allclose(features["channel_positions"][0, 1], [0, 0.05, 0.08], atol=1e-7)
+    assert torch.isfinite(features["channel_positions"]).all()
+
+
+@pytest.mark.parametrize("settings", [{"bad_channels": "noisy"}, {"positions": {"X1": [0, 80, 40]}}])
+def test_new_settings_are_checked(settings):
+    with pytest.raises(ValueError, match="bad_channels must be one of|are these mm"):
+        EEGFeatureExtractor(**settings)

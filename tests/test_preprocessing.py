@@ -3,6 +3,7 @@
 
 import datetime
 import json
+import tracemalloc
 
 import mne
 import numpy as np
@@ -387,3 +388,194 @@ def test_whitening_is_identity_on_the_range_of_average_referenced_data():
         whitening_matrix(np.zeros((3, 3)))
     with pytest.raises(ValueError, match="expected a finite"):
         whitening_matrix(np.full((3, 3), np.nan))
+
+
+def bumps(num_channels=32, seconds=30, rate=250.0, seed=0):
+    """Clean EEG-like noise, in V: each electrode shares sources with its neighbours."""
+    rng = np.random.default_rng(seed)
+    places = np.linspace(0, 1, num_channels)[:, None]
+    mixing = np.exp(-(((places - np.linspace(0, 1, 8)) / 0.2) ** 2))
+    sources = np.fft.rfft(rng.normal(size=(8, int(seconds * rate))))
+    sources[:, 1:] /= np.sqrt(np.arange(1, sources.shape[1]))
+    sources = np.fft.irfft(sources, int(seconds * rate))
+    sources /= sources.std(axis=1, keepdims=True)
+    return (mixing @ sources + 0.1 * rng.normal(size=(num_channels, sources.shape[1]))) * 10e-6
+
+
+NAMES_32 = mne.channels.make_standard_montage("biosemi32").ch_names
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("settings", [{}, {"notch_hz": 50}, {"missing_channels": "interpolate"}])
+def test_adaptive_changes_nothing_on_clean_recordings(seed, settings):
+    for source in (record(bumps(seed=seed), NAMES_32), record(noise(seed=seed, seconds=30))):
+        raw, report = preprocess(source, adaptive=True, **settings)
+        plain, plain_report = preprocess(source, **settings)
+        np.testing.assert_array_equal(raw.get_data(), plain.get_data())
+        assert report.quality == 1.0 and report.warnings == [] and report.scale_uv == 1.0
+        assert report.bad_channels == plain_report.bad_channels == {} and report.line_freq is None
+
+
+def spoiled(seed=0):
+    """Clean channels, three of them spoiled, in mains of 60 Hz; returns samples in V and the spoiled."""
+    data = bumps(seed=seed)
+    rng = np.random.default_rng(100 + seed)
+    bad = rng.choice(32, 3, replace=False)
+    data[bad[0]] += 80e-6 * rng.normal(size=data.shape[1])
+    data[bad[1]] = np.cumsum(rng.normal(size=data.shape[1])) * 1e-6
+    data[bad[2]] *= 0.02
+    phases = rng.uniform(0, 2 * np.pi, size=32)
+    data += [sine(60, 250, 30, amplitude=20e-6, phase=phase) for phase in phases]
+    return data, {NAMES_32[row] for row in bad}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("slip", [1.0, 1e6, 1e-6, 1e3])
+def test_adaptive_finds_unit_line_and_noisy_channels_together(seed, slip):
+    data, bad = spoiled(seed)
+    settings = {"lowpass_hz": None, "sampling_rate": 250}
+    raw, report = preprocess(record(data * slip, NAMES_32), adaptive=True, notch_hz=50, **settings)
+    assert set(report.bad_channels) == bad == set(raw.info["bads"])
+    assert report.line_freq == 60 and report.notch_hz == [60, 120]
+    assert report.scale_uv == pytest.approx(1 / slip)
+    assert report.quality == pytest.approx(29 / 32, abs=1e-4)
+    assert json.loads(json.dumps(report.to_dict())) == report.to_dict()
+    source = record(data, NAMES_32)
+    source.info["bads"] = sorted(bad)
+    by_hand, _ = preprocess(source, notch_hz=60, **settings)
+    np.testing.assert_allclose(raw.get_data(), by_hand.get_data(), atol=1e-12)
+
+
+def test_adaptive_fills_noisy_channels_where_interpolation_is_asked_for():
+    data, bad = spoiled()
+    raw, report = preprocess(record(data, NAMES_32), adaptive=True, missing_channels="interpolate")
+    assert set(report.interpolated_channels) == bad and report.bad_channels == {} == dict.fromkeys(
+        raw.info["bads"]
+    )
+    assert raw.get_data(picks=sorted(bad)).any(axis=1).all()
+    assert report.quality == pytest.approx(29 / 32, abs=1e-4)
+
+
+def test_adaptive_raises_the_highpass_only_where_drifts_demand_it():
+    drift = sine(0.3, 250, 60, amplitude=2e-3) * np.linspace(0.5, 1.5, 32)[:, None]
+    raw, report = preprocess(record(bumps(seconds=60) + drift, NAMES_32), adaptive=True)
+    assert report.highpass_hz == 1.0 and "high-pass at 1 Hz" in report.warnings[0]
+    assert preprocess(record(bumps(seconds=60) + drift * 1e-3, NAMES_32), adaptive=True)[1].highpass_hz == 0.5
+    slow, report = preprocess(record(bumps(seconds=60) + drift, NAMES_32), adaptive=True, highpass_hz=None)
+    assert report.highpass_hz == 1.0
+    np.testing.assert_array_equal(slow.get_data(), raw.get_data())
+
+
+def test_a_slip_that_is_none_of_the_known_ones_still_raises():
+    with pytest.raises(ValueError, match="implausible amplitude"):
+        preprocess(record(noise() * 0.5e5), adaptive=True)
+
+
+def test_noisy_channels_are_bad_where_asked_for_without_adaptation():
+    data, bad = spoiled()
+    _, report = preprocess(record(data, NAMES_32), bad_channels="auto")
+    assert set(report.bad_channels) == bad and report.line_freq is None and report.notch_hz == []
+    assert preprocess(record(data, NAMES_32))[1].bad_channels == {}
+
+
+def test_a_reference_electrode_is_not_judged():
+    data, bad = spoiled()
+    first = sorted(bad)[0]
+    raw, report = preprocess(record(data, NAMES_32), bad_channels="auto", reference=[first])
+    assert report.reference == first and report.bad_channels[first] == "it is the reference"
+
+
+def test_flat_channels_may_stay():
+    data = noise()
+    data[3] = 0.0
+    data[4, 5] = np.nan
+    settings = {"sampling_rate": 250, "bad_channels": "none", **NO_FILTER}
+    raw, report = preprocess(record(data), **settings)
+    assert report.bad_channels == {"Fz": "NaN or infinite samples"}
+    data[4] = 0.0
+    np.testing.assert_allclose(raw.get_data()[3], -np.delete(data, 4, axis=0).mean(axis=0), atol=1e-12)
+    with pytest.raises(ValueError, match="every EEG channel is bad"):
+        preprocess(record(np.zeros((3, 500))), bad_channels="none")
+
+
+def test_the_silent_vertex_of_an_egi_net_is_its_reference_and_not_dead():
+    data = np.vstack([bumps(128, seconds=4), np.zeros(1000)])
+    source = record(data, [*(f"E{n}" for n in range(1, 129)), "Cz"])
+    for adaptive in (False, True):
+        raw, report = preprocess(source, sampling_rate=250, adaptive=adaptive, **NO_FILTER)
+        assert report.bad_channels == {} and raw.ch_names[-1] == "Cz"
+        np.testing.assert_allclose(raw.get_data()[-1], -data.mean(axis=0), atol=1e-12)
+    assert preprocess(source, reference="original")[1].bad_channels == {"Cz": "flat"}
+
+
+def test_clipping_is_counted_by_channel_and_said():
+    data = noise()
+    data[5] = np.clip(data[5], -10e-6, 10e-6)
+    raw, report = preprocess(record(data))
+    assert report.clipped_share.keys() == {"F4"} and report.clipped_share["F4"] > 0.1
+    assert report.warnings[0].startswith("clipped: samples lie at the converter's limit in F4 (")
+
+
+def test_unknown_channels_can_be_masked():
+    data = noise(4)
+    raw, report = preprocess(record(data, ["C3", "my probe", "C4", "Cz"]), unknown_channels="mask")
+    assert raw.ch_names == ["C3", "my probe", "C4", "Cz"] and raw.info["bads"] == ["my probe"]
+    assert report.bad_channels == {"my probe": "unknown electrode"}
+    assert not raw.get_data()[1].any() and np.isfinite(positions_from_raw(raw)).all()
+    without, _ = preprocess(record(data[[0, 2, 3]], ["C3", "C4", "Cz"]))
+    np.testing.assert_array_equal(raw.get_data()[[0, 2, 3]], without.get_data())
+
+
+def test_positions_that_the_user_states_make_electrodes_of_unknown_names():
+    places = {"my probe": (0.0, 0.05, 0.08), "X1": [0.05, 0.0, 0.08], "C3": [-0.06, 0.0, 0.09]}
+    data = noise(4)
+    source = record(data, ["C3", "my probe", "X1", "my probe-X1"])
+    raw, report = preprocess(source, positions=places)
+    assert raw.ch_names == ["C3", "my probe", "X1"]
+    found = positions_from_raw(raw, prefer="file")
+    np.testing.assert_allclose(found, [places[name] for name in raw.ch_names], atol=1e-7)
+    assert report.dropped_channels == {
+        "my probe-X1": "bipolar among unipolar channels: ask for it in channels="
+    }
+    pair, _ = preprocess(source, positions=places, channels=["my probe-X1"], reference="original")
+    np.testing.assert_allclose(positions_from_raw(pair)[0], [0.025, 0.025, 0.08], atol=1e-7)
+    masked, report = preprocess(
+        source, positions={**places, "Q": (0, 0.1, 0)}, channels=["X1", "C3", "Q"], missing_channels="mask"
+    )
+    assert report.bad_channels == {"Q": "missing"}
+    np.testing.assert_allclose(positions_from_raw(masked)[2], [0, 0.1, 0], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("position", "message"),
+    [
+        ((0, 80, 40), r"positions of 'X1': expected \(x, y, z\) in metres.*are these mm\?"),
+        ((0, 8, 4), r"are these cm\?"),
+        ((0, 0, 0.01), "0.03 to 0.2 m"),
+        ((0, np.nan, 0.1), "0.03 to 0.2 m"),
+        ((0.1, 0.1), "0.03 to 0.2 m"),
+    ],
+)
+def test_positions_that_cannot_be_are_refused(position, message):
+    with pytest.raises(ValueError, match=message):
+        preprocess(record(noise(2), ["C3", "X1"]), positions={"X1": position})
+
+
+def test_filters_stop_at_the_gaps_that_annotations_mark():
+    data = noise(2, seconds=12)
+    source = record(data, ["C3", "C4"])
+    source.set_annotations(mne.Annotations([4.0, 9.0], [1.0, 0.0], ["BAD_ACQ_SKIP", "EDGE boundary"]))
+    raw, _ = preprocess(source, sampling_rate=250, reference="original", highpass_hz=1, lowpass_hz=40)
+    truth = source.copy().filter(1, 40, verbose="ERROR")
+    np.testing.assert_allclose(raw.get_data(), truth.get_data(), atol=1e-15)
+
+
+def test_memory_stays_below_two_and_a_half_copies():
+    source = record(noise(8, seconds=240), rate=250.0)
+    size = source.get_data().nbytes
+    preprocess(source)
+    tracemalloc.start()
+    preprocess(source)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * size

@@ -419,8 +419,9 @@ def _signal_kind(text: str) -> ChannelKind | None:
 def _position(name: str) -> np.ndarray:
     """Head-frame position of a canonical electrode name, NaN where it has none."""
     montage, _, label = name.rpartition("/")
-    table = _montage_positions(montage) if montage in _montage_names() else _template_positions()
-    return table.get(label if montage else name, np.full(3, np.nan, dtype=np.float32))
+    is_net = montage in _montage_names()
+    table, key = (_montage_positions(montage), label) if is_net else (_template_positions(), name)
+    return table.get(key, np.full(3, np.nan, dtype=np.float32))
 
 
 @lru_cache(maxsize=1)
