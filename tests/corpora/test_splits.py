@@ -4,7 +4,17 @@ import pytest
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from sklearn.model_selection import GroupKFold
 
-from eeg_hf.corpora import LeakError, check_disjoint, official_split, split_by_subject, subject_folds
+from eeg_hf.corpora import (
+    LeakError,
+    check_disjoint,
+    folds,
+    official_split,
+    split_by,
+    split_by_subject,
+    subject_folds,
+    take_validation,
+)
+from eeg_hf.corpora.splits import split_as_marked
 
 
 def windows(counts: dict[str, int], corpus: str = "eegmat") -> Dataset:
@@ -138,3 +148,113 @@ def test_rows_without_a_subject_are_refused():
         split_by_subject(dataset)
     with pytest.raises(ValueError, match="needs a column 'subject'"):
         subject_folds(Dataset.from_dict({"patient": ["00"]}))
+
+
+def epochs(num_subjects: int = 3, concepts: str = "abcdefghij", step: float = 1.0) -> Dataset:
+    """Windows of 1 s: every subject saw every concept twice, in one recording."""
+    rows = [(f"{s:02d}", c, i) for s in range(num_subjects) for i, c in enumerate(concepts * 2)]
+    return Dataset.from_dict(
+        {
+            "window_id": [f"{s}/{i}" for s, _, i in rows],
+            "corpus": ["things"] * len(rows),
+            "subject": [s for s, _, _ in rows],
+            "session": [str(i % 2) for _, _, i in rows],
+            "recording": [f"{s}.edf" for s, _, _ in rows],
+            "concept": [c for _, c, _ in rows],
+            "part": ["test" if c in "ij" else "train" for _, c, _ in rows],
+            "signal_hash": [f"{s}{i}" for s, _, i in rows],
+            "start_seconds": [i * step for _, _, i in rows],
+            "num_samples": [100] * len(rows),
+            "sampling_rate": [100.0] * len(rows),
+        }
+    )
+
+
+def test_a_split_by_concept_shares_people_and_no_concept():
+    splits = split_by(epochs(), "concept", seed=1)
+    concepts = {part: set(rows["concept"]) for part, rows in splits.items()}
+    assert [len(found) for found in concepts.values()] == [8, 1, 1]
+    assert not concepts["train"] & (concepts["validation"] | concepts["test"])
+    assert all(len(set(rows["subject"])) == 3 for rows in splits.values())
+    check_disjoint(splits, by="concept")
+    with pytest.raises(LeakError, match="'train' and 'validation' share 3 subjects"):
+        check_disjoint(splits)
+
+
+def test_windows_of_two_concepts_that_overlap_are_warned_of(caplog):
+    import logging
+
+    apart, close = (split_by(epochs(step=step), "concept") for step in (1.0, 0.2))
+    logger = logging.getLogger("eeg_hf.corpora.splits")
+    logger.addHandler(caplog.handler)
+    try:
+        check_disjoint(apart, by="concept")
+        assert not caplog.records
+        check_disjoint(close, by="concept")
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "overlap one of another part in the same recording" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("concept", "a", "share 1 values of 'concept': a"),
+        ("window_id", "00/0", "share 1 windows: 00/0"),
+        ("signal_hash", "000", "share 1 windows with identical samples, hash: 000"),
+    ],
+)
+def test_what_a_split_by_concept_may_not_share_is_named(column, value, message):
+    splits = split_by(epochs(), "concept", seed=1)
+    leaky = splits["test"].map(lambda row, i: {column: value if i == 0 else row[column]}, with_indices=True)
+    train = splits["train"] if "a" in splits["train"]["concept"] else splits["validation"]
+    with pytest.raises(LeakError, match=message):
+        check_disjoint({"train": train, "test": leaky}, by="concept")
+
+
+def test_sessions_of_two_people_with_one_number_are_two():
+    splits = split_by(epochs(), "session", (0.5, 0.25, 0.25))
+    names = {part: set(zip(d["subject"], d["session"], strict=True)) for part, d in splits.items()}
+    assert [len(found) for found in names.values()] == [2, 2, 2]
+    assert len(set().union(*names.values())) == 6
+    parts = {"train": epochs().filter(lambda row: row["session"] == "0")}
+    parts["test"] = epochs().filter(lambda row: row["session"] == "1")
+    with pytest.raises(LeakError, match="share 3 recordings: things/00.edf"):  # this corpus has both in one
+        check_disjoint(parts, by="session")
+
+
+def test_folds_by_a_column_test_each_value_once():
+    found = folds(epochs(), 5, num_validation=1, column="concept")
+    tested = [set(fold["test"]["concept"]) for fold in found]
+    assert sum(map(len, tested)) == len(set().union(*tested)) == 10
+    for fold in found:
+        check_disjoint(fold, by="concept")
+
+
+def test_a_marked_split_is_taken_and_anything_else_refused():
+    splits = split_as_marked(epochs(), "part")
+    assert {part: len(rows) for part, rows in splits.items()} == {"train": 48, "test": 12}
+    with pytest.raises(ValueError, match="must hold train, validation or test, it holds 0, 1"):
+        split_as_marked(epochs(), "session")
+    gaps = Dataset.from_dict({"part": ["train", None, None, "test"]})
+    with pytest.raises(ValueError, match="2 of 4 rows have no part"):
+        split_as_marked(gaps, "part")
+
+
+def test_validation_is_taken_from_the_training_subjects_where_there_is_none(uneven):
+    splits = official_split(uneven, {"train": [f"{i:02d}" for i in range(14)], "test": ["15", "16"]})
+    taken = take_validation(splits, seed=2)
+    assert list(taken) == ["train", "validation", "test"]
+    assert len(subjects(taken)["validation"]) == 1 and len(subjects(taken)["train"]) == 13
+    assert subjects(taken)["test"] == {"15", "16"}
+    check_disjoint(taken)
+    assert subjects(take_validation(splits, seed=2)) == subjects(taken)
+    assert take_validation(taken) is taken
+    lone = DatasetDict(train=uneven.filter(lambda row: row["subject"] == "00"))
+    assert list(take_validation(lone)) == ["train"]
+
+
+def test_numbers_may_be_split_by_too():
+    rows = Dataset.from_dict({"release": [1, 2, 3, 4] * 3})
+    splits = split_by(rows, "release", (0.5, 0.25, 0.25))
+    assert sorted(len(set(part["release"])) for part in splits.values()) == [1, 1, 2]

@@ -77,7 +77,7 @@ def split_as_marked(dataset: Dataset, column: str) -> DatasetDict:
     Raises:
         ValueError: If the column is missing, has gaps, or holds anything else.
     """
-    codes, names = _groups(dataset, column)
+    codes, names = _groups(dataset, column, qualified=False)
     unknown = sorted(set(names) - set(PARTS))
     if unknown:
         raise ValueError(f"column {column!r} must hold train, validation or test, it holds {_some(unknown)}")
@@ -231,12 +231,9 @@ def check_disjoint(splits: Mapping[str, Dataset], by: str = "subject") -> None:
         ValueError: If a part has no such column.
     """
     _refuse_shared({part: set(_groups(rows, by)[1].tolist()) for part, rows in splits.items()}, _plural(by))
-    for column, what in (
-        ("recording" if by in _OF_RECORDINGS else "window_id", _plural("recording")),
-        ("signal_hash", "windows with identical samples, hash"),
-    ):
+    whole = "recording" if by in _OF_RECORDINGS else "window_id"
+    for column, what in ((whole, _plural(whole)), ("signal_hash", "windows with identical samples, hash")):
         if all(column in rows.column_names for rows in splits.values()):
-            what = "windows" if column == "window_id" else what
             _refuse_shared({part: _distinct(rows, column) for part, rows in splits.items()}, what)
     overlapping = 0 if by in _OF_RECORDINGS else _count_overlapping(splits)
     if overlapping:
@@ -336,6 +333,8 @@ def _refuse_shared(parts: Mapping[str, set[str]], what: str) -> None:
 
 def _plural(column: str) -> str:
     """Name the values of a column in a sentence."""
+    if column == "window_id":
+        return "windows"
     return f"{column}s" if column in _WITHIN else f"values of {column!r}"
 
 
