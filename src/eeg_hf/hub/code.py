@@ -48,7 +48,7 @@ def save_with_code(
         >>> files = save_with_code(model, "runs/tiny")  # doctest: +SKIP
     """
     folder = Path(save_directory)
-    auto_map = {"AutoConfig": type(model.config)}
+    auto_map: dict[str, Any] = {"AutoConfig": type(model.config)}
     for auto_class in _AUTO_CLASSES:
         known = auto_class._model_mapping.get(type(model.config), None)
         if known is not None:

@@ -8,7 +8,7 @@ from huggingface_hub import HfApi, snapshot_download
 
 from .errors import HubError, explained
 
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy")
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 RepoType = Literal["model", "dataset"]
 
 
@@ -35,7 +35,8 @@ def pull(
     api = HfApi(token=token)
     with explained(repo_id, version):
         info = api.repo_info(repo_id, revision=version, repo_type=repo_type)
-        pickles = [file.rfilename for file in info.siblings or () if file.rfilename.endswith(PICKLES)]
+        files = api.list_repo_files(repo_id, revision=info.sha, repo_type=repo_type)
+        pickles = [name for name in files if name.lower().endswith(PICKLES)]
         if pickles:
             raise HubError(
                 f"{repo_id} holds a pickle ({pickles[0]}), which runs code when it is opened: ask its author "
@@ -43,7 +44,7 @@ def pull(
             )
         folder = Path(snapshot_download(repo_id, revision=info.sha, repo_type=repo_type, token=token))
         checked = api.verify_repo_checksums(repo_id, repo_type=repo_type, revision=info.sha, token=token)
-    spoilt = [mismatch.path for mismatch in checked.mismatches] + list(checked.missing_paths)
+    spoilt = [mismatch["path"] for mismatch in checked.mismatches] + list(checked.missing_paths)
     if spoilt:
         for name in spoilt:
             _forget(folder / name)
