@@ -9,6 +9,7 @@ million; it numbers the samples of a discontinuous file (EDF+D) as if nothing we
 """
 
 import math
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # Width in bytes of each field of a signal, in their order in the file.
 _EDF_FIELDS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
+# Onset, duration and texts of an annotation (TAL).
+_TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\x00]*)\x14\x00")
 _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8}
 _GDF_UNITS = {0: "", 512: "", 4256: "V", 4274: "mV", 4275: "uV", 4276: "nV"}
 _PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "\u00b5": 1e-6, "\u03bc": 1e-6, "n": 1e-9}
@@ -75,7 +78,7 @@ class SignalHeader:
         num_bytes: Length of the header.
         record_bytes: Length of one data record.
         record_seconds: Duration of one data record.
-        annotations: (first byte, length) of the first annotation signal in a record; None without one.
+        annotations: (first byte, length) of every annotation signal in a record.
         is_discontinuous: Whether time may have passed between two records.
     """
 
@@ -84,7 +87,7 @@ class SignalHeader:
     num_bytes: int
     record_bytes: int
     record_seconds: float
-    annotations: tuple[int, int] | None = None
+    annotations: tuple[tuple[int, int], ...] = ()
     is_discontinuous: bool = False
 
 
@@ -132,14 +135,13 @@ def read_edf_header(path: Path, extension: str = ".edf") -> SignalHeader:
         except ValueError as error:
             raise ValueError(f"{path.name} has a damaged {kind} header: {error}") from None
     starts = np.cumsum([0, *(width * s.samples for s in all_signals)]).tolist()
-    marks = [i for i, s in enumerate(all_signals) if s.label in _ANNOTATIONS]
     header = SignalHeader(
         path,
         tuple(s for s in all_signals if s.label not in _ANNOTATIONS),
         num_bytes,
         starts[-1],
         record_seconds,
-        (starts[marks[0]], starts[marks[0] + 1] - starts[marks[0]]) if marks else None,
+        tuple((starts[i], width * s.samples) for i, s in enumerate(all_signals) if s.label in _ANNOTATIONS),
         head[192:197] in (b"EDF+D", b"BDF+D"),
     )
     _check(header, kind, num_records)
@@ -223,44 +225,62 @@ def close_gaps(raw: "mne.io.BaseRaw", header: SignalHeader) -> list[float]:
     """Move the annotations of a discontinuous file from the clock's time to the time of its samples.
 
     Args:
-        raw: The opened file; changed.
+        raw: The opened file; changed. MNE has dropped the annotations that the clock puts behind its end.
         header: Its header.
 
     Returns:
         Where records were joined though time had passed between them, in seconds after the first sample.
+
+    Raises:
+        ValueError: If the records do not say their time, or go back in it.
     """
-    starts = _record_starts(header, round(raw.n_times / raw.info["sfreq"] / header.record_seconds))
+    import mne
+
+    starts, marks = _clock(header, round(raw.n_times / raw.info["sfreq"] / header.record_seconds))
     sample_time = np.arange(len(starts)) * header.record_seconds
     tolerance = 0.5 / raw.info["sfreq"]
     joins = np.flatnonzero(np.abs(np.diff(starts) - header.record_seconds) > tolerance) + 1
-    if len(joins):
-        marks = raw.annotations
 
-        def moved(seconds: np.ndarray) -> np.ndarray:
-            record = np.clip(np.searchsorted(starts, seconds + tolerance, side="right") - 1, 0, None)
-            return sample_time[record] + np.clip(seconds - starts[record], 0, header.record_seconds)
+    def moved(seconds: np.ndarray) -> np.ndarray:
+        record = np.clip(np.searchsorted(starts, seconds + tolerance, side="right") - 1, 0, None)
+        return sample_time[record] + np.clip(seconds - starts[record], 0, header.record_seconds)
 
-        onset = moved(marks.onset)
-        marks.duration = moved(marks.onset + marks.duration) - onset
-        marks.onset = onset
+    if len(joins) and marks:
+        onset, end = (moved(np.array([mark[i] for mark in marks])) for i in (0, 1))
+        names = [mark[2] for mark in marks]
+        raw.set_annotations(
+            mne.Annotations(onset, end - onset, names, raw.info["meas_date"]), verbose="ERROR"
+        )
     return sample_time[joins].tolist()
 
 
-def _record_starts(header: SignalHeader, num_records: int) -> np.ndarray:
-    """Read the time-keeping annotation of every record, in seconds after the first."""
-    if header.annotations is None:
-        raise ValueError(f"{header.path.name} is discontinuous (EDF+D) without the signal that says when")
-    first, length = header.annotations
+def _clock(header: SignalHeader, num_records: int) -> tuple[np.ndarray, list[tuple[float, float, str]]]:
+    """Read from the annotations when each record started, and (start, end, text) of all others.
+
+    All in seconds after the start of the first record. The first annotation of a record has no text: it is
+    the record's time.
+    """
+    starts: list[float] = []
+    marks = []
     records = np.memmap(
         header.path, np.uint8, "r", header.num_bytes, shape=(num_records, header.record_bytes)
-    )[:, first : first + length]
-    try:
-        starts = np.array([float(bytes(row).split(b"\x14", 1)[0]) for row in records])
-    except ValueError:
-        raise ValueError(f"{header.path.name} is discontinuous (EDF+D): a record has no time") from None
-    if not np.isfinite(starts).all() or (np.diff(starts) <= 0).any():
+    )
+    for row in records:
+        found = [m for first, length in header.annotations for m in _TAL.findall(row[first : first + length])]
+        if not found:
+            raise ValueError(f"{header.path.name} is discontinuous (EDF+D): record {len(starts)} has no time")
+        starts.append(float(found[0][0]))
+        for onset, duration, texts in found:
+            begin = float(onset) - starts[0]
+            for text in filter(None, texts.split(b"\x14")):
+                try:
+                    name = text.decode()
+                except UnicodeDecodeError:
+                    name = text.decode("latin-1")
+                marks.append((begin, begin + float(duration or 0), name))
+    if (np.diff(starts) <= 0).any():
         raise ValueError(f"{header.path.name} is discontinuous (EDF+D): its records are not in order of time")
-    return starts - starts[0]
+    return np.array(starts) - starts[0], marks
 
 
 def _check(header: SignalHeader, kind: str, num_records: int) -> None:
@@ -274,6 +294,8 @@ def _check(header: SignalHeader, kind: str, num_records: int) -> None:
         raise ValueError(
             f"{path.name} has a damaged {kind} header: its records last {header.record_seconds:g} s"
         )
+    if num_records < -1:
+        raise ValueError(f"{path.name} has a damaged {kind} header: {num_records} records")
     if not any(s.has_scale for s in signals):
         raise ValueError(
             f"{path.name} has a damaged {kind} header: no signal has a digital and a physical range"

@@ -171,9 +171,9 @@ def _take_times(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> np.ndarray 
     for name in list(columns):
         column = columns[name]
         is_clock = isinstance(column, pa.ChunkedArray)
-        values = pc.cast(_as_integer(column), pa.float64()).to_numpy() if is_clock else column
+        values = pc.cast(_as_integer(column), pa.float64(), safe=False).to_numpy() if is_clock else column
         if is_clock or (len(columns) > 1 and _TIME_NAME.fullmatch(name)):
-            if times is None and np.isfinite(values).all() and values[-1] > values[0]:
+            if times is None and np.isfinite(values).all() and values[-1] != values[0]:
                 times = values
             del columns[name]
         elif len(columns) > 1 and _COUNTER_NAME.fullmatch(name) and _counts(values):
