@@ -13,10 +13,13 @@ recording. A file whose name contradicts its folder is left out with a warning t
 """
 
 import json
+import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -147,12 +150,13 @@ def sidecars(file: BIDSFile, root: Path, name: str) -> list[Path]:
     found: list[Path] = []
     for folder in folders:
         here = []
-        for path in folder.glob(f"*{name}"):
-            entities = _entities(path.name.removesuffix(name))
+        for listed in _side_files(folder):
+            if listed != name and not listed.endswith(f"_{name}"):
+                continue
+            entities = _entities(listed.removesuffix(name))
             given = {key: value for key, value in entities.items() if key not in _FREE_ENTITIES}
-            is_named_so = path.name == name or path.name.endswith(f"_{name}")
-            if is_named_so and given.items() <= file.entities.items():
-                here.append((len(given), path))
+            if given.items() <= file.entities.items():
+                here.append((len(given), folder / listed))
         found += [path for _, path in sorted(here)]
     return found
 
@@ -196,6 +200,18 @@ def refuse_pointers(path: Path) -> None:
             )
         if head.startswith(b"version https://git-lfs"):
             raise FileNotFoundError(f"{part.name} was not downloaded, only its pointer is here: git lfs pull")
+
+
+def _side_files(folder: Path) -> tuple[str, ...]:
+    """List what may be a sidecar; a root with thousands of subjects is listed once."""
+    changed = folder.stat().st_mtime_ns
+    is_settled = time.time_ns() - changed > 10**9  # a second change within the clock's tick would not show
+    return _listed(folder, changed) if is_settled else _listed.__wrapped__(folder, changed)
+
+
+@lru_cache(maxsize=64)
+def _listed(folder: Path, changed_ns: int) -> tuple[str, ...]:
+    return tuple(sorted(name for name in os.listdir(folder) if name.endswith((".tsv", ".json"))))
 
 
 def _entities(text: str) -> dict[str, str]:
