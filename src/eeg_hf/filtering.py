@@ -3,7 +3,7 @@
 
 MNE designs every filter here, and the results agree with its `Raw.filter`, `Raw.notch_filter` and
 `scipy.signal.resample_poly` to rounding. Only the convolution is ours: many blocks of a channel in one FFT
-call take 2.5 times less than MNE's one block after the other, and no copy of the whole recording is made.
+call take half the time of MNE's one block after the other, and no copy of the whole recording is made.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ import numpy as np
 
 Span = tuple[int, int]
 """First sample of a stretch without gaps, and the one after its last."""
+
+_LARGEST_RATIO = 640  # of rates, in lowest terms: beyond it the matrix would take more than 10 MB
 
 
 def check_filters(
@@ -170,13 +172,54 @@ def resample(data: np.ndarray, file_rate: float, rate: float) -> np.ndarray:
     Returns:
         Samples at that rate, shape (channels, new_time).
     """
+    ratio = Fraction(rate).limit_denominator(1000) / Fraction(file_rate).limit_denominator(1000)
+    up, down = ratio.numerator, ratio.denominator
+    if max(up, down) > _LARGEST_RATIO:
+        from scipy import signal
+
+        taps = _anti_alias(up, down)
+        slow: np.ndarray = signal.resample_poly(data, up, down, axis=-1, padtype="reflect", window=taps)
+        return slow
+    weights, reach, step = _polyphase_matrix(up, down)
+    num_samples = -(-data.shape[1] * up // down)
+    num_frames = -(-num_samples // weights.shape[1])
+    right = (num_frames - 1) * step + len(weights) - reach - data.shape[1]
+    resampled = np.empty((len(data), num_samples))
+    for row, target in zip(data, resampled, strict=True):
+        padded = np.pad(row, (reach, right), "reflect")
+        frames = np.lib.stride_tricks.sliding_window_view(padded, len(weights))[::step]
+        target[:] = (frames @ weights).reshape(-1)[:num_samples]
+    return resampled
+
+
+@lru_cache(maxsize=8)  # 0.1 s for 173.61 to 200 Hz, whose filter has 400,000 taps
+def _anti_alias(up: int, down: int) -> np.ndarray:
+    """Design the filter of `scipy.signal.resample_poly`, for a gain of one."""
     from scipy import signal
 
-    ratio = Fraction(rate).limit_denominator(1000) / Fraction(file_rate).limit_denominator(1000)
-    resampled: np.ndarray = signal.resample_poly(
-        data, ratio.numerator, ratio.denominator, axis=-1, padtype="reflect"
-    )
-    return resampled
+    widest = max(up, down)
+    taps: np.ndarray = signal.firwin(20 * widest + 1, 1 / widest, window=("kaiser", 5.0))
+    return taps
+
+
+@lru_cache(maxsize=8)
+def _polyphase_matrix(up: int, down: int) -> tuple[np.ndarray, int, int]:
+    """Write the filter of `scipy.signal.resample_poly` as a matrix from a frame of samples to resampled ones.
+
+    A matrix product does twice the multiplications and still takes half of scipy's time.
+
+    Returns:
+        The matrix, shape (frame, resampled); how many samples the frame reaches back before the first
+        resampled one; and how many samples lie between two frames.
+    """
+    taps = up * _anti_alias(up, down)
+    half = len(taps) // 2
+    reach = half // up
+    repeats = max(1, 2 * reach // down)  # as long as what overlaps: the best trade of copies for products
+    samples = np.arange(repeats * down + 2 * reach)[:, None] - reach
+    index = half + down * np.arange(repeats * up) - up * samples
+    weights = np.where((index >= 0) & (index <= 2 * half), taps[np.clip(index, 0, 2 * half)], 0.0)
+    return weights, reach, repeats * down
 
 
 __all__ = [
