@@ -37,8 +37,10 @@ ALLOWED = {
     "evaluation": {"channels"},
     "training": {"data_collator", "evaluation"},
     "hub": {"channels", "preprocessing", "feature_extraction_eeg"},
-    "inference": {"channels", "preprocessing", "feature_extraction_eeg"},
-    "auto": {"models", "feature_extraction_eeg", "corpora"},
+    # a pipeline takes paths, and what opens a recording of any format is part of corpora
+    "inference": {"channels", "preprocessing", "feature_extraction_eeg", "corpora"},
+    "import_hooks": set(),
+    "auto": {"models", "feature_extraction_eeg", "corpora", "inference", "import_hooks"},
     "__init__": {"auto"},
 }
 # A model file travels alone to machines without eeg_hf: these it finds there
