@@ -197,6 +197,28 @@ def test_damaged_files_end_in_one_line(content, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("protocol", [None, 4, 5])
+def test_altered_bytes_neither_crash_nor_raise_more_than_one_line(protocol, tmp_path):
+    path, rng = tmp_path / "altered.npy", np.random.default_rng(0)
+    content = published(epochs_of((2, 2), 2, 5))
+    if protocol is None:
+        np.save(path, content)
+    else:
+        path.write_bytes(pickle.dumps(content, protocol=protocol))
+    whole, refused = path.read_bytes(), 0
+    for number in range(200):
+        altered = bytearray(whole if number % 4 else whole[: rng.integers(len(whole))])
+        for place in rng.integers(max(1, len(altered)), size=2 if altered else 0):
+            altered[place] = rng.integers(256)
+        path.write_bytes(altered)
+        try:
+            load_restricted(path)
+        except ValueError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 100
+
+
 STIMULI = [
     ("stimuli\\aardvark\\aardvark_01b.jpg", 0, 0, 0),
     ("stimuli\\carousel\\carousel_11s.jpg", 0, 1, 0),

@@ -74,7 +74,7 @@ class ISCVideo(Corpus):
         """List the marks that the film is counted by."""
         marks = [mark for mark in annotated(raw) if mark.name == _MARK]
         return [
-            replace(mark, duration=5.0, labels={"stimulus_seconds": mark.onset - marks[0].onset})
+            replace(mark, duration=5.0, labels={"stimulus_seconds": round(mark.onset - marks[0].onset, 3)})
             for mark in marks
         ]
 

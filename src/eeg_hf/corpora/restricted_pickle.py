@@ -1,38 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read pickled arrays without running what a pickle may contain.
 
-`np.load(path, allow_pickle=True)` executes whatever the file's author put into it. Here a pickle may name the
-few functions that rebuild NumPy arrays and nothing else; the rest of the format (dicts, lists, strings,
-numbers) needs no names. https://docs.python.org/3/library/pickle.html#restricting-globals
+`np.load(path, allow_pickle=True)` executes whatever the file's author put into it. Here a pickle may name
+what NumPy's arrays are made of and nothing else; dicts, lists, strings and numbers need no names
+(https://docs.python.org/3/library/pickle.html#restricting-globals). Even that much of NumPy is not handed to
+the pickle: restoring a damaged or hostile dtype makes NumPy take numbers for addresses, and crash. So arrays
+come in as plain descriptions, which are checked and turned into arrays afterwards, without a copy.
 """
 
 import pickle
+import re
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 _MAGIC = b"\x93NUMPY"
+_PLAIN_DTYPE = re.compile(r"[biuf]\d{1,2}|[US]\d{1,5}|O8?")
+
+
+class _Dtype:
+    """Type of an array's items, as a pickle describes it."""
+
+    def __init__(self, spec: str, *_: object) -> None:
+        if not isinstance(spec, str) or not _PLAIN_DTYPE.fullmatch(spec):
+            raise ValueError(f"it has items of type {spec!r}, expected numbers or text")
+        self.spec = spec
+        self.dtype = np.dtype(spec)
+
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        if state[1] not in ("<", ">", "=", "|"):
+            raise ValueError(f"it has items of byte order {state[1]!r}")
+        self.dtype = np.dtype(f"{state[1]}{self.spec}")  # the rest of the state is what crashes
+
+
+class _Array:
+    """An array as a pickle describes it."""
+
+    state: tuple[object, tuple[int, ...], _Dtype, bool, bytes | list[object]]
+
+    def __setstate__(self, state: tuple[object, tuple[int, ...], _Dtype, bool, bytes | list[object]]) -> None:
+        self.state = state
+
+    def restore(self) -> object:
+        """Return the array; of an array of objects the list of them, or the object if it holds one."""
+        _, shape, kind, is_fortran, items = self.state
+        if isinstance(items, list):
+            content = [_restore(item) for item in items]
+            return content if shape else content[0]
+        return _from_buffer(items, kind, shape, "F" if is_fortran else "C")
+
+
+def _from_buffer(items: bytes, kind: _Dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
+    if kind.dtype.hasobject or order not in ("C", "F"):
+        raise ValueError("it has an array of objects without a list of them")
+    return np.frombuffer(items, kind.dtype).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _scalar(kind: _Dtype, item: bytes) -> object:
+    return _from_buffer(item, kind, (1,), "C")[0]
+
+
 _CORES = ("numpy.core", "numpy._core")  # as NumPy 1 and NumPy 2 call it
-_ADMITTED = {
-    *(("numpy", name) for name in ("ndarray", "dtype", "str_", "float32", "float64", "int32", "int64")),
-    *((f"{core}.multiarray", name) for core in _CORES for name in ("_reconstruct", "scalar")),
-    *((f"{core}.numeric", "_frombuffer") for core in _CORES),
+_ADMITTED: dict[tuple[str, str], object] = {
+    ("numpy", "dtype"): _Dtype,
+    ("numpy", "ndarray"): _Array,
+    **{(f"{core}.multiarray", "_reconstruct"): lambda *_: _Array() for core in _CORES},
+    **{(f"{core}.multiarray", "scalar"): _scalar for core in _CORES},
+    **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _CORES},
 }
 
 
 class RestrictedUnpickler(pickle.Unpickler):
-    """Rebuild arrays, lists, dicts, strings and numbers; refuse everything else by its name."""
+    """Collect arrays, lists, dicts, strings and numbers; refuse everything else by its name."""
 
     def find_class(self, module: str, name: str) -> object:
-        """Return one of the functions that rebuild arrays.
+        """Return what stands for a part of NumPy.
 
         Raises:
-            ValueError: If the pickle names another.
+            ValueError: If the pickle names anything else.
         """
         if (module, name) not in _ADMITTED:
             raise ValueError(f"it names {module}.{name}, which is no array and could run code")
-        return super().find_class(module, name)
+        return _ADMITTED[module, name]
 
 
 def load_restricted(path: Path) -> object:
@@ -42,7 +92,7 @@ def load_restricted(path: Path) -> object:
         path: The file.
 
     Returns:
-        What was saved; of an array that holds one object, that object.
+        What was saved, its arrays read-only; of an array that holds one object, that object.
 
     Raises:
         ValueError: If it is neither, is damaged, or names anything but arrays.
@@ -51,16 +101,12 @@ def load_restricted(path: Path) -> object:
         try:
             if file.read(len(_MAGIC)) == _MAGIC:
                 file.seek(0)
-                content = _load_npy(file)
-            else:
-                file.seek(0)
-                content = RestrictedUnpickler(file).load()
+                return _load_npy(file)
+            file.seek(0)
+            return _restore(RestrictedUnpickler(file).load())
         except Exception as error:  # damaged pickles end in a dozen kinds of errors, MemoryError among them
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{path.name} is refused: {reason[:200]}") from None
-    if isinstance(content, np.ndarray) and content.dtype == object and content.ndim == 0:
-        return content.item()
-    return content
 
 
 def _load_npy(file: BinaryIO) -> object:
@@ -74,9 +120,20 @@ def _load_npy(file: BinaryIO) -> object:
         raise ValueError(f"version {version} of the .npy format is not known")
     _, _, dtype = read_header(file)
     if dtype.hasobject:
-        return RestrictedUnpickler(file).load()
+        return _restore(RestrictedUnpickler(file).load())
     file.seek(0)
     return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _restore(value: object) -> object:
+    """Put arrays where their descriptions stand."""
+    if isinstance(value, _Array):
+        return value.restore()
+    if isinstance(value, dict):
+        return {key: _restore(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_restore(item) for item in value)
+    return value
 
 
 __all__ = ["RestrictedUnpickler", "load_restricted"]
