@@ -214,5 +214,5 @@ def test_importing_the_package_loads_no_optional_and_no_slow_package():
     loaded = set(json.loads(result.stdout.splitlines()[-1]))
     assert PACKAGE in loaded
     optional = {"open_clip", "braindecode", "pyriemann", "moabb", "ray", "onnx", "onnxruntime", "torchvision"}
-    slow = {"evaluate", "sklearn", "matplotlib", "pooch", "datasets", "torchaudio", "tensorboard"}
+    slow = {"evaluate", "sklearn", "matplotlib", "pooch", "torchaudio", "tensorboard"}
     assert loaded & (optional | slow) == set()

@@ -17,7 +17,7 @@ from datasets.packaged_modules.folder_based_builder import folder_based_builder
 from transformers.utils import logging
 
 from .eeg_feature import Eeg
-from .folder_files import is_part, main_files
+from .folder_files import is_part, main_files, under_own_name
 from .folder_metadata import bids_rows, row_features
 from .formats import EXTENSIONS
 
@@ -70,10 +70,10 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
         return files, metadata, [file for file in data_files if file.lower().endswith(".zip")]
 
     def _split_generators(self, dl_manager: Any) -> list[SplitGenerator]:
-        parts = {
-            split: dl_manager.download([file for file in files if is_part(file)])
-            for split, files in (self.config.data_files or {}).items()
-        }
+        parts: dict[str, list[str]] = {}
+        for split, files in (self.config.data_files or {}).items():
+            urls = [file for file in files if is_part(file)]
+            parts[split] = _own_names(urls, dl_manager.download(urls))
         splits = super()._split_generators(dl_manager)
         if any(split.gen_kwargs["add_metadata"] for split in splits):
             return splits
@@ -148,18 +148,14 @@ def _label_by_folder(files: list[str], drop_labels: bool | None) -> tuple[Rows, 
 
 def _places(entries: Iterable[tuple[str, str | None, Any]]) -> tuple[list[str], list[str]]:
     """Say where recordings are now, and list what lies in archives."""
-    files, inside = [], []
-    for original, archive, now in entries:
-        if archive is not None:
-            inside += list(now)
-        else:
-            # Downloads other than from the Hub lose their names, without which nothing can be read
-            files.append(str(now) if _name(now) == _name(original) else str(original))
-    return files, inside
+    entries = list(entries)
+    files = [(original, now) for original, archive, now in entries if archive is None]
+    inside = [name for _, archive, names in entries if archive is not None for name in names]
+    return _own_names([original for original, _ in files], [now for _, now in files]), inside
 
 
-def _name(file: str) -> str:
-    return str(file).partition("::")[0].rpartition("/")[2]
+def _own_names(originals: Iterable[str], downloaded: Iterable[str]) -> list[str]:
+    return [under_own_name(str(old), str(now)) for old, now in zip(originals, downloaded, strict=True)]
 
 
 def _is_folder(file: str) -> bool:

@@ -74,6 +74,28 @@ def is_part(name: str) -> bool:
     )
 
 
+def under_own_name(original: str, downloaded: str) -> str:
+    """Give a downloaded file back its name, and its place beside the other files of a recording.
+
+    Downloads other than from the Hub are called by a hash: it tells no format, and headers name companions.
+
+    Args:
+        original: The URL.
+        downloaded: Where the file is now.
+
+    Returns:
+        Path of a link to it, in a copy of the server's folders beside it; its own where the name is right.
+    """
+    parts = [part for part in re.split("[:/]+", original) if part not in ("", ".", "..")]
+    if "://" in downloaded or Path(downloaded).name == parts[-1]:
+        return downloaded
+    link = Path(downloaded).parent.joinpath("eegfolder", *parts)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(downloaded)
+    return str(link)
+
+
 def _is_nihon_kohden(name: str) -> bool:
     if not name.lower().endswith(".eeg") or not Path(name).is_file():
         return False
@@ -89,4 +111,5 @@ __all__ = [
     "SIDE_TABLE_EXTENSIONS",
     "is_part",
     "main_files",
+    "under_own_name",
 ]
