@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import re
-import struct
 from pathlib import Path
 
 import mne
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 import scipy.io
 
-from eeg_hf.corpora import formats
 from eeg_hf.corpora.formats import companions, find_recordings, read_recording
 
 REAL = Path(os.environ.get("EEG_HF_DATA", "nowhere")) / "formats"
@@ -299,83 +297,6 @@ def test_split_fif_is_one_recording(tmp_path):
     parts[-1].unlink()
     with pytest.raises(ValueError, match="a_raw.fif .*next file .* does not exist"):
         read_recording(tmp_path / "a_raw.fif")
-
-
-def write_xdf(path: Path, unit: str = "microvolts", streams: int = 1, lost: int = 0) -> Path:
-    """One EEG stream with a pause of ten seconds in its middle, and a stream of markers."""
-
-    def chunk(tag: int, content: bytes) -> bytes:
-        return b"\x04" + struct.pack("<IH", len(content) + 2, tag) + content
-
-    channels = "".join(
-        f"<channel><label>{n}</label><unit>{unit}</unit><type>EEG</type></channel>" for n in NAMES
-    )
-    times = 100 + np.arange(512) / RATE
-    times[256:] += 10
-    out = b"XDF:" + chunk(1, b"<?xml version='1.0'?><info><version>1.0</version></info>")
-    for stream in range(1, streams + 1):
-        info = "<name>amp</name><type>EEG</type><channel_count>3</channel_count>"
-        info += f"<nominal_srate>{RATE}</nominal_srate>"
-        info += f"<channel_format>float32</channel_format><desc><channels>{channels}</channels></desc>"
-        out += chunk(2, struct.pack("<I", stream) + f"<info>{info}</info>".encode())
-        body = struct.pack("<IBI", stream, 4, 512)
-        for at, sample in zip(times, (sines().T * 1e6).astype("<f4"), strict=True):
-            body += struct.pack("<Bd", 8, at) + sample.tobytes()
-        out += chunk(3, body)
-        footer = f"<info><sample_count>{512 + lost}</sample_count></info>"
-        out += chunk(6, struct.pack("<I", stream) + footer.encode())
-    info = (
-        "<name>m</name><type>Markers</type><channel_count>1</channel_count><nominal_srate>0</nominal_srate>"
-    )
-    info += "<channel_format>string</channel_format>"
-    out += chunk(2, struct.pack("<I", 9) + f"<info>{info}</info>".encode())
-    out += chunk(3, struct.pack("<IBBBdBB", 9, 1, 1, 8, 113.0, 1, 3) + b"cue")
-    out += chunk(6, struct.pack("<I", 9) + b"<info><sample_count>1</sample_count></info>")
-    path.write_bytes(out)
-    return path
-
-
-def test_xdf_gives_its_eeg_stream_with_markers_and_pauses(tmp_path):
-    pytest.importorskip("pyxdf")
-    raw = read_recording(write_xdf(tmp_path / "a.xdf"))
-    assert raw.ch_names == NAMES and raw.info["sfreq"] == RATE
-    assert np.abs(raw.get_data() - sines()).max() < 1e-9
-    found = {a["description"]: a["onset"] for a in raw.annotations}
-    assert found["BAD boundary"] == 2.0 and found["cue"] == pytest.approx(3.0, abs=1 / RATE)
-    with pytest.raises(ValueError, match="b.xdf holds 2 EEG streams, expected one"):
-        read_recording(write_xdf(tmp_path / "b.xdf", streams=2))
-    with pytest.raises(
-        ValueError, match="c.xdf is truncated or damaged: .* promises 522 samples and holds 512"
-    ):
-        read_recording(write_xdf(tmp_path / "c.xdf", lost=10))
-    path = write_xdf(tmp_path / "d.xdf", unit="")
-    with pytest.raises(ValueError, match="d.xdf states no unit in volts for channel Fp1"):
-        read_recording(path)
-    assert np.abs(read_recording(path, unit="uV").get_data() - sines()).max() < 1e-9
-
-
-def test_a_missing_package_is_named_as_pip_knows_it(tmp_path, monkeypatch):
-    find = formats.check_file.__globals__["importlib"].util.find_spec
-    missing = ("pyxdf", "mffpy", "pymatreader", "antio")
-    monkeypatch.setattr("importlib.util.find_spec", lambda n, *a: None if n in missing else find(n, *a))
-    write_xdf(tmp_path / "a.xdf")
-    (tmp_path / "a.mff").mkdir()
-    for name in ("info.xml", "epochs.xml", "signal1.bin"):
-        (tmp_path / "a.mff" / name).write_text("")
-    (tmp_path / "a.set").write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(600))
-    (tmp_path / "a.cnt").write_bytes(b"RIFF    CNT ".ljust(1000))
-    for suffix, package in zip((".xdf", ".mff", ".set", ".cnt"), missing, strict=True):
-        with pytest.raises(ImportError, match=f"a{suffix} needs .* {package} .*: pip install {package}"):
-            read_recording(tmp_path / f"a{suffix}")
-
-
-def test_an_incomplete_mff_names_what_is_missing(tmp_path):
-    (tmp_path / "a.mff").mkdir()
-    (tmp_path / "a.mff" / "info.xml").write_text("<x/>")
-    with pytest.raises(FileNotFoundError, match="a.mff is not complete: epochs.xml is missing"):
-        read_recording(tmp_path / "a.mff")
-    with pytest.raises(ValueError, match=f"{tmp_path.name} is a folder, expected a recording"):
-        read_recording(tmp_path)
 
 
 def test_recordings_are_found_without_their_parts(tmp_path):

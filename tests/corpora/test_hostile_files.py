@@ -209,15 +209,16 @@ def csv_rows(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 def hostile(whole: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """Write one damaged recording after another, and say how it was damaged."""
-    kinds = {".edf": edf_fields, ".bdf": edf_fields, ".vhdr": vhdr_fields, ".csv": csv_rows}
+    kinds = {"a.edf": edf_fields, "a.bdf": edf_fields, "a.vhdr": vhdr_fields, "a.csv": csv_rows}
     for seed, name in enumerate(WRITERS):
         content = (whole / name).read_bytes()
+        copy(whole, folder, name)
         changed = [*truncations(content), *flips(content, seed), *line_endings(content)]
-        changed += kinds.get(Path(name).suffix, lambda _: [])(content)
+        changed += kinds.get(name, lambda _: [])(content)
         for how, damaged in changed:
             if damaged == content:
                 continue
-            path = copy(whole, folder, name)
+            path = folder / name
             path.write_bytes(damaged)
             yield f"{name} {how}", path
         for other in (".edf", ".bdf", ".gdf", ".vhdr", ".set", ".cnt", ".raw", ".eeg", ".xdf", ".lay"):

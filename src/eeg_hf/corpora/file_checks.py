@@ -257,7 +257,9 @@ def check_cnt(path: Path, kind: str | None) -> None:
         raise ValueError(
             f"{path.name} has a damaged CNT header: {num_channels} channels, events at byte {events}"
         )
-    return check_size(path, events, data_start)
+    if path.stat().st_size < 2**31:  # the position does not fit into its field in larger files
+        check_size(path, events, data_start)
+    return None
 
 
 def check_egi(path: Path) -> None:

@@ -23,6 +23,7 @@ from .recording_files import (
     companions,
     extension_of,
     find_recordings,
+    persyst_data,
 )
 from .signal_header import calibrate, close_gaps, is_mixed, read_edf_header, read_gdf_header
 from .table_recording import read_table
@@ -115,6 +116,8 @@ def _open(path: Path, extension: str, kind: str | None = None, **options: Any) -
 
     if extension in (".vhdr", ".ahdr"):
         options["overrides"] = brainvision_files(path).overrides
+    elif extension == ".lay":
+        persyst_data(path)
     reader = {
         ".raw": mne.io.read_raw_egi,
         ".cnt": mne.io.read_raw_ant if kind == "ANT CNT" else mne.io.read_raw_cnt,

@@ -66,8 +66,8 @@ def companions(path: Path | str) -> list[Path]:
         file, later parts of a split FIF file, and so on; empty for a format of one file.
 
     Raises:
-        FileNotFoundError: If a BrainVision header names a file that is nowhere.
-        ValueError: If a BrainVision header is damaged.
+        FileNotFoundError: If a header names a file that is nowhere.
+        ValueError: If a header that names files is damaged.
 
     Example:
         >>> companions("recordings/s01.vhdr")  # doctest: +SKIP
@@ -83,9 +83,7 @@ def companions(path: Path | str) -> list[Path]:
     if extension == ".eeg":
         return [file for file in (_sibling(path, suffix) for suffix in (".21e", ".log", ".pnt")) if file]
     if extension == ".lay":
-        named = re.search(r"^File\s*=\s*(.+?)\s*$", _text_of(path), re.IGNORECASE | re.MULTILINE)
-        data = path.parent / re.split(r"[\\/]", named[1])[-1] if named else None
-        return [data] if data and data.is_file() else []
+        return [persyst_data(path)]
     if extension in (".fif", ".fif.gz"):
         return _later_parts(path, extension)
     return []
@@ -147,6 +145,22 @@ def brainvision_files(path: Path) -> BrainVisionFiles:
                 f"the {frame} of one sample of {count} channels"
             )
     return BrainVisionFiles(data, markers, overrides)
+
+
+def persyst_data(path: Path) -> Path:
+    """Find the data file that a Persyst header names.
+
+    Raises:
+        FileNotFoundError: If it is not beside the header.
+        ValueError: If the header names none.
+    """
+    named = re.search(r"^File\s*=\s*(.+?)\s*$", _text_of(path), re.IGNORECASE | re.MULTILINE)
+    if named is None:
+        raise ValueError(f"{path.name} is not a Persyst header: it names no data file")
+    data = path.parent / re.split(r"[\\/]", named[1])[-1]
+    if not data.is_file():
+        raise FileNotFoundError(f"{path.name} names the data file {data.name}, which is not beside it")
+    return data
 
 
 def _named(
@@ -248,4 +262,5 @@ __all__ = [
     "companions",
     "extension_of",
     "find_recordings",
+    "persyst_data",
 ]

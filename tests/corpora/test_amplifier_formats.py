@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Formats of single makers of amplifiers, written here byte by byte."""
+
+import importlib.util
+import struct
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eeg_hf.corpora.formats import companions, read_recording
+
+RATE = 128.0
+NAMES = ["Fp1", "Cz", "O2"]
+
+
+def sines() -> np.ndarray:
+    """50, 100 and 150 uV at 5, 10 and 15 Hz over four seconds, in volts."""
+    t = np.arange(512) / RATE
+    return np.stack([50e-6 * (k + 1) * np.sin(2 * np.pi * 5 * (k + 1) * t) for k in range(3)])
+
+
+def write_xdf(path: Path, unit: str = "microvolts", streams: int = 1, lost: int = 0) -> Path:
+    """One EEG stream with a pause of ten seconds in its middle, and a stream of markers."""
+
+    def chunk(tag: int, content: bytes) -> bytes:
+        return b"\x04" + struct.pack("<IH", len(content) + 2, tag) + content
+
+    channels = "".join(
+        f"<channel><label>{n}</label><unit>{unit}</unit><type>EEG</type></channel>" for n in NAMES
+    )
+    times = 100 + np.arange(512) / RATE
+    times[256:] += 10
+    out = b"XDF:" + chunk(1, b"<?xml version='1.0'?><info><version>1.0</version></info>")
+    for stream in range(1, streams + 1):
+        info = "<name>amp</name><type>EEG</type><channel_count>3</channel_count>"
+        info += f"<nominal_srate>{RATE}</nominal_srate>"
+        info += f"<channel_format>float32</channel_format><desc><channels>{channels}</channels></desc>"
+        out += chunk(2, struct.pack("<I", stream) + f"<info>{info}</info>".encode())
+        body = struct.pack("<IBI", stream, 4, 512)
+        for at, sample in zip(times, (sines().T * 1e6).astype("<f4"), strict=True):
+            body += struct.pack("<Bd", 8, at) + sample.tobytes()
+        out += chunk(3, body)
+        footer = f"<info><sample_count>{512 + lost}</sample_count></info>"
+        out += chunk(6, struct.pack("<I", stream) + footer.encode())
+    info = (
+        "<name>m</name><type>Markers</type><channel_count>1</channel_count><nominal_srate>0</nominal_srate>"
+    )
+    info += "<channel_format>string</channel_format>"
+    out += chunk(2, struct.pack("<I", 9) + f"<info>{info}</info>".encode())
+    out += chunk(3, struct.pack("<IBBBdBB", 9, 1, 1, 8, 113.0, 1, 3) + b"cue")
+    out += chunk(6, struct.pack("<I", 9) + b"<info><sample_count>1</sample_count></info>")
+    path.write_bytes(out)
+    return path
+
+
+def test_xdf_gives_its_eeg_stream_with_markers_and_pauses(tmp_path):
+    pytest.importorskip("pyxdf")
+    raw = read_recording(write_xdf(tmp_path / "a.xdf"))
+    assert raw.ch_names == NAMES and raw.info["sfreq"] == RATE
+    assert np.abs(raw.get_data() - sines()).max() < 1e-9
+    found = {a["description"]: a["onset"] for a in raw.annotations}
+    assert found["BAD boundary"] == 2.0 and found["cue"] == pytest.approx(3.0, abs=1 / RATE)
+    with pytest.raises(ValueError, match="b.xdf holds 2 EEG streams, expected one"):
+        read_recording(write_xdf(tmp_path / "b.xdf", streams=2))
+    with pytest.raises(
+        ValueError, match="c.xdf is truncated or damaged: .* promises 522 samples and holds 512"
+    ):
+        read_recording(write_xdf(tmp_path / "c.xdf", lost=10))
+    path = write_xdf(tmp_path / "d.xdf", unit="")
+    with pytest.raises(ValueError, match="d.xdf states no unit in volts for channel Fp1"):
+        read_recording(path)
+    assert np.abs(read_recording(path, unit="uV").get_data() - sines()).max() < 1e-9
+
+
+def test_a_missing_package_is_named_as_pip_knows_it(tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    missing = ("pyxdf", "mffpy", "pymatreader", "antio")
+    monkeypatch.setattr("importlib.util.find_spec", lambda n, *a: None if n in missing else find(n, *a))
+    write_xdf(tmp_path / "a.xdf")
+    (tmp_path / "a.mff").mkdir()
+    for name in ("info.xml", "epochs.xml", "signal1.bin"):
+        (tmp_path / "a.mff" / name).write_text("")
+    (tmp_path / "a.set").write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(600))
+    (tmp_path / "a.cnt").write_bytes(b"RIFF    CNT ".ljust(1000))
+    for suffix, package in zip((".xdf", ".mff", ".set", ".cnt"), missing, strict=True):
+        with pytest.raises(ImportError, match=f"a{suffix} needs .* {package} .*: pip install {package}"):
+            read_recording(tmp_path / f"a{suffix}")
+
+
+def test_an_incomplete_mff_names_what_is_missing(tmp_path):
+    (tmp_path / "a.mff").mkdir()
+    (tmp_path / "a.mff" / "info.xml").write_text("<x/>")
+    with pytest.raises(FileNotFoundError, match="a.mff is not complete: epochs.xml is missing"):
+        read_recording(tmp_path / "a.mff")
+    with pytest.raises(ValueError, match=f"{tmp_path.name} is a folder, expected a recording"):
+        read_recording(tmp_path)
+
+
+def test_neuroscan_cnt(tmp_path):
+    data = np.round(sines() * 1e8).astype("<i4")  # 0.01 uV a step
+    head = bytearray(900 + 75 * 3)
+    head[:12] = b"Version 3.0\0"
+    head[225:247] = b"01/01/20  12:00:00".ljust(22, b"\0")
+    struct.pack_into("<H", head, 370, 3)
+    struct.pack_into("<H", head, 376, int(RATE))
+    struct.pack_into("<i", head, 864, data.shape[1])
+    struct.pack_into("<I", head, 886, len(head) + data.nbytes)
+    for i, name in enumerate(NAMES):
+        at = 900 + 75 * i
+        head[at : at + 10] = name.encode().ljust(10, b"\0")
+        struct.pack_into("<ff", head, at + 19, 10.0 * i, 5.0 + i * i)
+        struct.pack_into("<f", head, at + 59, 2.048)
+        struct.pack_into("<f", head, at + 71, 1.0)
+    event = struct.pack("<Bll", 1, 8, 0) + struct.pack("<HBBl", 7, 0, 0, len(head) + 257 * 12)
+    path = tmp_path / "a.cnt"
+    path.write_bytes(bytes(head) + data.T.tobytes() + event)
+    raw = read_recording(path)
+    assert raw.ch_names == NAMES and raw.info["sfreq"] == RATE
+    assert np.abs(raw.get_data() - sines()).max() < 1e-8
+    assert [(a["onset"], a["description"]) for a in raw.annotations] == [(2.0, "7")]
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(
+        ValueError, match="a.cnt is truncated: its header promises 7269 bytes, the file has 5000"
+    ):
+        read_recording(path)
+
+
+def test_persyst(tmp_path):
+    names = "".join(f"{name}-Ref={i + 1}\n" for i, name in enumerate(NAMES))
+    header = "[FileInfo]\nFile=C:\\data\\a.dat\nFileType=Interleaved\nSamplingRate=128\nHeaderLength=0\n"
+    header += f"Calibration=0.01\nWaveformCount=3\nDataType=0\n[ChannelMap]\n{names}[Patient]\n"
+    header += "First=\nLast=\nSex=\nHand=\nBirthDate=01/01/80\nTestDate=2020.01.01\nTestTime=12:00:00\n"
+    (tmp_path / "a.lay").write_text(header.replace("C:\\data\\", ""))
+    (tmp_path / "a.dat").write_bytes(np.round(sines().T * 1e8).astype("<i2").tobytes())
+    raw = read_recording(tmp_path / "a.lay")
+    assert [name.capitalize() for name in raw.ch_names] == NAMES and raw.info["sfreq"] == RATE
+    assert np.abs(raw.get_data() - sines()).max() < 1e-8
+    assert companions(tmp_path / "a.lay") == [tmp_path / "a.dat"]
+    (tmp_path / "a.dat").unlink()
+    with pytest.raises(FileNotFoundError, match="a.lay names the data file a.dat, which is not beside it"):
+        read_recording(tmp_path / "a.lay")
+
+
+def test_nihon_kohden_is_told_apart_from_the_data_of_brainvision(tmp_path):
+    step = (3199.902 + 3200) / 65535  # uV
+    data = np.round((sines() * 1e6 + 3200) / step) - 0x8000
+    stored = np.vstack([data, np.zeros((1, 512))]).astype("<i2").view("<u2") + np.uint16(0x8000)
+    block = bytearray(0x1900 + 0x27 + 30)
+    block[:16] = block[0x81:0x91] = b"EEG-1100A V01.00"
+    block[0x91], block[0x17FE], block[0x400 + 17] = 1, 1, 1
+    struct.pack_into("<I", block, 0x92, 0x400)
+    struct.pack_into("<I", block, 0x400 + 18, 0x1900)
+    struct.pack_into("<HI", block, 0x1900 + 0x1A, int(RATE), 40)
+    block[0x1900 + 0x26] = 3
+    for i, label in enumerate((0, 17, 9)):
+        block[0x1900 + 0x27 + 10 * i] = label
+    path = tmp_path / "a.EEG"
+    path.write_bytes(bytes(block) + stored.T.astype("<u2").tobytes())
+    raw = read_recording(path)
+    assert raw.ch_names == ["FP1", "CZ", "O2"] and raw.info["sfreq"] == RATE
+    assert np.abs(raw.get_data() - sines()).max() < 1e-7
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match="a.EEG"):
+        read_recording(path)
+    (tmp_path / "b.eeg").write_bytes(b"\1\0" * 100)
+    with pytest.raises(ValueError, match="b.eeg is not a Nihon Kohden file"):
+        read_recording(tmp_path / "b.eeg")
+
+
+def test_egi_mff(tmp_path):
+    pytest.importorskip("mffpy")
+    from mffpy.bin_writer import BinWriter
+    from mffpy.writer import Writer
+
+    writer, signal = Writer(str(tmp_path / "a.mff")), BinWriter(sampling_rate=int(RATE))
+    writer.addxml("fileInfo", recordTime=datetime(2020, 1, 1, 12, tzinfo=UTC))
+    writer.add_coordinates_and_sensor_layout("HydroCel GSN 32 1.0")
+    signal.add_block((np.vstack([sines()] * 11) * 1e6).astype("f4"))
+    writer.addbin(signal)
+    writer.write()
+    raw = read_recording(tmp_path / "a.mff")
+    assert raw.info["sfreq"] == RATE and raw.ch_names[:3] == ["E1", "E2", "E3"]
+    assert np.abs(raw.get_data("eeg")[:3] - sines()).max() < 1e-9
