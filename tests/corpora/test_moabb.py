@@ -29,6 +29,11 @@ class Sines(FakeDataset):
         return raw
 
 
+@pytest.fixture(autouse=True)
+def folder_of_moabb(tmp_path, monkeypatch):
+    monkeypatch.setenv("MNE_DATA", str(tmp_path))  # corpora set it: afterwards it is as it was
+
+
 def make(subjects=2, **options):
     dataset = Sines(
         n_subjects=subjects,

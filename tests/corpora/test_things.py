@@ -111,6 +111,7 @@ def test_prepared_epochs_are_windows_with_their_concept_and_part(tmp_path):
     rows = pq.read_table(tmp_path / "out" / "data").to_pydict()
     assert rows["concept"][:2] == ["other1655", "other1656"] and set(rows["part"]) == {"test"}
     assert rows["channels"][0] == ["Pz", "P3"] and rows["sampling_rate"][0] == 100.0
+    assert set(rows["recording"]) == {"sub-01/preprocessed_eeg_test.npy/test_mean_00000"}
     signal = np.frombuffer(rows["signal"][0], "<i2").reshape(2, -1) * np.array(rows["scale"][0])[:, None]
     assert np.ptp(signal[0]) == pytest.approx(2.0, rel=0.01)
 
@@ -122,6 +123,14 @@ def test_without_metadata_images_are_numbered_and_not_named(tmp_path):
     event = corpus.events(recording, corpus.read(recording))[7]
     assert event.name == "image_7" and event.labels["concept"] is None
     assert (event.labels["image_index"], event.labels["repetition"]) == (7.0, 3.0)
+
+
+def test_labels_that_change_are_prepared_anew(tmp_path):
+    write_eeg2(tmp_path)
+    recording = ThingsEEG2().recordings(tmp_path)[0]
+    without = ThingsEEG2().provenance(recording)
+    write_metadata(tmp_path / "image_metadata.npy")
+    assert ThingsEEG2().provenance(recording) != without
 
 
 def test_metadata_of_another_set_of_images_is_refused(tmp_path):

@@ -40,8 +40,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..channels import canonical_names
-from .bids import BIDSFile, bids_events, bids_file, bids_recordings, is_bids, read_bids
+from .bids import BIDSFile, bids_events, bids_file, bids_recordings, is_bids, read_bids, sidecars
+from .bids_tree import bids_root
 from .corpus import Corpus, Event, Label, Recording
+from .recording_state import state_of
 
 if TYPE_CHECKING:
     import mne
@@ -133,7 +135,7 @@ class HBN(Corpus):
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording; its channels get the names of their net, all of them EEG."""
-        raw = read_bids(bids_file(recording.path), _release_folder(recording.path))
+        raw = read_bids(bids_file(recording.path), bids_root(recording.path))
         raw.rename_channels(dict(zip(raw.ch_names, canonical_names(raw.ch_names, MONTAGE), strict=True)))
         # Some of the challenge's sidecars call every channel EMG, the default of the program that wrote them.
         electrodes = [name for name in raw.ch_names if name.startswith(MONTAGE) or name == "Cz"]
@@ -144,7 +146,7 @@ class HBN(Corpus):
 
         Trials without an answer have no response time: they are left out, with a warning that counts them.
         """
-        events = bids_events(bids_file(recording.path), _release_folder(recording.path), "value")
+        events = bids_events(bids_file(recording.path), bids_root(recording.path), "value")
         if events is None:
             raise FileNotFoundError(f"{recording.path.name} has no events.tsv beside it")
         if recording.task != _TRIAL_TASK:
@@ -157,6 +159,13 @@ class HBN(Corpus):
                 stacklevel=2,
             )
         return answered
+
+    def provenance(self, recording: Recording) -> dict[str, int | float | str]:
+        """Add the tables beside the recording: the trials are in one of them."""
+        file, root = bids_file(recording.path), bids_root(recording.path)
+        tables = [path for name in ("events.tsv", "channels.tsv") for path in sidecars(file, root, name)]
+        changed = max((path.stat().st_mtime_ns for path in tables), default=0)
+        return {**state_of(recording.path), "tables_mtime_ns": changed}
 
 
 def _trials(events: Sequence[Event]) -> list[Event]:
@@ -181,11 +190,6 @@ def _release_of(root: Path) -> str | None:
     """Tell the release from its folder's name, where it says so."""
     match = _RELEASE.search(root.name.replace("_", " "))
     return _OPENNEURO.get(root.name) or (match[1] if match else None)
-
-
-def _release_folder(path: Path) -> Path:
-    """Return the release that a recording lies in: the folder above its subject's."""
-    return next(parent.parent for parent in path.parents if parent.name.startswith("sub-"))
 
 
 def _text(value: object) -> str | None:

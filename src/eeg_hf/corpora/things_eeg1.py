@@ -21,9 +21,11 @@ Traps:
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .bids import bids_events, bids_file, bids_recordings
+from .bids import bids_events, bids_file, bids_recordings, sidecars
+from .bids_tree import bids_root
 from .corpus import Corpus, Event, Label, Recording
 from .formats import read_recording
+from .recording_state import state_of
 
 if TYPE_CHECKING:
     import mne
@@ -57,6 +59,7 @@ class ThingsEEG1(Corpus):
     layout = "sub-01/eeg/sub-01_task-rsvp_eeg.vhdr and so on, a BIDS folder"
     num_subjects = 50
     num_recordings = 50
+    hours = 50.0  # about: an hour each
 
     def recordings(self, root: Path) -> list[Recording]:
         """List the recordings, one a person."""
@@ -70,13 +73,18 @@ class ThingsEEG1(Corpus):
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
         """List the images shown."""
-        root = recording.path.parents[2]
-        shown = bids_events(bids_file(recording.path), root, "stim")
+        shown = bids_events(bids_file(recording.path), bids_root(recording.path), "stim")
         if shown is None:
             raise FileNotFoundError(f"{recording.path.name} has no events.tsv beside it")
         last = max((event.onset for event in shown), default=0.0)
         is_in_samples = last > len(raw.times) / raw.info["sfreq"]
         return [_describe(event, 1 / _PUBLISHED_RATE if is_in_samples else 1.0) for event in shown]
+
+    def provenance(self, recording: Recording) -> dict[str, int | float | str]:
+        """Add the table of the images."""
+        tables = sidecars(bids_file(recording.path), bids_root(recording.path), "events.tsv")
+        changed = max((path.stat().st_mtime_ns for path in tables), default=0)
+        return {**state_of(recording.path), "tables_mtime_ns": changed}
 
 
 def _describe(shown: Event, scale: float) -> Event:

@@ -56,6 +56,8 @@ _PLAUSIBLE = {"whitened": (1e-2, 1e2), "uV": (1e-1, 1e3), "V": (1e-7, 1e-3)}
 class ThingsEEG2(Corpus):
     """The epochs of THINGS-EEG2; subjects are `"01"` to `"10"`, runs repetitions and blocks of images.
 
+    A recording's path is that of its file and its run in it.
+
     Args:
         average_repetitions: Average the 80 repetitions of each test image, as zero-shot retrieval is scored.
         unit: `"whitened"` as published; `"V"` or `"uV"` of epochs that you preprocessed yourself.
@@ -89,6 +91,7 @@ class ThingsEEG2(Corpus):
     has_events = True
     layout = "sub-01/preprocessed_eeg_training.npy and sub-01/preprocessed_eeg_test.npy"
     num_subjects = 10
+    hours = 10 * (16540 * 4 + 200 * 80) / 3600
 
     def __init__(
         self, average_repetitions: bool = False, unit: Literal["whitened", "V", "uV"] = "whitened"
@@ -106,10 +109,11 @@ class ThingsEEG2(Corpus):
             match, subject = _NAME.fullmatch(path.name), _SUBJECT.fullmatch(path.parent.name)
             if match and subject:
                 part, person = _PARTS[match["part"]], f"{int(subject['subject']):02d}"
-                for run in self._runs(part):
-                    found.append(
-                        Recording(path, self.name, person, "1", run, "object_images", {"part": part})
-                    )
+                labels: dict[str, Label] = {**dict.fromkeys(self.label_names), "part": part}
+                found += [
+                    Recording(path / run, self.name, person, "1", run, "object_images", labels)
+                    for run in self._runs(part)
+                ]
         return self._found(found, root)
 
     def _runs(self, part: str) -> list[str]:
@@ -128,12 +132,13 @@ class ThingsEEG2(Corpus):
         """
         import mne
 
-        epochs, names, rate, start = _load(recording.path, recording.path.stat().st_mtime_ns)
+        path = recording.path.parent
+        epochs, names, rate, start = _load(path, path.stat().st_mtime_ns)
         part, repetition, first = _parse(recording.run)
-        _check_shape(recording.path, epochs, part)
+        _check_shape(path, epochs, part)
         block = epochs[first : first + _BLOCK]  # (images, repetitions, channels, time)
         block = block.mean(axis=1, dtype=np.float64) if repetition is None else block[:, repetition]
-        self._check_amplitude(recording.path, block)
+        self._check_amplitude(path, block)
         length = block.shape[-1]
         marks = np.stack([np.arange(len(block)) * length, np.zeros(len(block)), np.ones(len(block))], axis=1)
         info = mne.create_info(names, rate, "eeg")
@@ -143,7 +148,7 @@ class ThingsEEG2(Corpus):
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
         """List what each epoch shows, named by its concept."""
         part, repetition, first = _parse(recording.run)
-        images = _read_metadata(recording.path, part)
+        images = _read_metadata(recording.path.parent, part)
         seconds = len(raw.times) / raw.info["sfreq"]
         events = []
         for row in range(len(raw)):
@@ -158,6 +163,15 @@ class ThingsEEG2(Corpus):
             }
             events.append(Event(row * seconds, seconds, concept or f"image_{first + row}", labels))
         return events
+
+    def provenance(self, recording: Recording) -> dict[str, int | float | str]:
+        """Say what the epochs were read from, and their labels."""
+        status, metadata = recording.path.parent.stat(), _find_metadata(recording.path.parent)
+        made_of: dict[str, int | float | str] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+        made_of["unit"] = self.unit
+        if metadata is not None:
+            made_of["metadata_mtime_ns"] = metadata.stat().st_mtime_ns
+        return made_of
 
     def _check_amplitude(self, path: Path, block: np.ndarray) -> None:
         """Refuse epochs whose amplitude cannot be of the unit stated."""
@@ -207,9 +221,8 @@ def _load(path: Path, mtime_ns: int) -> tuple[np.ndarray, list[str], float, floa
 
 
 def _read_metadata(path: Path, part: str) -> list[tuple[str, float, str]]:
-    """Find image_metadata.npy beside or above the epochs: file, THINGS number and concept of each image."""
-    places = [place for folder in path.parents[:4] for place in (folder / _METADATA, *_beside(folder))]
-    place = next((place for place in places if place.is_file()), None)
+    """Read file, THINGS number and concept of each image; empty without image_metadata.npy."""
+    place = _find_metadata(path)
     if place is None:
         return []
     table, prefix = _load_metadata(place), {"train": "train_img", "test": "test_img"}[part]
@@ -223,9 +236,11 @@ def _read_metadata(path: Path, part: str) -> list[tuple[str, float, str]]:
     return [(str(file), float(number), name) for file, (number, _, name) in zip(files, parted, strict=True)]
 
 
-def _beside(folder: Path) -> list[Path]:
-    """Other places of the metadata that published scripts expect."""
-    return [folder / name / _METADATA for name in ("image_set", "images_set", "Image_set")]
+def _find_metadata(path: Path) -> Path | None:
+    """Find image_metadata.npy beside or above the epochs, or where published scripts expect it."""
+    folders = ("", "image_set", "images_set", "Image_set")
+    places = [folder / name / _METADATA for folder in path.parents[:4] for name in folders]
+    return next((place for place in places if place.is_file()), None)
 
 
 @lru_cache(maxsize=2)
