@@ -17,7 +17,7 @@ from datasets.packaged_modules.folder_based_builder import folder_based_builder
 from transformers.utils import logging
 
 from .eeg_feature import Eeg
-from .folder_files import is_part, main_files, under_own_name
+from .folder_files import is_part, left_out, main_files, under_own_name
 from .folder_metadata import bids_rows, row_features
 from .formats import EXTENSIONS
 
@@ -87,11 +87,22 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
                 *main_files(inside),
             ]
             names += inside
-        rows = self._describe([file for files in found.values() for file in files], names)
+        everything = [file for files in found.values() for file in files]
+        self._report_left_out(everything)
+        rows = self._describe(everything, names)
         for split in splits:
             split.gen_kwargs["files"] = [(file, rows[file]) for file in found[split.name] if file in rows]
             split.gen_kwargs["metadata_files"] = ()  # a list would have to be as long as that of the files
         return splits
+
+    def _report_left_out(self, files: list[str]) -> None:
+        folder = "/".join(part for part in (self.base_path, self.config.data_dir) if part)
+        if missing := left_out(folder, files):
+            logger.warning(
+                f"{len(missing)} of {len(missing) + len(files)} recordings in {folder} are in no split, for one"
+                f" {missing[0]}: words like test in some names made splits of those alone;"
+                " data_files={'train': '**'} takes all"
+            )
 
     def _describe(self, files: list[str], names: list[str]) -> Rows:
         """Find the columns of each recording beside `eeg`, and set the features."""

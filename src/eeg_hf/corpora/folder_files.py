@@ -67,6 +67,12 @@ def main_files(names: Iterable[str]) -> list[str]:
     return [name for path, name in outlines.items() if path in mains or _is_nihon_kohden(name)]
 
 
+def left_out(folder: str, files: Iterable[str]) -> list[str]:
+    """List the recordings of a folder on this machine that are not among files; none for a URL."""
+    there = {str(path) for path in find_recordings(Path(folder).expanduser().resolve())} if folder else set()
+    return sorted(there - set(files))
+
+
 def is_part(name: str) -> bool:
     """Tell whether a file may be a part of a recording, or speak of one, without being its main file."""
     return ".mff/" in name or name.lower().endswith(
@@ -110,6 +116,7 @@ __all__ = [
     "PART_EXTENSIONS",
     "SIDE_TABLE_EXTENSIONS",
     "is_part",
+    "left_out",
     "main_files",
     "under_own_name",
 ]

@@ -9,14 +9,11 @@ from pathlib import Path
 
 from datasets import DownloadConfig, Features, Value
 from datasets.utils.file_utils import is_local_path, xopen
-from transformers.utils import logging
 
 from .bids_tree import BIDSFile, bids_recordings
 from .corpus import Label
 from .recording_bundle import TemporaryFolder
 from .side_table import column_types, typed
-
-logger = logging.get_logger(__name__)
 
 _ENTITIES = ("subject", "session", "task", "run")
 _IN_A_TREE = re.compile(r"(?P<root>.*?/|)(?P<below>sub-[^/]+/(?:ses-[^/]+/)?eeg/sub-[^/]*_eeg\.[^/]+)")
@@ -100,11 +97,6 @@ def _read_tree(
             ):
                 shutil.copyfileobj(source, target)
     entries = {file.path.relative_to(folder).as_posix(): file for file in bids_recordings(folder)}
-    if missing := sorted(entries.keys() - files.keys()):
-        logger.warning(
-            f"{len(missing)} of {len(entries)} recordings in {root} were not asked for, such as {missing[0]};"
-            " if words in their names were taken for splits, data_files={'train': '**'} takes all"
-        )
     return {name: entries[below] for below, name in files.items() if below in entries}
 
 
