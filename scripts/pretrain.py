@@ -162,6 +162,7 @@ def load_parts(
             columns=columns,
             rank=training_args.process_index,
             world_size=training_args.world_size,
+            run_length=training_args.train_batch_size,
         )
     validation = parts.get("validation")
     if not args.streaming:

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from eeg_hf.corpora import audit, load_windows
 
@@ -111,5 +111,8 @@ def test_nothing_is_said_of_sound_windows(windows):
 def test_what_is_no_prepared_corpus_is_refused(windows):
     with pytest.raises(ValueError, match="lacks the columns .*'signal_hash'"):
         audit(windows.remove_columns("signal_hash"))
+    assert audit(DatasetDict(train=windows.select(range(60)), test=windows.select(range(60, 120)))) == audit(
+        windows
+    )
     with pytest.raises(ValueError, match="there are no windows"):
         audit(windows.select([]))

@@ -189,6 +189,16 @@ def test_a_loader_with_workers_goes_on_with_the_same_batches(stream, start):
     assert read(stream, batches=6, start=start) == undisturbed[start:]
 
 
+def test_batches_of_one_corpus_keep_the_proportions_and_start_anywhere(folders):
+    options = {"split": "none", "streaming": True, "columns": ["window_id"], "run_length": 10}
+    stream = mixture(folders, **options)["train"]
+    batches = read(stream, batches=400)
+    corpora = [{row[:8] for row in batch} for batch in batches]
+    assert all(len(found) == 1 for found in corpora)
+    assert is_within(sum(found == {"made_hbn"} for found in corpora), len(corpora), 0.7)
+    assert read(stream, batches=3, start=397) == batches[397:]
+
+
 def test_another_seed_is_another_order(folders, stream):
     stream.start_at(0)
     other = mixture(folders, split="subject", streaming=True, columns=["window_id"], seed=1)["train"]

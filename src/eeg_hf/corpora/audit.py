@@ -122,12 +122,12 @@ def _cells(row: CorpusAudit) -> tuple[str, ...]:
     )
 
 
-def audit(*datasets: Dataset, seed: int = 0) -> Audit:
+def audit(*sources: Dataset | Mapping[str, Dataset], seed: int = 0) -> Audit:
     """Look over prepared windows.
 
     Args:
-        *datasets: Windows, of one corpus or of several, as `load_windows` returns them; together, so that
-            copies of one in another are found.
+        *sources: Windows, of one corpus or of several, as `load_windows` returns them, or the parts of a
+            split; together, so that copies of one in another are found.
         seed: Decides whose samples are read for the median amplitude.
 
     Raises:
@@ -136,6 +136,7 @@ def audit(*datasets: Dataset, seed: int = 0) -> Audit:
     Example:
         >>> print(audit(load_windows("runs/data/eegmat")))  # doctest: +SKIP
     """
+    datasets = [d for found in sources for d in (found.values() if isinstance(found, Mapping) else [found])]
     needed = set(window_schema({}).names)
     for dataset in datasets:
         if needed - set(dataset.column_names):

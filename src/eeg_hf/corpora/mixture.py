@@ -35,6 +35,7 @@ def mixture(
     rank: int = 0,
     world_size: int = 1,
     buffer_rows: int = 2048,
+    run_length: int = 1,
 ) -> "DatasetDict | dict[str, MixtureStream]":
     """Mix prepared corpora.
 
@@ -57,6 +58,8 @@ def mixture(
         world_size: For streams: number of processes; each reads its own part.
         buffer_rows: For streams: rows of each corpus in memory, from as many places, among which the next is
             drawn.
+        run_length: For streams: rows taken from one corpus before the next is drawn; with the batch size, a
+            batch holds one corpus, and corpora of different channels need no padding.
 
     Returns:
         `train` and, where the corpora have them, `validation` and `test`.
@@ -98,6 +101,7 @@ def mixture(
                 rank=rank,
                 world_size=world_size,
                 buffer_rows=buffer_rows,
+                run_length=run_length,
             )
             for part in parts
         }

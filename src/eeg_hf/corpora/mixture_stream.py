@@ -40,6 +40,8 @@ class MixtureStream(IterableDataset):
         rank: Which of `world_size` processes this is.
         world_size: Number of processes.
         buffer_rows: Rows of each corpus that a worker holds, and permutes, at a time.
+        run_length: Rows taken from one corpus before the next is drawn; with the batch size, a batch holds
+            one corpus, and corpora of different channels need no padding.
     """
 
     def __init__(
@@ -52,10 +54,13 @@ class MixtureStream(IterableDataset):
         rank: int = 0,
         world_size: int = 1,
         buffer_rows: int = 2048,
+        run_length: int = 1,
     ) -> None:
-        if not 0 <= rank < world_size or buffer_rows < 1:
+        if not 0 <= rank < world_size:
+            raise ValueError(f"expected a rank below {world_size}, the number of processes, got {rank}")
+        if buffer_rows < 1 or run_length < 1:
             raise ValueError(
-                f"expected a rank below {world_size} and 1 or more buffer_rows, got {rank} and {buffer_rows}"
+                f"expected 1 or more buffer_rows and run_length, got {buffer_rows} and {run_length}"
             )
         self.sources = list(sources)
         self.weights = np.asarray(weights, np.float64) / np.sum(weights)
@@ -64,6 +69,7 @@ class MixtureStream(IterableDataset):
         self.rank = rank
         self.world_size = world_size
         self.buffer_rows = buffer_rows
+        self.run_length = run_length
         self._start = {"batches": 0, "batch_size": 1}
         self._rows_read = 0
 
@@ -111,14 +117,15 @@ class MixtureStream(IterableDataset):
         """Yield what one of the streams reads, from a position on."""
         draws = self._draws(stream)
         skipped = np.zeros(len(self.sources), np.int64)
-        for _ in range(skip // _DRAWS):
+        num_drawn = _DRAWS * self.run_length
+        for _ in range(skip // num_drawn):
             skipped += np.bincount(next(draws), minlength=len(self.sources))
         begun = next(draws)
-        skipped += np.bincount(begun[: skip % _DRAWS], minlength=len(self.sources))
+        skipped += np.bincount(begun[: skip % num_drawn], minlength=len(self.sources))
         rows = [
             self._rows_of(source, stream, num_streams, int(number)) for source, number in enumerate(skipped)
         ]
-        chosen = begun[skip % _DRAWS :]
+        chosen = begun[skip % num_drawn :]
         while True:
             for source in chosen:
                 yield next(rows[source])
@@ -127,7 +134,8 @@ class MixtureStream(IterableDataset):
     def _draws(self, stream: int) -> Iterator[np.ndarray]:
         random = np.random.default_rng([self.seed, stream])
         while True:
-            yield random.choice(len(self.sources), size=_DRAWS, p=self.weights)
+            chosen = random.choice(len(self.sources), size=_DRAWS, p=self.weights)
+            yield np.repeat(chosen, self.run_length)
 
     def _rows_of(self, source: int, stream: int, num_streams: int, skip: int) -> Iterator[pa.Table]:
         """Yield a stream's rows of one corpus, pass after pass, from a position on."""

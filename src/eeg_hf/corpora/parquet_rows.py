@@ -36,7 +36,7 @@ class ParquetRows:
         schema: Their columns.
         places: (groups, 2) shard and row group within it.
         sizes: (groups,) number of rows of each, whether they belong to the part or not.
-        index: One row a window, in order, without the samples.
+        index: One row a window, in order, without the samples; empty once a part was chosen.
         rows: For each row group, which of its rows belong to the part.
     """
 
@@ -61,7 +61,8 @@ class ParquetRows:
         split = np.split(numbers, np.searchsorted(numbers, ends[:-1]))
         is_used = np.array([len(rows) > 0 for rows in split])
         rows = [found - start for found, start in zip(split, ends - self.sizes, strict=True) if len(found)]
-        return replace(self, places=self.places[is_used], sizes=self.sizes[is_used], index=part, rows=rows)
+        places, sizes = self.places[is_used], self.sizes[is_used]
+        return replace(self, places=places, sizes=sizes, index=Dataset.from_dict({}), rows=rows)
 
     def read(self, groups: Iterable[int], columns: Sequence[str]) -> pa.Table:
         """Read the part's rows of some row groups.
