@@ -51,7 +51,10 @@ def labels(root: Path, **options: object) -> list[dict]:
         (["x/sub-07_task-a_eeg.edf", "x/sub-08_task-a_eeg.edf"], ["07", "08"], None),
         (["anna/1.edf", "ben/1.edf"], [None, None], None),
         (["rest_01.edf", "task_01.edf"], [None, None], None),
+        (["S001R01.edf", "S001R02.edf"], ["S001", "S001"], None),
         (["T5-1.set", "T5-2.set"], [None, None], None),
+        (["01/a.edf", "02/a.edf"], ["01", "02"], None),
+        (["P1/2023-01-31/1/a.edf", "P2/2023-02-01/1/a.edf"], ["P1", "P2"], None),
         (["run1.edf", "run2.edf"], [None, None], None),
         (["20240131_a.edf", "20240201_a.edf"], [None, None], None),
         (["session1/a.edf", "session2/a.edf"], [None, None], None),
@@ -94,6 +97,7 @@ def test_every_file_is_its_own_person_where_nobody_knows_and_that_is_said(tmp_pa
     ]
     assert "nothing says who was recorded in 3 of 3 files" in caplog.text
     assert "only a split by file" in caplog.text and "subject_pattern=" in caplog.text
+    assert "if anna, ben, ... are conditions, say label_from='folder'" in caplog.text
 
 
 def test_what_was_guessed_is_said(tmp_path, caplog):
@@ -155,6 +159,12 @@ def test_a_table_says_who_and_what_and_its_gaps_are_named(tmp_path, caplog):
     assert corpus.label_columns([]) == {"age": float, "group": str}
     assert "1 rows name no recording that is here: five.edf" in caplog.text
     assert "1 recordings have no row, their labels are unknown: four.edf" in caplog.text
+
+
+def test_files_of_one_name_in_folders_of_one_person_stay_apart(tmp_path):
+    empty(tmp_path, "S01/a.edf", "S02/a.edf")
+    (tmp_path / "metadata.csv").write_text("file_name,subject\nS01/a.edf,anna\nS02/a.edf,anna\n")
+    assert who(tmp_path) == [("anna", "1", "S01_a"), ("anna", "1", "S02_a")]
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".parquet", ".xlsx"])

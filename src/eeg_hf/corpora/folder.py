@@ -26,9 +26,9 @@ from transformers.utils import logging
 from .bids import annotate, refuse_pointers
 from .bids_tree import is_bids
 from .corpus import Corpus, Event, Label, Recording, annotated
-from .folder_layout import LabelFrom, Place, match_pattern, read_layout
+from .folder_layout import LabelFrom, Place, match_pattern, read_layout, without_suffix
 from .folder_table import FolderTable
-from .formats import find_recordings, read_recording
+from .formats import TABLE_EXTENSIONS, find_recordings, read_recording
 from .licences import hub_licence
 from .recording_state import state_of
 from .side_table import column_types, free_name, typed
@@ -58,7 +58,7 @@ class FolderCorpus(Corpus):
             there; by default there is one where only one level of folders can be it.
         metadata: Path of the table, where it is not called metadata.
         sampling_rate: In Hz, for recordings in tables (`.csv`, `.tsv`, `.parquet`, `.txt`), which are looked
-            for only where it is said; other files are compared with it.
+            for only where it is said; other files state their own.
         unit: `"V"`, `"mV"` or `"uV"`, for files that state none.
         event_id: Name -> code of a trigger or text of an annotation. Events that it does not name are left
             out.
@@ -137,7 +137,9 @@ class FolderCorpus(Corpus):
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording; where it has no annotations, its triggers become some."""
         refuse_pointers(recording.path)
-        raw = read_recording(recording.path, sampling_rate=self.sampling_rate, unit=self.unit)
+        is_table = recording.path.suffix.lower() in TABLE_EXTENSIONS
+        rate = self.sampling_rate if is_table else None
+        raw = read_recording(recording.path, sampling_rate=rate, unit=self.unit)
         if not _is_annotated(raw):
             annotate(raw, [*annotated(raw), *stim_events(raw)])
         return raw
@@ -176,7 +178,10 @@ class FolderCorpus(Corpus):
             places.update(
                 {name: Place(None) for name in names if name not in places and name in table.fields}
             )
-        places = {name: _overruled(place, table.fields.get(name, {})) for name, place in places.items()}
+        places = {
+            name: _overruled(place, table.fields.get(name, {}), without_suffix(name))
+            for name, place in places.items()
+        }
         self._say_who(places, table)
         return places
 
@@ -184,11 +189,17 @@ class FolderCorpus(Corpus):
         """Say what was guessed about persons."""
         nobody = [name for name, place in places.items() if place.subject is None]
         if nobody:
+            folders = sorted({name.partition("/")[0] for name in nobody if "/" in name})
+            could_be = (
+                f"; if {', '.join(folders[:2])}, ... are conditions, say label_from='folder'"
+                if self.label_from is None and 1 < len(folders) < len(nobody)
+                else ""
+            )
             logger.warning(
                 f"{self.name}: nothing says who was recorded in {len(nobody)} of {len(places)} files "
                 f"({', '.join(nobody[:3])}): each counts as its own subject, and a split by subject is then "
                 "only a split by file; say subject_pattern=, or write a metadata.csv with file_name and "
-                "subject"
+                f"subject{could_be}"
             )
         read = [
             name for name, p in places.items() if p.subject and "subject" not in table.fields.get(name, {})
@@ -202,10 +213,8 @@ class FolderCorpus(Corpus):
             )
 
     def _recording(self, path: Path, name: str, place: Place, labels: Mapping[str, Label]) -> Recording:
-        alone = name.removesuffix(path.suffix).replace("/", "_")
-        return Recording(
-            path, self.name, place.subject or alone, place.session, place.run, place.task, labels
-        )
+        subject = place.subject or without_suffix(name)
+        return Recording(path, self.name, subject, place.session, place.run, place.task, labels)
 
     def _named(self, text: str) -> str | None:
         """Find the name of an event by its text, or by the code in it."""
@@ -243,15 +252,10 @@ def stim_events(raw: "mne.io.BaseRaw") -> list[Event]:
     return [Event((int(at) - raw.first_samp) / rate, 0.0, str(int(code))) for at, _, code in found]
 
 
-def _overruled(place: Place, fields: Mapping[str, str]) -> Place:
-    """Put the table's word in the place of what the path says."""
-    return Place(
-        fields.get("subject", place.subject),
-        fields.get("session", place.session),
-        fields.get("run", place.run),
-        fields.get("task", place.task),
-        place.labels,
-    )
+def _overruled(place: Place, fields: Mapping[str, str], alone: str) -> Place:
+    """Put the table's word in the place of what the path says; the run is then the whole path."""
+    run = alone if {"subject", "session"} & set(fields) else place.run
+    return replace(place, **{"run": run, **fields})  # type: ignore[arg-type]
 
 
 def _is_annotated(raw: "mne.io.BaseRaw") -> bool:

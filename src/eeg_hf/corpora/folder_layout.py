@@ -4,15 +4,16 @@
 In this order, and the same for every file of a folder:
 
 1. `sub-01`, `ses-a`, `task-rest` anywhere in a path mean what they mean in BIDS.
-2. Folders that all carry a number (`S01/`, `patient_7/`) are people, unless their word says otherwise:
-   `session2/`, `visit2/`, `day2/`, `night2/` are sessions, `run1/`, `block1/`, `part1/` and the like belong
-   to the run, and `task1/`, `class1/` are conditions.
+2. Folders that all carry a number (`S01/`, `patient_7/`, `12/`) are people, unless their word says
+   otherwise: `session2/`, `visit2/`, `day2/`, `night2/` are sessions, `task1/`, `class1/` conditions;
+   `run1/`, `block1/`, `part1/`, dates and the like belong to the run.
 3. Else the beginning of the file name, where all names begin with the same letters and a number (`S01_rest`,
-   `chb01_03`, `A01T`) and there is more than one such person.
+   `chb01_03`, `A01T`), and there is more than one such beginning or its letters mean a person.
 4. Else nobody knows, and every file counts as its own person.
 
 `train/`, `validation/`, `test/` are the split. A folder level that is none of these and has two names or more
-is the condition (`rest/`, `task/`). Numbers alone (`1.edf`, `20240131/`) are trusted to be nobody.
+is the condition (`rest/`, `task/`) where it is the only one and the people are known; otherwise it could be
+their names.
 """
 
 import re
@@ -24,10 +25,10 @@ from typing import Literal
 LabelFrom = Literal["folder", "metadata"]
 
 _ENTITY = re.compile(r"(?:^|[/_])(sub|ses|task)-([^/_.]+)")
-_SESSION = re.compile(r"(?:ses|session|visit|day|night)[-_ ]?\w+", re.IGNORECASE)
+_SESSION = re.compile(r"(?:ses|session|visit|day|night)(?:[-_ ]\w+|\d+)", re.IGNORECASE)
 _PART = re.compile(
     r"(?:run|block|trial|part|batch|data|dataset|eeg|raw|rec|recording|week|month|year|release|set|file|vol)"
-    r"[-_ ]?\d+|\d+(?:[-_.]\d+)*",
+    r"[-_ ]?\d+|\d{6,}|\d+(?:[-_.]\d+)+",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
@@ -36,6 +37,10 @@ _CONDITION = re.compile(
     re.IGNORECASE,
 )
 _BEGINNING = re.compile(r"(?P<subject>(?P<letters>[A-Za-z]+)[-_ ]?\d{1,5})(?!\d)")
+# Their number means a person even where there is only one of them.
+_PERSONS = frozenset(
+    ("s", "sub", "subj", "subject", "p", "pat", "patient", "participant", "vp", "pp", "case")
+)
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
@@ -91,7 +96,7 @@ def match_pattern(names: Sequence[str], pattern: str) -> dict[str, Place]:
     for name, match in found.items():
         groups = {key: text for key, text in match.groupdict().items() if text is not None}
         fields = {key: groups.pop(key) for key in ("subject", "session", "run", "task") if key in groups}
-        places[name] = Place(**{"run": _without_suffix(name), **fields}, labels=groups)
+        places[name] = Place(**{"run": without_suffix(name), **fields}, labels=groups)
     return places
 
 
@@ -131,7 +136,8 @@ def _roles(names: Sequence[str]) -> list[str]:
             "subject": lambda folder: folder.startswith("sub-") or re.search(r"\d", folder),
         }
         role = next((role for role, test in tests.items() if all(test(folder) for folder in there)), "other")
-        roles.append("other" if role == "condition" or role in roles and role != "part" else role)
+        role = "other" if role == "condition" else role
+        roles.append("part" if role in roles and role != "other" else role)
     return roles
 
 
@@ -161,15 +167,9 @@ def _subjects(names: Sequence[str], roles: Sequence[str]) -> dict[str, str | Non
         matches = [_BEGINNING.match(PurePosixPath(name).stem) for name in names]
         beginnings = [match["subject"] for match in matches if match]
         letters = {match["letters"].lower() for match in matches if match}
-        is_other = any(_PART.fullmatch(one) or _CONDITION.fullmatch(one) for one in beginnings)
-        is_session = any(_SESSION.fullmatch(one) for one in beginnings)
-        if (
-            all(matches)
-            and len(letters) == 1
-            and len(set(beginnings)) > 1
-            and not is_other
-            and not is_session
-        ):
+        no_person = any(p.fullmatch(one) for one in beginnings for p in (_PART, _CONDITION, _SESSION))
+        is_told = len(set(beginnings)) > 1 or letters <= _PERSONS
+        if all(matches) and len(letters) == 1 and is_told and not no_person:
             return dict(zip(names, beginnings, strict=True))
     return subjects
 
@@ -191,8 +191,9 @@ def _place(name: str, roles: Sequence[str], subject: str | None, label_level: in
     )
 
 
-def _without_suffix(name: str) -> str:
+def without_suffix(name: str) -> str:
+    """Write a path as one word: `rest/S01.edf` is `rest_S01`."""
     return name.removesuffix(PurePosixPath(name).suffix).replace("/", "_")
 
 
-__all__ = ["LabelFrom", "Place", "match_pattern", "read_layout"]
+__all__ = ["LabelFrom", "Place", "match_pattern", "read_layout", "without_suffix"]
