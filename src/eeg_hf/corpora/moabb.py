@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 logger = logging.get_logger(__name__)
 
 _FOLDER_VARIABLE = "MNE_DATA"
+_CITATION = "MOABB, https://doi.org/10.5281/zenodo.10034223"
 
 
 class MOABB(Corpus):
@@ -55,6 +56,12 @@ class MOABB(Corpus):
     """
 
     name = "moabb"
+    title = "any data set of MOABB"
+    licence = "that of the data set"
+    hub_licence = "other"
+    citation = _CITATION
+    url = "https://moabb.neurotechx.com"
+    reference = "not stated"
     access = "downloaded by moabb into $MNE_DATA"
     label_names: Mapping[str, type[str] | type[float]] = {}
     has_events = True
@@ -102,9 +109,9 @@ class MOABB(Corpus):
         self.title = f"{label} (MOABB)"
         self.licence = str(licence)
         self.hub_licence = self.licence.lower() if self.licence.lower().startswith("cc") else "other"
-        self.url = f"https://doi.org/{doi}" if doi else "https://moabb.neurotechx.com"
-        self.citation = f"{label}, {self.url}; through MOABB, https://doi.org/10.5281/zenodo.10034223"
-        self.reference = str((about and about.acquisition.reference) or "not stated")
+        self.url = f"https://doi.org/{doi}" if doi else MOABB.url
+        self.citation = f"{label}, {self.url}; through {_CITATION}"
+        self.reference = str((about and about.acquisition.reference) or MOABB.reference)
         self.num_subjects = len(self._known)
 
     def _chosen(self, subjects: Collection[str | int] | None) -> list[str]:
