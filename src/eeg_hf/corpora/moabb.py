@@ -213,7 +213,8 @@ def _construct(module: Any, name: str, what: str, options: Mapping[str, Any] | N
     names = [key for key, kind in vars(module).items() if isinstance(kind, type)]
     if name not in names:
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-        raise ValueError(f"moabb has no {what} {name!r}: did you mean {', '.join(close) or names[0]}?")
+        hint = f"did you mean {', '.join(close)}?" if close else f"see dir({module.__name__})"
+        raise ValueError(f"moabb has no {what} {name!r}: {hint}")
     try:
         return getattr(module, name)(**(options or {}))
     except TypeError as error:

@@ -16,6 +16,8 @@ Traps:
 * The 200 test images (called validation images in the paper) have concepts that training has too: this split
   is by image. For one by concept, hold out concepts of your own, for example the 200 of THINGS-EEG2.
 * `object` is -1 for test images; the concept is taken from the folder of the image.
+
+Not verified here: that the licence is OpenNeuro's CC0, and the names of the further channels of the last two.
 """
 
 from pathlib import Path

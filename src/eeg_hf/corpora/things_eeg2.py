@@ -27,6 +27,9 @@ Traps:
 
 A file is in memory whole, in its own precision (0.45 GB for 17 channels of float32, 4.2 GB for 63); of what
 is made of it, a block of 1,024 images of one repetition at a time.
+
+Not verified here: the licence of the files (CC-BY-4.0 is the paper's), and that all 63-channel copies are
+whitened; a median of |x| outside 0.01 to 100 is refused.
 """
 
 import re
