@@ -14,7 +14,8 @@ PACKAGE = "eeg_hf"
 
 # Which parts of the package a part may import, besides itself
 ALLOWED = {
-    "channels": set(),
+    "electrode_templates": set(),
+    "channels": {"electrode_templates"},
     "channel_selection": {"channels"},
     "filtering": set(),
     "signal_quality": {"filtering"},

@@ -154,3 +154,9 @@ def test_usable_share_is_the_share_of_good_channel_seconds():
     data[0] = 0.0
     data[1, :1000] *= 100
     assert usable_share(data, RATE) == pytest.approx(1 - 0.25 - 0.125)
+
+
+def test_mains_hum_of_some_millivolts_is_no_slip_of_the_unit():
+    data = brain(8)
+    data += 10e-3 * np.sin(2 * np.pi * 50 * np.arange(data.shape[1]) / RATE)
+    assert measure_amplitude(data, RATE) > 2000 and unit_factor(data, RATE) == 1.0

@@ -14,14 +14,14 @@ further on.
 
 import difflib
 import re
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from .electrode_templates import montage_names, montage_positions, template_names, template_positions
 
 if TYPE_CHECKING:
     import mne
@@ -50,10 +50,6 @@ and TUEV."""
 # T3..T6 were renamed when the 10-20 system grew into the 10-10 system; C3P and C4P are TUH's spelling of CP3
 # and CP4.
 _ALIASES: Mapping[str, str] = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8", "C3P": "CP3", "C4P": "CP4"}
-
-# Neuroscan's cerebellar electrodes are I1/I2 to some and PO9/PO10 to others, 3 cm apart
-# (https://github.com/mne-tools/mne-python/issues/8765): half-way is wrong by 1.5 cm at most.
-_CEREBELLAR: Mapping[str, tuple[str, str]] = {"CB1": ("I1", "PO9"), "CB2": ("I2", "PO10")}
 
 # A common reference written behind the electrode leaves the channel unipolar.
 _REFERENCE_SUFFIX = re.compile(
@@ -186,7 +182,7 @@ def parse_channels(labels: Sequence[str], montage: str | None = None) -> list[Ch
                 channels[index] = Channel(f"bank/{label}", "eeg")
     channels = _without_common_reference(channels, montage)
     names = {channel.name.upper() for channel in channels}
-    if montage is None and {"E1", "E2"} & names and "E3" not in names and names & set(_template_names()):
+    if montage is None and {"E1", "E2"} & names and "E3" not in names and names & set(template_names()):
         channels = [replace(c, kind="eog") if c.name.upper() in ("E1", "E2") else c for c in channels]
     return channels
 
@@ -340,7 +336,7 @@ def describe_unknown(names: Sequence[str]) -> str:
         One line such as `'Fpp1' (did you mean Fp1, AFp1?)`, with advice on montages where the names look like
         a net's.
     """
-    table = {name.upper(): name for name in _template_names().values()}
+    table = {name.upper(): name for name in template_names().values()}
     parts = []
     for name in names:
         is_bank = _BANK_LABEL.fullmatch(name.upper())
@@ -360,24 +356,24 @@ def repeated(names: Sequence[str]) -> list[str]:
 def _electrode(text: str, montage: str | None) -> str | None:
     """Canonical name of a bare electrode label, None where it is not one."""
     prefix, _, label = text.partition("/")
-    if label and prefix in _montage_names():
+    if label and prefix in montage_names():
         return _net_electrode(label, prefix)
     if montage is not None:
         name = _net_electrode(text, montage)
         if name is not None:
             return name
     key = text.upper().replace(" ", "")
-    return _template_names().get(_ALIASES.get(key, key).upper())
+    return template_names().get(_ALIASES.get(key, key).upper())
 
 
 def _net_electrode(text: str, montage: str) -> str | None:
     """Canonical name of a label of a montage: plain in 10-20 caps, with the montage's name elsewhere."""
-    if montage not in _montage_names():
-        matches = difflib.get_close_matches(montage, _montage_names(), n=3, cutoff=0.4)
+    if montage not in montage_names():
+        matches = difflib.get_close_matches(montage, montage_names(), n=3, cutoff=0.4)
         examples = ", ".join(matches) or "biosemi128"
         raise ValueError(f"unknown montage {montage!r}: expected one of MNE's, such as {examples}")
     key = text.upper()
-    net = _montage_positions(montage)
+    net = montage_positions(montage)
     banks, size = _NETS.get(montage, ("A", 32))
     bank = re.fullmatch(rf"([{banks}])(\d+)", key)
     if montage in ("biosemi16", "biosemi32", "biosemi64") and bank and 0 < int(bank[2]) <= size:
@@ -390,9 +386,9 @@ def _net_electrode(text: str, montage: str) -> str | None:
         label = "Cz"  # EGI counts the vertex reference as the electrode after the last
     if label is None:
         return None
-    is_ten_twenty = sum(name.upper() in _template_names() for name in net) > len(net) / 2
+    is_ten_twenty = sum(name.upper() in template_names() for name in net) > len(net) / 2
     if label == "Cz" or is_ten_twenty:
-        return _template_names().get(_ALIASES.get(label.upper(), label).upper(), f"{montage}/{label}")
+        return template_names().get(_ALIASES.get(label.upper(), label).upper(), f"{montage}/{label}")
     return f"{montage}/{label}"
 
 
@@ -419,51 +415,9 @@ def _signal_kind(text: str) -> ChannelKind | None:
 def _position(name: str) -> np.ndarray:
     """Head-frame position of a canonical electrode name, NaN where it has none."""
     montage, _, label = name.rpartition("/")
-    is_net = montage in _montage_names()
-    table, key = (_montage_positions(montage), label) if is_net else (_template_positions(), name)
+    is_net = montage in montage_names()
+    table, key = (montage_positions(montage), label) if is_net else (template_positions(), name)
     return table.get(key, np.full(3, np.nan, dtype=np.float32))
-
-
-@lru_cache(maxsize=1)
-def _template_names() -> dict[str, str]:
-    """Upper-case spelling -> canonical spelling of every template electrode."""
-    return {name.upper(): name for name in _template_positions()}
-
-
-@lru_cache(maxsize=1)
-def _template_positions() -> dict[str, np.ndarray]:
-    """Head-frame positions of the 10-05 electrodes, of four from smaller templates, and of CB1 and CB2."""
-    positions: dict[str, np.ndarray] = {}
-    for name, wanted in (("1005", None), ("1020", ("O9", "O10")), ("postfixed", ("T1", "T2"))):
-        current = f"colin27_{name}"
-        # MNE before 1.12 calls them standard_*, MNE from 1.14 on only colin27_*.
-        table = _montage_positions(current if current in _montage_names() else f"standard_{name}")
-        positions.update({key: table[key] for key in wanted or table})
-    for name, sites in _CEREBELLAR.items():
-        positions[name] = np.mean([positions[site] for site in sites], axis=0)
-    return positions
-
-
-@lru_cache(maxsize=1)
-def _montage_names() -> frozenset[str]:
-    """Names of the montages that the installed MNE brings, deprecated ones too."""
-    import mne
-
-    return frozenset(mne.channels.get_builtin_montages()) | {"standard_1005", "standard_1020"}
-
-
-@lru_cache(maxsize=8)
-def _montage_positions(montage: str) -> dict[str, np.ndarray]:
-    """Positions of one of MNE's montages in metres, brought into the head frame by its fiducials."""
-    import mne
-
-    with warnings.catch_warnings(), mne.use_log_level("ERROR"):
-        warnings.simplefilter("ignore", FutureWarning)
-        template = mne.channels.make_standard_montage(montage)
-    info = mne.create_info(template.ch_names, 100.0, "eeg")
-    with mne.use_log_level("ERROR"):
-        info.set_montage(template)
-    return {channel["ch_name"]: np.array(channel["loc"][:3], dtype=np.float32) for channel in info["chs"]}
 
 
 __all__ = [

@@ -35,8 +35,8 @@ CLIPPED_SHARE = 0.01
 _LINE_NOISE_RATIO = 3.0
 _NOISY_Z, _NOISY_FACTOR, _QUIET_FACTOR = 5.0, 3.0, 10.0
 _LEAST_CHANNELS = 8  # fewer give no robust spread to compare a channel with
-# Good channels at the edge of a 19-electrode cap go down to 0.4, noise reaches 0.25; a recording whose channels
-# mostly exceed 0.6 shows that its electrodes lie close enough for the rule to mean something.
+# Good channels at the edge of a 19-electrode cap go down to 0.4, noise reaches 0.25; a recording whose usual
+# channel exceeds 0.6 shows that its electrodes lie close enough for the rule to mean something.
 _BAD_CORRELATION, _USUAL_CORRELATION = 0.3, 0.6
 _DRIFT_RATIO = 4.0
 _UNIT_SLIPS: Mapping[int, str] = {
@@ -133,13 +133,19 @@ def unit_factor(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> flo
 
     Returns:
         1e-6, 1e-3, 1e3 or 1e6 where the amplitude lies outside `PLAUSIBLE_UV` and that factor brings it into
-        `TYPICAL_UV`; 1.0 everywhere else, also where no factor would.
+        `TYPICAL_UV`, and the amplitude at 1-30 Hz as well: mains hum of some mV is no slip of the unit. 1.0
+        everywhere else, also where no factor would, and for less than two seconds.
     """
+    length = round(2 * rate)
+    if len(channels[0]) < length:
+        return 1.0
     amplitude = measure_amplitude(channels, rate)
     if PLAUSIBLE_UV[0] <= amplitude <= PLAUSIBLE_UV[1]:
         return 1.0
-    factors = (1e-6, 1e-3, 1e3, 1e6)
-    return next((f for f in factors if TYPICAL_UV[0] <= amplitude * f <= TYPICAL_UV[1]), 1.0)
+    in_band, _ = _band_amplitudes(*_spectra(_blocks(channels, length, 60), rate), rate)
+    both = (amplitude, float(np.median(in_band)))
+    low, high = TYPICAL_UV
+    return next((f for f in (1e-6, 1e-3, 1e3, 1e6) if all(low <= value * f <= high for value in both)), 1.0)
 
 
 def clipped_share(samples: np.ndarray) -> float:
@@ -216,9 +222,11 @@ def noisy_channels(channels: Mapping[str, np.ndarray], rate: float) -> dict[str,
     if len(names) < _LEAST_CHANNELS or len(channels[names[0]]) < length:
         return {}
     own = _blocks(list(channels.values()), length, 60)  # (channels, num_blocks, length), uV
-    loudness, hiss = _band_amplitudes(own - np.median(own, axis=0), rate)
-    quietness, _ = _band_amplitudes(own, rate)
-    correlation = _largest_correlations(own, rate)
+    spectra, frequencies = _spectra(own, rate)
+    quietness, _ = _band_amplitudes(spectra, frequencies, rate)
+    correlation = _largest_correlations(spectra, frequencies)
+    spectra, _ = _spectra(own - np.median(own, axis=0), rate)
+    loudness, hiss = _band_amplitudes(spectra, frequencies, rate)
     z_loud, z_quiet, z_hiss = (
         _robust_z(loudness, _NOISY_FACTOR),
         _robust_z(quietness, _QUIET_FACTOR),
@@ -289,7 +297,7 @@ def usable_share(data: np.ndarray, rate: float) -> float:
     return count * length / (len(data) * usable)
 
 
-def _blocks(channels: Sequence[np.ndarray], length: int, most: int) -> np.ndarray:
+def _blocks(channels: Sequence[np.ndarray] | np.ndarray, length: int, most: int) -> np.ndarray:
     """Cut at most `most` evenly spread blocks in uV, without offset, (channels, num_blocks, length)."""
     num_samples = len(channels[0])
     starts = np.linspace(0, num_samples - length, num=min(most, num_samples // length)).astype(int)
@@ -307,9 +315,10 @@ def _spectra(blocks: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     return spectra, fft.rfftfreq(length, 1 / rate)
 
 
-def _band_amplitudes(blocks: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+def _band_amplitudes(
+    spectra: np.ndarray, frequencies: np.ndarray, rate: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Amplitude at 1-30 Hz and above 30 Hz without line frequencies, uV, median over blocks, (channels,)."""
-    spectra, frequencies = _spectra(blocks, rate)
     power = np.abs(spectra) ** 2
     is_line = (np.abs((frequencies + 25) % 50 - 25) < 2) | (np.abs((frequencies + 30) % 60 - 30) < 2)
     bands = (
@@ -320,9 +329,8 @@ def _band_amplitudes(blocks: np.ndarray, rate: float) -> tuple[np.ndarray, np.nd
     return low, high
 
 
-def _largest_correlations(blocks: np.ndarray, rate: float) -> np.ndarray:
+def _largest_correlations(spectra: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
     """Largest |correlation| of each channel with another at 1-30 Hz, typical of the blocks, (channels,)."""
-    spectra, frequencies = _spectra(blocks, rate)
     band = spectra[..., (frequencies >= 1) & (frequencies <= 30)].transpose(1, 0, 2)  # (blocks, channels, f)
     covariance = np.matmul(band, band.conj().transpose(0, 2, 1)).real
     deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 1e-30))
