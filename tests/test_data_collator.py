@@ -54,6 +54,21 @@ def test_decoding_gives_back_the_signal_within_half_a_step(shapes):
         assert not values[row, channels:].any() and not values[row, :, length:].any()
 
 
+@pytest.mark.parametrize("normalization", ["robust", "zscore"])
+@pytest.mark.parametrize("shapes", [[(4, 3000)] * 3, [(4, 300), (7, 3000), (4, 120)]])
+def test_normalising_counts_gives_what_normalising_microvolts_gives(normalization, shapes):
+    extractor = EEGFeatureExtractor(normalization=normalization)
+    rows, _ = make_rows(shapes)
+    rows[0]["signal"] = bytes(600) + rows[0]["signal"][600:]  # a part that does not move
+    rows[1]["signal"], rows[1]["scale"][0] = bytes(6000) + rows[1]["signal"][6000:], 1.0  # a dead channel
+    values, *masks = map(torch.from_numpy, decode_windows(to_table(rows)))
+    counts, *same_masks = map(torch.from_numpy, decode_windows(to_table(rows), in_counts=True))
+    assert counts.dtype == torch.int16 and all(map(torch.equal, masks, same_masks))
+    result = EEGDataCollator(extractor)(rows)["input_values"]
+    assert result.dtype == torch.float32 and result.std() > 0.5
+    torch.testing.assert_close(result, extractor.normalize(values, *masks), rtol=1e-5, atol=1e-5)
+
+
 def test_decoding_survives_selection_and_slices():
     rows, signals = make_rows([(3, 100)] * 6)
     windows = WindowDataset(Dataset.from_list(rows).select([5, 2, 4]))

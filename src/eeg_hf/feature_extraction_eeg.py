@@ -159,6 +159,11 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             adaptive=self.adaptive,
         )
 
+    @property
+    def ignores_scale(self) -> bool:
+        """Whether `normalize` brings each channel to its own spread, whatever unit it came in."""
+        return self.alignment == "none" and self.normalization in ("robust", "zscore")
+
     def normalize(
         self,
         values: torch.Tensor,
@@ -169,7 +174,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         """Align, normalise, clip and mask windows.
 
         Args:
-            values: Clean windows in uV, all samples finite, shape (batch, channels, time).
+            values: Clean windows in uV, all samples finite, shape (batch, channels, time); in any unit, each
+                channel its own, where `ignores_scale`.
             channel_mask: True = real, shape (batch, channels); the other channels come out zero.
             attention_mask: True = real, shape (batch, time); the other samples do not count and come out
                 zero.
@@ -177,16 +183,17 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
                 (batch, channels, channels).
 
         Returns:
-            New tensor, float32, shape (batch, channels, time).
+            Tensor, float32, shape (batch, channels, time); `values` itself where nothing is to be done.
 
         Raises:
             ValueError: `alignment="euclidean"` without a matrix, or windows of another shape.
         """
         if values.ndim != 3:
             raise ValueError(f"expected windows of shape (batch, channels, time), got {tuple(values.shape)}")
-        values = values.float()
+        if values.dtype != torch.int16:  # counts stay so: they are sorted faster
+            values = values.float()
         if alignment_matrix is not None:
-            values = torch.matmul(alignment_matrix.to(values), values)
+            values = torch.matmul(alignment_matrix.float().to(values.device), values.float())
         elif self.alignment != "none":
             raise ValueError(
                 f"alignment={self.alignment!r} needs an alignment_matrix (or a reference_covariance)"
@@ -196,7 +203,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if self.alignment == "none":
             values = self._scale(values, attention_mask)
         if self.clip is not None and (self.alignment, self.normalization) != ("none", "none"):
-            values = values.clamp(-self.clip, self.clip)
+            values = values.clamp_(-self.clip, self.clip)  # a new tensor by now
         if channel_mask is not None and not bool(channel_mask.all()):
             values = values * channel_mask[:, :, None]
         if attention_mask is not None:
@@ -209,8 +216,10 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             center, scale = robust_statistics(values, attention_mask)
         elif self.normalization == "zscore":
             center, scale = mean_and_deviation(values, attention_mask)
+        elif self.normalization == "microvolt":
+            return values / MICROVOLT_SCALE
         else:
-            return values / (MICROVOLT_SCALE if self.normalization == "microvolt" else 1.0)
+            return values.float()
         return torch.sub(values, center).div_(scale)
 
     def __call__(

@@ -2,6 +2,7 @@
 """Location and scale of each channel of a window, over its real samples only."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ def robust_statistics(
     """Compute the median and a robust standard deviation of each channel.
 
     Args:
-        values: Windows, shape (batch, channels, time).
+        values: Windows, shape (batch, channels, time); int16 is sorted faster than float32.
         attention_mask: True = real, shape (batch, time); `None` where all samples are.
 
     Returns:
@@ -34,7 +35,7 @@ def robust_statistics(
         quartiles = _quartiles(values)
     else:
         is_full = attention_mask.all(dim=-1)
-        quartiles = values.new_zeros((3, *values.shape[:2]))
+        quartiles = torch.zeros((3, *values.shape[:2]), device=values.device)
         quartiles[:, is_full] = _quartiles(values[is_full])
         for row in torch.nonzero(~is_full).flatten().tolist():  # few: the last window of each recording
             if attention_mask[row].any():
@@ -61,6 +62,7 @@ def mean_and_deviation(
     Returns:
         Both of shape (batch, channels, 1); the deviation is 1 where a channel does not move.
     """
+    values = values.float()
     if attention_mask is None:
         mean = values.mean(dim=-1, keepdim=True)
         centered = values - mean
@@ -79,13 +81,15 @@ def _quartiles(values: torch.Tensor) -> torch.Tensor:
     stride = -(-values.shape[-1] // MAX_QUANTILE_SAMPLES)
     values = values[..., ::stride]
     if values.device.type == "cpu":
-        # numpy sorts float32 with vector instructions: measured 10 times as fast as torch.sort or
-        # torch.quantile.
-        ordered = torch.from_numpy(np.sort(values.numpy(), axis=-1))
+        # numpy sorts float32 with vector instructions, measured 10 times as fast as torch.sort or
+        # torch.quantile. A stable sort of int16 goes by their two bytes, which takes half of that.
+        kind: Literal["stable"] | None = "stable" if values.dtype == torch.int16 else None
+        ordered = torch.from_numpy(np.sort(values.numpy(), axis=-1, kind=kind))
     else:
         ordered = values.sort(dim=-1).values
     ranks = [(values.shape[-1] - 1) * quarter / 4 for quarter in (1, 2, 3)]
-    return torch.stack([torch.lerp(ordered[..., int(r)], ordered[..., math.ceil(r)], r % 1) for r in ranks])
+    around = [(ordered[..., int(rank)].float(), ordered[..., math.ceil(rank)].float()) for rank in ranks]
+    return torch.stack([torch.lerp(*pair, rank % 1) for pair, rank in zip(around, ranks, strict=True)])
 
 
 __all__ = [
