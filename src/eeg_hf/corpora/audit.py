@@ -93,7 +93,7 @@ class Audit:
         widths = [max(len(cells[column]) for cells in table) for column in range(len(_HEADER))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(c, widths, strict=True)) for c in table]
         labels = [
-            f"{row.corpus}, {column}: {', '.join(f'{name} {value:g}' for name, value in found.items())}"
+            f"{row.corpus}, {column}: {_some({f'{name} {value:g}': 0 for name, value in found.items()}, 12)}"
             for row in self.rows
             for column, found in row.labels.items()
         ]
@@ -358,9 +358,9 @@ def _codes(values: pa.Array) -> np.ndarray:
     return values.fill_null("").dictionary_encode().indices.to_numpy(zero_copy_only=False)
 
 
-def _some(counts: Mapping[str, int]) -> str:
+def _some(counts: Mapping[str, int], shown: int = _SHOWN) -> str:
     names = list(counts)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 __all__ = ["PLAUSIBLE_UV", "Audit", "CorpusAudit", "audit"]

@@ -6,7 +6,7 @@ and resumes as any other. `streaming=True` reads Parquet as it goes, from disk o
 `MixtureStream`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow.compute as pc
@@ -18,6 +18,7 @@ from .splits import PARTS, read_columns
 
 if TYPE_CHECKING:
     from .mixture_stream import MixtureStream
+    from .parquet_rows import ParquetRows
 
 Agreement = Literal["same", "keep"]
 
@@ -84,38 +85,57 @@ def mixture(
         for name, found in zip(sources, rows, strict=True)
     ]
     check_across(splits)
-    parts = [part for part in PARTS if any(part in found for found in splits)]
-    if streaming:
-        from .mixture_stream import MixtureStream
-
-        return {
-            part: MixtureStream(
-                [
-                    there.only(found[part])
-                    for there, found in zip(shards, splits, strict=True)
-                    if part in found
-                ],
-                weights if part == "train" else [len(found[part]) for found in splits if part in found],
-                columns=columns,
-                seed=seed,
-                rank=rank,
-                world_size=world_size,
-                buffer_rows=buffer_rows,
-                run_length=run_length,
-            )
-            for part in parts
-        }
-    if columns is not None:
-        splits = [found.select_columns(list(columns)) for found in splits]
-    _refuse_clashing(dict(zip(sources, (found["train"] for found in splits), strict=True)))
-    mixed = {
-        part: concatenate_datasets([found[part] for found in splits if part in found]) for part in parts[1:]
-    }
-    train = [found["train"].shuffle(seed, keep_in_memory=True) for found in splits]
-    mixed["train"] = interleave_datasets(
-        train, probabilities=weights, seed=seed, stopping_strategy="all_exhausted"
+    if not streaming:
+        return _mix_loaded(dict(zip(sources, splits, strict=True)), weights, columns, seed)
+    return _mix_streams(
+        shards,
+        splits,
+        weights,
+        columns=columns,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+        buffer_rows=buffer_rows,
+        run_length=run_length,
     )
-    return DatasetDict({part: mixed[part] for part in parts})
+
+
+def _mix_loaded(
+    splits: Mapping[str, DatasetDict], weights: Sequence[float], columns: Sequence[str] | None, seed: int
+) -> DatasetDict:
+    """Interleave the training parts of loaded corpora and join their other parts."""
+    if columns is not None:
+        splits = {name: found.select_columns(list(columns)) for name, found in splits.items()}
+    _refuse_clashing({name: found["train"] for name, found in splits.items()})
+    train = [found["train"].shuffle(seed, keep_in_memory=True) for found in splits.values()]
+    mixed = interleave_datasets(
+        train, probabilities=list(weights), seed=seed, stopping_strategy="all_exhausted"
+    )
+    others = {
+        part: concatenate_datasets([found[part] for found in splits.values() if part in found])
+        for part in _parts(splits.values())[1:]
+    }
+    return DatasetDict({"train": mixed, **others})
+
+
+def _mix_streams(
+    shards: "Sequence[ParquetRows]", splits: Sequence[DatasetDict], weights: Sequence[float], **options: Any
+) -> "dict[str, MixtureStream]":
+    """Stream the training parts by the weights, the others in proportion to their rows."""
+    from .mixture_stream import MixtureStream
+
+    streams = {}
+    for part in _parts(splits):
+        held = [(there, found[part]) for there, found in zip(shards, splits, strict=True) if part in found]
+        shares = weights if part == "train" else [len(rows) for _, rows in held]
+        streams[part] = MixtureStream([there.only(rows) for there, rows in held], shares, **options)
+    return streams
+
+
+def _parts(splits: Iterable[DatasetDict]) -> list[str]:
+    """Return the parts that any of the corpora has; all of them have `train`."""
+    there = {part for found in splits for part in found}
+    return [part for part in PARTS if part in there]
 
 
 def _refuse_unlike(sources: Mapping[str, Dataset], rates: Agreement, channels: Agreement) -> None:
