@@ -226,9 +226,10 @@ def test_a_wrong_rate_and_a_damaged_description_are_reported_and_cost_nothing(tm
     note(path.with_suffix(".json"), SamplingFrequency=500, PowerLineFrequency="n/a")
     raw, messages = opened(path, tmp_path)
     assert raw.info["line_freq"] is None and "says 500 Hz, the file 200 Hz" in messages[0]
-    path.with_suffix(".json").write_text("{")
-    raw, messages = opened(path, tmp_path)
-    assert "sub-01_task-rest_eeg.json is not JSON" in messages[0] and len(raw.ch_names) == len(LABELS)
+    for content in (b"{", b"\xff\xfe\x00", b"[" * 100_000, b"[1]"):
+        path.with_suffix(".json").write_bytes(content)
+        raw, messages = opened(path, tmp_path)
+        assert "sub-01_task-rest_eeg.json is not" in messages[0] and len(raw.ch_names) == len(LABELS)
 
 
 # -- positions -----------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from typing import Any
 from transformers.utils import logging
 
 from .formats import EXTENSIONS
-from .side_table import read_rows
+from .side_table import read_rows, text_of
 
 logger = logging.get_logger(__name__)
 
@@ -170,8 +170,8 @@ def read_json(paths: Sequence[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            content = json.loads(text_of(path))
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"{path.name} is not JSON: {error}") from None
         if not isinstance(content, dict):
             raise ValueError(f"{path.name} is not a JSON object")
@@ -254,7 +254,7 @@ def _rows_by(path: Path, key: str, prefix: str) -> dict[str, dict[str, str | Non
 
 def _ignore_patterns(root: Path) -> list[str]:
     path = root / ".bidsignore"
-    lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []
+    lines = text_of(path).splitlines() if path.is_file() else []
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 

@@ -54,6 +54,16 @@ def read_rows(path: Path) -> list[dict[str, str | None]]:
     return [{name.strip(): _text(cell) for name, cell in row.items() if name.strip()} for row in rows]
 
 
+def text_of(path: Path) -> str:
+    """Read a text file: UTF-8 with or without a byte-order mark, UTF-16 with one, else Latin-1."""
+    data = path.read_bytes()
+    is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # what Excel calls Unicode text
+    try:
+        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
 def column_types(
     rows: Sequence[Mapping[str, Label]], columns: Iterable[str] | None = None
 ) -> dict[str, type[str] | type[float]]:
@@ -114,7 +124,7 @@ def _text(cell: Any) -> str | None:
 
 
 def _read_delimited(path: Path) -> list[dict[str, str]]:
-    text = _decode(path.read_bytes())
+    text = text_of(path)
     header = text.lstrip().partition("\n")[0]
     # By what the header holds and not by the file's name: tables with the wrong ending are common.
     delimiter = max(_DELIMITERS, key=lambda sign: (sign in header, sign == "\t", header.count(sign)))
@@ -146,18 +156,9 @@ def _read_delimited(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _decode(data: bytes) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # what Excel calls Unicode text
-        return data.decode("utf-16")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:
     rows = []
-    for place, line in enumerate(_decode(path.read_bytes()).splitlines(), start=1):
+    for place, line in enumerate(text_of(path).splitlines(), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
@@ -179,4 +180,4 @@ def _read_xlsx(path: Path) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=False)) for row in cells if any(cell is not None for cell in row)]
 
 
-__all__ = ["TABLE_SUFFIXES", "Row", "column_types", "free_name", "number", "read_rows", "typed"]
+__all__ = ["TABLE_SUFFIXES", "Row", "column_types", "free_name", "number", "read_rows", "text_of", "typed"]
