@@ -121,6 +121,16 @@ def test_quoted_cells_and_stray_quotation_marks(tmp_path):
         read_rows(tmp_path / "a.csv")
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".xlsx", ".jsonl"])
+def test_a_damaged_table_is_refused_by_its_name(suffix, tmp_path):
+    if suffix == ".xlsx":
+        pytest.importorskip("openpyxl")
+    path = tmp_path / f"people{suffix}"
+    path.write_bytes(b"[" * 100_000)
+    with pytest.raises(ValueError, match=f"people{suffix}"):
+        read_rows(path)
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "name,age\n"])
 def test_a_table_without_rows_is_empty(text, tmp_path):
     path = tmp_path / "a.csv"

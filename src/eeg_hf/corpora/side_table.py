@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,10 @@ def read_rows(path: Path) -> list[dict[str, str | None]]:
     if suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        rows: Iterable[Mapping[str, Any]] = pq.read_table(path).to_pylist()
+        try:
+            rows: Iterable[Mapping[str, Any]] = pq.read_table(path).to_pylist()
+        except ValueError as error:
+            raise ValueError(f"{path} is not a whole Parquet file: {error}") from None
     elif suffix == ".xlsx":
         rows = _read_xlsx(path)
     elif suffix == ".jsonl":
@@ -162,7 +166,7 @@ def _read_jsonl(path: Path) -> list[dict[str, Any]]:
         if line.strip():
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
+            except (json.JSONDecodeError, RecursionError) as error:
                 raise ValueError(f"{path}: line {place} is not JSON: {error}") from None
             if not isinstance(row, dict):
                 raise ValueError(f"{path}: line {place} is not an object: {line[:40]}")
@@ -175,7 +179,11 @@ def _read_xlsx(path: Path) -> list[dict[str, Any]]:
         from openpyxl import load_workbook  # type: ignore[import-untyped]
     except ImportError:
         raise ImportError(f"{path.name} needs openpyxl: pip install openpyxl, or save it as CSV") from None
-    cells = load_workbook(path, read_only=True, data_only=True).worksheets[0].iter_rows(values_only=True)
+    try:
+        sheet = load_workbook(path, read_only=True, data_only=True).worksheets[0]
+    except (zipfile.BadZipFile, KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole XLSX file: {error}") from None
+    cells = sheet.iter_rows(values_only=True)
     names = [str(name or "") for name in next(cells, ())]
     return [dict(zip(names, row, strict=False)) for row in cells if any(cell is not None for cell in row)]
 
