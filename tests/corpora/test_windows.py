@@ -408,3 +408,15 @@ def test_several_processes_write_the_same_bytes_and_survive_the_death_of_one(tmp
         assert (several[name] == one[name]) == ("-01" not in name)
     assert pq.read_metadata(tmp_path / "several" / "data" / "simulated-01.parquet").num_rows == 2
     assert not list((tmp_path / "several").rglob(".*"))
+
+
+def test_a_folder_of_the_same_name_or_with_other_windows_is_not_taken_from_the_cache(make_eegmat, tmp_path):
+    first, second = tmp_path / "a" / "out", tmp_path / "b" / "out"
+    prepare(EEGMAT(), make_eegmat(tmp_path / "two", 2), first, extractor())
+    prepare(EEGMAT(), make_eegmat(tmp_path / "three", 3), second, extractor())
+    assert set(load_dataset(str(first), split="train")["subject"]) == {"00", "01"}
+    assert set(load_dataset(str(second), split="train")["subject"]) == {"00", "01", "02"}
+    assert len(load_dataset(str(second), "alignment", split="train")) == 3
+    prepare(EEGMAT(), tmp_path / "three", second, extractor(lowpass_hz=20.0))
+    rows = load_dataset(str(second), split="train")
+    assert not np.array_equal(decode(rows[0]), decode(load_dataset(str(first), split="train")[0]))

@@ -14,7 +14,9 @@ from .window_plan import WindowPlan
 REPORT = "report.jsonl"
 
 
-def window_card(corpus: Corpus, extractor: Extractor, plan: WindowPlan, report: Mapping[str, Any]) -> str:
+def window_card(
+    corpus: Corpus, extractor: Extractor, plan: WindowPlan, report: Mapping[str, Any], digest: str
+) -> str:
     """Write the card, whose header tells `datasets` which files make which configuration.
 
     Args:
@@ -22,14 +24,19 @@ def window_card(corpus: Corpus, extractor: Extractor, plan: WindowPlan, report: 
         extractor: Its settings are stated.
         plan: How the windows were cut.
         report: Counts, as `eeg_hf.corpora.prepare` returns them.
+        digest: Changes with the windows. `datasets` knows a folder in its cache by its name and this header
+            only, and would hand out the windows of another folder of that name, or those of yesterday.
     """
     header = {
         "license": corpus.hub_licence,
         "pretty_name": f"{corpus.title}, {plan.window_seconds:g}-s windows",
         "tags": ["eeg", "eeg_hf"],
         "configs": [
-            {"config_name": "windows", "default": True, "data_files": "data/*.parquet"},
-            {"config_name": "alignment", "data_files": "alignment/*.parquet"},
+            {"config_name": name, "data_files": f"{folder}/*.parquet", "description": digest, **default}
+            for name, folder, default in (
+                ("windows", "data", {"default": True}),
+                ("alignment", "alignment", {}),
+            )
         ],
     }
     settings = json.dumps(extractor.to_dict(), indent=2, sort_keys=True, default=str)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from transformers.utils import logging
 
 from .download import cache_folder, fetch_listed, is_complete
+from .recording_state import state_of
 
 if TYPE_CHECKING:
     import mne
@@ -164,9 +165,8 @@ class Corpus(ABC):
         return self.label_names
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
-        """Say what a shard must have been made from to be still valid: here the file's size and time."""
-        status = recording.path.stat()
-        return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+        """Say what a shard must have been made from to be still valid: here the files' sizes and times."""
+        return state_of(recording.path)
 
     def locate(
         self, root: Path | str | None = None, download: bool = True, subjects: Collection[str] | None = None

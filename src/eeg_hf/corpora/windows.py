@@ -12,6 +12,7 @@ written anew, and recordings that failed are tried again. Shards of subjects tha
 never touched: they are refused, since they would be read along.
 """
 
+import hashlib
 import json
 import os
 import time
@@ -147,8 +148,13 @@ def prepare(
         )
     extractor.save_pretrained(output_dir)
     if report["is_complete"]:
-        _write_text(output_dir / CARD, window_card(corpus, extractor, plan, report))
+        _write_text(output_dir / CARD, window_card(corpus, extractor, plan, report, _digest(jobs)))
     return report
+
+
+def _digest(jobs: Sequence[ShardJob]) -> str:
+    """Return what changes when any of the shards does."""
+    return hashlib.sha256("".join(job.fingerprint() for job in jobs).encode()).hexdigest()[:16]
 
 
 def _order(recording: Recording) -> tuple[str, str, str, str]:
