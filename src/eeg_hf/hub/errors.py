@@ -54,11 +54,12 @@ def explained(repo_id: str, revision: str | None = None) -> Iterator[None]:
         raise HubError(_offline_or_anonymous(repo_id, error)) from _quiet(error)
     except errors.HfHubHTTPError as error:
         raise HubError(_by_status(repo_id, error)) from _quiet(error)
-    except OSError as error:
-        if isinstance(error, HubError) or not _is_of_network(error):
-            raise
-        raise HubError(_unreachable(repo_id, error)) from _quiet(error)
     except Exception as error:
+        if isinstance(error, HubError):
+            raise
+        if "LFS batch API returned errors" in str(error):  # a ValueError of the client, whatever the reason
+            reason = without_tokens(" ".join(str(error).split("`")[1:2]))
+            raise HubError(f"the Hub does not take the files of {repo_id}: {reason}") from _quiet(error)
         if not _is_of_network(error):
             raise
         raise HubError(_unreachable(repo_id, error)) from _quiet(error)
@@ -91,11 +92,17 @@ def _unreachable(repo_id: str, error: Exception) -> str:
     return f"the connection to the Hub broke at {repo_id} ({reason}): what arrived is kept, try again"
 
 
-def _is_of_network(error: Exception) -> bool:
-    """Tell the errors of the HTTP client, whose package has changed its name before, from all others."""
+def _is_of_network(error: BaseException | None) -> bool:
+    """Tell the errors of the HTTP client, whose package has changed its name before, from all others.
+
+    The client wraps some of them into a RuntimeError, whose cause they are.
+    """
+    if error is None:
+        return False
     package = type(error).__module__.split(".")[0]
-    return package.startswith(("httpx", "httpcore", "requests", "urllib3")) or isinstance(
-        error, ConnectionError | TimeoutError
+    is_of_client = package.startswith(("httpx", "httpcore", "requests", "urllib3"))
+    return (
+        is_of_client or isinstance(error, ConnectionError | TimeoutError) or _is_of_network(error.__cause__)
     )
 
 
