@@ -7,13 +7,17 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import datasets
 import fsspec
 import mne
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pybv
 import pytest
@@ -22,6 +26,7 @@ from datasets import Dataset, Features, Value
 from datasets.table import embed_table_storage
 
 from eeg_hf.corpora.eeg_feature import Eeg
+from eeg_hf.corpora.recording_bundle import fetch, pack, unpack
 
 RATE, HZ = 250.0, 10.0
 AMPLITUDES_UV = {"EEG T3-REF": 40.0, "Cz": 60.0, "ECG": 80.0}
@@ -249,6 +254,34 @@ def test_a_compressed_zip_is_refused():
         Eeg().decode_example({"path": "a.edf", "bytes": buffer.getvalue()})
 
 
+def test_a_zip_cannot_lead_out_of_its_folder(tmp_path):
+    path = write(tmp_path, ".edf")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(f"../..{path}", path.read_bytes())
+    raw = Eeg().decode_example({"path": "rec.edf", "bytes": buffer.getvalue()})
+    assert (
+        not Path(raw.filenames[0]).is_relative_to(tmp_path)
+        and raw._eeg_hf_folder.path in raw.filenames[0].parents
+    )
+
+
+def test_a_recording_that_is_a_folder_travels_whole(tmp_path):
+    net = tmp_path / "net.mff"
+    (net / "sub").mkdir(parents=True)
+    (net / "info.xml").write_text("<info/>")
+    (net / "sub" / "signal1.bin").write_bytes(b"\0" * 64)
+    there = unpack(pack(net), "net.mff", tmp_path / "there")
+    fsspec.filesystem("memory").put(f"{net}/", "/nets/net.mff/", recursive=True)
+    fetched = fetch("memory://nets/net.mff", tmp_path / "fetched")
+    for copied in (there, fetched):
+        assert copied.name == "net.mff"
+        assert sorted(p.relative_to(copied).as_posix() for p in copied.rglob("*.*")) == [
+            "info.xml",
+            "sub/signal1.bin",
+        ]
+
+
 def test_a_missing_companion_is_named(tmp_path):
     path = write(tmp_path, ".vhdr")
     path.with_suffix(".eeg").unlink()
@@ -293,6 +326,9 @@ def test_nested_columns_and_casts_of_strings_bytes_and_dicts(tmp_path):
     named = Dataset.from_dict({"eeg": [{"path": "a.edf", "bytes": path.read_bytes()}]}).cast_column(
         "eeg", Eeg()
     )
+    table = pa.table({"eeg": pa.array([str(path), None], pa.large_string())})  # as pandas writes it
+    large = Dataset(table).cast_column("eeg", Eeg())
+    assert amplitudes_uv(large[0]["eeg"])[1] == 60.0 and large[1]["eeg"] is None
     assert amplitudes_uv(data[0]["eeg"])[1] == amplitudes_uv(named[0]["eeg"])[1] == 60.0
 
 
@@ -309,6 +345,26 @@ def test_a_recording_behind_a_url_comes_with_its_companions(tmp_path, ending):
         raw = next(iter(rows))["eeg"]
         assert amplitudes_uv(raw) == list(AMPLITUDES_UV.values())
         assert not (Path(raw.filenames[0]).parent / "rec.mp4").exists()
+
+
+class Unlisted(SimpleHTTPRequestHandler):
+    def list_directory(self, path):
+        self.send_error(404)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.mark.parametrize("ending", [".edf", ".vhdr", ".set"])
+def test_a_web_server_that_lists_no_folder_gives_the_files_that_headers_name(tmp_path, ending):
+    path = write(tmp_path, ending)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Unlisted, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/{path.name}"
+    raw = Dataset.from_dict({"eeg": [url]}, features=FEATURES)[0]["eeg"]
+    server.shutdown()
+    server.server_close()
+    assert amplitudes_uv(raw) == list(AMPLITUDES_UV.values())
 
 
 def test_other_columns_can_be_formatted_for_torch(tmp_path):

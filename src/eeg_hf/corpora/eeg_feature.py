@@ -71,9 +71,7 @@ class Eeg:
     pa_type: ClassVar[pa.DataType] = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     _type: str = field(default="Eeg", init=False, repr=False)
 
-    # Paths and bytes are stored as those of other files are: nothing in these two is about images.
-    cast_storage = datasets.Nifti.cast_storage
-    flatten = datasets.Nifti.flatten
+    flatten = datasets.Nifti.flatten  # it knows nothing of images
 
     def __post_init__(self) -> None:
         if self.sampling_rate is not None and not self.sampling_rate > 0:
@@ -150,6 +148,18 @@ class Eeg:
         if self.sampling_rate is not None and self.sampling_rate != raw.info["sfreq"]:
             raw = raw.load_data(verbose="ERROR").resample(self.sampling_rate, verbose="ERROR")
         return raw
+
+    def cast_storage(self, storage: pa.Array) -> pa.StructArray:
+        """Turn a column of paths, of bytes, or of mappings with either, into what the column stores.
+
+        Args:
+            storage: Strings, binaries, or structs with `path` or `bytes` or both.
+        """
+        small = {
+            pa.large_string(): pa.string(),
+            pa.large_binary(): pa.binary(),
+        }  # pandas and polars write these
+        return datasets.Nifti().cast_storage(storage.cast(small.get(storage.type, storage.type)))
 
     def embed_storage(
         self,

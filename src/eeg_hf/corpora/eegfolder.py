@@ -99,8 +99,8 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
         folder = "/".join(part for part in (self.base_path, self.config.data_dir) if part)
         if missing := left_out(folder, files):
             logger.warning(
-                f"{len(missing)} of {len(missing) + len(files)} recordings in {folder} are in no split, for one"
-                f" {missing[0]}: words like test in some names made splits of those alone;"
+                f"{len(missing)} of {len(missing) + len(files)} recordings in {folder} are in no split, such"
+                f" as {missing[0]}: words like test in some names made splits of those alone;"
                 " data_files={'train': '**'} takes all"
             )
 

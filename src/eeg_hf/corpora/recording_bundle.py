@@ -164,10 +164,12 @@ def fetch(url: str, folder: Path, download_config: DownloadConfig | None = None)
     levels = _levels(url)
     main = folder / _relative(url, levels[-1])
     if main.suffix.lower() == ".mff":
+        top = None
         for at, _, names in xwalk(url, download_config=download_config):
+            top = top or at  # spelt as fsspec spells it
             for name in names:
                 inner = xjoin(at, name)
-                _download(inner, folder / _relative(inner, levels[-1]), download_config)
+                _download(inner, main / _relative(inner, top), download_config)
         return main
     outline = _outline(levels, folder, download_config)
     _download(url, main, download_config)
@@ -196,14 +198,13 @@ def _levels(url: str) -> list[str]:
 def _outline(levels: list[str], folder: Path, download_config: DownloadConfig | None) -> dict[Path, str]:
     """Put an empty file in the place of every remote one, for what looks at names; path -> URL.
 
-    It is empty for plain web servers, which do not list their folders.
+    It is empty for web servers, whose folders datasets cannot list.
     """
-    outline = {}
+    outline: dict[Path, str] = {}
+    if levels[0].startswith(("http://", "https://")):
+        return outline
     for level in levels:
-        try:
-            names = xlistdir(level, download_config=download_config)
-        except (OSError, NotImplementedError):
-            continue
+        names = xlistdir(level, download_config=download_config)
         for name in names:
             path = folder / _relative(xjoin(level, name), levels[-1])
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -253,8 +254,8 @@ def _unzip(data: bytes, folder: Path) -> Path:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError("expected an uncompressed zip of a recording, got a compressed one")
-            archive.extractall(folder)
-            return folder / archive.namelist()[0]
+            places = [archive.extract(entry, folder) for entry in archive.infolist()]
+            return Path(places[0])  # not the name in the zip, which may lead out of the folder
     except (zipfile.BadZipFile, IndexError, OSError) as error:
         raise ValueError(f"the zip of this recording is damaged: {error}") from None
 
