@@ -13,14 +13,12 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
-import psutil
+from .matlab_check import check_matlab
 
 _HEAD_BYTES = 256
 _SAMPLE_BYTES = 2**20  # of the samples, enough to see whether line endings were converted
 _MIN_NEWLINES = 32
-_ZLIB_MAX_RATIO = 1100  # https://zlib.net/zlib_tech.html: 1032 at most
 
 # First bytes -> what the file is.
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -196,47 +194,6 @@ def check_gzip(path: Path) -> None:
         raise ValueError(f"{path.name} is truncated or damaged: {error}") from None
 
 
-def check_matlab(path: Path, kind: str | None) -> None:
-    """Check that the variables of a MATLAB file lie within it and are not absurdly large.
-
-    Raises:
-        ValueError: If they do not.
-        ImportError: If the file is of version 7.3 and pymatreader is not installed.
-    """
-    if kind != "MATLAB":
-        return require_package(path, "pymatreader")
-    size, position = path.stat().st_size, 128
-    free = psutil.virtual_memory().available
-    with path.open("rb") as file:
-        file.seek(126)
-        order = "<" if file.read(2) == b"IM" else ">"
-        while position < size:
-            file.seek(position)
-            header = file.read(8)
-            if len(header) < 8:
-                raise ValueError(f"{path.name} is truncated: it ends within the header of a variable")
-            data_type, num_bytes = struct.unpack(order + "II", header)
-            if position + 8 + num_bytes > size:
-                raise ValueError(
-                    f"{path.name} is truncated: a variable promises {num_bytes} bytes, "
-                    f"{size - position - 8} are left"
-                )
-            unpacked = _unpacked_bytes(file, order, num_bytes) if data_type == 15 else num_bytes
-            if unpacked > min(free, _ZLIB_MAX_RATIO * num_bytes + 4096):
-                raise ValueError(f"{path.name} is damaged: a variable of {num_bytes} bytes claims {unpacked}")
-            position += 8 + num_bytes
-    return None
-
-
-def _unpacked_bytes(file: BinaryIO, order: str, num_bytes: int) -> int:
-    """Read from a compressed variable how large it says it is."""
-    try:
-        inner = zlib.decompressobj().decompress(file.read(min(num_bytes, 4096)), 8)
-    except zlib.error:
-        return 2**63
-    return int(struct.unpack(order + "II", inner)[1]) if len(inner) == 8 else 0
-
-
 def check_cnt(path: Path, kind: str | None) -> None:
     """Check the counts of a Neuroscan CNT file: samples lie between its header and its event table.
 
@@ -327,7 +284,7 @@ def check_file(path: Path, extension: str) -> str | None:
     if extension in simple:
         simple[extension](path)
     elif extension == ".set":
-        check_matlab(path, kind)
+        check_matlab(path) if kind == "MATLAB" else require_package(path, "pymatreader")
     elif extension == ".cnt":
         check_cnt(path, kind)
     return kind
