@@ -160,3 +160,13 @@ def test_mains_hum_of_some_millivolts_is_no_slip_of_the_unit():
     data = brain(8)
     data += 10e-3 * np.sin(2 * np.pi * 50 * np.arange(data.shape[1]) / RATE)
     assert measure_amplitude(data, RATE) > 2000 and unit_factor(data, RATE) == 1.0
+
+
+def test_a_strong_rhythm_that_neighbours_share_is_brain():
+    data = brain()
+    alpha = np.sin(2 * np.pi * 10 * np.arange(data.shape[1]) / RATE)
+    data[30:] += 60e-6 * alpha
+    data[29] += 20e-6 * alpha
+    assert noisy_channels(named(data), RATE) == {}
+    data[5] *= 30  # a slip of one channel's gain
+    assert noisy_channels(named(data), RATE).keys() == {"c5"}

@@ -33,7 +33,7 @@ CLIPPED_SHARE = 0.01
 
 # EEG without line noise stays below a ratio of 1.5.
 _LINE_NOISE_RATIO = 3.0
-_NOISY_Z, _NOISY_FACTOR, _QUIET_FACTOR = 5.0, 3.0, 10.0
+_NOISY_Z, _NOISY_FACTOR, _GAIN_FACTOR = 5.0, 3.0, 10.0
 _LEAST_CHANNELS = 8  # fewer give no robust spread to compare a channel with
 # Good channels at the edge of a 19-electrode cap go down to 0.4, noise reaches 0.25; a recording whose usual
 # channel exceeds 0.6 shows that its electrodes lie close enough for the rule to mean something.
@@ -201,7 +201,9 @@ def noisy_channels(channels: Mapping[str, np.ndarray], rate: float) -> dict[str,
     blinks and movements do not count. A channel is noisy where, by more than five robust deviations from the
     median channel,
 
-    * its amplitude at 1-30 Hz is more than three times the usual, or less than a tenth of it,
+    * its amplitude at 1-30 Hz is more than three times the usual and no other channel shares it (a
+      correlation of 0.6 is shared: strong alpha rhythms and epileptic foci are), or more than ten times,
+    * it is less than a tenth,
     * its amplitude above 30 Hz, without the line, is more than three times the usual and more than its own
       EEG,
 
@@ -229,13 +231,14 @@ def noisy_channels(channels: Mapping[str, np.ndarray], rate: float) -> dict[str,
     loudness, hiss = _band_amplitudes(spectra, frequencies, rate)
     z_loud, z_quiet, z_hiss = (
         _robust_z(loudness, _NOISY_FACTOR),
-        _robust_z(quietness, _QUIET_FACTOR),
+        _robust_z(quietness, _GAIN_FACTOR),
         _robust_z(hiss, _NOISY_FACTOR),
     )
+    is_alone = (correlation < _USUAL_CORRELATION) | (loudness > _GAIN_FACTOR * np.median(loudness))
     is_judged = np.median(correlation) > _USUAL_CORRELATION
     why: dict[str, str] = {}
     for row, name in enumerate(names):
-        if z_loud[row] > _NOISY_Z:
+        if z_loud[row] > _NOISY_Z and is_alone[row]:
             why[name] = f"noisy: {loudness[row] / np.median(loudness):.0f} times as loud as the others"
         elif z_quiet[row] < -_NOISY_Z:
             why[name] = f"noisy: {quietness[row] / np.median(quietness):.2g} of the others' amplitude"
