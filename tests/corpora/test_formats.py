@@ -95,6 +95,16 @@ def test_a_signal_with_another_unit_than_voltage_is_no_eeg(tmp_path):
     assert np.abs(raw.get_data() - sines() * 1e6).max() < 0.1
 
 
+def test_a_signal_without_a_unit_costs_only_itself(tmp_path):
+    path = write_edf(tmp_path / "a.edf", sines())
+    content = path.read_bytes()
+    at = 256 + 96 * 3  # unit of the first signal
+    path.write_bytes(content[:at] + b" " * 8 + content[at + 8 :])
+    raw = read_recording(path)
+    assert raw.get_channel_types() == ["misc", "eeg", "eeg"]
+    assert np.abs(raw.get_data("eeg") - sines()[1:]).max() < 1e-7
+
+
 def test_a_signal_without_a_scale_is_bad_and_the_others_are_read(tmp_path):
     path = write_edf(tmp_path / "a.edf", sines())
     content = bytearray(path.read_bytes())

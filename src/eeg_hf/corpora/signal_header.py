@@ -182,7 +182,8 @@ def read_gdf_header(path: Path) -> SignalHeader:
 def calibrate(raw: "mne.io.BaseRaw", header: SignalHeader, unit: str | None = None) -> None:
     """Put an opened file into volts where its header spells them in a way that MNE does not know.
 
-    Channels with another unit (`%`, `bpm`) become `misc`; those without a scale become bad.
+    Channels with another unit (`%`, `bpm`), and those without one beside others in volts, become `misc`;
+    those without a scale become bad.
 
     Args:
         raw: The file as MNE opened it; changed.
@@ -207,7 +208,9 @@ def calibrate(raw: "mne.io.BaseRaw", header: SignalHeader, unit: str | None = No
             raw._raw_extras[0]["units"][row] = factor  # where MNE keeps its own guess
         if not signal.has_scale or not signal.samples:
             raw.info["bads"].append(name)
-    if unknown:
+    if any(signal.is_eeg and voltage_factor(signal.unit) for signal in header.signals):
+        types |= dict.fromkeys(unknown, "misc")  # no electrode, or its neighbours would be of no unit too
+    elif unknown:
         raise ValueError(
             f"{header.path.name} states no unit for {len(unknown)} channels ({', '.join(unknown[:3])}): say "
             'unit="uV", "mV" or "V"'
