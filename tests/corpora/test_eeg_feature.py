@@ -158,13 +158,63 @@ def test_a_raw_is_stored_without_loss():
     assert back.annotations.description.tolist() == ["blink"] and dataset[1]["eeg"] is None
 
 
-def test_a_raw_changed_in_memory_can_be_returned_from_map(tmp_path):
-    dataset = Dataset.from_dict({"eeg": [write(tmp_path, ".edf")]}, features=FEATURES)
-    cropped = dataset.map(
-        lambda row: {"eeg": Eeg().encode_example(row["eeg"].crop(0, 0.5, include_tmax=False))},
-        features=FEATURES,
+@pytest.mark.parametrize("feature", [Eeg(), Eeg(sampling_rate=100.0), Eeg(channels=["Cz"])])
+@pytest.mark.parametrize("is_embedded", [False, True])
+def test_map_keeps_what_the_column_stores_of_recordings_that_were_only_looked_at(
+    tmp_path, feature, is_embedded
+):
+    dataset = Dataset.from_dict({"eeg": [str(write(tmp_path, ".vhdr")), None]}).cast_column("eeg", Eeg())
+    dataset = (embedded(dataset) if is_embedded else dataset).cast_column("eeg", feature)
+    before = temporary_folders()
+    mapped = dataset.map(
+        lambda row: {"loaded": row["eeg"] is not None and float(row["eeg"].get_data().max())}
     )
-    assert cropped[0]["eeg"].n_times == 125
+    assert mapped.features["eeg"] == feature and mapped[0]["loaded"] > 0
+    plain = Features({"eeg": Eeg(decode=False)})["eeg"]
+    assert mapped.cast_column("eeg", plain)["eeg"][:] == dataset.cast_column("eeg", plain)["eeg"][:]
+    gc.collect()
+    assert temporary_folders() <= before
+
+
+CHANGES = {
+    "crop": lambda raw: raw.crop(0, 0.5),
+    "filter": lambda raw: raw.load_data().apply_function(lambda x: 2 * x),
+    "bads": lambda raw: raw.info.update(bads=["Cz"]),
+    "pick": lambda raw: raw.pick(["Cz"]),
+    "annotate": lambda raw: raw.set_annotations(mne.Annotations([0.1], [0.2], ["blink"])),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_map_keeps_what_was_changed_in_a_recording(tmp_path, change):
+    dataset = Dataset.from_dict({"eeg": [str(write(tmp_path, ".edf"))]}).cast_column("eeg", Eeg())
+
+    def alter(row: dict) -> dict:
+        CHANGES[change](row["eeg"])
+        return row
+
+    wanted = dataset[0]["eeg"]
+    CHANGES[change](wanted)
+    altered = dataset.map(alter)[0]["eeg"]
+    assert np.array_equal(altered.get_data(), wanted.get_data()) and altered.ch_names == wanted.ch_names
+    assert altered.info["bads"] == wanted.info["bads"]
+    assert altered.annotations.description.tolist() == wanted.annotations.description.tolist()
+    assert altered.annotations.onset == pytest.approx(wanted.annotations.onset)  # FIF keeps them as float32
+
+
+def test_recordings_of_a_column_can_be_pickled_copied_and_concatenated(tmp_path):
+    dataset = Dataset.from_dict({"eeg": [str(write(tmp_path, ".edf"))] * 2}).cast_column("eeg", Eeg())
+    first, second = dataset["eeg"][:]
+    for raw in (pickle.loads(pickle.dumps(first)), first.copy()):
+        assert type(raw) is type(first) and amplitudes_uv(raw) == list(AMPLITUDES_UV.values())
+    assert mne.concatenate_raws([first, second]).n_times == 1000
+    assert isinstance(first, mne.io.BaseRaw) and type(first).__name__ == "RawEDF"
+
+
+def test_a_new_raw_can_be_returned_from_map_where_it_is_encoded(tmp_path):
+    dataset = Dataset.from_dict({"eeg": [write(tmp_path, ".edf")]}, features=FEATURES)
+    new = dataset.map(lambda row: {"eeg": Eeg().encode_example(make_raw(seconds=0.5))}, features=FEATURES)
+    assert new[0]["eeg"].n_times == 125
 
 
 def test_copies_read_on_after_the_recording_they_were_made_of_is_gone(tmp_path):
@@ -262,7 +312,7 @@ def test_a_zip_cannot_lead_out_of_its_folder(tmp_path):
     raw = Eeg().decode_example({"path": "rec.edf", "bytes": buffer.getvalue()})
     assert (
         not Path(raw.filenames[0]).is_relative_to(tmp_path)
-        and raw._eeg_hf_folder.path in raw.filenames[0].parents
+        and raw._eeg_hf_origin.folder.path in raw.filenames[0].parents
     )
 
 

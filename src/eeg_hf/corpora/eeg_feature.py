@@ -13,6 +13,7 @@ from datasets.utils.py_utils import string_to_dict
 
 from ..channels import canonical_names
 from .recording_bundle import TemporaryFolder, fetch, open_recording, pack, unpack
+from .stored_recording import Origin, remember, stored_value
 
 if TYPE_CHECKING:
     import mne
@@ -32,7 +33,8 @@ class Eeg:
     or None. What a column stores is the path, and bytes only where there are some or where they are asked
     for (`push_to_hub`, `embed_table_storage`). A recording of several files (.vhdr with .eeg and .vmrk, .set
     with .fdt, split FIF, an .mff folder, one with sidecars in a BIDS tree) becomes an uncompressed zip of all
-    of them there, the main file first, all under their names. A Raw is stored as FIF in double precision.
+    of them there, the main file first, all under their names. A Raw is stored as FIF, samples in double
+    precision; of the times of annotations FIF keeps seven digits.
 
     A recording in a BIDS tree is decoded with what its sidecars say: channel types, units, bad channels,
     positions, and events as annotations.
@@ -40,9 +42,10 @@ class Eeg:
     Recordings from bytes or a URL are read from a temporary folder, deleted when the last Raw that reads
     from it is. Call `load_data()` before sending such a Raw to another process.
 
-    In `map`, return `Eeg().encode_example(raw)` instead of a Raw: datasets encodes only types that it knows
-    by itself there. `with_format("numpy")` and `"torch"` cannot hold a Raw either: leave the column out, with
-    `columns=` and `output_all_columns=True`.
+    In `map`, a Raw of the column goes back as it was stored, or as FIF where it was changed: to find out, it
+    is opened and compared once more, which `input_columns="eeg"` spares. For any other Raw return
+    `Eeg().encode_example(raw)`: datasets encodes only types that it knows by itself there. The formats
+    `"numpy"` and `"torch"` cannot hold a Raw: leave it out with `columns=` and `output_all_columns=True`.
 
     Args:
         sampling_rate: Rate in Hz to resample to, with MNE's anti-alias filter; None leaves recordings as they
@@ -114,7 +117,7 @@ class Eeg:
             if stored != {"path": None, "bytes": None}:
                 return stored
         elif isinstance(value, mne.io.BaseRaw):
-            return _encode_raw(value)
+            return stored_value(value) or _encode_raw(value)
         raise ValueError(
             "expected a path, bytes, a mapping with 'path' or 'bytes', or an MNE Raw, got"
             f" {value if isinstance(value, Mapping) else type(value).__name__}"
@@ -140,9 +143,12 @@ class Eeg:
         if not isinstance(value, Mapping):
             return value  # a Raw already: decoding twice changes nothing
         folder, path = _local(value, token_per_repo_id)
+        raw = self._open(path)
+        remember(raw, Origin(self, value["path"], value["bytes"] is not None, path, folder))
+        return raw
+
+    def _open(self, path: Path) -> "mne.io.BaseRaw":
         raw = open_recording(path)
-        if folder is not None:
-            raw._eeg_hf_folder = folder
         if self.channels is not None:
             raw = _pick(raw, self.channels, path.name)
         if self.sampling_rate is not None and self.sampling_rate != raw.info["sfreq"]:

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A decoded recording that remembers what it was decoded from.
+
+`map` puts the columns that it read back into the dataset. Of foreign types datasets encodes those that turn
+themselves into arrays: a recording of a column turns into an array that holds what the column stores, so that
+neither a path becomes bytes nor bytes are written anew because somebody looked at a recording.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .recording_bundle import TemporaryFolder, pack
+
+if TYPE_CHECKING:
+    import mne
+
+    from .eeg_feature import Eeg
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a recording came from.
+
+    Attributes:
+        feature: The feature that decoded it.
+        path: The path that the column stores.
+        has_bytes: Whether the column stores bytes.
+        file: The main file on this machine.
+        folder: The temporary folder that it lies in; held here as long as the recording lives.
+    """
+
+    feature: "Eeg"
+    path: str | None
+    has_bytes: bool
+    file: Path
+    folder: TemporaryFolder | None
+
+
+def remember(raw: "mne.io.BaseRaw", origin: Origin) -> None:
+    """Let a recording remember its origin, in place."""
+    kind: Any = type(raw)
+    raw.__class__ = _remembering(kind)
+    raw._eeg_hf_origin = origin
+
+
+def stored_value(raw: "mne.io.BaseRaw") -> dict[str, Any] | None:
+    """Return what the column stores of a recording; None if it is of no column, or was changed since.
+
+    The recording is opened once more and compared: header, annotations, and samples if it was loaded.
+    """
+    from mne.utils import object_diff
+
+    origin: Origin | None = getattr(raw, "_eeg_hf_origin", None)
+    if origin is None:
+        return None
+    fresh = origin.feature._open(origin.file)
+    is_same = (
+        (raw.first_samp, raw.last_samp) == (fresh.first_samp, fresh.last_samp)
+        and raw.annotations == fresh.annotations
+        and not object_diff(raw.info, fresh.info)
+        and (not raw.preload or np.array_equal(raw.get_data(), fresh.get_data(), equal_nan=True))
+    )
+    if not is_same:
+        return None
+    return {"path": origin.path, "bytes": pack(origin.file) if origin.has_bytes else None}
+
+
+class _Remembering:
+    """What a recording of a column can do besides what MNE's class can."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return an array without dimensions that holds what a column stores of the recording."""
+        from .eeg_feature import Eeg
+
+        array = np.empty((), dtype=object)
+        array[()] = Eeg().encode_example(self)
+        return array
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # The class is made at run time and has no place that pickle could find it in
+        state = super().__reduce_ex__(protocol)
+        return (_blank, (type(self).__mro__[2],), *state[2:])
+
+
+@cache
+def _remembering(kind: type) -> Any:
+    return type(kind.__name__, (_Remembering, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
+
+
+def _blank(kind: type) -> Any:
+    remembering = _remembering(kind)
+    return remembering.__new__(remembering)
+
+
+__all__ = ["Origin", "remember", "stored_value"]
