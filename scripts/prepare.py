@@ -60,25 +60,6 @@ class PrepareArguments:
     timeout_seconds: float = field(
         default=1800.0, metadata={"help": "Give up a recording that takes longer; 0 for never."}
     )
-    # The signal
-    sampling_rate: float = field(default=200.0, metadata={"help": "In Hz, after resampling."})
-    highpass_hz: float | None = field(
-        default=0.5, metadata={"help": "Lower edge of the pass band; negative for none."}
-    )
-    lowpass_hz: float | None = field(
-        default=45.0, metadata={"help": "Upper edge of the pass band; negative for none."}
-    )
-    notch_hz: str | None = field(default=None, metadata={"help": "50, 60 or auto; none if left out."})
-    reference: list[str] = field(
-        default_factory=lambda: ["average"], metadata={"help": "average, original, or electrode names."}
-    )
-    channels: list[str] | None = field(
-        default=None, metadata={"help": "Electrodes to keep; all if left out."}
-    )
-    missing_channels: str = field(
-        default="error",
-        metadata={"help": "Where one of --channels is not there: error, interpolate or mask."},
-    )
     # The windows
     window_seconds: float = field(default=5.0, metadata={"help": "Length of a window."})
     stride_seconds: float | None = field(
@@ -101,28 +82,75 @@ class PrepareArguments:
     )
 
 
+@dataclass
+class SignalArguments:
+    """How recordings are cleaned."""
+
+    sampling_rate: float = field(default=200.0, metadata={"help": "In Hz, after resampling."})
+    highpass_hz: float | None = field(
+        default=0.5, metadata={"help": "Lower edge of the pass band; negative for none."}
+    )
+    lowpass_hz: float | None = field(
+        default=45.0, metadata={"help": "Upper edge of the pass band; negative for none."}
+    )
+    notch_hz: str | None = field(default=None, metadata={"help": "50, 60 or auto; none if left out."})
+    reference: list[str] = field(
+        default_factory=lambda: ["average"], metadata={"help": "average, original, or electrode names."}
+    )
+    channels: list[str] | None = field(
+        default=None, metadata={"help": "Electrodes to keep; all if left out."}
+    )
+    missing_channels: str = field(
+        default="error",
+        metadata={"help": "Where one of --channels is not there: error, interpolate or mask."},
+    )
+    unknown_channels: str = field(
+        default="error",
+        metadata={"help": "EEG channels whose place nobody knows: error, drop, or mask (kept, but zero)."},
+    )
+    positions: str | None = field(
+        default=None,
+        metadata={"help": "Places of such channels in metres, as JSON: '{\"X1\": [0.0, 0.07, 0.05]}'."},
+    )
+    bad_channels: str = field(
+        default="flat", metadata={"help": "Look for bad channels: none, flat, or auto (noisy ones too)."}
+    )
+    adaptive: bool = field(
+        default=False,
+        metadata={"help": "Measure line noise, noisy channels, unit and drift, and act by fixed rules."},
+    )
+
+    def make_extractor(self, window_seconds: float) -> EEGFeatureExtractor:
+        """Return what cleans recordings so."""
+        names = ("average", "original")
+        return EEGFeatureExtractor(
+            sampling_rate=self.sampling_rate,
+            highpass_hz=_none_if_negative(self.highpass_hz),
+            lowpass_hz=_none_if_negative(self.lowpass_hz),
+            notch_hz=float(self.notch_hz) if self.notch_hz not in (None, "auto") else self.notch_hz,
+            reference=self.reference[0] if self.reference in ([name] for name in names) else self.reference,
+            channels=self.channels,
+            missing_channels=self.missing_channels,
+            unknown_channels=self.unknown_channels,
+            positions=_mapping("positions", self.positions) or None,
+            bad_channels=self.bad_channels,
+            adaptive=self.adaptive,
+            window_seconds=window_seconds,
+        )
+
+
 def main() -> int:
     """Prepare a corpus; return the exit code."""
     from eeg_hf.training import parse_recipe  # 3 s that the other processes can do without
 
-    (args,) = parse_recipe((PrepareArguments,), description=__doc__)
+    args, signal = parse_recipe((PrepareArguments, SignalArguments), description=__doc__)
     try:
         corpus = get_corpus(args.corpus, **_mapping("corpus_options", args.corpus_options))
-        extractor = EEGFeatureExtractor(
-            sampling_rate=args.sampling_rate,
-            highpass_hz=_none_if_negative(args.highpass_hz),
-            lowpass_hz=_none_if_negative(args.lowpass_hz),
-            notch_hz=float(args.notch_hz) if args.notch_hz not in (None, "auto") else args.notch_hz,
-            reference=args.reference[0] if args.reference in (["average"], ["original"]) else args.reference,
-            channels=args.channels,
-            missing_channels=args.missing_channels,
-            window_seconds=args.window_seconds,
-        )
         report = prepare(
             corpus,
             corpus.locate(args.data_dir, download=args.download, subjects=args.subjects),
             args.output_dir,
-            extractor,
+            signal.make_extractor(args.window_seconds),
             segments=args.segments,
             stride_seconds=args.stride_seconds,
             tmin=args.tmin,

@@ -8,7 +8,7 @@ import pytest
 
 from eeg_hf.corpora import CORPORA, EEGMAT, get_corpus
 from eeg_hf.corpora.corpus import Event, annotated
-from eeg_hf.corpora.formats import read_edf
+from eeg_hf.corpora.formats import read_recording
 
 
 def test_every_corpus_says_what_its_users_must_know():
@@ -30,7 +30,7 @@ def test_a_corpus_is_built_with_its_options_and_refuses_those_it_has_not():
 
 
 def test_a_whole_edf_is_read_in_volts_without_loading_it(write_edf, tmp_path):
-    raw = read_edf(write_edf(tmp_path / "a.edf", rate=200.0, seconds=3.0, amplitude_uv=20.0))
+    raw = read_recording(write_edf(tmp_path / "a.edf", rate=200.0, seconds=3.0, amplitude_uv=20.0))
     assert not raw.preload and raw.info["sfreq"] == 200.0 and raw.n_times == 600
     assert np.std(raw.get_data()) == pytest.approx(20e-6, rel=0.05)
 
@@ -41,7 +41,7 @@ def test_a_truncated_edf_is_refused_with_both_lengths(write_edf, tmp_path):
     cut = tmp_path / "cut.edf"
     cut.write_bytes(whole.read_bytes()[: size // 2])
     with pytest.raises(ValueError, match=f"cut.edf is truncated: .*{size} bytes, the file has {size // 2}"):
-        read_edf(cut)
+        read_recording(cut)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_file_that_is_no_edf_is_refused_in_one_line(content: bytes, message: s
     path = tmp_path / "note.edf"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message) as caught:
-        read_edf(path)
+        read_recording(path)
     assert "note.edf" in str(caught.value) and "\n" not in str(caught.value)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..channels import electrode_positions
 from .corpus import Corpus, Event, Label, Recording
-from .formats import read_edf
+from .formats import read_recording
 
 if TYPE_CHECKING:
     import mne
@@ -77,7 +77,7 @@ class CHBMIT(Corpus):
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording; electrodes lose the reference `-CS2` in their names, other signals are no EEG."""
-        raw = read_edf(recording.path)
+        raw = read_recording(recording.path)
         raw.rename_channels({name: name.removesuffix("-CS2") for name in raw.ch_names})
         nowhere = np.isnan(electrode_positions(raw.ch_names, on_missing="nan")).any(axis=1)
         others = [name for name, is_other in zip(raw.ch_names, nowhere, strict=True) if is_other]

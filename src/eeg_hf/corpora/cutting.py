@@ -207,7 +207,8 @@ def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, num_events: int) 
     if not finite.all():
         spoilt = [name for name, is_finite in zip(clean.ch_names, finite, strict=True) if not is_finite]
         raise ValueError(f"samples that are not finite remain after cleaning, in {', '.join(spoilt)}")
-    return _Cleaned(signal, is_good, clean.info, positions_from_raw(clean), length, cuts, num_events)
+    positions = positions_from_raw(clean, prefer="file")  # where cleaning placed them, by the user's word too
+    return _Cleaned(signal, is_good, clean.info, positions, length, cuts, num_events)
 
 
 def _blocks(
@@ -255,6 +256,7 @@ def _encode(
         sampling_rate=rate,
         reference=job.corpus.reference_of(recording) if reference == "original" else reference,
         alignment_group=group,
+        decisions=report["decisions"],
     )
 
 

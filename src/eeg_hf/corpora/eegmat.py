@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .corpus import Corpus, Label, Recording
-from .formats import read_edf
+from .formats import read_recording
 
 if TYPE_CHECKING:
     import mne
@@ -79,7 +79,7 @@ class EEGMAT(Corpus):
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording; `A2-A1` counts as a miscellaneous channel and not as EEG."""
-        raw = read_edf(recording.path)
+        raw = read_recording(recording.path)
         ears = [name for name in raw.ch_names if name.endswith("A2-A1")]
         return raw.set_channel_types(dict.fromkeys(ears, "misc"), verbose="ERROR")
 

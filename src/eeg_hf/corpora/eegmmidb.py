@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .corpus import Corpus, Event, Recording, annotated
-from .formats import read_edf
+from .formats import read_recording
 
 if TYPE_CHECKING:
     import mne
@@ -91,7 +91,7 @@ class EEGMMIDB(Corpus):
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording with the sampling rate that its own header states."""
-        return read_edf(recording.path)
+        return read_recording(recording.path)
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[Event]:
         """List the cues of a run by their names; other annotations are no events."""

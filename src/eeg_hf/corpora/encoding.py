@@ -8,6 +8,7 @@ half as large.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,9 @@ _SIGNAL = [
     ("sampling_rate", pa.float32()),
     ("num_samples", pa.int32()),
     ("reference", pa.string()),
+    ("line_freq", pa.float32()),
+    ("scale_uv", pa.float32()),
+    ("quality", pa.float32()),
     ("licence", pa.string()),
     ("alignment_group", pa.string()),
     ("signal_hash", pa.string()),
@@ -99,6 +103,7 @@ def encode_windows(
     sampling_rate: float,
     reference: str,
     alignment_group: str,
+    decisions: Mapping[str, Any] | None = None,
 ) -> pa.Table:
     """Turn windows of one recording into rows.
 
@@ -116,6 +121,8 @@ def encode_windows(
         sampling_rate: In Hz.
         reference: What the voltages refer to.
         alignment_group: Which rows share a covariance.
+        decisions: Report of the cleaning, which gives `line_freq` (Hz), `scale_uv` (factor that mended the
+            unit) and `quality` (0 to 1).
 
     Returns:
         A table with the columns of `window_schema`.
@@ -135,6 +142,7 @@ def encode_windows(
         "reference": reference,
         "licence": corpus.licence,
         "alignment_group": alignment_group,
+        **{name: (decisions or {}).get(name) for name in ("line_freq", "scale_uv", "quality")},
     }
     each: dict[str, object] = {
         # The time alone names a window, but for two events at one time.

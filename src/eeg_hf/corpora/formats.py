@@ -92,9 +92,6 @@ def read_recording(
     return raw
 
 
-read_edf = read_recording
-
-
 def _read_signals(path: Path, extension: str, unit: str | None) -> "tuple[mne.io.BaseRaw, list[float]]":
     """Open an EDF, BDF or GDF file; return it and where records were joined over a gap, in seconds."""
     header = read_gdf_header(path) if extension == ".gdf" else read_edf_header(path, extension)
@@ -195,6 +192,5 @@ __all__ = [
     "TABLE_EXTENSIONS",
     "companions",
     "find_recordings",
-    "read_edf",
     "read_recording",
 ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .label_table import LabelTable
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _NOT_IN_WINDOWS = (
     "normalization",
     "clip",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from transformers.utils import logging
 
 from .corpus import Corpus, Event, Label, Recording
-from .formats import read_edf
+from .formats import read_recording
 
 if TYPE_CHECKING:
     import mne
@@ -97,7 +97,7 @@ class SleepEDF(Corpus):
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a night."""
-        return read_edf(recording.path)
+        return read_recording(recording.path)
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[Event]:
         """List the stretches of one stage, wake far from sleep left out."""

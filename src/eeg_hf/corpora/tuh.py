@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .corpus import Corpus, Event, Recording
-from .formats import read_edf
+from .formats import read_recording
 
 if TYPE_CHECKING:
     import mne
@@ -48,7 +48,7 @@ class _TUH(Corpus):
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording with the sampling rate that its own header states."""
-        return read_edf(recording.path)
+        return read_recording(recording.path)
 
 
 class TUEG(_TUH):

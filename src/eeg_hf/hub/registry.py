@@ -172,7 +172,7 @@ class LocalRegistry:
                 if configs[0].get(f) != configs[1].get(f)
             },
             {m: (metrics[0].get(m), metrics[1].get(m)) for m in sorted(set(metrics[0]) | set(metrics[1]))},
-            (_count_parameters(folders[0]), _count_parameters(folders[1])),
+            (count_parameters(folders[0]), count_parameters(folders[1])),
         )
 
     def _refuse(self, name: str, version: str | None) -> Any:
@@ -187,7 +187,7 @@ def _order(version: str) -> tuple[int, ...]:
     return tuple(int(part or 0) for part in match.groups()) if match else ()
 
 
-def _count_parameters(folder: Path) -> int:
+def count_parameters(folder: Path) -> int:
     """Count the numbers in a folder's safetensors files from their headers."""
     from safetensors import safe_open
 
@@ -206,4 +206,4 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-__all__ = ["Comparison", "LocalRegistry"]
+__all__ = ["Comparison", "LocalRegistry", "count_parameters"]
