@@ -215,5 +215,5 @@ def test_importing_the_package_loads_no_optional_and_no_slow_package():
     loaded = set(json.loads(result.stdout.splitlines()[-1]))
     assert PACKAGE in loaded
     optional = {"open_clip", "braindecode", "pyriemann", "moabb", "ray", "onnx", "onnxruntime", "torchvision"}
-    slow = {"evaluate", "sklearn", "matplotlib", "pooch", "torchaudio", "tensorboard"}
+    slow = {"evaluate", "sklearn", "matplotlib", "pooch", "datasets", "torchaudio", "tensorboard"}
     assert loaded & (optional | slow) == set()

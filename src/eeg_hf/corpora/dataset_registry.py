@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the feature `Eeg` and the builder `eegfolder` known to datasets."""
+
+import inspect
+import warnings
+
+from datasets import packaged_modules
+from datasets.features.features import _FEATURE_TYPES, register_feature
+
+from . import eegfolder
+from .eeg_feature import Eeg
+from .folder_files import BIDS_SIDE_FILE, INFERRED_EXTENSIONS, PART_EXTENSIONS, SIDE_TABLE_EXTENSIONS
+
+
+def register_recordings() -> None:
+    """Register the feature and the builder; safe to call again."""
+    _register_eeg_feature()
+    _register_eegfolder()
+
+
+class _BidsSideFileName(str):
+    """A name that equals those of all side files of BIDS trees.
+
+    datasets infers the builder from the most common extension, leaving out files whose names are in a list of
+    names of metadata files. Side tables are the most common files of a BIDS tree: with this name in the list
+    they do not count.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and BIDS_SIDE_FILE.fullmatch(other) is not None
+
+    __hash__ = str.__hash__
+
+
+def _register_eeg_feature() -> None:
+    if _FEATURE_TYPES.get(Eeg.__name__) is not Eeg:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # register_feature says at each call that it is experimental
+            register_feature(Eeg, Eeg.__name__)
+
+
+def _register_eegfolder() -> None:
+    """Enter the builder into the tables of datasets, as its own builders are.
+
+    They are private and there is no other way; datasets.load holds the same objects, so that they must be
+    changed in place. Extensions that datasets knows already stay with their builders.
+    """
+    name, tables = "eegfolder", packaged_modules
+    if name in tables._PACKAGED_DATASETS_MODULES:
+        return
+    source = inspect.getsource(eegfolder).splitlines()
+    inferred = [spelt for extension in INFERRED_EXTENSIONS for spelt in (extension, extension.upper())]
+    extensions = [spelt for e in eegfolder.EegFolder.EXTENSIONS for spelt in (e, e.upper())]
+    parts = [spelt for e in (*PART_EXTENSIONS, *SIDE_TABLE_EXTENSIONS) for spelt in (e, e.upper())]
+    for extension in inferred:
+        tables._EXTENSION_TO_MODULE.setdefault(extension, (name, {}))
+    tables._MODULE_TO_EXTENSIONS[name] = [*extensions, ".zip"]
+    tables._MODULE_TO_METADATA_FILE_NAMES[name] = eegfolder.EegFolder.METADATA_FILENAMES
+    tables._MODULE_TO_METADATA_EXTENSIONS[name] = parts
+    tables._ALL_EXTENSIONS += inferred
+    tables._ALL_ALLOWED_EXTENSIONS += [*extensions, *parts]
+    tables._ALL_METADATA_FILENAMES.append(_BidsSideFileName("sub-*_*.tsv"))
+    tables._PACKAGED_DATASETS_MODULES[name] = (eegfolder.__name__, tables._hash_python_lines(source))
+
+
+__all__ = ["register_recordings"]
