@@ -13,9 +13,9 @@ assert calls == ["now"] and "json.tool" not in sys.modules
 import json.tool
 assert calls == ["now", "later"] and json.tool.main
 assert type(json.tool.__spec__.loader).__module__ != "eeg_hf.import_hooks"
-when_imported("there.is.no.such.module", lambda: calls.append("never"))
+when_imported("there.was.none", lambda: calls.append("never"))
 try:
-    import there.is.no.such.module
+    import there.was.none
 except ModuleNotFoundError as error:
     print(error.name, calls)
 """
