@@ -14,6 +14,8 @@ from transformers.utils import logging
 
 from .code import save_with_code
 from .errors import HubError, explained
+from .model_card import model_card
+from .run_facts import facts_from_run
 
 if TYPE_CHECKING:
     from transformers import FeatureExtractionMixin, PreTrainedModel, TrainingArguments
@@ -57,7 +59,7 @@ def push(
     card: str | None = None,
     metrics: Mapping[str, Any] | None = None,
     eval_results: Sequence[Any] = (),
-    training_args: "TrainingArguments | None" = None,
+    training_args: "TrainingArguments | Mapping[str, Any] | None" = None,
     private: bool | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -72,7 +74,8 @@ def push(
         repo_id: Such as `"org/eeg-foundation"`; made if it is not there.
         version: Such as `"v1.0"`; becomes a tag.
         feature_extractor: Goes along with its code.
-        card: Text of the card, see `eeg_hf.hub.model_card`.
+        card: Text of the card, see `eeg_hf.hub.model_card`; if left out, one that says what the files tell
+            and that nothing was measured.
         metrics: Goes along as `metrics.json`.
         eval_results: `huggingface_hub.EvalResultEntry`, which the Hub shows beside the model.
         training_args: Goes along as `training_args.json`, without tokens.
@@ -93,6 +96,8 @@ def push(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_with_code(model, folder, feature_extractor)
+        if card is None:
+            card = model_card(facts_from_run(folder), repo_id)
         _add_documents(folder, card, metrics, eval_results, training_args)
         files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _all_files(folder)}
         if dry_run:
@@ -156,21 +161,21 @@ def push_folder(
 
 def _add_documents(
     folder: Path,
-    card: str | None,
+    card: str,
     metrics: Mapping[str, Any] | None,
     eval_results: Sequence[Any],
-    training_args: "TrainingArguments | None",
+    training_args: "TrainingArguments | Mapping[str, Any] | None",
 ) -> None:
     """Write what people read beside the weights."""
     import yaml
     from huggingface_hub import eval_result_entries_to_yaml
 
-    if card is not None:
-        (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
     if metrics is not None:
         _write_json(folder / "metrics.json", metrics)
     if training_args is not None:  # its own to_dict takes the tokens out
-        _write_json(folder / "training_args.json", training_args.to_dict())
+        settings = training_args if isinstance(training_args, Mapping) else training_args.to_dict()
+        _write_json(folder / "training_args.json", settings)
     if eval_results:
         path = folder / ".eval_results" / "results.yaml"
         path.parent.mkdir()

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that a model card says, as data; the card says of what is `None` or empty that nobody knows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+UNKNOWN = "not recorded"
+REGIMES: Mapping[str, str] = {
+    "unseen": "the person tested is unseen",
+    "aligned": "unlabelled windows of the person tested were used",
+}
+ROLES = ("pretraining", "fine-tuning", "evaluation")
+Contamination = Literal["none", "same corpus", "unlabelled windows", "test subjects", "unknown"]
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """A corpus and what it was used for.
+
+    Attributes:
+        name: Short name, as in the column `corpus` of its windows.
+        title: Full name.
+        roles: Some of `ROLES`.
+        licence: Its own licence, which the model's does not replace.
+        url: Where a person reads about it.
+        citation: What to cite.
+        hub_id: Dataset repository of its windows, where there is one.
+        hours: Length of what was prepared.
+        subjects: Number of people.
+        windows: Number of windows.
+        window_seconds: Length of one.
+        num_channels: Fewest and most channels of a recording.
+        channels: Names of all channels.
+        original_rates_hz: Rates it was recorded at.
+        sampling_rate_hz: Rate of the windows.
+        recorded_against: Electrode(s) the amplifier referred to.
+        reference: Reference of the windows.
+        unit: Unit of the windows.
+    """
+
+    name: str
+    title: str
+    roles: tuple[str, ...]
+    licence: str | None = None
+    url: str | None = None
+    citation: str | None = None
+    hub_id: str | None = None
+    hours: float | None = None
+    subjects: int | None = None
+    windows: int | None = None
+    window_seconds: float | None = None
+    num_channels: tuple[int, int] | None = None
+    channels: tuple[str, ...] = ()
+    original_rates_hz: tuple[float, ...] = ()
+    sampling_rate_hz: float | None = None
+    recorded_against: str | None = None
+    reference: str | None = None
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.roles) - set(ROLES))
+        if unknown:
+            raise ValueError(
+                f"{self.name}: expected roles among {', '.join(ROLES)}, got {', '.join(unknown)}"
+            )
+
+
+@dataclass(frozen=True)
+class ResultFacts:
+    """One row of the table of results, as `eeg_hf.evaluation.write_report` writes it.
+
+    Attributes:
+        method: Its name.
+        is_own: Whether it is this model, and not something it is compared with.
+        regime: One of `REGIMES`.
+        split: How the data were split.
+        metrics: Metric -> `mean`, and where recorded `sd`, `values` and `interval`.
+        num_subjects: People tested.
+        num_windows: Windows tested.
+        seeds: Seeds of the runs, where there were several.
+    """
+
+    method: str
+    is_own: bool
+    regime: str
+    split: str
+    metrics: Mapping[str, Mapping[str, Any]]
+    num_subjects: int | None = None
+    num_windows: int | None = None
+    seeds: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.regime not in REGIMES:
+            raise ValueError(
+                f"{self.method}: expected a regime among {', '.join(REGIMES)}, got {self.regime!r}"
+            )
+
+
+@dataclass(frozen=True)
+class ComputeFacts:
+    """What making the model took.
+
+    Attributes:
+        seconds: Time of training, all stages.
+        hardware: What it ran on.
+        watts: Power that the energy is estimated with, as stated by whoever trained it.
+    """
+
+    seconds: float | None = None
+    hardware: str | None = None
+    watts: float | None = None
+
+    @property
+    def energy_kwh(self) -> float | None:
+        """Energy in kWh, an estimate; `None` where time or power were not recorded."""
+        if self.seconds is None or self.watts is None:
+            return None
+        return self.seconds / 3600 * self.watts / 1000
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """Everything that a model card says.
+
+    Attributes:
+        architecture: `model_type` of the config.
+        model_class: Name of its class.
+        title: Heading of the card.
+        parameters: How many numbers the weights hold.
+        config: Fields of the config worth reading.
+        labels: Classes, in order.
+        signal: Settings of the feature extractor; empty where none was saved.
+        channels: Channels that the weights were last trained on.
+        corpora: What it was trained and tested on.
+        objectives: What it was trained to do, stage by stage.
+        weights: What the weights have to do with the results, such as "one of five folds".
+        results: This model and the baselines.
+        chance: Metric -> what always saying the most frequent class reaches.
+        num_seeds: How many seeds were run.
+        saw_test_subjects: Whether windows of the subjects tested were in the pretraining.
+        caveats: What else a reader must know to read the results, a sentence each.
+        compute: What it took.
+        commit: Of the code that the results come from.
+        packages: Package -> version.
+        machine: Where the results were computed.
+        licence: Of the weights, as the Hub spells it.
+    """
+
+    architecture: str
+    model_class: str
+    title: str
+    parameters: int | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    signal: Mapping[str, Any] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+    corpora: tuple[CorpusFacts, ...] = ()
+    objectives: tuple[str, ...] = ()
+    weights: str | None = None
+    results: tuple[ResultFacts, ...] = ()
+    chance: Mapping[str, float] = field(default_factory=dict)
+    num_seeds: int | None = None
+    saw_test_subjects: bool | None = None
+    caveats: tuple[str, ...] = ()
+    compute: ComputeFacts = ComputeFacts()
+    commit: str | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+    machine: str | None = None
+    licence: str = "apache-2.0"
+
+    def __post_init__(self) -> None:
+        if self.own_results and all(row.is_own for row in self.results):
+            raise ValueError(f"{self.title}: expected a baseline beside its results, got none")
+
+    @property
+    def own_results(self) -> tuple[ResultFacts, ...]:
+        """The rows of this model."""
+        return tuple(row for row in self.results if row.is_own)
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it has a head that names classes."""
+        return self.model_class.endswith("ForSequenceClassification")
+
+    def with_role(self, role: str) -> tuple[CorpusFacts, ...]:
+        """Return the corpora that were used for something."""
+        return tuple(corpus for corpus in self.corpora if role in corpus.roles)
+
+    @property
+    def contamination(self) -> Contamination:
+        """What the model may have known of the people it was tested on, the worst of it."""
+        pretrained_on = {corpus.name for corpus in self.with_role("pretraining")}
+        shared = pretrained_on & {corpus.name for corpus in self.with_role("evaluation")}
+        if self.saw_test_subjects:
+            return "test subjects"
+        if self.own_results and self.saw_test_subjects is None and (shared or not pretrained_on):
+            return "unknown"
+        if any(row.regime == "aligned" for row in self.own_results):
+            return "unlabelled windows"
+        return "same corpus" if shared else "none"
+
+    def write(self, path: str | Path) -> None:
+        """Write the facts as JSON."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: str | Path) -> "CardFacts":
+        """Read facts that `write` wrote.
+
+        Raises:
+            FileNotFoundError: If there are none.
+            ValueError: If they are not JSON, lack a field or have one that a card does not know.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            return _build(
+                cls,
+                {
+                    **content,
+                    "corpora": [_build(CorpusFacts, corpus) for corpus in content.get("corpora", ())],
+                    "results": [_build(ResultFacts, row) for row in content.get("results", ())],
+                    "compute": _build(ComputeFacts, content.get("compute", {})),
+                },
+            )
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}: expected the facts of a card ({error})") from None
+
+
+def _build(cls: type, content: Mapping[str, Any]) -> Any:
+    """Make a record of ours from JSON, where tuples are lists."""
+    unknown = sorted(set(content) - {item.name for item in fields(cls)})
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no {', '.join(unknown)}")
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+
+
+__all__ = [
+    "REGIMES",
+    "ROLES",
+    "UNKNOWN",
+    "CardFacts",
+    "ComputeFacts",
+    "Contamination",
+    "CorpusFacts",
+    "ResultFacts",
+]
