@@ -55,7 +55,7 @@ class _EEGPipeline(Pipeline):
         Returns:
             One dict for one recording, a list of them for several.
         """
-        size = batch_size or self._batch_size
+        size = self._batch_size if batch_size is None else batch_size
         if size is not None:
             kwargs["window_batch_size"] = size
         if hasattr(inputs, "column_names"):  # of datasets, which torch's own check does not know
