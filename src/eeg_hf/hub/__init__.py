@@ -8,13 +8,16 @@ from .eval_results import eval_result_entries
 from .model_card import model_card
 from .pull import pull, versions
 from .push import Pushed, push, push_folder
+from .registry import Comparison, LocalRegistry
 from .run_facts import corpus_facts, facts_from_run
 
 __all__ = [
     "CardFacts",
+    "Comparison",
     "ComputeFacts",
     "CorpusFacts",
     "HubError",
+    "LocalRegistry",
     "Pushed",
     "ResultFacts",
     "corpus_facts",
