@@ -54,9 +54,9 @@ def test_decoding_gives_back_the_signal_within_half_a_step(shapes):
         assert not values[row, channels:].any() and not values[row, :, length:].any()
 
 
-@pytest.mark.parametrize("normalization", ["robust", "zscore"])
+@pytest.mark.parametrize("normalization", ["robust", "zscore", "microvolt", "none"])
 @pytest.mark.parametrize("shapes", [[(4, 3000)] * 3, [(4, 300), (7, 3000), (4, 120)]])
-def test_normalising_counts_gives_what_normalising_microvolts_gives(normalization, shapes):
+def test_the_fast_path_gives_what_normalising_microvolts_gives(normalization, shapes):
     extractor = EEGFeatureExtractor(normalization=normalization)
     rows, _ = make_rows(shapes)
     rows[0]["signal"] = bytes(600) + rows[0]["signal"][600:]  # a part that does not move
@@ -65,7 +65,7 @@ def test_normalising_counts_gives_what_normalising_microvolts_gives(normalizatio
     counts, *same_masks = map(torch.from_numpy, decode_windows(to_table(rows), in_counts=True))
     assert counts.dtype == torch.int16 and all(map(torch.equal, masks, same_masks))
     result = EEGDataCollator(extractor)(rows)["input_values"]
-    assert result.dtype == torch.float32 and result.std() > 0.5
+    assert result.dtype == torch.float32 and result.std() > 0.1
     torch.testing.assert_close(result, extractor.normalize(values, *masks), rtol=1e-5, atol=1e-5)
 
 

@@ -41,6 +41,7 @@ class Normalizer(Protocol):
         channel_mask: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         alignment_matrix: torch.Tensor | None = None,
+        out: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Align, normalise and clip (batch, channels, time) in microvolt."""
         ...
@@ -87,7 +88,7 @@ def decode_windows(table: pa.Table, in_counts: bool = False) -> tuple[np.ndarray
 
     Args:
         table: Rows with `signal` (little-endian int16, channels x samples), `scale` and `num_samples`.
-        in_counts: Leave the samples as they are stored: half the memory, and quicker to sort.
+        in_counts: Leave the samples as they are stored, where they are: a view that must not be written to.
 
     Returns:
         Values (rows, channels, time) float32 in microvolt, or int16 in steps of each channel's own scale,
@@ -113,7 +114,8 @@ def decode_windows(table: pa.Table, in_counts: bool = False) -> tuple[np.ndarray
     if not (is_channel.all() and is_sample.all()):
         samples = _pad(samples, starts, num_channels, num_samples, shape)
     values = samples.reshape(shape)
-    values = values.copy() if in_counts else np.multiply(values, scales[..., None], dtype=np.float32)
+    if not in_counts:
+        values = np.multiply(values, scales[..., None], dtype=np.float32)
     for row, channel in np.argwhere(scales == 1.0):  # what a channel of zeros is written with; few have it
         is_channel[row, channel] = values[row, channel].any()
     return values, is_channel, is_sample
@@ -217,10 +219,14 @@ class EEGDataCollator:
     def collate_signals(self, table: pa.Table) -> dict[str, torch.Tensor]:
         """Return what every model takes: the fast path."""
         decoded = decode_windows(table, in_counts=self.feature_extractor.ignores_scale)
-        values, channel_mask, attention_mask = (torch.from_numpy(array) for array in decoded)
+        values, channel_mask, attention_mask = (torch.from_dlpack(array) for array in decoded)
+        out = values
+        if values.dtype != torch.float32:  # numpy's memory comes in huge pages, torch's does not
+            out = torch.from_numpy(np.empty(values.shape, np.float32))
+        matrices = self.collate_alignments(table, values.shape[1])
         return {
             "input_values": self.feature_extractor.normalize(
-                values, channel_mask, attention_mask, self.collate_alignments(table, values.shape[1])
+                values, channel_mask, attention_mask, matrices, out
             ),
             "channel_positions": decode_positions(table),
             "channel_mask": channel_mask,

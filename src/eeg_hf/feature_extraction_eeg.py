@@ -161,8 +161,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
 
     @property
     def ignores_scale(self) -> bool:
-        """Whether `normalize` brings each channel to its own spread, whatever unit it came in."""
-        return self.alignment == "none" and self.normalization in ("robust", "zscore")
+        """Whether `normalize` may be given counts: robust statistics sort them faster than microvolts."""
+        return self.alignment == "none" and self.normalization == "robust"
 
     def normalize(
         self,
@@ -170,6 +170,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         channel_mask: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         alignment_matrix: torch.Tensor | None = None,
+        out: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Align, normalise, clip and mask windows.
 
@@ -181,6 +182,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
                 zero.
             alignment_matrix: What `preprocessing.whitening_matrix` gives, shape (channels, channels) or
                 (batch, channels, channels).
+            out: Memory for the result, float32 of the shape of `values`, or `values` themselves: pages that
+                are new to the process cost more than the arithmetic.
 
         Returns:
             Tensor, float32, shape (batch, channels, time); `values` itself where nothing is to be done.
@@ -193,7 +196,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if values.dtype != torch.int16:  # counts stay so: they are sorted faster
             values = values.float()
         if alignment_matrix is not None:
-            values = torch.matmul(alignment_matrix.float().to(values.device), values.float())
+            values = out = torch.matmul(alignment_matrix.float().to(values.device), values.float())
         elif self.alignment != "none":
             raise ValueError(
                 f"alignment={self.alignment!r} needs an alignment_matrix (or a reference_covariance)"
@@ -201,26 +204,29 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if attention_mask is not None and bool(attention_mask.all()):
             attention_mask = None  # full windows, nearly always: the fast way
         if self.alignment == "none":
-            values = self._scale(values, attention_mask)
+            values = self._scale(values, attention_mask, out)
         if self.clip is not None and (self.alignment, self.normalization) != ("none", "none"):
             values = values.clamp_(-self.clip, self.clip)  # a new tensor by now
         if channel_mask is not None and not bool(channel_mask.all()):
-            values = values * channel_mask[:, :, None]
+            values = torch.mul(values, channel_mask[:, :, None], out=out)
         if attention_mask is not None:
-            values = values * attention_mask[:, None, :]
+            values = torch.mul(values, attention_mask[:, None, :], out=out)
         return values
 
-    def _scale(self, values: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    def _scale(
+        self, values: torch.Tensor, attention_mask: torch.Tensor | None, out: torch.Tensor | None
+    ) -> torch.Tensor:
         """Bring each channel of each window to the unit that `normalization` names."""
-        if self.normalization == "robust":
-            center, scale = robust_statistics(values, attention_mask)
-        elif self.normalization == "zscore":
-            center, scale = mean_and_deviation(values, attention_mask)
-        elif self.normalization == "microvolt":
-            return values / MICROVOLT_SCALE
-        else:
+        if self.normalization == "none":
             return values.float()
-        return torch.sub(values, center).div_(scale)
+        if self.normalization == "microvolt":
+            return torch.div(values, MICROVOLT_SCALE, out=out)
+        statistics = robust_statistics if self.normalization == "robust" else mean_and_deviation
+        center, scale = statistics(values, attention_mask)
+        result = torch.empty_like(values, dtype=torch.float32) if out is None else out
+        if result is not values:
+            result.copy_(values)  # torch.sub of counts would make a copy of its own as well
+        return result.sub_(center).div_(scale)
 
     def __call__(
         self,

@@ -80,16 +80,29 @@ def _quartiles(values: torch.Tensor) -> torch.Tensor:
     """Lower quartile, median and upper quartile over time, stacked in front; (3, ..., channels)."""
     stride = -(-values.shape[-1] // MAX_QUANTILE_SAMPLES)
     values = values[..., ::stride]
-    if values.device.type == "cpu":
-        # numpy sorts float32 with vector instructions, measured 10 times as fast as torch.sort or
-        # torch.quantile. A stable sort of int16 goes by their two bytes, which takes half of that.
-        kind: Literal["stable"] | None = "stable" if values.dtype == torch.int16 else None
-        ordered = torch.from_numpy(np.sort(values.numpy(), axis=-1, kind=kind))
-    else:
-        ordered = values.sort(dim=-1).values
     ranks = [(values.shape[-1] - 1) * quarter / 4 for quarter in (1, 2, 3)]
-    around = [(ordered[..., int(rank)].float(), ordered[..., math.ceil(rank)].float()) for rank in ranks]
-    return torch.stack([torch.lerp(*pair, rank % 1) for pair, rank in zip(around, ranks, strict=True)])
+    nearest = [pick(rank) for pick in (math.floor, math.ceil) for rank in ranks]
+    if values.device.type == "cpu":
+        ordered = torch.from_numpy(_sorted_at(values.numpy(), nearest))
+    else:
+        ordered = values.sort(dim=-1).values[..., nearest]
+    lower, upper = ordered.float().movedim(-1, 0).chunk(2)  # (3, ..., channels) each
+    return torch.stack([torch.lerp(*pair, rank % 1) for *pair, rank in zip(lower, upper, ranks, strict=True)])
+
+
+def _sorted_at(values: np.ndarray, ranks: list[int]) -> np.ndarray:
+    """Sort over time and return the samples of some ranks; (..., channels, ranks).
+
+    numpy sorts float32 with vector instructions, measured 10 times as fast as torch.sort or torch.quantile. A
+    stable sort of int16 goes by their two bytes, which takes half of that. One window at a time stays in the
+    cache, and in memory that the process already has.
+    """
+    if values.ndim > 2:
+        shape = (*values.shape[:-1], len(ranks))
+        rows = [_sorted_at(row, ranks) for row in values]
+        return np.stack(rows) if rows else np.empty(shape, values.dtype)
+    kind: Literal["stable"] | None = "stable" if values.dtype == np.int16 else None
+    return np.sort(values, axis=-1, kind=kind)[..., ranks]
 
 
 __all__ = [
