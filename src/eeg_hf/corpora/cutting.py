@@ -21,6 +21,7 @@ from ..preprocessing import FLAT_UV, mean_covariance
 from .corpus import Event, Recording, annotated
 from .encoding import encode_windows
 from .limits import refuse_too_large, time_limit
+from .recording_files import legible
 from .shard_job import ShardJob
 from .whole_file import WriteError
 from .window_plan import Cuts, WindowPlan
@@ -286,7 +287,7 @@ def _one_line(error: object) -> str:
         if isinstance(error, ValueError) or not isinstance(error, Exception)
         else f"{type(error).__name__}: "
     )
-    return f"{name}{text or 'no message'}"[:400]
+    return legible(f"{name}{text or 'no message'}")[:400]
 
 
 __all__ = ["MeanCovariance", "alignment_group", "cut_or_report"]

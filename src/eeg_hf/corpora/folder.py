@@ -30,6 +30,7 @@ from .folder_layout import LabelFrom, Place, match_pattern, read_layout, without
 from .folder_table import FolderTable
 from .formats import TABLE_EXTENSIONS, find_recordings, read_recording
 from .licences import hub_licence
+from .recording_files import legible
 from .recording_state import state_of
 from .side_table import column_types, free_name, typed
 
@@ -120,7 +121,8 @@ class FolderCorpus(Corpus):
         """List the recordings with what tables and names say of them."""
         if is_bids(root):
             logger.warning_once(f"{root} is a BIDS tree: the corpus 'bids' reads what its tables say")
-        paths = {path.relative_to(root).as_posix(): path for path in find_recordings(root, self._has_tables)}
+        there = find_recordings(root, self._has_tables)
+        paths = {legible(path.relative_to(root).as_posix()): path for path in there}
         table = FolderTable.read(root, list(paths), self.metadata)
         paths = {name: path for name, path in paths.items() if path not in table.files}
         places = self._places(list(paths), table)

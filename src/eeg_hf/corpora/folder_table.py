@@ -84,6 +84,7 @@ def _tables(root: Path) -> list[Path]:
         path
         for path in root.rglob("metadata.*")
         if path.suffix.lower() in TABLE_SUFFIXES
+        and (path.is_file() or not path.exists())  # one not downloaded must be missed; a pipe would block
         and not any(part.startswith(".") for part in path.parts[len(root.parts) :])
     )
 

@@ -143,6 +143,8 @@ def _check_exists(path: Path, extension: str) -> None:
         raise FileNotFoundError(f"{path} {reason}")
     if path.is_dir() and extension != ".mff":
         raise ValueError(f"{path.name} is a folder, expected a recording")
+    if not (path.is_file() or path.is_dir()):  # opening a pipe would wait for ever
+        raise ValueError(f"{path.name} is a pipe, socket or device, expected a recording")
     main = path.with_suffix(_MAIN_FILE.get(extension, path.suffix))
     if main != path and (extension != ".eeg" or main.exists()):
         raise ValueError(f"{path.name} is a part of a recording: open {main.name}")

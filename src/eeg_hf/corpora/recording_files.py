@@ -31,6 +31,7 @@ _NO_RAW_FIF = re.compile(
     r"(?:-\d+)?\.fif(?:\.gz)?",
     re.IGNORECASE,
 )
+_ILLEGIBLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # the last are bytes of names in Latin-1
 _BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 
 
@@ -53,6 +54,16 @@ def extension_of(path: Path) -> str:
     """Return a file's extension in lower case, `.fif.gz` as one."""
     name = path.name.lower()
     return ".fif.gz" if name.endswith(".fif.gz") else path.suffix.lower()
+
+
+def legible(text: str) -> str:
+    r"""Escape what no text file can hold, or not in a line: controls, and bytes that are no UTF-8.
+
+    Example:
+        >>> legible("P1\n.edf")
+        'P1\\n.edf'
+    """
+    return _ILLEGIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def companions(path: Path | str) -> list[Path]:
@@ -221,21 +232,33 @@ def _later_parts(path: Path, extension: str) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """List files and .mff folders, without what is hidden."""
-    for base, folders, files in os.walk(folder, followlinks=True):
+    """List files and .mff folders, without what is hidden; a link to a folder around it is not followed."""
+    around: dict[str, tuple[str, ...]] = {str(folder): ()}
+    for base, folders, files in os.walk(folder, onerror=_say_unread, followlinks=True):
         whole = [name for name in folders if name.lower().endswith(".mff")]
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in whole]
+        chain = (*around.pop(base), os.path.realpath(base))
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in whole
+            and os.path.realpath(os.path.join(base, name)) not in chain
+        ]
+        around.update({os.path.join(base, name): chain for name in folders})
         for name in (*whole, *files):
             if not name.startswith("."):  # macOS leaves ._name.edf beside name.edf
                 yield Path(base) / name
+
+
+def _say_unread(error: OSError) -> None:
+    logger.warning(f"{error.filename} is left out: {error.strerror}")
 
 
 def _is_main_file(path: Path) -> bool:
     """Whether a file with a recording's extension is one, and not a part of another."""
     extension = extension_of(path)
     if extension == ".eeg":  # BrainVision calls its data so, Nihon Kohden its recordings
-        with path.open("rb") as file:
-            return sniff(file.read(16)) == "Nihon Kohden"
+        return not _sibling(path, ".vhdr") and _is_nihon_kohden(path)
     if extension in (".fif", ".fif.gz"):
         first = re.sub(r"-\d+(?=\.fif)", "", path.name, flags=re.IGNORECASE)
         is_part = _LATER_PART.fullmatch(path.name) and (
@@ -243,6 +266,17 @@ def _is_main_file(path: Path) -> bool:
         )
         return not is_part and not _NO_RAW_FIF.fullmatch(path.name)
     return True
+
+
+def _is_nihon_kohden(path: Path) -> bool:
+    """Tell by a file's first bytes; True where they cannot be read, so that reading it says why."""
+    if not path.is_file():  # a link to nowhere; or a pipe, which would be waited for
+        return True
+    try:
+        with path.open("rb") as file:
+            return sniff(file.read(16)) == "Nihon Kohden"
+    except OSError:
+        return True
 
 
 def _text_of(path: Path) -> str:
@@ -262,5 +296,6 @@ __all__ = [
     "companions",
     "extension_of",
     "find_recordings",
+    "legible",
     "persyst_data",
 ]

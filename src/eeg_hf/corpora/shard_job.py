@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from .corpus import Corpus, Recording
+from .recording_files import legible
 from .whole_file import read_footer
 from .window_plan import WindowPlan
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .label_table import LabelTable
 
 FORMAT_VERSION = 2
+_MAX_NAME = 200  # file systems take 255 bytes, of which partial files need some
 _NOT_IN_WINDOWS = (
     "normalization",
     "clip",
@@ -79,8 +81,11 @@ class ShardJob:
     @property
     def data_path(self) -> Path:
         """Where the windows go."""
-        # A subject's name may hold what a file's name may not.
-        return self.output_dir / "data" / f"{self.corpus.name}-{quote(self.subject, safe=' ')}.parquet"
+        # A subject's name may hold what a file's name may not, and be longer than that may be.
+        name = f"{self.corpus.name}-{quote(self.subject, safe=' ')}"
+        if len(name) > _MAX_NAME:
+            name = f"{name[:_MAX_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return self.output_dir / "data" / f"{name}.parquet"
 
     @property
     def alignment_path(self) -> Path:
@@ -95,7 +100,7 @@ class ShardJob:
     def name_of(self, recording: Recording) -> str:
         """Return a recording's path below the corpus's folder."""
         path = recording.path
-        return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
+        return legible((path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix())
 
     def fingerprint(self) -> str:
         """Digest all that the shard's bytes depend on; of the samples, their files' sizes and times."""
