@@ -348,7 +348,7 @@ from eeg_hf.hub import push
 ModelCard(CARD).validate()
 push(EEGFoundationModel(EEGFoundationConfig(d_model=16, n_layers=1, n_heads=2, d_ff=32)), "org/bare", "v1.0")
 try:
-    ModelCard("---\\ntags: eeg\\n---\\n").validate()
+    ModelCard("---\\nlicense: 3\\n---\\n").validate()
 except ValueError:
     print("refused")
 """

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The committed cards say what their facts say, and facts are gathered as a user does it."""
+
+import json
+import re
+import shutil
+
+import pytest
+from huggingface_hub import ModelCard
+
+from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGFoundationForSequenceClassification
+from eeg_hf.evaluation import ResultRow, collect_provenance, write_report
+from eeg_hf.hub import CardFacts, model_card
+from tests.conftest import ROOT
+
+CARDS = ROOT / "model_cards"
+NAMES = sorted(path.stem for path in (CARDS / "facts").glob("*.json"))
+
+
+def test_every_architecture_has_a_card():
+    modules = (ROOT / "src/eeg_hf/models").glob("configuration_*.py")
+    assert {path.stem.removeprefix("configuration_") for path in modules} <= set(NAMES)
+    assert sorted(path.stem for path in CARDS.glob("*.md")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_committed_card_is_what_its_facts_give(name):
+    facts = CardFacts.read(CARDS / "facts" / f"{name}.json")
+    text = (CARDS / f"{name}.md").read_text(encoding="utf-8")
+    assert text == model_card(facts)
+    assert ModelCard(text).data.library_name == "transformers"
+    assert facts.own_results and facts.chance and facts.own_results != facts.results
+    assert re.search(r'title: "(.+)"', (ROOT / "CITATION.cff").read_text())[1] in text
+
+
+def test_a_card_that_was_changed_by_hand_is_found(tmp_path, fail_script):
+    shutil.copytree(CARDS, tmp_path / "cards")
+    card = tmp_path / "cards" / "eeg_foundation.md"
+    lines = card.read_text(encoding="utf-8").splitlines(keepends=True)
+    number = next(index for index, line in enumerate(lines) if line.startswith("| **")) + 1
+    lines[number - 1] = lines[number - 1].replace(" 0.", " 0.9", 1)
+    card.write_text("".join(lines), encoding="utf-8")
+    before = card.read_bytes()
+    line, code = fail_script("make_cards.py", "--folder", tmp_path / "cards", "--check", "true")
+    assert code == 1
+    assert f"eeg_foundation.md:{number}: expected '| **" in line
+    assert card.read_bytes() == before
+
+
+def test_facts_of_a_run_become_a_card(prepared, tmp_path, run_script):
+    config = EEGFoundationConfig(d_model=32, n_layers=1, n_heads=2, d_ff=64, overlap=0.0)
+    EEGFoundationForSequenceClassification(config).save_pretrained(tmp_path / "model")
+    EEGFeatureExtractor(window_seconds=2.0).save_pretrained(tmp_path / "model")
+    metrics = {"balanced_accuracy": {"mean": 0.55, "sd": 0.0, "values": [0.55]}}
+    rows = [ResultRow(name, "unseen", "official split", metrics, 2, 40) for name in ("ours", "band power")]
+    chance = {"balanced_accuracy": 0.5}
+    write_report(tmp_path / "table", rows, collect_provenance("simulated", "CC0-1.0", [0], chance))
+    run_script(
+        *("make_cards.py", "--folder", tmp_path / "cards", "--name", "ours", "--title", "Our model"),
+        *("--from_run", tmp_path / "model", "--evaluation", tmp_path / "table", "--own", "ours"),
+        *("--finetuning_data", prepared, "--evaluation_data", prepared, "--saw_test_subjects", "false"),
+        *("--caveats", "One split.", "--hub_ids", "simulated=org/simulated"),
+    )
+    text = (tmp_path / "cards" / "ours.md").read_text()
+    assert "# Our model" in text and "| **ours** | 0.550 | 2 | 40 |" in text and "* One split." in text
+    assert "Contamination: **none**" in text
+    facts = json.loads((tmp_path / "cards" / "facts" / "ours.json").read_text())
+    assert facts["corpora"][0]["roles"] == ["fine-tuning", "evaluation"]
+    assert ModelCard(text).data.datasets == ["org/simulated"]
+
+
+def test_a_folder_without_facts_is_named(tmp_path, fail_script):
+    line, code = fail_script("make_cards.py", "--folder", tmp_path)
+    assert code == 1 and "holds no facts" in line
