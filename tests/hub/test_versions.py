@@ -139,6 +139,10 @@ def test_a_training_pushes_itself_and_its_windows_come_back_without_the_library(
     client(TRAIN)
     assert {"model.safetensors", "config.json", "preprocessor_config.json"} <= set(hub.files("org/trained"))
     assert client(READ, python=bare_python, home="bare").strip() == "16 (19, 400) 2"
+    settings = json.loads(hub.read("org/trained", "training_args.json"))
+    assert settings["max_steps"] == 2 and settings["hub_model_id"] == "org/trained"
+    fetched = client('import os; from eeg_hf.hub import pull; print(sorted(os.listdir(pull("org/trained"))))')
+    assert "model.safetensors" in fetched and "training_args.bin" not in fetched
     card = hub.read("org/windows", "README.md", kind="dataset").decode()
     assert "license: cc0-1.0" in card
 

@@ -8,6 +8,8 @@ from huggingface_hub import HfApi, snapshot_download
 
 from .errors import HubError, explained
 
+# transformers' Trainer pushes its settings as a pickle, which nobody needs: it stays where it is.
+NOT_FETCHED = ("training_args.bin",)
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 RepoType = Literal["model", "dataset"]
 
@@ -36,15 +38,24 @@ def pull(
     with explained(repo_id, version):
         info = api.repo_info(repo_id, revision=version, repo_type=repo_type)
         files = api.list_repo_files(repo_id, revision=info.sha, repo_type=repo_type)
-        pickles = [name for name in files if name.lower().endswith(PICKLES)]
+        pickles = [n for n in files if n.lower().endswith(PICKLES) and Path(n).name not in NOT_FETCHED]
         if pickles:
             raise HubError(
                 f"{repo_id} holds a pickle ({pickles[0]}), which runs code when it is opened: ask its author "
                 "for safetensors"
             )
-        folder = Path(snapshot_download(repo_id, revision=info.sha, repo_type=repo_type, token=token))
+        folder = Path(
+            snapshot_download(
+                repo_id,
+                revision=info.sha,
+                repo_type=repo_type,
+                token=token,
+                ignore_patterns=[f"*{name}" for name in NOT_FETCHED],
+            )
+        )
         checked = api.verify_repo_checksums(repo_id, repo_type=repo_type, revision=info.sha, token=token)
-    spoilt = [mismatch["path"] for mismatch in checked.mismatches] + list(checked.missing_paths)
+    missing = [name for name in checked.missing_paths if Path(name).name not in NOT_FETCHED]
+    spoilt = [mismatch["path"] for mismatch in checked.mismatches] + missing
     if spoilt:
         for name in spoilt:
             _forget(folder / name)

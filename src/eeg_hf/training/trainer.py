@@ -129,6 +129,12 @@ class EEGTrainer(Trainer):
                     self._loss_parts[name].append(value.detach())  # kept on the device: no sync a step
         return (loss, outputs) if return_outputs else loss
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save the settings also as JSON, without tokens: the pickle of transformers nobody should open."""
+        super()._save(output_dir, state_dict)
+        path = Path(output_dir or str(self.args.output_dir)) / "training_args.json"
+        path.write_text(self.args.to_json_string(), encoding="utf-8")
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log, with the mean of each loss part since the last training log."""
         if "loss" in logs:
