@@ -26,6 +26,7 @@ from .shard_job import ShardJob
 from .whole_file import WriteError
 from .window_plan import Cuts, WindowPlan
 
+_LARGEST_UV = 1e18  # squares of more than that are not finite in float32, in which covariances are stored
 _ROWS_AT_ONCE = 256  # of 20 x 2000 samples are 20 MB: what a row group and a reader's buffer hold
 
 
@@ -97,7 +98,7 @@ def cut_or_report(
         warnings.simplefilter("always", RuntimeWarning)
         warnings.simplefilter("always", UserWarning)
         try:
-            with time_limit(job.timeout_seconds):
+            with time_limit(job.timeout_seconds, job.may_exit):
                 covariance = _cut(job, recording, known, write, report)
         except WriteError:
             raise
@@ -204,7 +205,8 @@ def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, num_events: int) 
     is_good = np.array([name not in clean.info["bads"] for name in clean.ch_names])
     signal = (clean.get_data() * 1e6).astype(np.float32)  # (channels, time)
     signal[~is_good] = 0.0
-    finite = np.isfinite(signal).all(axis=1)
+    peak = np.maximum(signal.max(axis=1), -signal.min(axis=1))
+    finite = peak < _LARGEST_UV  # not so of NaN
     if not finite.all():
         spoilt = [name for name, is_finite in zip(clean.ch_names, finite, strict=True) if not is_finite]
         raise ValueError(f"samples that are not finite remain after cleaning, in {', '.join(spoilt)}")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the shards of a corpus in several processes, and survive the death of one of them.
 
-A reader that crashes, or a recording larger than the memory, kills its process and with it Python's whole
-pool. The jobs that were running are then repeated alone, one at a time: what kills again is reported as
-unreadable and left out.
+A reader that crashes or never ends, or a recording larger than the memory, kills its process and with it
+Python's whole pool. The jobs that were running are then repeated alone, one at a time: what kills again is
+reported as unreadable and left out.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ from typing import Any
 
 from .shards import ShardJob, write_shard
 
-DEATH = "the process preparing it died: out of memory, killed, or a crash in the reader"
+DEATH = "the process preparing it died: out of memory, out of time, killed, or a crash in the reader"
 
 Finished = tuple[ShardJob, list[dict[str, Any]]]
 
@@ -48,7 +48,7 @@ def run_jobs(jobs: Sequence[ShardJob], num_proc: int) -> Iterator[Finished]:
             try:
                 while waiting or running:
                     while waiting and len(running) < num_proc:  # no more, so that a death has few suspects
-                        running[pool.submit(write_shard, waiting[0])] = waiting[0]
+                        running[pool.submit(write_shard, replace(waiting[0], may_exit=True))] = waiting[0]
                         waiting.popleft()
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         reports = future.result()
@@ -65,7 +65,7 @@ def _run_alone(job: ShardJob) -> list[dict[str, Any]]:
         job.marker_path.unlink(missing_ok=True)
         with _pool(1) as pool:
             try:
-                return pool.submit(write_shard, job).result()
+                return pool.submit(write_shard, replace(job, may_exit=True)).result()
             except BrokenProcessPool:
                 marked = job.marker_path.read_text() if job.marker_path.exists() else ""
         names = [job.name_of(recording) for recording in job.recordings]

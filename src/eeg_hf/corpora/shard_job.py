@@ -64,6 +64,7 @@ class ShardJob:
         label_table: Events that the user lists beside the corpus; they take the place of its own.
         timeout_seconds: How long one recording may take, 0 for as long as it likes.
         unreadable: Names of recordings not to try -> why.
+        may_exit: Whether the process is there for this alone, and ends if a recording never does.
     """
 
     corpus: Corpus
@@ -77,6 +78,7 @@ class ShardJob:
     label_table: "LabelTable | None" = None
     timeout_seconds: float = 0.0
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    may_exit: bool = False
 
     @property
     def data_path(self) -> Path:

@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .limits import TimeLimitError
+
 FOOTER_KEY = b"eeg_hf"
 _NO_DICTIONARY = ("signal", "scale", "signal_hash", "window_id")  # no value comes twice
 
@@ -40,12 +42,15 @@ class WholeFile:
 
         Raises:
             WriteError: If the disk does not take them.
+            TimeLimitError: If the recording's time ends here.
         """
+        self.num_rows += len(table)  # also of what is written only in part, which must be discarded
         try:
             self._writer.write_table(table)
+        except TimeLimitError:
+            raise
         except OSError as error:
             raise WriteError(error.errno, error.strerror or str(error)) from None
-        self.num_rows += len(table)
 
     def discard(self) -> None:
         """Forget what was written: nothing gets the name."""
@@ -59,7 +64,8 @@ class WholeFile:
     ) -> None:
         try:
             if error is not None or self.num_rows == 0:
-                with contextlib.suppress(OSError):  # a writer left open would try again when it is collected
+                # A writer left open would try again when it is collected.
+                with contextlib.suppress(OSError, pa.ArrowException):
                     self._writer.close()
             else:
                 self._writer.add_key_value_metadata(

@@ -133,6 +133,9 @@ def prepare(
     report.update(corpus=corpus.name, is_complete=len(rows) == len(jobs))
     report["shards_written"] = sum(job.data_path.exists() for job in todo)
     report["shards_reused"] = len(mine) - len(todo)
+    if part[1] == 1:  # nobody else is writing here
+        for leftover in output_dir.glob(".*.partial"):
+            leftover.unlink(missing_ok=True)
     report["elapsed_seconds"] = time.monotonic() - started
     done_now = sum(row["seconds"] for job in todo for row in rows[job.subject] if row["status"] == "ok")
     cores = max(1, min(num_proc, len(todo)))
@@ -229,6 +232,8 @@ def _run(
     jobs: Sequence[ShardJob], output_dir: Path, num_proc: int, runner: Callable[..., Iterator[Any]]
 ) -> tuple[Rows, list[ShardJob]]:
     """Write what is missing; return the reports of every subject, and the jobs that had to be done."""
+    for job in jobs:
+        job.marker_path.unlink(missing_ok=True)  # of a preparation that was killed
     finished = {job.subject: job.current_reports() for job in jobs}
     todo = [job for job in jobs if not _is_whole(finished[job.subject])]
     if todo:
