@@ -125,11 +125,13 @@ def help_of(name):
     """Return what a script prints for --help; run here, so that torch and transformers are imported once."""
     path, output, arguments = REPOSITORY / "scripts" / name, io.StringIO(), sys.argv
     sys.argv = [str(path), "--help"]
+    sys.path.append(str(path.parent))  # as `python path` has it
     try:
         with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as done:
             runpy.run_path(str(path), run_name="__main__")
     finally:
         sys.argv = arguments
+        sys.path.remove(str(path.parent))
     assert done.value.code in (0, None)
     return output.getvalue()
 

@@ -16,7 +16,8 @@ def benchmark(monkeypatch):
     # Behind everything else: beside it stands evaluate.py, which is not the library of that name.
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
     module = importlib.import_module("benchmark")
-    monkeypatch.setitem(module.SIZES, "tiny", module.Size(16, 1, 2, 32, labram_filters=4))
+    models = importlib.import_module("benchmark_parts.models")
+    monkeypatch.setitem(models.SIZES, "tiny", models.Size(16, 1, 2, 32, labram_filters=4))
     return module
 
 
@@ -41,8 +42,30 @@ def names_and_peers(rows):
 
 def test_preparing(run):
     rows, printed = run("prepare")
-    assert names_and_peers(rows) == [("prepare simulated", True)]
-    assert "| h of EEG/min/core | MNE by hand |" in printed and "threads" in printed
+    peers = [row for row in rows if row["name"] == "prepare simulated, 1 process"]
+    assert len(peers) == 2 and peers[0]["ratio"] > 0
+    assert "| h of EEG/min | MNE by hand |" in printed and "threads" in printed
+    difference, hours, size, cores, disk = rows[2:]
+    assert difference["value"] < 1e-3 * difference["peer"] and "windows" in difference["name"]
+    assert hours["value"] * cores["value"] == pytest.approx(25_000)
+    assert size["value"] * 25 == pytest.approx(disk["value"])
+
+
+def test_many_windows(run):
+    rows, _ = run("scale")
+    names_and_peers(rows)
+    assert [row["name"].split(",")[1] for row in rows[:3]] == [
+        " streamed",
+        " shards to be converted",
+        " again",
+    ]
+    assert all("64 windows" in row["name"] for row in rows[:3])
+    assert all(row["value"] < 2000 for row in rows if row["unit"] == "MB")
+
+
+def test_padding(run):
+    (row,), _ = run("padding")
+    assert row["value"] < 2 < 60 < row["peer"] < 70
 
 
 def test_reading(run):
@@ -78,8 +101,9 @@ def test_importing(run):
 def test_memory_is_that_of_a_process_of_its_own(benchmark):
     ballast = bytearray(500_000_000)  # of this process, to be counted for no other
     ballast[::4096] = b"x" * len(ballast[::4096])
-    imports, reading = benchmark.measure_memory(benchmark.BenchmarkArguments(num_windows=200, sizes=[]))
-    assert 50 < imports.value < reading.value < benchmark.peak_memory(None) - 300
+    timing = importlib.import_module("benchmark_parts.timing")
+    imports, reading = benchmark.measures()["memory"](timing.BenchmarkArguments(num_windows=200, sizes=[]))
+    assert 50 < imports.value < reading.value < timing.peak_memory(None) - 300
 
 
 def test_compiling(run):
