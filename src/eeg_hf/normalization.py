@@ -87,7 +87,8 @@ def _quartiles(values: torch.Tensor) -> torch.Tensor:
     else:
         ordered = values.sort(dim=-1).values[..., nearest]
     lower, upper = ordered.float().movedim(-1, 0).chunk(2)  # (3, ..., channels) each
-    return torch.stack([torch.lerp(*pair, rank % 1) for *pair, rank in zip(lower, upper, ranks, strict=True)])
+    around = zip(lower, upper, ranks, strict=True)
+    return torch.stack([torch.lerp(below, above, rank % 1) for below, above, rank in around])
 
 
 def _sorted_at(values: np.ndarray, ranks: list[int]) -> np.ndarray:
