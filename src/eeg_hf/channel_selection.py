@@ -194,9 +194,9 @@ def _want_all(selection: ChannelSelection, unknown_channels: str) -> None:
     unknown = [entry.label for entry in selection.found.values() if not entry.is_placed]
     if unknown and (unknown_channels == "error" or len(unknown) == len(selection.found)):
         raise ValueError(
-            f"unknown EEG channel {describe_unknown(unknown)}; rename it, set its type or position in MNE,"
-            " list the channels you want in channels=, say where it is in positions=, or set unknown_channels"
-            " to 'drop' or 'mask'"
+            f"unknown EEG channel {describe_unknown(unknown)}; rename it (channel_names= of the corpus"
+            " 'folder'), set its type or position in MNE, list the channels you want in channels=, say where"
+            " it is in positions=, or set unknown_channels to 'drop' or 'mask'"
         )
     has_unipolar = bool(selection.unipolar)
     for name, entry in selection.found.items():

@@ -340,7 +340,8 @@ def _blank_bad(
         listed = ", ".join(f"{name} ({bad.get(name, 'flat')})" for name in rows)
         raise ValueError(
             f"every EEG channel is bad; live ones deviate by {FLAT_UV} uV or more, flat ones here by at most"
-            f" {largest_uv:.2g} uV: {listed}; if the recording is alive, its unit is not the one stated"
+            f" {largest_uv:.2g} uV: {listed}; if the recording is alive, its unit is not the one stated,"
+            " which adaptive=True may mend"
         )
     return bad
 

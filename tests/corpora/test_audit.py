@@ -74,6 +74,8 @@ def test_copies_are_told_apart_by_whose_they_are(windows):
     rows = audit(windows, elsewhere).rows
     assert [row.corpus for row in rows] == ["other", "simulated"]
     assert [row.copies["across_corpora"] for row in rows] == [5, 5]
+    names = [windows["recording"][int(own[2])], windows["recording"][int(other[0])]]
+    assert any(f"would leak ({', '.join(sorted(names))})" in text for text in audit(changed).warnings)
 
 
 def test_flat_windows_overlaps_gaps_in_labels_and_lopsided_labels_are_named(windows):
@@ -94,6 +96,19 @@ def test_flat_windows_overlaps_gaps_in_labels_and_lopsided_labels_are_named(wind
     ):
         assert expected in text
     assert sum(row.copies.values()) == 0
+
+
+def test_events_are_counted_like_labels_where_windows_have_some(windows):
+    assert "event" not in audit(windows).rows[0].labels
+    found = audit(change(windows, event=["N2"] * 30 + ["W"] * 90))
+    assert found.rows[0].labels["event"] == {"W": 90, "N2": 30} and "event: W 90, N2 30" in str(found)
+
+
+def test_the_average_of_a_few_channels_is_named(windows):
+    few = change(windows, channels=[names[:3] for names in windows["channels"]])
+    expected = "the average of 3 channels is no neutral reference"
+    assert any(expected in text for text in audit(few).warnings)
+    assert not any(expected in text for text in audit(change(few, reference=["A2"] * 120)).warnings)
 
 
 def test_rates_and_references_that_differ_are_named(windows):

@@ -52,6 +52,20 @@ def test_labels_of_an_event_reach_its_windows_and_those_of_the_recording_the_oth
     assert set(rows["condition"]) == {"rest"} == set(rows["event"])
 
 
+def test_labels_that_name_no_event_are_told_which_events_there_are(tmp_path):
+    extractor = EEGFeatureExtractor(window_seconds=4.0)
+    with pytest.raises(RuntimeError, match="event_labels names none of its events, which are 'rest'"):
+        prepare(
+            Simulated(1, seconds=30),
+            None,
+            tmp_path / "out",
+            extractor,
+            segments="annotations",
+            event_labels={"Rest": "rest"},
+            keep={"task": ["rest"]},
+        )
+
+
 def test_high_windows_are_dropped_and_counted(tmp_path):
     class Jumpy(Simulated):
         def read(self, recording):

@@ -59,6 +59,12 @@ def labels(root: Path, **options: object) -> list[dict]:
         (["20240131_a.edf", "20240201_a.edf"], [None, None], None),
         (["session1/a.edf", "session2/a.edf"], [None, None], None),
         (["S01/a.edf", "stray.edf"], ["S01", None], None),
+        (["2023/May/a.edf", "2024/June/b.edf"], [None, None], None),
+        (["2024/a.edf", "2024/b.edf"], [None, None], None),
+        (["2024/03/17/a.edf", "2024/04/01/b.edf"], [None, None], None),
+        (["2024/03/P7/a.edf", "2024/04/P8/b.edf"], ["P7", "P8"], None),
+        (["2024/P7/a.edf", "2024/P8/b.edf"], ["P7", "P8"], None),
+        (["2001/a.edf", "2002/b.edf"], ["2001", "2002"], None),
     ],
 )
 def test_persons_and_conditions_by_the_rules_of_the_layout(names, subjects, found):
@@ -98,6 +104,13 @@ def test_every_file_is_its_own_person_where_nobody_knows_and_that_is_said(tmp_pa
     assert "nothing says who was recorded in 3 of 3 files" in caplog.text
     assert "only a split by file" in caplog.text and "subject_pattern=" in caplog.text
     assert "if anna, ben, ... are conditions, say label_from='folder'" in caplog.text
+    advice = "^(?P<subject>[^/]+)/"
+    assert f"if they are people, subject_pattern='{advice}'" in caplog.text
+    assert [subject for subject, _, _ in who(tmp_path, subject_pattern=advice)] == ["anna", "ben", "ben"]
+    caplog.clear()
+    corpus = FolderCorpus()
+    corpus.recordings(tmp_path), corpus.recordings(tmp_path)
+    assert caplog.text.count("nothing says") == 1
 
 
 def test_what_was_guessed_is_said(tmp_path, caplog):
@@ -287,6 +300,29 @@ def test_tables_of_samples_are_recordings_only_where_their_rate_is_said(tmp_path
     first, second = corpus.recordings(tmp_path)
     assert (first.subject, second.labels["age"]) == ("anna", 40.0)
     assert np.abs(corpus.read(first).get_data()).max(axis=1) * 1e6 == pytest.approx([20.0, 40.0], rel=0.01)
+
+
+def test_inputs_that_an_amplifier_numbers_get_the_names_of_their_electrodes(tmp_path):
+    names = [f"EXG Channel {i}" for i in range(2)]
+    others = ["Accel Channel 0", "Other", "Other", "Analog Channel 0"]
+    lines = [", ".join(["Sample Index", *names, *others, "Timestamp (Formatted)"])]
+    for i in range(500):
+        wave = 20 * np.sin(2 * np.pi * 10 * i / 250)
+        cells = [float(i % 256), wave - 12000, 2 * wave, 0.1, 0.0, 192.0, 3.0]
+        lines.append(
+            ", ".join([*(f"{cell:.6f}" for cell in cells), f"2023-11-14 22:13:{20 + i / 250:06.3f}"])
+        )
+    (tmp_path / "a.txt").write_text("\n".join(["%OpenBCI Raw EXG Data", *lines]))
+    electrodes = {names[0]: "Fp1", names[1]: "Cz", "EXG Channel 7": "O1"}
+    corpus = FolderCorpus(sampling_rate=250, unit="uV", channel_names=electrodes)
+    raw = corpus.read(corpus.recordings(tmp_path)[0])
+    assert raw.copy().pick("eeg").ch_names == ["Fp1", "Cz"] and "Other" not in raw.ch_names
+    assert np.ptp(raw.get_data(["Fp1", "Cz"]), axis=1) * 1e6 == pytest.approx([40, 80], rel=0.01)
+    plain = FolderCorpus(sampling_rate=250, unit="uV")
+    with pytest.raises(ValueError, match="'EXG Channel 0'.* rename it .channel_names="):
+        EEGFeatureExtractor().preprocess(plain.read(plain.recordings(tmp_path)[0]))
+    (recording,) = plain.recordings(tmp_path)
+    assert plain.provenance(recording)["how"] != corpus.provenance(recording)["how"]
 
 
 def test_options_that_cannot_be_are_refused(tmp_path):

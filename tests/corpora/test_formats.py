@@ -297,6 +297,12 @@ def test_an_epoched_set_says_so(tmp_path):
         read_recording(path)
 
 
+def test_a_set_without_what_mne_needs_says_what(tmp_path):
+    path = save_set(tmp_path / "a.set", (sines() * 1e6).astype("f4"), chaninfo=np.zeros((0, 0)))
+    with pytest.raises(ValueError, match="a.set has an empty EEG.chaninfo, unknown to MNE: save it"):
+        read_recording(path)
+
+
 def test_split_fif_is_one_recording(tmp_path):
     raw = raw_sines(3000.0)
     raw.save(tmp_path / "a_raw.fif", split_size="2MB", buffer_size_sec=10.0, verbose="ERROR")

@@ -40,6 +40,12 @@ def test_events_are_chosen_and_named_by_a_fixed_map():
     assert cuts.dropped == {"unnamed": 1}
 
 
+def test_spaces_in_the_name_of_an_event_do_not_matter():
+    events = [Event(1.0, 0.0, "Stimulus/S  1"), Event(2.0, 0.0, "Stimulus/S 12")]
+    cuts = WindowPlan("events", 1.0, 1.0, event_labels={"Stimulus/S 1": "face"}).cut(1000, 100.0, events)
+    assert [e.name for e in cuts.events] == ["face"] and cuts.dropped == {"unnamed": 1}
+
+
 def test_windows_of_annotations_stay_inside_their_span():
     spans = [Event(0.0, 5.0, "W"), Event(5.0, 1.5, "N1"), Event(6.5, 6.0, "N2")]
     cuts = WindowPlan("annotations", 2.0, 2.0).cut(1000, 100.0, spans)

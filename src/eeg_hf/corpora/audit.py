@@ -22,6 +22,7 @@ PLAUSIBLE_UV = (0.1, 200.0)
 _SAMPLED = 256  # windows a corpus whose samples are read
 _TIMES_OFF = 20
 _LOPSIDED = 0.9
+_FEW_TO_AVERAGE = 8
 _OFTEN_BAD = 0.25
 _SHOWN = 5
 
@@ -50,6 +51,7 @@ class CorpusAudit:
         overlapping: Windows that begin before the one before them ends.
         copies: Windows whose samples are those of another `within_subject`, `across_subjects` or
             `across_corpora`.
+        copied_recordings: The recordings that these windows are of, those that share windows side by side.
     """
 
     corpus: str
@@ -70,6 +72,7 @@ class CorpusAudit:
     constant: int
     overlapping: int
     copies: Mapping[str, int]
+    copied_recordings: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def _describe(
     rates = table.column("sampling_rate").to_numpy().astype(np.float64)
     seconds = table.column("num_samples").to_numpy() / rates
     channels = table.column("channels")
-    labels = [name for name in table.column_names if name not in window_schema({}).names]
+    labels = [name for name in table.column_names if name == "event" or name not in window_schema({}).names]
     described = {name: _balance(table.column(name)) for name in labels}
     return CorpusAudit(
         corpus=corpus,
@@ -208,6 +211,7 @@ def _describe(
         constant=int((peaks == 0).sum()),
         overlapping=_count_overlapping(table, seconds),
         copies={kind: int(found.sum()) for kind, found in copies.items()},
+        copied_recordings={kind: _recordings(table, found) for kind, found in copies.items() if found.any()},
     )
 
 
@@ -225,6 +229,12 @@ def _warn(row: CorpusAudit) -> list[str]:
         )
     if len(row.references) > 1:
         found.append(f"{len(row.references)} references ({_some(row.references)}): amplitudes do not compare")
+    few = [n for n in row.channel_counts if int(n) < _FEW_TO_AVERAGE] if "average" in row.references else []
+    if few:
+        found.append(
+            f"the average of {_some(dict.fromkeys(few, 0))} channels is no neutral reference: prepare with "
+            "reference='original'?"
+        )
     if row.constant:
         found.append(f"{row.constant} windows hold nothing, all their channels are flat: drop them")
     if row.overlapping:
@@ -237,7 +247,8 @@ def _warn(row: CorpusAudit) -> list[str]:
         ("across_corpora", "of a window of another corpus: train on one of the two"),
     ):
         if row.copies[kind]:
-            found.append(f"{row.copies[kind]} windows are copies {meaning}")
+            where = _some(dict.fromkeys(row.copied_recordings[kind], 0))
+            found.append(f"{row.copies[kind]} windows are copies {meaning} ({where})")
     for name, number in row.bad_channels.items():
         if number > _OFTEN_BAD * row.windows:
             found.append(f"channel {name} is bad in {number / row.windows:.0%} of the windows: leave it out?")
@@ -314,6 +325,13 @@ def _copies(table: pa.Table, people: np.ndarray, is_real: np.ndarray) -> dict[st
         "across_subjects": is_spread(people) & ~across,
         "across_corpora": across,
     }
+
+
+def _recordings(table: pa.Table, is_chosen: np.ndarray) -> list[str]:
+    """Name the recordings of some windows, sorted by their samples so that copies are neighbours."""
+    chosen = table.select(["signal_hash", "recording"]).filter(pa.array(is_chosen))
+    names = chosen.sort_by([("signal_hash", "ascending"), ("recording", "ascending")]).column("recording")
+    return [str(name) for name in pc.unique(names).to_pylist()]
 
 
 def _count_overlapping(table: pa.Table, seconds: np.ndarray) -> int:

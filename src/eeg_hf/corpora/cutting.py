@@ -55,7 +55,7 @@ class _Cleaned:
     positions: np.ndarray
     length: int
     cuts: Cuts
-    num_events: int
+    event_names: Sequence[str]
 
 
 def cut_or_report(
@@ -133,7 +133,7 @@ def _cut(
         total.add(MeanCovariance(channels, len(windows), mean_covariance(windows)))
     report["dropped"] = {why: number for why, number in dropped.items() if number}
     if not total.num_windows:
-        raise ValueError(_why_no_window(job.plan, report, cleaned.num_events))
+        raise ValueError(_why_no_window(job.plan, report, cleaned.event_names))
     report.update(status="ok", num_windows=total.num_windows)
     return total
 
@@ -151,7 +151,7 @@ def _clean(job: ShardJob, recording: Recording, raw: "mne.io.BaseRaw", report: d
     ]
     events = _events(job, recording, clean)
     cuts = job.plan.cut(clean.n_times, rate, events, spans)
-    return _cleaned(clean, round(job.plan.window_seconds * rate), cuts, len(events))
+    return _cleaned(clean, round(job.plan.window_seconds * rate), cuts, [event.name for event in events])
 
 
 def _clean_epochs(
@@ -168,7 +168,7 @@ def _clean_epochs(
     clean, decisions = job.extractor.preprocess(joined)
     report["decisions"] = decisions.to_dict()
     cuts = Cuts(np.arange(len(epochs), dtype=np.int64) * length, list(events), {})
-    return _cleaned(clean, length, cuts, len(events))
+    return _cleaned(clean, length, cuts, [event.name for event in events])
 
 
 def _check_epochs(job: ShardJob, epochs: "mne.BaseEpochs") -> None:
@@ -200,7 +200,7 @@ def _events(job: ShardJob, recording: Recording, raw: "mne.io.BaseRaw | mne.Base
     return job.corpus.events(recording, raw)
 
 
-def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, num_events: int) -> _Cleaned:
+def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, event_names: Sequence[str]) -> _Cleaned:
     """Take the samples out of a cleaned recording; MNE's volts end here."""
     is_good = np.array([name not in clean.info["bads"] for name in clean.ch_names])
     signal = (clean.get_data() * 1e6).astype(np.float32)  # (channels, time)
@@ -211,7 +211,7 @@ def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, num_events: int) 
         spoilt = [name for name, is_finite in zip(clean.ch_names, finite, strict=True) if not is_finite]
         raise ValueError(f"samples that are not finite remain after cleaning, in {', '.join(spoilt)}")
     positions = positions_from_raw(clean, prefer="file")  # where cleaning placed them, by the user's word too
-    return _Cleaned(signal, is_good, clean.info, positions, length, cuts, num_events)
+    return _Cleaned(signal, is_good, clean.info, positions, length, cuts, event_names)
 
 
 def _blocks(
@@ -263,12 +263,15 @@ def _encode(
     )
 
 
-def _why_no_window(plan: WindowPlan, report: Mapping[str, Any], num_events: int) -> str:
+def _why_no_window(plan: WindowPlan, report: Mapping[str, Any], event_names: Sequence[str]) -> str:
     """Say why a recording gave no window."""
-    if plan.by_event and num_events == 0:
+    if plan.by_event and not event_names:
         return "no event in this recording: use segments='fixed'"
     if not report["dropped"]:
         return f"its {report['seconds']:.1f} s are less than one window of {plan.window_seconds:g} s"
+    if not any(map(plan.takes, event_names)) and plan.by_event:
+        there = [repr(name) for name, _ in Counter(event_names).most_common(10)]
+        return f"event_labels names none of its events, which are {', '.join(there)}"
     shown = ", ".join(f"{number} {why}" for why, number in report["dropped"].items())
     return f"no window left: dropped {shown}"
 

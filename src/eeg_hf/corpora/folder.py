@@ -61,6 +61,8 @@ class FolderCorpus(Corpus):
         sampling_rate: In Hz, for recordings in tables (`.csv`, `.tsv`, `.parquet`, `.txt`), which are looked
             for only where it is said; other files state their own.
         unit: `"V"`, `"mV"` or `"uV"`, for files that state none.
+        channel_names: Label in the files -> electrode that was there (`{"EXG Channel 0": "Fp1"}`), for
+            amplifiers that number their inputs. Labels that a file lacks are no error.
         event_id: Name -> code of a trigger or text of an annotation. Events that it does not name are left
             out.
         licence: Of the recordings.
@@ -81,7 +83,10 @@ class FolderCorpus(Corpus):
     reference = "not stated"
     label_names: Mapping[str, type[str] | type[float]] = {}
     has_events = True
-    layout = "recordings of any format; tables (.csv, .tsv, .parquet, .txt) only where sampling_rate is said"
+    layout = (
+        "recordings of any format; tables (.csv, .tsv, .parquet, .txt) only where sampling_rate is said, as "
+        'in corpus_options={"sampling_rate": 250, "unit": "uV"}'
+    )
 
     def __init__(
         self,
@@ -93,6 +98,7 @@ class FolderCorpus(Corpus):
         sampling_rate: float | None = None,
         unit: str | None = None,
         event_id: Mapping[str, str | int] | None = None,
+        channel_names: Mapping[str, str] | None = None,
         licence: str = "unknown",
         reference: str = "not stated",
         citation: str = "not stated",
@@ -108,8 +114,10 @@ class FolderCorpus(Corpus):
         self.metadata = None if metadata is None else Path(metadata)
         self.sampling_rate, self.unit = sampling_rate, unit
         self.event_id = None if event_id is None else {str(code): event for event, code in event_id.items()}
+        self.channel_names = dict(channel_names or {})
         self.licence, self.hub_licence = licence, hub_licence(licence)
         self.reference, self.citation = reference, citation
+        self._said: set[str] = set()
 
     def locate(
         self, root: Path | str | None = None, download: bool = True, subjects: Collection[str] | None = None
@@ -142,6 +150,7 @@ class FolderCorpus(Corpus):
         is_table = recording.path.suffix.lower() in TABLE_EXTENSIONS
         rate = self.sampling_rate if is_table else None
         raw = read_recording(recording.path, sampling_rate=rate, unit=self.unit)
+        raw.rename_channels({old: new for old, new in self.channel_names.items() if old in raw.ch_names})
         if not _is_annotated(raw):
             annotate(raw, [*annotated(raw), *stim_events(raw)])
         return raw
@@ -156,7 +165,7 @@ class FolderCorpus(Corpus):
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Add all parts of the recording and how it is read."""
-        how = repr((self.sampling_rate, self.unit, self.event_id))
+        how = repr((self.sampling_rate, self.unit, self.event_id, self.channel_names))
         return {**state_of(recording.path), "how": hashlib.sha256(how.encode()).hexdigest()}
 
     @property
@@ -193,11 +202,12 @@ class FolderCorpus(Corpus):
         if nobody:
             folders = sorted({name.partition("/")[0] for name in nobody if "/" in name})
             could_be = (
-                f"; if {', '.join(folders[:2])}, ... are conditions, say label_from='folder'"
+                f"; if {', '.join(folders[:2])}, ... are conditions, say label_from='folder'; if they are "
+                "people, subject_pattern='^(?P<subject>[^/]+)/'"
                 if self.label_from is None and 1 < len(folders) < len(nobody)
                 else ""
             )
-            logger.warning(
+            self._say(
                 f"{self.name}: nothing says who was recorded in {len(nobody)} of {len(places)} files "
                 f"({', '.join(nobody[:3])}): each counts as its own subject, and a split by subject is then "
                 "only a split by file; say subject_pattern=, or write a metadata.csv with file_name and "
@@ -209,10 +219,16 @@ class FolderCorpus(Corpus):
         if read and self.subject_pattern is None and not all("sub-" in name for name in read):
             guessed = sorted({str(places[name].subject) for name in read})
             shown = f"{', '.join(guessed[:3])}{', ...' if len(guessed) > 3 else ''}"
-            logger.warning(
+            self._say(
                 f"{self.name}: {len(guessed)} subjects by the names of folders or files ({shown}); if "
                 "that is wrong, say subject_pattern="
             )
+
+    def _say(self, text: str) -> None:
+        """Warn, once for all listings of one folder."""
+        if text not in self._said:
+            self._said.add(text)
+            logger.warning(text)
 
     def _recording(self, path: Path, name: str, place: Place, labels: Mapping[str, Label]) -> Recording:
         subject = place.subject or without_suffix(name)

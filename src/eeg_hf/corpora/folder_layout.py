@@ -6,7 +6,7 @@ In this order, and the same for every file of a folder:
 1. `sub-01`, `ses-a`, `task-rest` anywhere in a path mean what they mean in BIDS.
 2. Folders that all carry a number (`S01/`, `patient_7/`, `12/`) are people, unless their word says
    otherwise: `session2/`, `visit2/`, `day2/`, `night2/` are sessions, `task1/`, `class1/` conditions;
-   `run1/`, `block1/`, `part1/`, dates and the like belong to the run.
+   `run1/`, `block1/`, `part1/`, dates, years with folders in them and the like belong to the run.
 3. Else the beginning of the file name, where all names begin with the same letters and a number (`S01_rest`,
    `chb01_03`, `A01T`), and there is more than one such beginning or its letters mean a person.
 4. Else nobody knows, and every file counts as its own person.
@@ -31,6 +31,8 @@ _PART = re.compile(
     r"[-_ ]?\d+|\d{6,}|\d+(?:[-_.]\d+)+",
     re.IGNORECASE,
 )
+_YEAR = re.compile(r"(?:19[89]|20[0-4])\d")
+_MONTH_OR_DAY = re.compile(r"\d{1,2}")
 _CONDITION = re.compile(
     r"(?:task|rest|cond|condition|class|label|stage|group|level|clip|video|movie|stim|stimulus|exp|experiment|test)"
     r"[-_ ]?\d+",
@@ -126,6 +128,7 @@ def read_layout(names: Sequence[str], label_from: LabelFrom | None = None) -> di
 def _roles(names: Sequence[str]) -> list[str]:
     """Say of each folder level what it is: split, session, subject, part, or other."""
     roles: list[str] = []
+    is_dated = False
     for level in range(max((name.count("/") for name in names), default=0)):
         there = {name.split("/")[level] for name in names if name.count("/") > level}
         tests: Mapping[str, Callable[[str], object]] = {
@@ -137,8 +140,20 @@ def _roles(names: Sequence[str]) -> list[str]:
         }
         role = next((role for role, test in tests.items() if all(test(folder) for folder in there)), "other")
         role = "other" if role == "condition" else role
+        if role == "subject" and (
+            _is_year(names, level) or (is_dated and all(map(_MONTH_OR_DAY.fullmatch, there)))
+        ):
+            role, is_dated = "part", True
         roles.append("part" if role in roles and role != "other" else role)
     return roles
+
+
+def _is_year(names: Sequence[str], level: int) -> bool:
+    """Tell years (`2024/March/a.edf`) from people called by four digits (`2001/a.edf`, `2002/a.edf`)."""
+    paths = [name.split("/") for name in names]
+    years = {path[level] for path in paths if len(path) > level + 1}
+    is_only = len(years) == 1 and len(names) > 1
+    return all(map(_YEAR.fullmatch, years)) and (is_only or all(len(path) > level + 2 for path in paths))
 
 
 def _label_level(names: Sequence[str], roles: Sequence[str], label_from: LabelFrom | None) -> int | None:

@@ -183,6 +183,8 @@ def _in_one_line(path: Path) -> Iterator[None]:
             message = f"{path.name} is epoched ({trials[1]} trials) and no continuous recording"
         elif "module is needed" in message and not isinstance(error, ImportError):
             raise ImportError(f"{path.name} needs a package that is not installed: {message}") from error
+        elif path.suffix.lower() == ".set" and "has no attribute 'get'" in message:
+            message = f"{path.name} has an empty EEG.chaninfo, unknown to MNE: save it with EEGLAB anew"
         if path.name not in message:
             message = f"{path.name} cannot be read: {message}"
         kind = next((k for k in (FileNotFoundError, ImportError) if isinstance(error, k)), ValueError)

@@ -117,7 +117,7 @@ def split_by(
     if len(names) < len(wanted):
         raise ValueError(
             f"{len(wanted)} parts need as many {_plural(column)} or more, the dataset has {len(names)}: "
-            f"{_some(names)}"
+            f"{_some(names)}; fractions=(0.8, 0, 0.2) makes two parts"
         )
     counts = [max(1, round(fraction * len(names))) for _, fraction in wanted]
     while sum(counts) != len(names):  # rounding: take from or give to the largest part

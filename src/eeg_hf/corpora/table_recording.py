@@ -143,6 +143,8 @@ def _checked(path: Path, table: pa.Table) -> dict[str, np.ndarray | pa.ChunkedAr
         raise ValueError(
             f"{path.name} is no table of samples: {table.num_rows} rows, {table.num_columns} columns"
         )
+    # OpenBCI calls several columns so that hold nothing
+    table = table.select([i for i, name in enumerate(table.column_names) if name != "Other"])
     twice = [name for name, n in Counter(table.column_names).items() if n > 1 and name]
     if twice:
         raise ValueError(f"{path.name} has columns of the same name: {', '.join(twice[:5])}")

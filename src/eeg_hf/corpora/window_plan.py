@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -38,7 +39,7 @@ class WindowPlan:
         stride_seconds: From start to start, for `"fixed"` and `"annotations"`.
         tmin: From the event to the start, for `"events"`.
         event_labels: Name of an event -> name it gets; events that are not named are left out. `None` takes
-            all under their own names.
+            all under their own names. How many spaces are in a name does not matter (`Stimulus/S  1`).
         reject_uv: Windows in which a channel exceeds this many microvolt are dropped; `None` keeps them.
     """
 
@@ -66,6 +67,14 @@ class WindowPlan:
         """Whether events decide where windows lie."""
         return self.segments != "fixed"
 
+    def takes(self, name: str) -> bool:
+        """Tell whether events of a name become windows."""
+        return self.event_labels is None or _plain(name) in self._new_names
+
+    @cached_property
+    def _new_names(self) -> dict[str, str]:
+        return {_plain(old): new for old, new in (self.event_labels or {}).items()}
+
     def cut(
         self,
         num_samples: int,
@@ -88,7 +97,7 @@ class WindowPlan:
             `too_short` for one window.
         """
         length = round(self.window_seconds * sampling_rate)
-        named = [e for e in events if self.event_labels is None or e.name in self.event_labels]
+        named = [e for e in events if self.takes(e.name)]
         starts, owners = self._candidates(num_samples, length, sampling_rate, named)
         is_inside = (starts >= 0) & (starts + length <= num_samples)
         is_bad = np.zeros(len(starts), dtype=bool)
@@ -129,7 +138,11 @@ class WindowPlan:
     def _renamed(self, event: Event | None) -> Event | None:
         if event is None or self.event_labels is None:
             return event
-        return replace(event, name=self.event_labels[event.name])
+        return replace(event, name=self._new_names[_plain(event.name)])
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.split())
 
 
 def _repeats(keys: Sequence[object]) -> np.ndarray:
