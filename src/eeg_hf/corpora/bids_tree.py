@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import lru_cache
+from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -186,7 +187,7 @@ def refuse_pointers(path: Path) -> None:
         FileNotFoundError: Saying how to get the data.
     """
     # A .vhdr is small and often there while its .eeg is not.
-    parts = [path] if path.is_dir() else sorted({path, *path.parent.glob(f"{path.stem}.*")})
+    parts = [path] if path.is_dir() else sorted({path, *path.parent.glob(f"{escape(path.stem)}.*")})
     for part in parts:
         is_dangling = part.is_symlink() and not part.exists()
         head = (
