@@ -49,7 +49,12 @@ class PrepareArguments:
         metadata={"help": 'Recordings to keep, as JSON: \'{"task": ["rest"]}\'; fields or labels.'},
     )
     # The machine
-    num_proc: int = field(default=1, metadata={"help": "Processes; each holds one recording in memory."})
+    num_proc: int | None = field(
+        default=None,
+        metadata={
+            "help": "Processes, each with one recording in memory; 1, or all that Ray has, if left out."
+        },
+    )
     engine: str = field(default="local", metadata={"help": "local, or ray for Ray Data."})
     shard: str = field(
         default="0/1",

@@ -19,6 +19,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,6 +41,7 @@ logger = logging.get_logger(__name__)
 
 CARD = "README.md"
 Rows = dict[str, list[dict[str, Any]]]
+Runner = Callable[[Sequence[ShardJob]], Iterator[tuple[ShardJob, list[dict[str, Any]]]]]
 
 
 def prepare(
@@ -56,7 +58,7 @@ def prepare(
     reject_uv: float | None = None,
     subjects: Collection[str] | None = None,
     keep: Mapping[str, Collection[str]] | None = None,
-    num_proc: int = 1,
+    num_proc: int | None = None,
     engine: Literal["local", "ray"] = "local",
     part: tuple[int, int] = (0, 1),
     timeout_seconds: float = 0.0,
@@ -78,7 +80,7 @@ def prepare(
         reject_uv: Drop windows in which a channel exceeds this many microvolt.
         subjects: Prepare these only, beside those that the folder already holds.
         keep: Prepare only recordings whose `task`, `session`, `run` or label is among those named.
-        num_proc: Processes; each holds one recording in memory.
+        num_proc: Processes, each with one recording in memory; default: 1, on Ray as many as it has.
         engine: `"ray"` for Ray Data, on the cluster that runs or on this machine.
         part: `(i, n)` prepares the i-th of n parts of the subjects, counted from 0, for job arrays.
         timeout_seconds: Give up a recording that takes longer, 0 for never.
@@ -98,17 +100,12 @@ def prepare(
         >>> from eeg_hf import EEGFeatureExtractor, get_corpus
         >>> report = prepare(get_corpus("simulated"), None, "out", EEGFeatureExtractor())  # doctest: +SKIP
     """
-    if extractor.window_seconds is None:
-        raise ValueError("preparing windows needs a length: set window_seconds of the feature extractor")
-    length = extractor.window_seconds
-    plan = WindowPlan(segments, length, stride_seconds or length, tmin, event_labels, reject_uv)
-    if plan.by_event and not corpus.has_events and label_table is None:
-        raise ValueError(f"{corpus.name} has no events: use segments='fixed', or a label table")
-    if num_proc < 1:
+    plan = _plan(corpus, extractor, segments, stride_seconds, tmin, event_labels, label_table, reject_uv)
+    if num_proc is not None and num_proc < 1:
         raise ValueError(f"num_proc must be 1 or more, got {num_proc}")
     if not 0 <= part[0] < part[1]:
         raise ValueError(f"part must be (i, n) with i from 0 to n - 1, got {part}")
-    runner = _runner(engine)
+    runner = _runner(engine, num_proc)
     root = corpus.locate(subjects=subjects) if root is None else Path(root)
     output_dir = Path(output_dir)
     recordings = keep_recordings(corpus.recordings(root), keep)
@@ -126,33 +123,68 @@ def prepare(
     jobs = _choose(jobs, subjects)
     mine = jobs[part[0] :: part[1]]
     started = time.monotonic()
-    rows, todo = _run(mine, output_dir, num_proc, runner)
-    others = {job.subject: job.current_reports() for job in jobs if job.subject not in rows}
-    rows.update((subject, reports) for subject, reports in others.items() if reports is not None)
-    report = _summarize(rows, output_dir)
-    report.update(corpus=corpus.name, is_complete=len(rows) == len(jobs))
-    report["shards_written"] = sum(job.data_path.exists() for job in todo)
-    report["shards_reused"] = len(mine) - len(todo)
+    rows, todo = _run(mine, output_dir, runner)
+    elapsed = time.monotonic() - started
     if part[1] == 1:  # nobody else is writing here
         for leftover in output_dir.glob(".*.partial"):
             leftover.unlink(missing_ok=True)
-    report["elapsed_seconds"] = time.monotonic() - started
-    done_now = sum(row["seconds"] for job in todo for row in rows[job.subject] if row["status"] == "ok")
-    cores = max(1, min(num_proc, len(todo)))
-    speed = done_now / 3600 / (report["elapsed_seconds"] / 60) / cores
-    report["hours_per_minute_per_core"] = speed if todo else None
+    others = {job.subject: job.current_reports() for job in jobs if job.subject not in rows}
+    rows.update((subject, reports) for subject, reports in others.items() if reports is not None)
     in_order = [row for job in jobs for row in rows.get(job.subject, ())]
+    report = {
+        "corpus": corpus.name,
+        **_summarize(in_order, output_dir),
+        "is_complete": len(rows) == len(jobs),
+        "shards_written": sum(job.data_path.exists() for job in todo),
+        "shards_reused": len(mine) - len(todo),
+        "elapsed_seconds": elapsed,
+        "hours_per_minute_per_core": _speed(todo, rows, elapsed, num_proc),
+    }
     _write_text(output_dir / REPORT, "".join(json.dumps(row, default=str) + "\n" for row in in_order))
-    if report["windows"] == 0:
-        reasons = Counter(failure["reason"] for failure in report["failures"]).most_common(3)
-        shown = "; ".join(f"{reason} ({number} recordings)" for reason, number in reasons)
-        raise RuntimeError(
-            f"no window could be prepared from {report['recordings_failed']} recordings in {root}: {shown}"
-        )
+    _refuse_nothing(report, root)
     extractor.save_pretrained(output_dir)
     if report["is_complete"]:
         _write_text(output_dir / CARD, window_card(corpus, extractor, plan, report, _digest(jobs)))
     return report
+
+
+def _plan(
+    corpus: Corpus,
+    extractor: Extractor,
+    segments: Segments,
+    stride_seconds: float | None,
+    tmin: float,
+    event_labels: Mapping[str, str] | None,
+    label_table: "LabelTable | None",
+    reject_uv: float | None,
+) -> WindowPlan:
+    """Say which stretches become windows; refuse what this corpus cannot give."""
+    length = extractor.window_seconds
+    if length is None:
+        raise ValueError("preparing windows needs a length: set window_seconds of the feature extractor")
+    plan = WindowPlan(segments, length, stride_seconds or length, tmin, event_labels, reject_uv)
+    if plan.by_event and not corpus.has_events and label_table is None:
+        raise ValueError(f"{corpus.name} has no events: use segments='fixed', or a label table")
+    return plan
+
+
+def _speed(todo: Sequence[ShardJob], rows: Rows, elapsed: float, num_proc: int | None) -> float | None:
+    """Return hours of EEG a minute and core of what was prepared now; `None` if nothing was."""
+    if not todo:
+        return None
+    done_now = sum(row["seconds"] for job in todo for row in rows[job.subject] if row["status"] == "ok")
+    return done_now / 3600 / (elapsed / 60) / max(1, min(num_proc or 1, len(todo)))
+
+
+def _refuse_nothing(report: Mapping[str, Any], root: Path) -> None:
+    """Raise where no recording gave a window, with the commonest reasons."""
+    if report["windows"]:
+        return
+    reasons = Counter(failure["reason"] for failure in report["failures"]).most_common(3)
+    shown = "; ".join(f"{reason} ({number} recordings)" for reason, number in reasons)
+    raise RuntimeError(
+        f"no window could be prepared from {report['recordings_failed']} recordings in {root}: {shown}"
+    )
 
 
 def _digest(jobs: Sequence[ShardJob]) -> str:
@@ -164,16 +196,14 @@ def _order(recording: Recording) -> tuple[str, str, str, str]:
     return recording.subject, recording.session, recording.run, str(recording.path)
 
 
-def _runner(
-    engine: str,
-) -> Callable[[Sequence[ShardJob], int], Iterator[tuple[ShardJob, list[dict[str, Any]]]]]:
+def _runner(engine: str, num_proc: int | None) -> Runner:
     """Return what runs the jobs: processes of this machine, or Ray."""
     if engine == "local":
-        return run_jobs
+        return partial(run_jobs, num_proc=num_proc or 1)
     if engine == "ray":
         from .ray_engine import run_jobs_on_ray
 
-        return run_jobs_on_ray
+        return partial(run_jobs_on_ray, num_proc=num_proc)
     raise ValueError(f"engine must be 'local' or 'ray', got {engine!r}")
 
 
@@ -228,9 +258,7 @@ def _choose(jobs: Sequence[ShardJob], subjects: Collection[str] | None) -> list[
     return [job for job in jobs if job.subject in kept]
 
 
-def _run(
-    jobs: Sequence[ShardJob], output_dir: Path, num_proc: int, runner: Callable[..., Iterator[Any]]
-) -> tuple[Rows, list[ShardJob]]:
+def _run(jobs: Sequence[ShardJob], output_dir: Path, runner: Runner) -> tuple[Rows, list[ShardJob]]:
     """Write what is missing; return the reports of every subject, and the jobs that had to be done."""
     for job in jobs:
         job.marker_path.unlink(missing_ok=True)  # of a preparation that was killed
@@ -248,7 +276,7 @@ def _run(
         desc="preparing",
         unit="recording",
     ) as bar:
-        for job, reports in runner(todo, num_proc):
+        for job, reports in runner(todo):
             finished[job.subject] = reports
             bar.update(len(reports))
             for row in reports:
@@ -262,9 +290,8 @@ def _is_whole(reports: Sequence[Mapping[str, Any]] | None) -> bool:
     return reports is not None and all(report["status"] == "ok" for report in reports)
 
 
-def _summarize(rows: Mapping[str, Sequence[Mapping[str, Any]]], output_dir: Path) -> dict[str, Any]:
-    """Count what the reports say."""
-    flat = [row for reports in rows.values() for row in reports]
+def _summarize(flat: Sequence[Mapping[str, Any]], output_dir: Path) -> dict[str, Any]:
+    """Count what the reports of all recordings say."""
     ok = [row for row in flat if row["status"] == "ok"]
     dropped: Counter[str] = Counter()
     for row in flat:
