@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
@@ -24,6 +25,8 @@ from transformers.utils import logging
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import Simulated, prepare
 from eeg_hf.corpora.folder import FolderCorpus
+from eeg_hf.corpora.limits import TimeLimitError, time_limit
+from eeg_hf.corpora.whole_file import WholeFile
 from tests.conftest import ROOT
 from tests.corpora.mutations import RATE, WRITERS, copy, export, hostile
 
@@ -169,6 +172,9 @@ def test_what_is_no_file_is_reported_and_odd_names_are_prepared(tmp_path):
         refused[name] = "datalad get"
     (root / "self.edf").symlink_to("self.edf")
     refused["self.edf"] = "pointer"
+    with (root / "giant.csv").open("wb") as giant:
+        giant.truncate(psutil.virtual_memory().total)
+    refused["giant.csv"] = "too large for"
     (root / "loop").symlink_to(".")
     (root / "again").symlink_to(root)
     with socket.socket(socket.AF_UNIX) as connection:
@@ -348,6 +354,17 @@ class Endless(Simulated):
                 sum(itertools.repeat(0))  # compiled code that never looks at signals, and lets no thread run
         return super().read(recording)
 '''
+
+
+def test_time_that_ends_while_windows_are_written_is_no_fault_of_the_disk(tmp_path):
+    rows = pa.table({"signal": [bytes(1000)] * 1000})
+    with WholeFile(tmp_path / "shard.parquet", rows.schema) as shard:
+        with pytest.raises(TimeLimitError), time_limit(0.2):
+            while True:
+                shard.write(rows)
+        assert shard.num_rows > 0
+        shard.discard()
+    assert not list(tmp_path.glob("*shard*"))
 
 
 def test_a_recording_without_end_is_ended_whatever_it_does(tmp_path, monkeypatch):

@@ -49,8 +49,11 @@ def time_limit(seconds: float, may_exit: bool = False) -> Iterator[None]:
         before = signal.signal(signal.SIGALRM, stop)
         signal.setitimer(signal.ITIMER_REAL, seconds, seconds / 10)  # again, if a reader catches the first
         try:
-            yield
-        finally:
+            try:
+                yield
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:  # once more: the time may have ended on the way there
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
 

@@ -36,6 +36,7 @@ _COUNTER_NAME = re.compile(
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?(?:nan|inf)|", re.IGNORECASE)
 _COMMENTS = ("#", "%", "//")
 _MAX_CHANNELS = 1024
+_TEXT_COPIES = 4  # bytes, text, what the parser reads, and its columns
 _RATE_TOLERANCE = 0.05  # of timestamps rounded to milliseconds; a wrong rate is wrong by more
 # Wireless headsets send packets that overlap or lag by less: such steps are neither pauses nor disorder.
 _MIN_GAP_SECONDS = 0.5
@@ -47,7 +48,8 @@ def read_table(
     """Open a table as a recording.
 
     A column of times or of sample numbers is no channel; columns named as triggers or accelerometers are not
-    scaled. Columns without a name become `EEG 001` and so on.
+    scaled. Columns without a name become `EEG 001` and so on. Text in a column that is empty most of the time
+    becomes annotations. Lines before the names of the columns that are no part of the table are left out.
 
     Args:
         path: A `.csv`, `.tsv`, `.txt` or `.parquet` file.
@@ -65,6 +67,7 @@ def read_table(
     import mne
 
     columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path, delimiter)
+    marks = _take_marks(columns)
     times = _take_times(columns)
     if not columns:
         raise ValueError(f"{path.name} has no column of samples")
@@ -81,7 +84,10 @@ def read_table(
     data = np.stack([np.asarray(column, np.float64) for column in columns.values()])
     data *= np.array([1.0 if kind in ("stim", "misc") else factor for kind in kinds])[:, None]
     info = mne.create_info(list(columns), sampling_rate, kinds)
-    return mne.io.RawArray(data, info, verbose="ERROR"), joins
+    raw = mne.io.RawArray(data, info, verbose="ERROR")
+    for row, text in marks:
+        raw.annotations.append(row / sampling_rate, 0.0, text)
+    return raw, joins
 
 
 def _read_parquet(path: Path) -> dict[str, np.ndarray | pa.ChunkedArray]:
@@ -98,10 +104,18 @@ def _read_parquet(path: Path) -> dict[str, np.ndarray | pa.ChunkedArray]:
 
 def _read_text(path: Path, delimiter: str | None) -> dict[str, np.ndarray | pa.ChunkedArray]:
     """Read a text table into columns."""
+    size, free = path.stat().st_size, psutil.virtual_memory().available
+    if _TEXT_COPIES * size > free:
+        raise ValueError(
+            f"{path.name} is a text of {size} bytes, too large for the {free} bytes of free memory: cut it "
+            "into parts, or store it as Parquet"
+        )
     text = _without_comments(_decoded(path))
     lines = text.split("\n", 40)[:40]
     if len(lines) < 2:
         raise ValueError(f"{path.name} is no table of samples: it has fewer than two lines")
+    skipped = _lines_before_names(lines)
+    text, lines = "\n".join(text.split("\n", skipped)[skipped:]) if skipped else text, lines[skipped:]
     if delimiter is None:
         delimiter = _find_delimiter(lines)
     if delimiter == " ":  # columns are often aligned with several
@@ -160,11 +174,31 @@ def _checked(path: Path, table: pa.Table) -> dict[str, np.ndarray | pa.ChunkedAr
             columns[name] = column.cast(pa.float64(), safe=False).to_numpy()
         elif pa.types.is_temporal(kind):
             columns[name] = column
+        elif pa.types.is_string(kind) and 2 * column.null_count > table.num_rows:
+            columns[name] = column
         elif not (_TIME_NAME.fullmatch(name) and len(table.column_names) > 1):
             text.append(f"{name or '(no name)'} ({str(column[0])[:20]!r})")
     if text:
         raise ValueError(f"{path.name} has columns that hold no numbers: {', '.join(text[:5])}; remove them")
     return columns
+
+
+def _take_marks(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> list[tuple[int, str]]:
+    """Remove columns of text, and rows of nothing else; return where which text stood."""
+    names = [n for n, c in columns.items() if isinstance(c, pa.ChunkedArray) and pa.types.is_string(c.type)]
+    texts = [columns.pop(name).to_pylist() for name in names]
+    samples = [c for n, c in columns.items() if isinstance(c, np.ndarray) and not _TIME_NAME.fullmatch(n)]
+    if not texts or not samples:
+        return []
+    is_marked = np.array([any(row) for row in zip(*texts, strict=True)])
+    is_sample = ~(is_marked & np.isnan(samples).all(axis=0))
+    places = np.cumsum(is_sample) - is_sample  # a mark between two samples stands at the second
+    marks = [
+        (int(places[row]), text) for column in texts for row, text in enumerate(column) if text is not None
+    ]
+    for name, column in columns.items():
+        columns[name] = column[is_sample] if isinstance(column, np.ndarray) else column.filter(is_sample)
+    return marks
 
 
 def _take_times(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> np.ndarray | None:
@@ -248,6 +282,17 @@ def _without_comments(text: str) -> str:
         return text
     kept = [line for line in text.split("\n") if line.strip() and not line.lstrip().startswith(_COMMENTS)]
     return "\n".join(kept)
+
+
+def _lines_before_names(lines: list[str]) -> int:
+    """Count the lines before a table's header: other numbers of cells than all that follow, which agree."""
+    for sign in ("\t", ";", ","):
+        counts = [line.count(sign) for line in lines[:-1]]
+        first = next((i for i, count in enumerate(counts) if set(counts[i:]) == {count}), 0)
+        named = [cell.strip().strip('"') for cell in lines[first].split(sign)]
+        if 0 < first < len(counts) - 1 and counts[first] and not any(map(_NUMBER.fullmatch, named)):
+            return first
+    return 0
 
 
 def _find_delimiter(lines: list[str]) -> str:
