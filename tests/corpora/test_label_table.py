@@ -143,3 +143,12 @@ def test_names_that_differ_only_in_case_are_told_apart_by_the_exact_one():
     assert names.find("a/x.edf") == "a/x.edf" and names.find("b.edf") is None
     with pytest.raises(ValueError, match="names 2 recordings"):
         names.find("x.edf")
+
+
+def test_a_table_of_excel_where_the_decimal_sign_is_a_comma(tmp_path):
+    path = tmp_path / "a.csv"
+    text = "recording;onset;duration;grade;note\na;0,5;10;1,5;1,5\na;12,25;10;;sch\u00e4fe\n"
+    path.write_bytes(text.encode("cp1252"))
+    first, second = LabelTable.read(path).events_of("a.edf")
+    assert (first.onset, second.onset, second.labels["grade"]) == (0.5, 12.25, None)
+    assert dict(first.labels) == {"grade": 1.5, "note": "1,5"} and second.labels["note"] == "sch\u00e4fe"

@@ -122,3 +122,9 @@ def test_an_empty_or_unfinished_folder_is_refused(prepared, tmp_path):
     (tmp_path / "data" / "part.parquet").touch()
     with pytest.raises(FileNotFoundError, match="unfinished"):
         load_windows(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["runz", "runs/data/ours", "/nowhere/ours"])
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(name):
+    with pytest.raises(FileNotFoundError, match=f"{name} is neither a folder nor a Hub name"):
+        load_windows(name)

@@ -131,6 +131,34 @@ def test_an_index_is_no_channel(tmp_path):
     assert read(tmp_path / "b.csv", "%OpenBCI Raw EEG Data\n" + "\n".join(rows)).ch_names == NAMES
 
 
+def test_text_in_a_column_that_is_mostly_empty_are_marks(tmp_path):
+    lines = table().splitlines()
+    rows = [f"{lines[0]},Elements", *(f"{line}," for line in lines[1:])]
+    rows[11] += "blink"
+    rows.insert(33, ",,,,/muse/marker/1")  # a row of its own, without samples
+    raw = read(tmp_path / "a.csv", "\n".join(rows))
+    assert raw.ch_names == NAMES and np.allclose(raw.get_data().T * 1e6, SAMPLES, atol=1e-9)
+    assert [(round(a["onset"] * RATE), a["description"]) for a in raw.annotations] == [
+        (10, "blink"),
+        (32, "/muse/marker/1"),
+    ]
+
+
+def test_lines_before_the_names_of_the_columns_are_no_part_of_the_table(tmp_path):
+    before = "title:rest,headset type:EPOCX,channels:60\nsecond,line\n"
+    assert np.allclose(read(tmp_path / "a.csv", table(before=before)).get_data().T * 1e6, SAMPLES, atol=1e-9)
+    with pytest.raises(ValueError, match="cannot be read as a table"):  # names fewer than columns
+        read(tmp_path / "b.csv", "TP9,AF7\n" + table(header=False))
+
+
+def test_what_headsets_write_beside_their_samples_is_no_eeg(tmp_path):
+    others = ["Delta_TP9", "HSI_AF7", "CQ.AF3", "MOT.AccX", "MOT.Q0", "EEG.RawCq", "MarkerIndex", "AUX_RIGHT"]
+    lines = table().splitlines()
+    rows = [",".join([lines[0], *others]), *(line + ",0.5" * len(others) for line in lines[1:])]
+    raw = read(tmp_path / "a.csv", "\n".join(rows))
+    assert raw.copy().pick("eeg").ch_names == NAMES
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -34,6 +34,8 @@ def load_windows(source: str | Path) -> Dataset:
         FileNotFoundError: If the folder holds no prepared corpus.
     """
     refuse_unfinished(source)
+    if not Path(source).exists() and str(source).count("/") != 1:  # the Hub would be asked for minutes
+        raise FileNotFoundError(f"{source} is neither a folder nor a Hub name such as organisation/dataset")
     try:
         return load_dataset(str(source), split="train")
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -157,7 +158,19 @@ def _read_delimited(path: Path) -> list[dict[str, str]]:
             )
         cells = [cell.strip().strip('"') for cell in line] if is_tabbed else line
         rows.append(dict(zip(names, cells, strict=False)))
+    if delimiter == ";":  # what Excel writes where the decimal sign is a comma
+        for name in names:
+            _write_points(rows, name)
     return rows
+
+
+def _write_points(rows: Sequence[dict[str, str]], name: str) -> None:
+    """Replace the decimal commas of a column in which all known cells are numbers, in place."""
+    cells = {place: row[name].strip() for place, row in enumerate(rows) if name in row}
+    pointed = {p: re.sub(r"^([+-]?\d+),(\d+)$", r"\1.\2", cell) for p, cell in cells.items()}
+    if _all_numbers([cell for cell in pointed.values() if cell.lower() not in _MISSING]):
+        for place, cell in pointed.items():
+            rows[place][name] = cell
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -172,9 +172,9 @@ def _checked(path: Path, table: pa.Table) -> dict[str, np.ndarray | pa.ChunkedAr
             column, kind = column.cast(pa.float64()), pa.float64()
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
             columns[name] = column.cast(pa.float64(), safe=False).to_numpy()
-        elif pa.types.is_temporal(kind):
-            columns[name] = column
-        elif pa.types.is_string(kind) and 2 * column.null_count > table.num_rows:
+        elif pa.types.is_temporal(kind) or (
+            pa.types.is_string(kind) and 2 * column.null_count > table.num_rows
+        ):
             columns[name] = column
         elif not (_TIME_NAME.fullmatch(name) and len(table.column_names) > 1):
             text.append(f"{name or '(no name)'} ({str(column[0])[:20]!r})")
@@ -185,14 +185,18 @@ def _checked(path: Path, table: pa.Table) -> dict[str, np.ndarray | pa.ChunkedAr
 
 def _take_marks(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> list[tuple[int, str]]:
     """Remove columns of text, and rows of nothing else; return where which text stood."""
-    names = [n for n, c in columns.items() if isinstance(c, pa.ChunkedArray) and pa.types.is_string(c.type)]
-    texts = [columns.pop(name).to_pylist() for name in names]
+    found = {
+        n: c for n, c in columns.items() if isinstance(c, pa.ChunkedArray) and pa.types.is_string(c.type)
+    }
+    texts = [column.to_pylist() for column in found.values()]
+    for name in found:
+        del columns[name]
     samples = [c for n, c in columns.items() if isinstance(c, np.ndarray) and not _TIME_NAME.fullmatch(n)]
     if not texts or not samples:
         return []
     is_marked = np.array([any(row) for row in zip(*texts, strict=True)])
     is_sample = ~(is_marked & np.isnan(samples).all(axis=0))
-    places = np.cumsum(is_sample) - is_sample  # a mark between two samples stands at the second
+    places: np.ndarray = np.cumsum(is_sample) - is_sample  # a mark between two samples stands at the second
     marks = [
         (int(places[row]), text) for column in texts for row, text in enumerate(column) if text is not None
     ]
