@@ -174,6 +174,12 @@ def test_a_table_says_who_and_what_and_its_gaps_are_named(tmp_path, caplog):
     assert "1 recordings have no row, their labels are unknown: four.edf" in caplog.text
 
 
+def test_columns_of_a_table_are_found_however_they_are_written(tmp_path):
+    empty(tmp_path, "a.edf", "b.edf")
+    (tmp_path / "metadata.csv").write_text("File Name,Patient-ID,SESSION\na.edf,anna,1\nb.edf,anna,2\n")
+    assert [(subject, session) for subject, session, _ in who(tmp_path)] == [("anna", "1"), ("anna", "2")]
+
+
 def test_files_of_one_name_in_folders_of_one_person_stay_apart(tmp_path):
     empty(tmp_path, "S01/a.edf", "S02/a.edf")
     (tmp_path / "metadata.csv").write_text("file_name,subject\nS01/a.edf,anna\nS02/a.edf,anna\n")

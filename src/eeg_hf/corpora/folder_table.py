@@ -60,7 +60,7 @@ class FolderTable:
             inside = [name for name in names if below == "." or name.startswith(f"{below}/")]
             recordings = RecordingNames(inside)
             for place, row in enumerate(read_rows(file), start=2):
-                column = next((name for name in _FILE if name in row), None)
+                column = _column(row, _FILE)
                 text = row.pop(column) if column else None
                 if text is None:
                     raise ValueError(f"{file}: row {place} names no file: expected a column file_name")
@@ -89,11 +89,17 @@ def _tables(root: Path) -> list[Path]:
     )
 
 
+def _column(row: Mapping[str, str | None], names: Sequence[str]) -> str | None:
+    """Find a column by its names, the first one first: `Patient ID` is `patient_id`."""
+    spelt = {column.lower().replace(" ", "_").replace("-", "_"): column for column in row}
+    return next((spelt[name] for name in names if name in spelt), None)
+
+
 def _take_fields(row: dict[str, str | None]) -> dict[str, str]:
     """Move the fields of a recording out of a row."""
     fields = {}
     for name, columns in _FIELDS.items():
-        column = next((column for column in columns if column in row), None)
+        column = _column(row, columns)
         cell = row.pop(column) if column else None
         if cell is not None:
             fields[name] = cell
