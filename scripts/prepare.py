@@ -24,7 +24,7 @@ from typing import Any
 
 from eeg_hf import EEGFeatureExtractor, get_corpus
 from eeg_hf.corpora import CORPORA, prepare
-from eeg_hf.corpora.label_table import LabelTable
+from eeg_hf.corpora.windows.label_table import LabelTable
 
 
 @dataclass

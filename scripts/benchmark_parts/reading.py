@@ -18,7 +18,7 @@ from datasets import load_dataset
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
 from eeg_hf.channels import STANDARD_19, electrode_positions
 from eeg_hf.corpora import Simulated
-from eeg_hf.corpora.encoding import encode_windows, quantize, window_schema
+from eeg_hf.corpora.windows.encoding import encode_windows, quantize, window_schema
 from eeg_hf.data_collator import SIGNAL_COLUMNS, decode_windows
 from eeg_hf.training import ChannelGroupedSampler
 

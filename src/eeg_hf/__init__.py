@@ -21,7 +21,7 @@ _PUBLIC_NAMES = {
     "EEGFoundationForPreTraining": "models.modeling_eeg_foundation",
     "EEGFoundationForSequenceClassification": "models.modeling_eeg_foundation",
     "EEGFoundationModel": "models.modeling_eeg_foundation",
-    "Eeg": "corpora.eeg_feature",
+    "Eeg": "corpora.recordings.eeg_feature",
     "get_corpus": "corpora",
     "create_model": "auto",
 }
@@ -31,7 +31,7 @@ __all__ = ["__version__", *_PUBLIC_NAMES]
 if TYPE_CHECKING:
     from .auto import create_model
     from .corpora import get_corpus
-    from .corpora.eeg_feature import Eeg
+    from .corpora.recordings.eeg_feature import Eeg
     from .data_collator import EEGDataCollator, EEGPreTrainingCollator, MixupCollator, WindowDataset
     from .eeg_preprocessor import EEGPreprocessor
     from .feature_extraction_eeg import EEGFeatureExtractor

@@ -36,7 +36,7 @@ def register() -> None:
 
 
 def _register_recordings() -> None:
-    from .corpora.dataset_registry import register_recordings
+    from .corpora.recordings.dataset_registry import register_recordings
 
     register_recordings()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eeg_hf.corpora.formats import companions, read_recording
+from eeg_hf.corpora.recordings.formats import companions, read_recording
 
 RATE = 128.0
 NAMES = ["Fp1", "Cz", "O2"]

@@ -8,7 +8,7 @@ import pytest
 
 from eeg_hf.corpora import CORPORA, EEGMAT, get_corpus
 from eeg_hf.corpora.corpus import Event, annotated
-from eeg_hf.corpora.formats import read_recording
+from eeg_hf.corpora.recordings.formats import read_recording
 
 
 def test_every_corpus_says_what_its_users_must_know():

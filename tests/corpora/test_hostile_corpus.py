@@ -25,8 +25,8 @@ from transformers.utils import logging
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import Simulated, prepare
 from eeg_hf.corpora.folder import FolderCorpus
-from eeg_hf.corpora.limits import TimeLimitError, time_limit
-from eeg_hf.corpora.whole_file import WholeFile
+from eeg_hf.corpora.windows.limits import TimeLimitError, time_limit
+from eeg_hf.corpora.windows.whole_file import WholeFile
 from tests.conftest import ROOT
 from tests.corpora.mutations import RATE, WRITERS, copy, export, hostile
 

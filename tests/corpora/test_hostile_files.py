@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.signal  # noqa: F401  # MNE imports it where rates differ, which takes a second
 
-from eeg_hf.corpora.formats import read_recording
+from eeg_hf.corpora.recordings.formats import read_recording
 from tests.corpora.mutations import NAMES, RATE, TABLE, WRITERS, copy, hostile, sines
 
 ALLOWED = (ValueError, FileNotFoundError, ImportError, OSError)

@@ -4,8 +4,6 @@
 import inspect
 from typing import Any
 
-from .alignment import load_alignments
-from .audit import audit
 from .bids_corpus import BIDSCorpus
 from .bonn import Bonn
 from .chbmit import CHBMIT
@@ -13,18 +11,24 @@ from .corpus import Corpus, Event, Recording
 from .eegmat import EEGMAT
 from .eegmmidb import EEGMMIDB
 from .folder import FolderCorpus
-from .formats import read_recording
 from .hbn import HBN
 from .hms import HMS, read_spectrogram
 from .isc_video import ISCVideo
-from .label_table import LabelTable
-from .mixture import mixture
 from .moabb import MOABB
-from .prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
+from .recordings.formats import read_recording
 from .simulated import Simulated
 from .sleep_edf import SleepEDF
-from .split_arguments import SplitArguments
-from .splits import (
+from .things_eeg1 import ThingsEEG1
+from .things_eeg2 import ThingsEEG2
+from .tuh import TUAB, TUEG, TUEV
+from .windows.alignment import load_alignments
+from .windows.audit import audit
+from .windows.label_table import LabelTable
+from .windows.mixture import mixture
+from .windows.prepare import prepare
+from .windows.prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
+from .windows.split_arguments import SplitArguments
+from .windows.splits import (
     LeakError,
     check_disjoint,
     folds,
@@ -34,10 +38,6 @@ from .splits import (
     subject_folds,
     take_validation,
 )
-from .things_eeg1 import ThingsEEG1
-from .things_eeg2 import ThingsEEG2
-from .tuh import TUAB, TUEG, TUEV
-from .windows import prepare
 
 _ALL: tuple[type[Corpus], ...] = (
     *(EEGMAT, EEGMMIDB, TUEG, TUAB, TUEV, HBN, MOABB, ThingsEEG1, ThingsEEG2, HMS),

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging
 
-from .bids import BIDSFile, bids_events, bids_file, bids_recordings, read_bids, read_json, sidecars
-from .bids_tree import bids_root
 from .corpus import Corpus, Event, Label, Recording, annotated
 from .licences import hub_licence
-from .recording_state import state_of
-from .side_table import Row, column_types, free_name, typed
+from .recordings.bids import BIDSFile, bids_events, bids_file, bids_recordings, read_bids, read_json, sidecars
+from .recordings.bids_tree import bids_root
+from .recordings.recording_state import state_of
+from .recordings.side_table import Row, column_types, free_name, typed
 
 if TYPE_CHECKING:
     import mne

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..channels import electrode_positions
 from .corpus import Corpus, Event, Label, Recording
-from .formats import read_recording
+from .recordings.formats import read_recording
 
 if TYPE_CHECKING:
     import mne

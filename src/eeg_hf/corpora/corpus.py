@@ -2,7 +2,7 @@
 """What a corpus is: where its files lie, which recordings they hold, what is known of each.
 
 A corpus never touches a sample: `read` opens a recording lazily with MNE, in volts, as the laboratory stored
-it. Cleaning and cutting are done for all corpora alike by `eeg_hf.corpora.windows`.
+it. Cleaning and cutting are done for all corpora alike by `eeg_hf.corpora.windows.prepare`.
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from transformers.utils import logging
 
 from .download import cache_folder, fetch_listed, is_complete
-from .recording_state import state_of
+from .recordings.recording_state import state_of
 
 if TYPE_CHECKING:
     import mne

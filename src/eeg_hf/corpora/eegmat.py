@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .corpus import Corpus, Label, Recording
-from .formats import read_recording
+from .recordings.formats import read_recording
 
 if TYPE_CHECKING:
     import mne

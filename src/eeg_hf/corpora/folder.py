@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING
 
 from transformers.utils import logging
 
-from .bids import annotate, refuse_pointers
-from .bids_tree import is_bids
 from .corpus import Corpus, Event, Label, Recording, annotated
 from .folder_layout import LabelFrom, Place, match_pattern, read_layout, without_suffix
 from .folder_table import FolderTable
-from .formats import TABLE_EXTENSIONS, find_recordings, read_recording
 from .licences import hub_licence
-from .recording_files import legible
-from .recording_state import state_of
-from .side_table import column_types, free_name, typed
+from .recordings.bids import annotate, refuse_pointers
+from .recordings.bids_tree import is_bids
+from .recordings.formats import TABLE_EXTENSIONS, find_recordings, read_recording
+from .recordings.recording_files import legible
+from .recordings.recording_state import state_of
+from .recordings.side_table import column_types, free_name, typed
 
 if TYPE_CHECKING:
     import mne

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from .recording_names import RecordingNames
-from .side_table import TABLE_SUFFIXES, read_rows
+from .recordings.recording_names import RecordingNames
+from .recordings.side_table import TABLE_SUFFIXES, read_rows
 
 logger = logging.get_logger(__name__)
 

@@ -40,10 +40,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..channels import canonical_names
-from .bids import BIDSFile, bids_events, bids_file, bids_recordings, is_bids, read_bids, sidecars
-from .bids_tree import bids_root
 from .corpus import Corpus, Event, Label, Recording
-from .recording_state import state_of
+from .recordings.bids import BIDSFile, bids_events, bids_file, bids_recordings, is_bids, read_bids, sidecars
+from .recordings.bids_tree import bids_root
+from .recordings.recording_state import state_of
 
 if TYPE_CHECKING:
     import mne

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .corpus import Corpus, Event, Recording, annotated
-from .formats import read_recording
+from .recordings.formats import read_recording
 
 if TYPE_CHECKING:
     import mne

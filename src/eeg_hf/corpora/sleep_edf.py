@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from transformers.utils import logging
 
 from .corpus import Corpus, Event, Label, Recording
-from .formats import read_recording
+from .recordings.formats import read_recording
 
 if TYPE_CHECKING:
     import mne

@@ -23,11 +23,11 @@ Not verified here: that the licence is OpenNeuro's CC0, and the names of the fur
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .bids import bids_events, bids_file, bids_recordings, sidecars
-from .bids_tree import bids_root
 from .corpus import Corpus, Event, Label, Recording
-from .formats import read_recording
-from .recording_state import state_of
+from .recordings.bids import bids_events, bids_file, bids_recordings, sidecars
+from .recordings.bids_tree import bids_root
+from .recordings.formats import read_recording
+from .recordings.recording_state import state_of
 
 if TYPE_CHECKING:
     import mne

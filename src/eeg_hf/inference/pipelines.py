@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from transformers import BatchFeature, Pipeline
 
-from ..corpora.formats import read_recording
+from ..corpora.recordings.formats import read_recording
 
 _ABOUT_ARRAYS = (
     "sampling_rate",

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Open a recording of a BIDS tree with what its sidecars say of it.
+
+* `_channels.tsv`: kinds, bad channels, units. EDF, BDF and BrainVision headers say what their counts mean, so
+  a table that says otherwise is wrong: scaling by it too would scale twice. Where the header is blank the
+  table has the word. EEGLAB files state no unit and are taken for microvolt; there the table is believed
+  unless no EEG has the amplitude that follows (`V` is written over microvolt files often enough).
+* `_eeg.json`: line frequency; the reference goes into `info["description"]`.
+* `_electrodes.tsv` and `_coordsystem.json`: positions in head coordinates, by the landmarks where they are
+  given, else by the frame's name. Positions in a frame or unit that nobody knows are left out with a warning.
+* `_events.tsv`: annotations, in place of the file's own but for bad stretches and edges.
+
+A sidecar that speaks of channels which the file does not have is reported with a warning; the rest of it is
+used.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...channels import parse_channel
+from ...preprocessing import check_amplitude
+from ..corpus import Event, annotated
+from .bids_tree import BIDSFile, bids_file, bids_recordings, is_bids, read_json, refuse_pointers, sidecars
+from .formats import read_recording
+from .side_table import Row, number, read_rows
+from .signal_header import voltage_factor
+
+if TYPE_CHECKING:
+    import mne
+
+_TYPES: Mapping[str, str] = {
+    **{
+        kind.upper(): kind
+        for kind in ("eeg", "eog", "ecg", "emg", "misc", "seeg", "ecog", "dbs", "resp", "gsr")
+    },
+    **{"VEOG": "eog", "HEOG": "eog", "EKG": "ecg", "TRIG": "stim", "STIM": "stim", "TEMP": "temperature"},
+    # A channel that holds the reference is no signal of the scalp; the others are no signal of the head.
+    **dict.fromkeys(("REF", "AUDIO", "ADC", "DAC", "EYEGAZE", "PUPIL", "PPG", "SYSCLOCK", "OTHER"), "misc"),
+    **dict.fromkeys(("ACCEL", "GYRO", "MAGN", "JNTANG", "LATENCY", "POS", "VEL", "HEOGVEOG"), "misc"),
+}
+_EEGLAB_UNIT = 1e-6  # volts
+_METRES: Mapping[str, float] = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
+_HEAD_RADIUS = (0.05, 0.2)
+# x to the right ear, or x to the nose; the origin lies between the ears in all of them.
+_RAS_FRAMES = frozenset({"captrak", "elektaneuromag", "chietiitab"})
+_ALS_FRAMES = frozenset({"ctf", "eeglab", "eeglab-hj", "4dbti", "kityokogawa"})
+_KEPT = ("bad", "edge", "boundary")
+
+
+def read_bids(file: BIDSFile, root: Path) -> "mne.io.BaseRaw":
+    """Open a recording and apply its sidecars.
+
+    Args:
+        file: One of `bids_recordings(root)`, or `bids_file(path)`.
+        root: Root of the tree.
+
+    Returns:
+        The recording in volts, with channel types, bad channels, line frequency, positions and annotations as
+        the sidecars state them. Its samples are loaded only where the unit had to be set right.
+
+    Raises:
+        FileNotFoundError: If only a pointer of git-annex is there, naming the command that gets the data.
+        ValueError: If the file, or a table beside it, is damaged.
+    """
+    refuse_pointers(file.path)
+    tables = sidecars(file, root, "channels.tsv")
+    rows = [row for row in read_rows(tables[-1]) if row.get("name")] if tables else []
+    raw = read_recording(file.path, unit=_usual_unit(rows))
+    _describe(raw, _settings(sidecars(file, root, "eeg.json")))
+    if rows:
+        units = _apply_channels(raw, tables[-1].name, rows)
+        _apply_units(raw, units, file.path.suffix.lower())
+    _place_electrodes(raw, file, root)
+    events = bids_events(file, root)
+    if events is not None:
+        kept = [mark for mark in annotated(raw) if mark.name.lower().startswith(_KEPT)]
+        annotate(raw, [*kept, *events])
+    return raw
+
+
+def bids_events(file: BIDSFile, root: Path, name_column: str | None = None) -> list[Event] | None:
+    """Read the events of a recording.
+
+    Args:
+        file: The recording.
+        root: Root of its tree.
+        name_column: Column that names an event; default: `trial_type`, and `value` where that is `n/a`.
+
+    Returns:
+        Events in order of onset, all further columns as their labels, as text; `None` without an events.tsv.
+
+    Raises:
+        ValueError: If a row has a time that is no number, or the column is not there.
+    """
+    paths = sidecars(file, root, "events.tsv")
+    if not paths:
+        return None
+    rows = read_rows(paths[-1])
+    if rows and (missing := {"onset", name_column or "onset"} - set(rows[0])):
+        raise ValueError(f"{paths[-1].name} has no column {', '.join(missing)}: it has {', '.join(rows[0])}")
+    names = ("trial_type", "value") if name_column is None else (name_column,)
+    timed = [(place, row) for place, row in enumerate(rows, start=2) if row["onset"] is not None]
+    if len(timed) < len(rows):
+        _warn(
+            f"{paths[-1].name}: {len(rows) - len(timed)} of {len(rows)} events have no onset and are left out"
+        )
+    return sorted(
+        (_event(row, names, f"{paths[-1].name}: row {place}") for place, row in timed), key=lambda e: e.onset
+    )
+
+
+def annotate(raw: "mne.io.BaseRaw", events: Sequence[Event]) -> None:
+    """Replace a recording's annotations, in place; those outside it are left out with MNE's warning."""
+    import mne
+
+    raw.set_annotations(
+        mne.Annotations([e.onset for e in events], [e.duration for e in events], [e.name for e in events])
+    )
+
+
+def _event(row: Row, names: Sequence[str], place: str) -> Event:
+    try:
+        onset, duration = number(row["onset"] or ""), number(row.get("duration") or "0")
+    except ValueError as error:
+        raise ValueError(f"{place} has no time in seconds: {error}") from None
+    if duration < 0:
+        raise ValueError(f"{place} lasts {duration:g} s: expected 0 or more")
+    name = next((row[column] for column in names if row.get(column) is not None), None)
+    labels = {column: cell for column, cell in row.items() if column not in ("onset", "duration")}
+    return Event(onset, duration, name or "n/a", labels)
+
+
+def _settings(paths: Sequence[Path]) -> dict[str, Any]:
+    try:
+        return read_json(paths)
+    except ValueError as error:  # the samples are none the worse for it
+        _warn(f"{error}: not used")
+        return {}
+
+
+def _describe(raw: "mne.io.BaseRaw", settings: Mapping[str, Any]) -> None:
+    """Note what _eeg.json says of line frequency and reference; compare the rate."""
+    line, rate = settings.get("PowerLineFrequency"), settings.get("SamplingFrequency")
+    if isinstance(line, int | float) and line > 0:
+        raw.info["line_freq"] = float(line)
+    if isinstance(rate, int | float) and abs(rate - raw.info["sfreq"]) > 1e-3 * raw.info["sfreq"]:
+        _warn(f"_eeg.json says {rate:g} Hz, the file {raw.info['sfreq']:g} Hz: the file's rate is used")
+    if settings.get("EEGReference"):
+        said = f"EEGReference: {settings['EEGReference']}"
+        raw.info["description"] = "; ".join(filter(None, (raw.info["description"], said)))
+
+
+def _apply_channels(raw: "mne.io.BaseRaw", name: str, rows: Sequence[Row]) -> dict[str, str]:
+    """Apply kinds and bad channels of a channels.tsv; return the units of the EEG channels."""
+    channels = _match(raw.ch_names, [str(row["name"]) for row in rows])
+    known = {channels[str(row["name"])]: row for row in rows if row["name"] in channels}
+    strangers = [str(row["name"]) for row in rows if row["name"] not in channels]
+    if strangers:
+        _warn(f"{name} names {len(strangers)} channels that the file lacks: {', '.join(strangers[:10])}")
+    kinds = {channel: (row.get("type") or "").upper() for channel, row in known.items()}
+    unknown = sorted({kind for kind in kinds.values() if kind and kind not in _TYPES})
+    if unknown:
+        _warn(f"{name}: unknown channel types {', '.join(unknown)} are not used")
+    types = {channel: _TYPES[kind] for channel, kind in kinds.items() if kind in _TYPES}
+    raw.set_channel_types(types, on_unit_change="ignore", verbose="ERROR")
+    bad = {channel for channel, row in known.items() if (row.get("status") or "").lower() == "bad"}
+    raw.info["bads"] = [channel for channel in raw.ch_names if channel in bad or channel in raw.info["bads"]]
+    is_eeg = dict(zip(raw.ch_names, (kind == "eeg" for kind in raw.get_channel_types()), strict=True))
+    return {
+        channel: str(row["units"]) for channel, row in known.items() if row.get("units") and is_eeg[channel]
+    }
+
+
+def _usual_unit(rows: Sequence[Row]) -> str | None:
+    """Return the unit most EEG channels have, for files whose header is blank."""
+    units = Counter(row.get("units") for row in rows if (row.get("type") or "").upper() == "EEG")
+    unit = units.most_common(1)[0][0] if units else None
+    return unit if unit is not None and voltage_factor(unit) else None
+
+
+def _apply_units(raw: "mne.io.BaseRaw", units: Mapping[str, str], suffix: str) -> None:
+    """Scale EEGLAB channels whose unit is not the usual one; elsewhere say where table and header differ."""
+    unknown = sorted({unit for unit in units.values() if voltage_factor(unit) is None})
+    if unknown:
+        _warn(f"channels.tsv: units {', '.join(unknown)} are no voltages and not used")
+    volts = {name: factor for name, unit in units.items() if (factor := voltage_factor(unit))}
+    stated = getattr(raw, "_orig_units", {})  # where MNE keeps what EDF, BDF and BrainVision headers say
+    own = {name: voltage_factor(stated.get(name, "")) for name in volts}
+    against = [name for name, factor in volts.items() if own[name] and own[name] != factor]
+    if against:
+        _warn(
+            f"channels.tsv says {units[against[0]]} for {len(against)} channels, the file's header "
+            f"{stated[against[0]]}: the header's unit is used"
+        )
+    factors = {name: factor / _EEGLAB_UNIT for name, factor in volts.items()} if suffix == ".set" else {}
+    for factor in sorted(set(factors.values()) - {1.0}):
+        _scale(raw, [name for name, f in factors.items() if f == factor], factor)
+
+
+def _scale(raw: "mne.io.BaseRaw", names: Sequence[str], factor: float) -> None:
+    """Multiply channels by a factor unless the result cannot be EEG."""
+    rate = float(raw.info["sfreq"])
+    sample = raw.get_data(picks=list(names), stop=min(raw.n_times, round(60 * rate)))
+    claim = f"channels.tsv gives {len(names)} channels a unit {factor:g} times the one assumed"
+    try:
+        amplitude = check_amplitude(sample * factor, rate)
+    except ValueError as error:
+        _warn(f"{claim}, which cannot be: {error}; not used")
+        return
+    _warn(f"{claim}: used, the amplitude is {amplitude:.3g} uV")
+    raw.load_data(verbose="ERROR").apply_function(
+        lambda samples: samples * factor, picks=list(names), channel_wise=False
+    )
+
+
+def _place_electrodes(raw: "mne.io.BaseRaw", file: BIDSFile, root: Path) -> None:
+    """Give the channels the positions of the most specific electrodes.tsv that can be understood."""
+    reasons = []
+    for table in reversed(sidecars(file, root, "electrodes.tsv")):
+        space = next((part for part in table.name.split("_") if part.startswith("space-")), None)
+        spoken = sidecars(file, root, "coordsystem.json")
+        same = [path for path in spoken if space is None or space in path.name.split("_")]
+        try:
+            montage = _montage(raw.ch_names, read_rows(table), read_json(same))
+        except ValueError as error:
+            reasons.append(f"{table.name}: {error}")
+            continue
+        raw.set_montage(montage, on_missing="ignore", verbose="ERROR")
+        return
+    if reasons:
+        _warn(f"electrode positions are not used: {'; '.join(reasons)}")
+
+
+def _montage(
+    ch_names: Sequence[str], rows: Sequence[Row], system: Mapping[str, Any]
+) -> "mne.channels.DigMontage":
+    """Turn an electrodes.tsv into positions in head coordinates.
+
+    Raises:
+        ValueError: If unit or frame are unknown, or the positions are not as far out as a head's surface.
+    """
+    import mne
+
+    unit = str(system.get("EEGCoordinateUnits", "n/a"))
+    if unit.lower() not in _METRES:
+        raise ValueError(f"unit {unit!r}, expected m, cm or mm")
+    frame = str(system.get("EEGCoordinateSystem", "n/a")).lower()
+    points = {str(row.get("name")): _point([row.get(axis) for axis in "xyz"]) for row in rows}
+    places = {name: _METRES[unit.lower()] * point for name, point in points.items() if point is not None}
+    positions = {channel: places[name] for name, channel in _match(ch_names, list(places)).items()}
+    marks = _landmarks(system, unit)
+    if marks is None and frame not in _RAS_FRAMES | _ALS_FRAMES:
+        raise ValueError(f"frame {system.get('EEGCoordinateSystem')!r} without landmarks is not known")
+    centre = np.zeros(3) if marks is None else (marks["lpa"] + marks["rpa"]) / 2
+    radius = float(np.median([float(np.linalg.norm(p - centre)) for p in positions.values()] or [0.0]))
+    if not _HEAD_RADIUS[0] <= radius <= _HEAD_RADIUS[1]:
+        raise ValueError(
+            f"{len(positions)} electrodes {radius:.3g} m from the centre, expected 0.05 to 0.2 m"
+        )
+    if marks is not None:
+        return mne.channels.make_dig_montage(positions, **marks, coord_frame="unknown")
+    if frame in _ALS_FRAMES:
+        positions = {name: np.array([-p[1], p[0], p[2]]) for name, p in positions.items()}
+    return mne.channels.make_dig_montage(positions, coord_frame="head")
+
+
+def _landmarks(system: Mapping[str, Any], unit: str) -> dict[str, np.ndarray] | None:
+    """Return nasion and both ears in metres; None unless all three are there."""
+    given = system.get("AnatomicalLandmarkCoordinates")
+    scale = _METRES.get(str(system.get("AnatomicalLandmarkCoordinateUnits", unit)).lower())
+    if not isinstance(given, Mapping) or scale is None:
+        return None
+    by_name = {name.upper(): given[name] for name in given}
+    names = {"nasion": "NAS", "lpa": "LPA", "rpa": "RPA"}
+    points = {key: point for key, name in names.items() if (point := _point(by_name.get(name))) is not None}
+    return {key: scale * point for key, point in points.items()} if len(points) == 3 else None
+
+
+def _point(cells: object) -> np.ndarray | None:
+    try:
+        point = np.array(cells, dtype=float)
+    except (TypeError, ValueError):
+        return None
+    return point if point.shape == (3,) and np.isfinite(point).all() else None
+
+
+def _match(ch_names: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
+    """Find the channel that a sidecar means: by its name, else in any case, else as the same electrode."""
+    found: dict[str, str] = {}
+    spellings: tuple[Callable[[str], str], ...] = (str, str.casefold, lambda name: parse_channel(name).name)
+    for spelling in spellings:
+        there = _unique(set(ch_names) - set(found.values()), spelling)
+        asked = _unique(set(wanted) - set(found), spelling)
+        found.update((asked[key], there[key]) for key in asked if key in there)
+    return found
+
+
+def _unique(names: Iterable[str], spelling: Callable[[str], str]) -> dict[str, str]:
+    """Spelling -> name, without those that are the spelling of two."""
+    spelt = {name: spelling(name.strip()) for name in names}
+    count = Counter(spelt.values())
+    return {spelling: name for name, spelling in spelt.items() if count[spelling] == 1}
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=3)  # preparation writes it into the recording's report
+
+
+__all__ = [
+    "BIDSFile",
+    "annotate",
+    "bids_events",
+    "bids_file",
+    "bids_recordings",
+    "is_bids",
+    "read_bids",
+    "read_json",
+    "refuse_pointers",
+    "sidecars",
+]

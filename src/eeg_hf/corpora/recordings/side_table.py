@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A table that lies beside recordings: `participants.tsv`, `metadata.csv`, an expert's labels.
+
+People write such tables by hand and with every program there is, so cells are read as text whatever the
+format: a subject `01` stays `01`. Numbers are found by column: one in which every known cell is a number.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..corpus import Label
+from ..windows.encoding import window_schema
+
+Row = Mapping[str, str | None]
+
+TABLE_SUFFIXES: tuple[str, ...] = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
+
+_MISSING = frozenset({"", "n/a", "na", "nan", "none", "null"})  # n/a is BIDS's word, NA that of R
+_DELIMITERS = "\t,;"
+_COLUMNS_OF_WINDOWS = frozenset(window_schema({}).names)
+
+
+def read_rows(path: Path) -> list[dict[str, str | None]]:
+    """Read a table as text.
+
+    Args:
+        path: A CSV (commas, semicolons or tabs), TSV, JSON-lines, Parquet or XLSX file. Text may be UTF-8
+            with or without a byte-order mark, UTF-16 with one, or Latin-1.
+
+    Returns:
+        One mapping from column to cell a row, cells stripped; `None` for what is empty, `n/a`, `NA` or NaN.
+        Columns without a name (pandas writes its index as one) are left out.
+
+    Raises:
+        ValueError: If a row has more cells than the header, or a column comes twice.
+        ImportError: If the file is XLSX and openpyxl is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        try:
+            rows: Iterable[Mapping[str, Any]] = pq.read_table(path).to_pylist()
+        except ValueError as error:
+            raise ValueError(f"{path} is not a whole Parquet file: {error}") from None
+    elif suffix == ".xlsx":
+        rows = _read_xlsx(path)
+    elif suffix == ".jsonl":
+        rows = _read_jsonl(path)
+    else:
+        rows = _read_delimited(path)
+    return [{name.strip(): _text(cell) for name, cell in row.items() if name.strip()} for row in rows]
+
+
+def text_of(path: Path) -> str:
+    """Read a text file: UTF-8 with or without a byte-order mark, UTF-16 with one, else Latin-1."""
+    data = path.read_bytes()
+    is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # what Excel calls Unicode text
+    try:
+        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def column_types(
+    rows: Sequence[Mapping[str, Label]], columns: Iterable[str] | None = None
+) -> dict[str, type[str] | type[float]]:
+    """Tell number columns from text columns.
+
+    Args:
+        rows: Rows of a table.
+        columns: Columns asked for; all if left out, in the order of their first appearance.
+
+    Returns:
+        Column -> `float` where every known cell is a number, `str` elsewhere, also where none is known.
+    """
+    names = dict.fromkeys(name for row in rows for name in row) if columns is None else columns
+    return {
+        name: float if _all_numbers([row[name] for row in rows if row.get(name) is not None]) else str
+        for name in names
+    }
+
+
+def typed(row: Mapping[str, Label], types: Mapping[str, type[str] | type[float]]) -> dict[str, Label]:
+    """Turn the cells of a row into labels; unknown ones become `None`."""
+    return {
+        name: None if (cell := row.get(name)) is None else (number(cell) if kind is float else str(cell))
+        for name, kind in types.items()
+    }
+
+
+def free_name(column: str) -> str:
+    """Return the name of the label that a column becomes: another than those that every window has."""
+    return f"{column}_label" if column in _COLUMNS_OF_WINDOWS else column
+
+
+def number(cell: str | float) -> float:
+    """Read a number.
+
+    Raises:
+        ValueError: If it is none, or not finite.
+    """
+    value = float(cell)
+    if not math.isfinite(value):
+        raise ValueError(f"{cell!r} is not finite")
+    return value
+
+
+def _all_numbers(cells: Sequence[Label]) -> bool:
+    try:
+        return bool(cells) and all(math.isfinite(float(cell or "")) for cell in cells)
+    except ValueError:
+        return False
+
+
+def _text(cell: Any) -> str | None:
+    """Write a cell as text; a whole float as the integer that it was before a gap made the column float."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    text = "" if cell is None else str(cell).strip()
+    return None if text.lower() in _MISSING else text
+
+
+def _read_delimited(path: Path) -> list[dict[str, str]]:
+    text = text_of(path)
+    header = text.lstrip().partition("\n")[0]
+    # By what the header holds and not by the file's name: tables with the wrong ending are common.
+    delimiter = max(_DELIMITERS, key=lambda sign: (sign in header, sign == "\t", header.count(sign)))
+    is_tabbed = delimiter == "\t"  # in tabbed tables a quotation mark is a sign like any other
+    reader = csv.reader(
+        io.StringIO(text.lstrip(), newline=""),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if is_tabbed else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
+    try:
+        lines = [line for line in reader if any(cell.strip() for cell in line)]
+    except csv.Error as error:
+        raise ValueError(f"{path}: line {reader.line_num} is damaged: {error}") from None
+    if not lines:
+        return []
+    names = [name.strip().strip('"') for name in lines[0]]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{path} has the column {', '.join(twice)} more than once: rename one of them")
+    rows = []
+    for place, line in enumerate(lines[1:], start=2):
+        if any(cell.strip() for cell in line[len(names) :]):
+            raise ValueError(
+                f"{path}: row {place} has {len(line)} cells, its header names {len(names)} columns"
+            )
+        cells = [cell.strip().strip('"') for cell in line] if is_tabbed else line
+        rows.append(dict(zip(names, cells, strict=False)))
+    if delimiter == ";":  # what Excel writes where the decimal sign is a comma
+        for name in names:
+            _write_points(rows, name)
+    return rows
+
+
+def _write_points(rows: Sequence[dict[str, str]], name: str) -> None:
+    """Replace the decimal commas of a column in which all known cells are numbers, in place."""
+    cells = {place: row[name].strip() for place, row in enumerate(rows) if name in row}
+    pointed = {p: re.sub(r"^([+-]?\d+),(\d+)$", r"\1.\2", cell) for p, cell in cells.items()}
+    if _all_numbers([cell for cell in pointed.values() if cell.lower() not in _MISSING]):
+        for place, cell in pointed.items():
+            rows[place][name] = cell
+
+
+def _read_jsonl(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    for place, line in enumerate(text_of(path).splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise ValueError(f"{path}: line {place} is not JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}: line {place} is not an object: {line[:40]}")
+            rows.append(row)
+    return rows
+
+
+def _read_xlsx(path: Path) -> list[dict[str, Any]]:
+    try:
+        from openpyxl import load_workbook  # type: ignore[import-untyped]
+    except ImportError:
+        raise ImportError(f"{path.name} needs openpyxl: pip install openpyxl, or save it as CSV") from None
+    try:
+        sheet = load_workbook(path, read_only=True, data_only=True).worksheets[0]
+    except (zipfile.BadZipFile, KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole XLSX file: {error}") from None
+    cells = sheet.iter_rows(values_only=True)
+    names = [str(name or "") for name in next(cells, ())]
+    return [dict(zip(names, row, strict=False)) for row in cells if any(cell is not None for cell in row)]
+
+
+__all__ = ["TABLE_SUFFIXES", "Row", "column_types", "free_name", "number", "read_rows", "text_of", "typed"]

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Label-free alignment of people: the whitening matrix of each subject.
+
+Euclidean alignment (He & Wu 2020, https://arxiv.org/abs/1808.05464) multiplies every window of a person with
+the inverse square root of the mean covariance of all his windows. It uses no label, but it does use the
+unlabelled windows of the person tested, so its results belong in a column of their own.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from datasets import load_dataset
+
+from ...preprocessing import whitening_matrix
+
+
+def load_alignments(*prepared: str | Path) -> dict[str, np.ndarray]:
+    """Return the whitening matrix (channels, channels) of every `alignment_group` of prepared corpora.
+
+    Args:
+        *prepared: Folders written by `scripts/prepare.py`, or Hub names of such datasets.
+    """
+    matrices: dict[str, np.ndarray] = {}
+    for source in prepared:
+        for row in load_dataset(str(source), "alignment", split="train"):
+            covariance = np.asarray(row["covariance"], np.float64).reshape(len(row["channels"]), -1)
+            matrices[row["alignment_group"]] = whitening_matrix(covariance).astype(np.float32)
+    return matrices

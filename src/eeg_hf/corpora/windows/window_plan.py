@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which stretches of a recording become windows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+
+from ..corpus import Event
+
+Segments = Literal["fixed", "events", "annotations"]
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The windows of one recording.
+
+    Attributes:
+        starts: First sample of each window.
+        events: Event of each window, `None` where it was not cut by one.
+        dropped: Why windows were left out -> how many.
+    """
+
+    starts: np.ndarray
+    events: list[Event | None]
+    dropped: dict[str, int]
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Which stretches of a recording become windows.
+
+    Attributes:
+        segments: `"fixed"`, one after another; `"events"`, one at each event; or `"annotations"`, one after
+            another inside the span of each event, so that no window lies under two labels.
+        window_seconds: Length.
+        stride_seconds: From start to start, for `"fixed"` and `"annotations"`.
+        tmin: From the event to the start, for `"events"`.
+        event_labels: Name of an event -> name it gets; events that are not named are left out. `None` takes
+            all under their own names. How many spaces are in a name does not matter (`Stimulus/S  1`).
+        reject_uv: Windows in which a channel exceeds this many microvolt are dropped; `None` keeps them.
+    """
+
+    segments: Segments
+    window_seconds: float
+    stride_seconds: float
+    tmin: float = 0.0
+    event_labels: Mapping[str, str] | None = None
+    reject_uv: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.segments not in get_args(Segments):
+            raise ValueError(
+                f"segments must be one of {', '.join(get_args(Segments))}, got {self.segments!r}"
+            )
+        if self.window_seconds <= 0 or self.stride_seconds <= 0:
+            raise ValueError(
+                f"window and stride must exceed 0 s, got {self.window_seconds} and {self.stride_seconds}"
+            )
+        if self.reject_uv is not None and self.reject_uv <= 0:
+            raise ValueError(f"reject_uv must exceed 0 microvolt, got {self.reject_uv}")
+
+    @property
+    def by_event(self) -> bool:
+        """Whether events decide where windows lie."""
+        return self.segments != "fixed"
+
+    def takes(self, name: str) -> bool:
+        """Tell whether events of a name become windows."""
+        return self.event_labels is None or _plain(name) in self._new_names
+
+    @cached_property
+    def _new_names(self) -> dict[str, str]:
+        return {_plain(old): new for old, new in (self.event_labels or {}).items()}
+
+    def cut(
+        self,
+        num_samples: int,
+        sampling_rate: float,
+        events: Sequence[Event] = (),
+        bad_spans: Sequence[tuple[float, float]] = (),
+    ) -> Cuts:
+        """Choose the windows of one recording.
+
+        Args:
+            num_samples: Length of the recording.
+            sampling_rate: In Hz.
+            events: What happened, for all but `"fixed"`.
+            bad_spans: (start s, end s) that no window may overlap; a span of no length is an edge that none
+                may cross.
+
+        Returns:
+            The windows. Dropped are those `outside` the recording, those overlapping what is `annotated` as
+            bad, those `repeated` (one event listed twice), events `unnamed` in `event_labels`, and spans
+            `too_short` for one window.
+        """
+        length = round(self.window_seconds * sampling_rate)
+        named = [e for e in events if self.takes(e.name)]
+        starts, owners = self._candidates(num_samples, length, sampling_rate, named)
+        is_inside = (starts >= 0) & (starts + length <= num_samples)
+        is_bad = np.zeros(len(starts), dtype=bool)
+        for begin, end in bad_spans:
+            is_bad |= (starts < end * sampling_rate) & (begin * sampling_rate < starts + length)
+        is_repeated = _repeats(
+            [(start, e and e.name) for start, e in zip(starts.tolist(), owners, strict=True)]
+        )
+        keep = is_inside & ~is_bad & ~is_repeated
+        dropped = {
+            "outside": int((~is_inside).sum()),
+            "annotated": int((is_inside & is_bad).sum()),
+            "repeated": int((is_inside & ~is_bad & is_repeated).sum()),
+            "unnamed": len(events) - len(named),
+            "too_short": len(named) - len({id(e) for e in owners}) if self.segments == "annotations" else 0,
+        }
+        kept = [self._renamed(event) for event, is_kept in zip(owners, keep, strict=True) if is_kept]
+        return Cuts(starts[keep], kept, {why: number for why, number in dropped.items() if number})
+
+    def _candidates(
+        self, num_samples: int, length: int, sampling_rate: float, events: Sequence[Event]
+    ) -> tuple[np.ndarray, list[Event | None]]:
+        """First sample and event of every window that the plan asks for, inside the recording or not."""
+        stride = max(1, round(self.stride_seconds * sampling_rate))
+        if self.segments == "fixed":
+            starts = np.arange(0, num_samples - length + 1, stride)
+            return starts, [None] * len(starts)
+        if self.segments == "events":
+            at_events = [round((event.onset + self.tmin) * sampling_rate) for event in events]
+            return np.array(at_events, np.int64), list(events)
+        tiles: list[tuple[int, Event]] = []
+        for event in events:
+            begin = max(0, round(event.onset * sampling_rate))
+            end = min(num_samples, round((event.onset + event.duration) * sampling_rate))
+            tiles += [(start, event) for start in range(begin, end - length + 1, stride)]
+        return np.array([start for start, _ in tiles], np.int64), [event for _, event in tiles]
+
+    def _renamed(self, event: Event | None) -> Event | None:
+        if event is None or self.event_labels is None:
+            return event
+        return replace(event, name=self._new_names[_plain(event.name)])
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.split())
+
+
+def _repeats(keys: Sequence[object]) -> np.ndarray:
+    """Mark the entries that occurred before."""
+    seen: set[object] = set()
+    is_repeat = np.zeros(len(keys), dtype=bool)
+    for position, key in enumerate(keys):
+        is_repeat[position] = key in seen
+        seen.add(key)
+    return is_repeat
+
+
+__all__ = ["Cuts", "Segments", "WindowPlan"]
