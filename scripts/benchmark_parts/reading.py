@@ -125,7 +125,9 @@ def read_all(windows: WindowDataset, batches: Sequence[list[int]], reader: Calla
 
 def from_memmap(counts: np.ndarray, scale: np.ndarray, batch: list[int]) -> np.ndarray:
     """Return windows (batch, channels, time) float32 in microvolt: the least that reading can be."""
-    return np.multiply(counts[batch], scale[batch][..., None], dtype=np.float32)
+    windows = counts[batch].astype(np.float32)
+    windows *= scale[batch][..., None]  # in two passes: np.multiply into float32 takes half as long again
+    return windows
 
 
 def read_through_collator(folder: Path, num_windows: int) -> None:

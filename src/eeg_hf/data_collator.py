@@ -115,7 +115,8 @@ def decode_windows(table: pa.Table, in_counts: bool = False) -> tuple[np.ndarray
         samples = _pad(samples, starts, num_channels, num_samples, shape)
     values = samples.reshape(shape)
     if not in_counts:
-        values = np.multiply(values, scales[..., None], dtype=np.float32)
+        # Not np.multiply, which converts a buffer at a time: 0.54 ms a batch of 32, this 0.21 to 0.35.
+        values = torch.mul(torch.from_dlpack(values), torch.from_numpy(scales)[..., None]).numpy()
     for row, channel in np.argwhere(scales == 1.0):  # what a channel of zeros is written with; few have it
         is_channel[row, channel] = values[row, channel].any()
     return values, is_channel, is_sample

@@ -62,6 +62,8 @@ class EEGMAT(Corpus):
     file_pattern = re.compile(r"Subject(?P<subject>\d{2})_[12]\.edf|subject-info\.csv")
     layout = "SubjectNN_1.edf, SubjectNN_2.edf and subject-info.csv"
     num_recordings = 72
+    num_subjects = 36
+    hours = 2.4
 
     def recordings(self, root: Path) -> list[Recording]:
         """List the recordings with what subject-info.csv says of each person."""

@@ -73,6 +73,8 @@ class EEGMMIDB(Corpus):
     file_pattern = re.compile(r"(?P<subject>S\d{3})/S\d{3}R\d{2}\.edf")
     layout = "S001/S001R01.edf to S109/S109R14.edf, with or without the folders"
     num_recordings = 1526
+    num_subjects = 109
+    hours = 47.0
 
     def recordings(self, root: Path) -> list[Recording]:
         """List the recordings, whether or not each subject has a folder."""
