@@ -148,3 +148,28 @@ def test_a_full_or_unreachable_hub_is_named(hub, attempts):
     )
     (elsewhere,) = attempts('pull("org/none-such")')
     assert elsewhere.startswith("HubError: org/none-such is not on the Hub")
+
+
+def test_without_a_network_everything_ends_in_one_line(client):
+    cut_off = 'import os; os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"\n'
+    offline = 'import os; os.environ["HF_HUB_OFFLINE"] = "1"\n'
+    ask = SETUP + "print(*attempt(lambda: pull('org/far', 'v1.0')), sep=': ')"
+    said = client(cut_off + ask, home="cut_off").splitlines()
+    assert len(said) == 1 and said[0].startswith("HubError: the connection to the Hub broke at org/far")
+    said = client(offline + ask, home="offline").splitlines()
+    assert said == [
+        "HubError: org/far cannot be reached: HF_HUB_OFFLINE is set; unset it, or use a local folder"
+    ]
+
+
+def test_no_token_is_in_anything_that_was_stored(hub, client, attempts):
+    attempts('push(tiny(), "org/stored", "v1.0").version', 'pull("org/stored").name')
+    said = client("""
+from pathlib import Path
+from eeg_hf.hub.errors import without_tokens
+print(without_tokens("Bearer hf_goodToken123 refused"))
+files = [path for path in Path(".").rglob("*") if path.is_file()]
+print(len(files) > 0, [str(path) for path in files if b"hf_" + b"goodToken123" in path.read_bytes()])
+""")
+    assert said.splitlines() == ["Bearer hf_*** refused", "True []"]
+    assert not [path for path in (hub.folder / "blobs").iterdir() if b"goodToken123" in path.read_bytes()]

@@ -89,6 +89,7 @@ class Corpus(ABC):
             is not by lists of subjects.
         has_events: Whether `events` finds any.
         is_whitened: Whether the samples have no unit any more, so that no amplitude is wrong.
+        is_of_people: Whether people were recorded.
         known_bad: Subject or file name -> why it is left out.
         num_subjects: How many people the whole corpus has, 0 where it is not known.
         hours: How long the whole corpus is, 0 where it is not known.
@@ -113,6 +114,7 @@ class Corpus(ABC):
     official_split_column: str | None = None
     has_events: bool = False
     is_whitened: bool = False
+    is_of_people: bool = True
     known_bad: Mapping[str, str] = {}
     num_subjects: int = 0
     hours: float = 0.0

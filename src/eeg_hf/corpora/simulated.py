@@ -95,6 +95,7 @@ class Simulated(Corpus):
         "test": tuple(f"{i:02d}" for i in range(_MOST_SUBJECTS) if i % 6 == 5),
     }
     has_events = True
+    is_of_people = False
     layout = "nothing: it is made, not read"
 
     def __init__(

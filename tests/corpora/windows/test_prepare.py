@@ -140,6 +140,8 @@ def test_the_settings_are_kept_beside_the_windows(make_eegmat, tmp_path):
     assert again.to_dict() == extractor(normalization="zscore").to_dict()
     card = (tmp_path / "out" / "README.md").read_text()
     assert "license: odc-by" in card and "Zyma" in card and "linked ears" in card
+    assert "People: 1." in card and "by person (28 train, 4 validation, 4 test)" in card
+    assert "consented to what the source of the corpus states" in card
 
 
 def test_event_windows_carry_the_name_of_their_cue(write_edf, tmp_path):

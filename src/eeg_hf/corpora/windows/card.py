@@ -12,6 +12,9 @@ from .shard_job import Extractor
 from .window_plan import WindowPlan
 
 REPORT = "report.jsonl"
+_CONSENT = """\
+These are recordings of people, who consented to what the source of the corpus states: use them for nothing
+else, and do not try to find out who they are. A window of EEG can tell one person from another."""
 
 
 def window_card(
@@ -58,6 +61,7 @@ def window_card(
 {report["windows"]} windows of {plan.window_seconds:g} s, {how}, from {report["recordings_ok"]} recordings
 ({report["hours"]:.2f} hours; {report["recordings_failed"]} recordings failed, see `{REPORT}`).
 Windows dropped: {dropped}. Channels: {channels}. Recorded against: {corpus.reference}.
+People: {report["subjects"]}. Split: {_split(corpus)}.
 
 Prepared with eeg_hf; readable without it:
 
@@ -74,12 +78,24 @@ values = samples * np.array(row["scale"])[:, None]  # {unit}
 for alignment without labels. Channels in `bad_channels` hold zeros. `signal_hash` is a hash of the samples
 without their scale.
 
+{_CONSENT if corpus.is_of_people else "Nobody was recorded."}
+
 Licence: {corpus.licence}. Source: {corpus.url or corpus.title}. Cite: {corpus.citation}
 
 ```json
 {settings}
 ```
 """
+
+
+def _split(corpus: Corpus) -> str:
+    """Say what the corpus or its literature has fixed."""
+    if corpus.official_split_column is not None:
+        return f"the column `{corpus.official_split_column}` holds train, validation or test"
+    if corpus.official_split is not None:
+        counts = ", ".join(f"{len(people)} {part}" for part, people in corpus.official_split.items())
+        return f"the published one, by person ({counts})"
+    return "none is published; split by `subject`, which is a person"
 
 
 __all__ = ["REPORT", "window_card"]

@@ -86,10 +86,10 @@ def prepare(
         timeout_seconds: Give up a recording that takes longer, 0 for never.
 
     Returns:
-        Counts (`recordings_ok`, `recordings_failed`, `windows`, `dropped`, `hours`, `shards_written`,
-        `shards_reused`), `failures` (path and reason), speed (`hours_per_minute_per_core`, of what was
-        prepared now), `channel_counts`, `is_complete` (false where other parts are missing), and the paths
-        `output_dir` and `report`.
+        Counts (`recordings_ok`, `recordings_failed`, `subjects`, `windows`, `dropped`, `hours`,
+        `shards_written`, `shards_reused`), `failures` (path and reason), speed (`hours_per_minute_per_core`, of
+        what was prepared now), `channel_counts`, `is_complete` (false where other parts are missing), and the
+        paths `output_dir` and `report`.
 
     Raises:
         RuntimeError: If no recording gave a window, with the reasons.
@@ -299,6 +299,7 @@ def _summarize(flat: Sequence[Mapping[str, Any]], output_dir: Path) -> dict[str,
     return {
         "recordings_ok": len(ok),
         "recordings_failed": len(flat) - len(ok),
+        "subjects": len({row["subject"] for row in ok}),
         "windows": sum(row["num_windows"] for row in ok),
         "dropped": {why: number for why, number in dropped.items() if number},
         "hours": sum(row["seconds"] for row in ok) / 3600,
