@@ -208,3 +208,20 @@ def test_a_subject_whose_name_no_file_can_have_is_prepared(tmp_path):
 
     prepare(Odd(1, seconds=4), None, tmp_path / "out", EEGFeatureExtractor(window_seconds=2.0))
     assert set(load_dataset(str(tmp_path / "out"), split="train")["subject"]) == {"a/b: c"}
+
+
+def test_a_misspelt_name_of_an_event_is_said(tmp_path, caplog):
+    logging.enable_propagation()
+    try:
+        report = prepare(
+            Simulated(1, seconds=20),
+            None,
+            tmp_path / "out",
+            EEGFeatureExtractor(window_seconds=2.0),
+            segments="events",
+            event_labels={"rest": "rest", "tsak": "task"},
+        )
+    finally:
+        logging.disable_propagation()
+    assert report["windows"] == 2 and report["dropped"] == {"unnamed": 2}
+    assert "event_labels: no recording has an event 'tsak'" in caplog.text

@@ -87,6 +87,7 @@ def cut_or_report(
         "seconds": None,
         "num_windows": 0,
         "dropped": {},
+        "events_named": [],
         "decisions": None,
         "warnings": [],
     }
@@ -149,7 +150,7 @@ def _clean(job: ShardJob, recording: Recording, raw: "mne.io.BaseRaw", report: d
         for mark in annotated(clean)
         if mark.name.lower().startswith(("bad", "edge"))
     ]
-    events = _events(job, recording, clean)
+    events = _events(job, recording, clean, report)
     cuts = job.plan.cut(clean.n_times, rate, events, spans)
     return _cleaned(clean, round(job.plan.window_seconds * rate), cuts, [event.name for event in events])
 
@@ -158,7 +159,7 @@ def _clean_epochs(
     job: ShardJob, recording: Recording, epochs: "mne.BaseEpochs", report: dict[str, Any]
 ) -> _Cleaned:
     """Choose and name the channels of what was published as epochs; each epoch becomes a window."""
-    events = _events(job, recording, epochs)
+    events = _events(job, recording, epochs, report)
     if len(events) != len(epochs):
         raise ValueError(f"{len(epochs)} epochs with {len(events)} labels: expected one label an epoch")
     data = epochs.get_data(copy=False)  # (epochs, channels, time) in V
@@ -191,13 +192,21 @@ def _check_epochs(job: ShardJob, epochs: "mne.BaseEpochs") -> None:
         )
 
 
-def _events(job: ShardJob, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> Sequence[Event]:
+def _events(
+    job: ShardJob,
+    recording: Recording,
+    raw: "mne.io.BaseRaw | mne.BaseEpochs",
+    report: dict[str, Any],
+) -> Sequence[Event]:
     """List what decides where windows lie: the user's table, else what the corpus says."""
     if not job.plan.by_event:
         return ()
     if job.label_table is not None:
-        return job.label_table.events_of(job.name_of(recording))
-    return job.corpus.events(recording, raw)
+        events: Sequence[Event] = job.label_table.events_of(job.name_of(recording))
+    else:
+        events = job.corpus.events(recording, raw)
+    report["events_named"] = job.plan.named(events)
+    return events
 
 
 def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, event_names: Sequence[str]) -> _Cleaned:

@@ -87,9 +87,9 @@ def prepare(
 
     Returns:
         Counts (`recordings_ok`, `recordings_failed`, `subjects`, `windows`, `dropped`, `hours`,
-        `shards_written`, `shards_reused`), `failures` (path and reason), speed (`hours_per_minute_per_core`, of
-        what was prepared now), `channel_counts`, `is_complete` (false where other parts are missing), and the
-        paths `output_dir` and `report`.
+        `shards_written`, `shards_reused`), `failures` (path and reason), speed (`hours_per_minute_per_core`,
+        of what was prepared now), `channel_counts`, `is_complete` (false where other parts are missing), and
+        the paths `output_dir` and `report`.
 
     Raises:
         RuntimeError: If no recording gave a window, with the reasons.
@@ -142,6 +142,7 @@ def prepare(
     }
     _write_text(output_dir / REPORT, "".join(json.dumps(row, default=str) + "\n" for row in in_order))
     _refuse_nothing(report, root)
+    _warn_of_unused_labels(plan, in_order)
     extractor.save_pretrained(output_dir)
     if report["is_complete"]:
         _write_text(output_dir / CARD, window_card(corpus, extractor, plan, report, _digest(jobs)))
@@ -174,6 +175,13 @@ def _speed(todo: Sequence[ShardJob], rows: Rows, elapsed: float, num_proc: int |
         return None
     done_now = sum(row["seconds"] for job in todo for row in rows[job.subject] if row["status"] == "ok")
     return done_now / 3600 / (elapsed / 60) / max(1, min(num_proc or 1, len(todo)))
+
+
+def _warn_of_unused_labels(plan: WindowPlan, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Name the keys of `event_labels` that no recording has: a misspelt one loses a whole class."""
+    unused = set(plan.event_labels or ()) - {name for row in rows for name in row["events_named"]}
+    if unused:
+        logger.warning(f"event_labels: no recording has an event {', '.join(map(repr, sorted(unused)))}")
 
 
 def _refuse_nothing(report: Mapping[str, Any], root: Path) -> None:

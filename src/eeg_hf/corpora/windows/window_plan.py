@@ -71,6 +71,11 @@ class WindowPlan:
         """Tell whether events of a name become windows."""
         return self.event_labels is None or _plain(name) in self._new_names
 
+    def named(self, events: Sequence[Event]) -> list[str]:
+        """List the keys of `event_labels` that events have, sorted."""
+        names = {_plain(event.name) for event in events}
+        return sorted(old for old in self.event_labels or () if _plain(old) in names)
+
     @cached_property
     def _new_names(self) -> dict[str, str]:
         return {_plain(old): new for old, new in (self.event_labels or {}).items()}
