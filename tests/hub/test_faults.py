@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong between here and the Hub is said in one line, and mended by trying again."""
 
+import hashlib
+
 import pytest
 
 SETUP = """
@@ -96,6 +98,15 @@ def test_hiccups_of_the_hub_are_got_over(hub, attempts):
     assert "the Hub failed at org/hiccup" in said[0] and "what arrived is kept, try again" in said[0]
     assert said[1].startswith("ok: ")  # the connection cut in the middle of the weights is taken up again
     hub.faults.clear()
+
+
+def test_a_slow_hub_and_a_hash_that_is_wrong_change_nothing_of_what_arrives(hub, attempts):
+    attempts('push(tiny(), "org/slow", "v1.0").version')
+    hub.fail("HEAD", "org/slow/resolve/.*config.json", delay=1.0)
+    hub.fail("HEAD", "org/slow/resolve/.*safetensors", etag="0" * 64, times=9)
+    weights = '(pull("org/slow", "v1.0") / "model.safetensors").read_bytes()'
+    (said,) = attempts(f'__import__("hashlib").sha256({weights}).hexdigest()', home="slow")
+    assert said == f"ok: {hashlib.sha256(hub.read('org/slow', 'model.safetensors')).hexdigest()}"
 
 
 def test_a_repository_with_a_pickle_is_refused(hub, attempts):
