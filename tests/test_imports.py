@@ -36,7 +36,8 @@ ALLOWED = {
     "corpora": {"channels", "preprocessing"},
     "data_collator": {"augmentation"},
     "evaluation": {"channels"},
-    "training": {"data_collator", "evaluation"},
+    # what a training pushes carries its code
+    "training": {"data_collator", "evaluation", "hub"},
     "hub": {"channels", "preprocessing", "feature_extraction_eeg"},
     # a pipeline takes paths, and what opens a recording of any format is part of corpora
     "inference": {"channels", "preprocessing", "feature_extraction_eeg", "corpora"},

@@ -96,7 +96,8 @@ push(model, "org/tiny", "v2.0")
 
 
 TRAIN = """
-from datasets import load_dataset
+import numpy as np, torch
+from huggingface_hub import HfApi
 from transformers import TrainingArguments
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGPreTrainingCollator, WindowDataset
 from eeg_hf import EEGFoundationForPreTraining, get_corpus
@@ -120,6 +121,17 @@ trainer = EEGTrainer(
 )
 trainer.train()
 trainer.push_to_hub()
+HfApi().create_tag("org/trained", tag="v1.0")
+np.save("eeg.npy", np.random.default_rng(0).normal(size=(1, 19, 400)).astype("float32"))
+for version in ("v1.0", "v1.1"):
+    with torch.no_grad():
+        outputs = model.eval().base_model(torch.from_numpy(np.load("eeg.npy")))
+    np.save(f"trained-{version}.npy", outputs.pooler_output)
+    if version == "v1.0":
+        args.max_steps = 4
+        trainer.train()
+        trainer.push_to_hub()
+HfApi().create_tag("org/trained", tag="v1.1")
 print(push_folder("windows", "org/windows", version="v1.0"))
 """
 
@@ -135,12 +147,26 @@ print(len(rows), uv.shape, len(load_dataset("org/windows", "alignment", split="t
 """
 
 
+TRAINED = """
+import numpy as np, torch
+from transformers import AutoModel
+eeg, found = torch.from_numpy(np.load("eeg.npy")), []
+for version in ("v1.0", "v1.1"):
+    model = AutoModel.from_pretrained("org/trained", revision=version, trust_remote_code=True).eval()
+    with torch.no_grad():
+        found.append(model(eeg).pooler_output.numpy())
+    assert np.array_equal(found[-1], np.load(f"trained-{version}.npy")), version
+print("equal" if np.array_equal(*found) else "different")
+"""
+
+
 def test_a_training_pushes_itself_and_its_windows_come_back_without_the_library(hub, client, bare_python):
     client(TRAIN)
     assert {"model.safetensors", "config.json", "preprocessor_config.json"} <= set(hub.files("org/trained"))
     assert client(READ, python=bare_python, home="bare").strip() == "16 (19, 400) 2"
+    assert client(TRAINED, python=bare_python, home="bare").splitlines()[-1] == "different"
     settings = json.loads(hub.read("org/trained", "training_args.json"))
-    assert settings["max_steps"] == 2 and settings["hub_model_id"] == "org/trained"
+    assert settings["max_steps"] == 4 and settings["hub_model_id"] == "org/trained"
     fetched = client('import os; from eeg_hf.hub import pull; print(sorted(os.listdir(pull("org/trained"))))')
     assert "model.safetensors" in fetched and "training_args.bin" not in fetched
     card = hub.read("org/windows", "README.md", kind="dataset").decode()

@@ -48,23 +48,48 @@ def save_with_code(
         >>> files = save_with_code(model, "runs/tiny")  # doctest: +SKIP
     """
     folder = Path(save_directory)
-    auto_map: dict[str, Any] = {"AutoConfig": type(model.config)}
-    for auto_class in _AUTO_CLASSES:
-        known = auto_class._model_mapping.get(type(model.config), None)
-        if known is not None:
-            auto_map[auto_class.__name__] = known
-    if len(auto_map) == 1:
-        raise ValueError(f"no Auto class knows {type(model).__name__}: expected a model of this package")
+    _model_classes(model)  # refused before anything is written
     written = {folder / path for path in _saved(model, folder)}
     if feature_extractor is not None:
         written |= {folder / path for path in _saved(feature_extractor, folder)}
+    return sorted(written | set(add_code(model, folder, feature_extractor)))
+
+
+def add_code(
+    model: "PreTrainedModel", folder: Path, feature_extractor: "FeatureExtractionMixin | None" = None
+) -> list[Path]:
+    """Put the code beside a model and a feature extractor that are saved already.
+
+    Args:
+        model: What was saved.
+        folder: Where.
+        feature_extractor: Saved there too.
+
+    Returns:
+        The files of the code.
+
+    Raises:
+        ValueError: If no Auto class knows the model.
+    """
+    auto_map = _model_classes(model)
+    if feature_extractor is not None:
         auto_map["AutoFeatureExtractor"] = type(feature_extractor)
         _add_auto_map(folder / "preprocessor_config.json", {"AutoFeatureExtractor": type(feature_extractor)})
     _add_auto_map(folder / "config.json", auto_map)
-    for source in {file for cls in auto_map.values() for file in code_files(cls)}:
-        shutil.copyfile(source, folder / source.name)
-        written.add(folder / source.name)
-    return sorted(written)
+    sources = {file for cls in auto_map.values() for file in code_files(cls)}
+    return [Path(shutil.copyfile(source, folder / source.name)) for source in sorted(sources)]
+
+
+def _model_classes(model: "PreTrainedModel") -> dict[str, Any]:
+    """Return the class of each Auto class that opens this kind of model."""
+    classes: dict[str, Any] = {"AutoConfig": type(model.config)}
+    for auto_class in _AUTO_CLASSES:
+        known = auto_class._model_mapping.get(type(model.config), None)
+        if known is not None:
+            classes[auto_class.__name__] = known
+    if len(classes) == 1:
+        raise ValueError(f"no Auto class knows {type(model).__name__}: expected a model of this package")
+    return classes
 
 
 def code_files(cls: type) -> list[Path]:
@@ -89,4 +114,4 @@ def _add_auto_map(path: Path, classes: dict[str, type]) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-__all__ = ["code_files", "save_with_code"]
+__all__ = ["add_code", "code_files", "save_with_code"]

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers import Trainer, TrainerState
+from transformers import FeatureExtractionMixin, PreTrainedModel, Trainer, TrainerState
 from transformers.trainer_utils import TrainOutput
 
+from ..hub.code import add_code
 from .callbacks import SetCollatorEpoch
 from .optimizer import layerwise_parameter_groups
 from .sampler import ChannelGroupedSampler
@@ -130,10 +131,18 @@ class EEGTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Save the settings also as JSON, without tokens: the pickle of transformers nobody should open."""
+        """Save the settings also as JSON, without tokens, and the code beside what goes to the Hub.
+
+        The pickle that transformers writes nobody should open, and weights on the Hub without their code open
+        only where eeg_hf is.
+        """
         super()._save(output_dir, state_dict)
-        path = Path(output_dir or str(self.args.output_dir)) / "training_args.json"
-        path.write_text(self.args.to_json_string(), encoding="utf-8")
+        folder = Path(output_dir or str(self.args.output_dir))
+        (folder / "training_args.json").write_text(self.args.to_json_string(), encoding="utf-8")
+        model = self.accelerator.unwrap_model(self.model)
+        if self.args.push_to_hub and isinstance(model, PreTrainedModel):
+            extractor = self.processing_class
+            add_code(model, folder, extractor if isinstance(extractor, FeatureExtractionMixin) else None)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log, with the mean of each loss part since the last training log."""
