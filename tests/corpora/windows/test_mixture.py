@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mixtures of corpora: the stated proportions, no row twice, and the same batches after a restart."""
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -248,3 +249,12 @@ def test_fewer_windows_than_readers_are_refused(tmp_path):
         next(iter(stream))
     with pytest.raises(ValueError, match="expected a rank below 2"):
         mixture({folder: 1}, split="none", streaming=True, rank=2, world_size=2)
+
+
+def test_rows_of_a_later_pass_have_ids_of_their_own(folders):
+    folder = next(iter(folders))
+    stream = mixture({folder: 1}, split="none", streaming=True, columns=["window_id"])["train"]
+    rows = [row["window_id"][0].as_py() for row in itertools.islice(stream, 2 * stream.num_rows)]
+    first, second = rows[: stream.num_rows], rows[stream.num_rows :]
+    assert not any("#" in name for name in first)
+    assert sorted(second) == sorted(f"{name}#1" for name in first) and len(set(first)) == len(first)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 from datasets.table import InMemoryTable
 from torch.utils.data import IterableDataset, get_worker_info
@@ -158,10 +159,19 @@ class MixtureStream(IterableDataset):
                 if skip >= len(order):
                     skip -= len(order)
                     continue
-                table = _conform(rows.read(block, self.schema.names), self.schema)
+                table = _of_pass(_conform(rows.read(block, self.schema.names), self.schema), repeat)
                 yield from (table.slice(row, 1) for row in order[skip:])
                 skip = 0
             repeat += 1
+
+
+def _of_pass(table: pa.Table, repeat: int) -> pa.Table:
+    """Mark the ids of later passes: what is random of a row is drawn from its id, and anew in each pass."""
+    if repeat == 0 or "window_id" not in table.column_names:
+        return table
+    index = table.column_names.index("window_id")
+    ids = pc.binary_join_element_wise(table.column(index), f"#{repeat}", "")
+    return table.set_column(index, table.schema.field(index), ids)
 
 
 def _blocks(groups: np.ndarray, counts: np.ndarray, rows: int) -> list[np.ndarray]:
