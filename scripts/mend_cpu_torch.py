@@ -43,12 +43,13 @@ def declare_operators(folder):
     import pathlib
 
     import torch
+    from torch import library as operators
 
     try:
         for library in pathlib.Path(folder).glob("_C*.so"):
             torch.ops.load_library(library)
     except OSError:
-        fragment = torch.library.Library("torchvision", "FRAGMENT")
+        fragment = operators.Library("torchvision", "FRAGMENT")
         kept_alive.append(fragment)
         for name in ("nms", "qnms"):
             if not hasattr(torch.ops.torchvision, name):

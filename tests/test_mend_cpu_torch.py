@@ -15,9 +15,9 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "mend_cpu_torch.py"
 
 # What the real package does first, and where it fails if its library did not load
 TORCHVISION = """
-import torch
+from torch import library
 
-@torch.library.register_fake("torchvision::nms")
+@library.register_fake("torchvision::nms")
 def nms(dets, scores, iou_threshold):
     return dets.new_empty(0)
 """

@@ -109,7 +109,7 @@ def test_folders_beside_their_archive_and_damaged_archives_are_refused(tmp_path)
         Bonn().recordings(tmp_path)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="EEG_HF_DATA holds no bonn")
+@pytest.mark.skipif(not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no bonn")
 def test_the_real_sets_are_whole_and_seizures_are_large():
     corpus = Bonn()
     found = corpus.recordings(REAL)

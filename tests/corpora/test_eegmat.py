@@ -66,7 +66,9 @@ def test_the_official_split_has_every_subject_once():
     assert sorted(sum(parts.values(), ())) == [f"{i:02d}" for i in range(36)]
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="EEG_HF_DATA holds no eegmat")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no eegmat"
+)
 def test_the_real_corpus_has_the_published_shape():
     corpus = EEGMAT()
     recordings = corpus.recordings(REAL)

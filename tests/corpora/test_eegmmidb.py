@@ -57,7 +57,9 @@ def test_runs_and_files_that_the_corpus_does_not_have_are_no_recordings(write_ed
         EEGMMIDB().recordings(tmp_path)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="EEG_HF_DATA holds no eegmmidb")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no eegmmidb"
+)
 def test_the_real_imagery_runs_have_fifteen_trials_of_each_length():
     corpus = EEGMMIDB()
     (recording,) = [r for r in corpus.recordings(REAL) if (r.subject, r.run) == ("S001", "04")]

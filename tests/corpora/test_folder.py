@@ -377,7 +377,9 @@ def test_a_folder_becomes_windows_with_labels_beside_a_file_that_is_none(write_s
         assert rows[0]["amplitude"][name] == pytest.approx(amplitude, rel=0.02)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="EEG_HF_DATA holds no isc_video")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no isc_video"
+)
 def test_real_files_named_by_clip_and_viewer_need_a_pattern(caplog):
     assert len({subject for subject, _, _ in who(REAL)}) == 15
     assert "only a split by file" in caplog.text

@@ -307,7 +307,7 @@ def test_a_full_disk_is_said_and_when_there_is_room_the_rest_is_written(tmp_path
     try:
         subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", tmp_path / "disk"], check=True)
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no file system can be mounted here")
+        pytest.skip("a full disk needs a file system of its own, and none can be mounted here")
     corpus = Simulated(6, seconds=4.0)
     prepare(corpus, None, tmp_path / "roomy", EEGFeatureExtractor(window_seconds=2.0))
     expected = shards(tmp_path / "roomy")

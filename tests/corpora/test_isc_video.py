@@ -69,7 +69,9 @@ def test_samples_that_are_not_there_are_an_error(tmp_path):
         ISCVideo().read(recording).get_data()
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="EEG_HF_DATA holds no isc_video")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no isc_video"
+)
 def test_the_real_files_are_of_fourteen_people():
     corpus = ISCVideo()
     found = corpus.recordings(REAL)

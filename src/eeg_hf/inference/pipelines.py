@@ -9,6 +9,7 @@ model some at a time.
 # transformers declares what subclasses are told to replace more narrowly than its own pipelines use it.
 # mypy: disable-error-code="assignment,index,misc,operator,override,union-attr"
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -110,8 +111,9 @@ class _EEGPipeline(Pipeline):
         num_samples = features["attention_mask"].sum(dim=-1)
         return {"values": torch.cat(blocks), "num_samples": num_samples}
 
+    @abstractmethod
     def _of_model(self, outputs: Any) -> torch.Tensor:
-        raise NotImplementedError
+        """Take what the pipeline is about out of the model's output, one row a window."""
 
     def _spans(self, num_samples: torch.Tensor) -> list[tuple[float, float]]:
         """Start and end in seconds of each window; they follow one another."""

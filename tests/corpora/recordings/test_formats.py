@@ -351,7 +351,9 @@ def test_no_message_has_two_lines(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="EEG_HF_DATA holds no formats")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no formats"
+)
 @pytest.mark.parametrize(
     "name", ["edf_eeglab/test.edf", "bdf_mne/test.bdf", "brainvision_mne/test.vhdr", "fif_ssvep"]
 )
@@ -363,7 +365,9 @@ def test_real_files_are_as_mne_reads_them(name):
     assert raw.annotations.description.tolist() == expected.annotations.description.tolist()
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="EEG_HF_DATA holds no formats")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no formats"
+)
 def test_the_real_damaged_file_is_recognised():
     with pytest.raises(ValueError, match="damaged_line_endings.edf has damaged line endings"):
         read_recording(REAL / "damaged_line_endings.edf")

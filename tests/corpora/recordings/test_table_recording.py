@@ -202,7 +202,9 @@ def test_parquet_with_an_ekg_and_an_index(tmp_path):
     assert np.allclose(raw.get_data()[0] * 1e6, SAMPLES[:, 0], atol=1e-5)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="EEG_HF_DATA holds no Muse table")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no Muse table"
+)
 def test_a_real_muse_table():
     path = next(REAL.glob("*.csv"))
     raw = read_recording(path, sampling_rate=256, unit="uV")

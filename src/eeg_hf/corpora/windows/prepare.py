@@ -28,7 +28,6 @@ from transformers.utils import logging
 
 from ..corpus import Corpus, Recording
 from .card import REPORT, window_card
-from .encoding import encode_windows, quantize, window_schema
 from .pool import run_jobs
 from .recording_filter import keep_recordings
 from .shard_job import Extractor, ShardJob
@@ -329,4 +328,4 @@ def _write_text(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-__all__ = ["CARD", "REPORT", "encode_windows", "prepare", "quantize", "window_schema"]
+__all__ = ["CARD", "REPORT", "prepare"]
