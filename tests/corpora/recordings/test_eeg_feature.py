@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import zipfile
 from functools import partial
@@ -84,9 +85,13 @@ def embedded(dataset: Dataset) -> Dataset:
     return Dataset(embed_table_storage(dataset.data.table), info=dataset.info)
 
 
-def temporary_folders() -> set[str]:
-    import tempfile
+@pytest.fixture(autouse=True)
+def temporary_place(tmp_path_factory, monkeypatch):
+    """Give each test a place of its own for temporary folders, which tests beside it make too."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
 
+
+def temporary_folders() -> set[str]:
     return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("eeg_hf-")}
 
 
