@@ -21,6 +21,8 @@ _PUBLIC_NAMES = {
     "EEGFoundationForPreTraining": "models.modeling_eeg_foundation",
     "EEGFoundationForSequenceClassification": "models.modeling_eeg_foundation",
     "EEGFoundationModel": "models.modeling_eeg_foundation",
+    "EEGFSQConfig": "models.configuration_eeg_fsq",
+    "EEGFSQModel": "models.modeling_eeg_fsq",
     "Eeg": "corpora.recordings.eeg_feature",
     "get_corpus": "corpora",
     "create_model": "auto",
@@ -36,11 +38,13 @@ if TYPE_CHECKING:
     from .eeg_preprocessor import EEGPreprocessor
     from .feature_extraction_eeg import EEGFeatureExtractor
     from .models.configuration_eeg_foundation import EEGFoundationConfig
+    from .models.configuration_eeg_fsq import EEGFSQConfig
     from .models.modeling_eeg_foundation import (
         EEGFoundationForPreTraining,
         EEGFoundationForSequenceClassification,
         EEGFoundationModel,
     )
+    from .models.modeling_eeg_fsq import EEGFSQModel
 
 
 def __getattr__(name: str) -> Any:

@@ -11,14 +11,18 @@ from transformers.models.auto.configuration_auto import model_type_to_module_nam
 from .feature_extraction_eeg import EEGFeatureExtractor
 from .import_hooks import when_imported
 from .models.configuration_eeg_foundation import EEGFoundationConfig
+from .models.configuration_eeg_fsq import EEGFSQConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_MODEL_CLASSES = {
-    AutoModel: "EEGFoundationModel",
-    AutoModelForPreTraining: "EEGFoundationForPreTraining",
-    AutoModelForSequenceClassification: "EEGFoundationForSequenceClassification",
+_MODEL_CLASSES: dict[type[PreTrainedConfig], dict[Any, str]] = {
+    EEGFoundationConfig: {
+        AutoModel: "EEGFoundationModel",
+        AutoModelForPreTraining: "EEGFoundationForPreTraining",
+        AutoModelForSequenceClassification: "EEGFoundationForSequenceClassification",
+    },
+    EEGFSQConfig: {AutoModel: "EEGFSQModel"},
 }
 
 
@@ -27,10 +31,11 @@ def register() -> None:
 
     What would import datasets or the pipelines of transformers waits until somebody does.
     """
-    AutoConfig.register(EEGFoundationConfig.model_type, EEGFoundationConfig, exist_ok=True)
-    AutoFeatureExtractor.register(EEGFoundationConfig, EEGFeatureExtractor, exist_ok=True)
-    for auto_class, class_name in _MODEL_CLASSES.items():
-        _register_by_name(auto_class, EEGFoundationConfig, class_name)
+    for config_class, model_classes in _MODEL_CLASSES.items():
+        AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
+        AutoFeatureExtractor.register(config_class, EEGFeatureExtractor, exist_ok=True)
+        for auto_class, class_name in model_classes.items():
+            _register_by_name(auto_class, config_class, class_name)
     when_imported("datasets", _register_recordings)
     when_imported("transformers.pipelines", _register_pipelines)
 

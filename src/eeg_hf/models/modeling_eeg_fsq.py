@@ -1,0 +1,514 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EEGFSQ: a codec that turns patches of EEG into tokens of a fixed codebook, and back.
+
+A patch (patch_size samples of one channel) is encoded by itself to `codes_per_patch` codes, each one point of
+a grid (finite scalar quantization, https://arxiv.org/abs/2309.15505), and decoded by itself: any stretch of
+tokens can be decoded without its neighbours. The encoder and the decoder are multilayer perceptrons or
+strided convolutions; where the rates of recordings differ, the rate can modulate every layer (FiLM,
+https://arxiv.org/abs/1709.07871).
+
+NOTE: beside the nonlinear encoder and decoder runs a linear path, which the paper's autoencoders lack. EEG is
+    close to Gaussian, for which the principal components are hard to beat: a codec that starts there needs to
+    learn only what they miss. Without it the same perceptron reached a correlation of 0.91 where it reaches
+    0.98 (EEGMAT, 256 bits a patch).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import ModelOutput
+from transformers.utils.generic import can_return_tuple
+
+from .configuration_eeg_fsq import EEGFSQConfig
+from .finite_scalar_quantization import FiniteScalarQuantizer
+
+REFERENCE_RATE_HZ = 200.0  # embeds as zero
+NUM_RATE_OCTAVES = 4  # sin and cos of the logarithm of the rate at 1, 2, 4, 8 half periods a doubling
+KERNEL_SIZE = 7
+# Standard deviations of a principal component at which its latent is 1: tanh then squashes the tails about as
+# much as a quantiser that is optimal for a normal distribution would.
+LATENT_SPREAD = 1.5
+
+
+class Snake(nn.Module):
+    """x + sin^2(a x) / a, with one learned `a` a channel, for periods (https://arxiv.org/abs/2006.08195)."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.frequency = nn.Parameter(torch.ones(num_channels))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Map (batch, num_channels, ...) to the same shape."""
+        frequency = self.frequency.view(-1, *[1] * (values.ndim - 2))
+        # a x^2 sinc^2(a x) is the same, and has a value and a gradient also where `a` is 0
+        return values + frequency * (values * torch.sinc(frequency * values / math.pi)).square()
+
+
+def create_activation(config: EEGFSQConfig, num_channels: int) -> nn.Module:
+    """Return the activation of the config, for (batch, num_channels, ...)."""
+    return nn.ReLU() if config.activation == "relu" else Snake(num_channels)
+
+
+class RateEmbedding(nn.Module):
+    """Embed sampling rates by their logarithm: from 100 to 200 Hz is as far as from 250 to 500 Hz."""
+
+    def __init__(self, config: EEGFSQConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(1 + 2 * NUM_RATE_OCTAVES, config.conditioning_dim)
+        self.out = nn.Linear(config.conditioning_dim, config.conditioning_dim)
+
+    def forward(self, sampling_rates: torch.Tensor) -> torch.Tensor:
+        """Map (batch,) in Hz to (batch, conditioning_dim)."""
+        doublings = torch.log2(sampling_rates.float() / REFERENCE_RATE_HZ)[:, None]  # (batch, 1)
+        phase = doublings * math.pi / 2 * 2.0 ** torch.arange(NUM_RATE_OCTAVES, device=doublings.device)
+        features = torch.cat([doublings, phase.sin(), phase.cos()], dim=-1)
+        return self.out(nn.functional.silu(self.dense(features.to(self.dense.weight.dtype))))
+
+
+class FiLM(nn.Module):
+    """Scale and shift channels by what an embedding says; at first it changes nothing."""
+
+    def __init__(self, config: EEGFSQConfig, num_channels: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.conditioning_dim, 2 * num_channels)
+
+    def forward(self, values: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """Modulate (batch, num_channels, ...) by (batch, conditioning_dim)."""
+        scale, shift = self.dense(embedding).view(*values.shape[:2], *[1] * (values.ndim - 2), 2).unbind(-1)
+        return values * (1 + scale) + shift
+
+
+class CodecBlock(nn.Module):
+    """A layer, the rate, an activation and dropout."""
+
+    def __init__(self, config: EEGFSQConfig, layer: nn.Module, num_channels: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.film = FiLM(config, num_channels) if config.use_conditioning else None
+        self.activation = create_activation(config, num_channels)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, values: torch.Tensor, embedding: torch.Tensor | None) -> torch.Tensor:
+        """Map (batch, channels, ...) to (batch, num_channels, ...)."""
+        values = self.layer(values)
+        if self.film is not None:
+            values = self.film(values, embedding)
+        return self.dropout(self.activation(values))
+
+
+class ResidualUnit(nn.Module):
+    """Two convolutions that correct their input, the second starting at nothing."""
+
+    def __init__(self, config: EEGFSQConfig, num_channels: int) -> None:
+        super().__init__()
+        padding = KERNEL_SIZE // 2
+        self.first = nn.Conv1d(num_channels, num_channels, KERNEL_SIZE, padding=padding)
+        self.activation = create_activation(config, num_channels)
+        self.second = nn.Conv1d(num_channels, num_channels, 1)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Map (batch, num_channels, time) to the same shape."""
+        return values + self.second(self.activation(self.first(values)))
+
+
+class MLP(nn.Module):
+    """Hidden layers and a linear one: the encoder, and with its widths in reverse the decoder."""
+
+    def __init__(self, config: EEGFSQConfig, widths: Sequence[int]) -> None:
+        super().__init__()
+        pairs = zip(widths[:-2], widths[1:-1], strict=True)
+        self.blocks = nn.ModuleList(
+            CodecBlock(config, nn.Linear(width, wanted), wanted) for width, wanted in pairs
+        )
+        self.out = nn.Linear(widths[-2], widths[-1])
+
+    def forward(self, values: torch.Tensor, embedding: torch.Tensor | None) -> torch.Tensor:
+        """Map (num_patches, first width) to (num_patches, last width)."""
+        for block in self.blocks:
+            values = block(values, embedding)
+        return self.out(values)
+
+
+class ConvEncoder(nn.Module):
+    """Each stage shortens a patch by its stride and looks around in it."""
+
+    def __init__(self, config: EEGFSQConfig) -> None:
+        super().__init__()
+        blocks, num_channels = [], 1
+        for width, stride in zip(config.conv_channels, config.conv_strides, strict=True):
+            # Kernels as long as the stride divide a patch evenly, the unit behind sees across their seams
+            shorten = nn.Conv1d(num_channels, width, stride, stride)
+            blocks.append(CodecBlock(config, nn.Sequential(shorten, ResidualUnit(config, width)), width))
+            num_channels = width
+        self.blocks = nn.ModuleList(blocks)
+        self.out = nn.Linear(
+            num_channels * (config.patch_size // math.prod(config.conv_strides)), config.latent_dim
+        )
+
+    def forward(self, patches: torch.Tensor, embedding: torch.Tensor | None) -> torch.Tensor:
+        """Map (num_patches, patch_size) to (num_patches, latent_dim)."""
+        values = patches[:, None]  # (num_patches, 1, patch_size)
+        for block in self.blocks:
+            values = block(values, embedding)
+        return self.out(values.flatten(1))
+
+
+class ConvDecoder(nn.Module):
+    """The stages of the encoder in reverse."""
+
+    def __init__(self, config: EEGFSQConfig) -> None:
+        super().__init__()
+        widths, strides = config.conv_channels[::-1], config.conv_strides[::-1]
+        self.shape = (widths[0], config.patch_size // math.prod(strides))
+        self.into = nn.Linear(config.latent_dim, math.prod(self.shape))
+        blocks = []
+        for width, narrower, stride in zip(widths, widths[1:], strides, strict=False):
+            lengthen = nn.ConvTranspose1d(width, narrower, stride, stride)
+            blocks.append(CodecBlock(config, nn.Sequential(ResidualUnit(config, width), lengthen), narrower))
+        self.blocks = nn.ModuleList(blocks)
+        self.last_unit = ResidualUnit(config, widths[-1])
+        self.out = nn.ConvTranspose1d(widths[-1], 1, strides[-1], strides[-1])
+
+    def forward(self, latents: torch.Tensor, embedding: torch.Tensor | None) -> torch.Tensor:
+        """Map (num_patches, latent_dim) to (num_patches, patch_size)."""
+        values = self.into(latents).unflatten(1, self.shape)
+        for block in self.blocks:
+            values = block(values, embedding)
+        return self.out(self.last_unit(values)).squeeze(1)
+
+
+class EEGFSQEncoder(nn.Module):
+    """Patches to latents, one for each dimension of each code."""
+
+    def __init__(self, config: EEGFSQConfig) -> None:
+        super().__init__()
+        widths = [config.patch_size, *config.hidden_dims, config.latent_dim]
+        self.nonlinear_path = MLP(config, widths) if config.architecture == "mlp" else ConvEncoder(config)
+        self.linear_path = nn.Linear(config.patch_size, config.latent_dim) if config.linear_path else None
+        self.film = FiLM(config, config.latent_dim) if config.use_conditioning else None
+
+    def forward(self, patches: torch.Tensor, embedding: torch.Tensor | None) -> torch.Tensor:
+        """Map (num_patches, patch_size) to (num_patches, latent_dim)."""
+        latents = self.nonlinear_path(patches, embedding)
+        if self.linear_path is not None:
+            latents = latents + self.linear_path(patches)
+        return latents if self.film is None else self.film(latents, embedding)
+
+
+class EEGFSQDecoder(nn.Module):
+    """Latents to patches."""
+
+    def __init__(self, config: EEGFSQConfig) -> None:
+        super().__init__()
+        widths = [config.latent_dim, *reversed(config.hidden_dims), config.patch_size]
+        self.film = FiLM(config, config.latent_dim) if config.use_conditioning else None
+        self.nonlinear_path = MLP(config, widths) if config.architecture == "mlp" else ConvDecoder(config)
+        self.linear_path = nn.Linear(config.latent_dim, config.patch_size) if config.linear_path else None
+
+    def forward(self, latents: torch.Tensor, embedding: torch.Tensor | None) -> torch.Tensor:
+        """Map (num_patches, latent_dim) to (num_patches, patch_size)."""
+        if self.film is not None:
+            latents = self.film(latents, embedding)
+        patches = self.nonlinear_path(latents, embedding)
+        return patches if self.linear_path is None else patches + self.linear_path(latents)
+
+
+@dataclass
+class EEGFSQEncoderOutput(ModelOutput):
+    """What encoding returns.
+
+    Attributes:
+        codes: (batch, channels, num_tokens, code_dim) in [-1, 1]; num_tokens = num_patches * codes_per_patch,
+            in the order of time. Without the channels where the input had none.
+        indices: (batch, channels, num_tokens) int64, the tokens: codes by their place in the codebook.
+    """
+
+    codes: torch.Tensor | None = None
+    indices: torch.Tensor | None = None
+
+
+@dataclass
+class EEGFSQOutput(ModelOutput):
+    """What the codec returns.
+
+    Attributes:
+        loss: Mean squared error over the patches that are real and whole.
+        reconstruction: Shaped like the input, in its unit.
+        codes: As in [`EEGFSQEncoderOutput`].
+        indices: Likewise.
+    """
+
+    loss: torch.Tensor | None = None
+    reconstruction: torch.Tensor | None = None
+    codes: torch.Tensor | None = None
+    indices: torch.Tensor | None = None
+
+
+class EEGFSQPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and what Trainer must know."""
+
+    config: EEGFSQConfig
+    base_model_prefix = "codec"
+    main_input_name = "input_values"
+    input_modalities = "time"
+    accepts_loss_kwargs = False  # the loss is a mean: Trainer must divide it itself when it accumulates
+    _no_split_modules = ["EEGFSQEncoder", "EEGFSQDecoder"]
+    _can_compile_fullgraph = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)):
+            # Unit signals in, unit features out. In a transposed convolution whose kernel is as long as its
+            # stride, each sample out comes from one sample of every channel.
+            is_transposed = isinstance(module, nn.ConvTranspose1d)
+            fan_in = module.weight.shape[0] if is_transposed else module.weight[0].numel()
+            init.normal_(module.weight, std=fan_in**-0.5)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, FiLM):
+            init.zeros_(module.dense.weight)
+        elif isinstance(module, ResidualUnit):
+            init.zeros_(module.second.weight)
+        elif isinstance(module, Snake):
+            init.ones_(module.frequency)
+        elif isinstance(module, FiniteScalarQuantizer):
+            module.reset_buffers()
+
+
+class EEGFSQModel(EEGFSQPreTrainedModel):
+    """The codec.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf import EEGFSQConfig, EEGFSQModel
+        >>> codec = EEGFSQModel(EEGFSQConfig(codes_per_patch=4))
+        >>> tokens = codec.encode(torch.randn(2, 19, 1024)).indices
+        >>> tokens.shape, codec.decode(tokens).shape
+        (torch.Size([2, 19, 16]), torch.Size([2, 19, 1024]))
+    """
+
+    def __init__(self, config: EEGFSQConfig) -> None:
+        super().__init__(config)
+        self.encoder = EEGFSQEncoder(config)
+        self.quantizer = FiniteScalarQuantizer(config.levels)
+        self.decoder = EEGFSQDecoder(config)
+        self.rate_embedding = RateEmbedding(config) if config.use_conditioning else None
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        sampling_rate: torch.Tensor | float | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        return_loss: bool = True,
+        **kwargs: Any,
+    ) -> EEGFSQOutput:
+        """Encode, quantize and decode.
+
+        Args:
+            input_values: (batch, channels, time) or (batch, patch_size), normalised; time is a multiple of
+                `patch_size`.
+            sampling_rate: In Hz, a number, (batch,) or (batch, 1); needed with `use_conditioning` only.
+            channel_mask: (batch, channels) bool, True = real.
+            attention_mask: (batch, time) bool, True = real.
+            return_loss: Compute the loss; Trainer looks for this argument where a model needs no labels.
+            **kwargs: `return_dict`; other keys of a collator, such as channel_positions, are not used.
+
+        Raises:
+            ValueError: On shapes or values that no patch can be made of, or a missing rate.
+        """
+        values, is_real = self.hide_padding(input_values, channel_mask, attention_mask)
+        encoded = self.encode(values, sampling_rate)
+        reconstruction = self.decode_codes(encoded.codes, sampling_rate)
+        loss = self.reconstruction_loss(reconstruction, values, is_real) if return_loss else None
+        return EEGFSQOutput(
+            loss=loss, reconstruction=reconstruction, codes=encoded.codes, indices=encoded.indices
+        )
+
+    def encode(
+        self, input_values: torch.Tensor, sampling_rate: torch.Tensor | float | None = None
+    ) -> EEGFSQEncoderOutput:
+        """Turn signals into tokens.
+
+        Args:
+            input_values: As in `forward`.
+            sampling_rate: As in `forward`.
+
+        Raises:
+            ValueError: As in `forward`.
+        """
+        self.check_signal(input_values)
+        patches = input_values.unflatten(
+            -1, (-1, self.config.patch_size)
+        )  # (batch, [channels,] patches, size)
+        embedding = self.embed_rate(sampling_rate, patches.shape[:-1])
+        latents = self.encoder(patches.flatten(0, -2).to(self.dtype), embedding)
+        codes = self.quantizer(latents.unflatten(-1, (-1, self.config.code_dim)))
+        codes = codes.unflatten(0, patches.shape[:-1]).flatten(
+            -3, -2
+        )  # (batch, [channels,] tokens, code_dim)
+        return EEGFSQEncoderOutput(codes=codes, indices=self.quantizer.codes_to_indices(codes))
+
+    def decode(
+        self, indices: torch.Tensor, sampling_rate: torch.Tensor | float | None = None
+    ) -> torch.Tensor:
+        """Turn tokens into signals.
+
+        Args:
+            indices: (batch, channels, num_tokens) or (batch, codes_per_patch) whole numbers.
+            sampling_rate: As in `forward`.
+
+        Returns:
+            (batch, channels, time), or (batch, patch_size).
+
+        Raises:
+            ValueError: If the tokens make no whole patches, are out of range, or the rate is missing.
+        """
+        if indices.ndim not in (2, 3) or indices.is_floating_point():
+            raise ValueError(
+                "indices: expected whole numbers (batch, channels, num_tokens) or (batch, codes_per_patch), "
+                f"got {tuple(indices.shape)} of {indices.dtype}"
+            )
+        return self.decode_codes(self.quantizer.indices_to_codes(indices), sampling_rate)
+
+    def decode_codes(self, codes: Any, sampling_rate: torch.Tensor | float | None = None) -> torch.Tensor:
+        """Turn codes (batch, [channels,] num_tokens, code_dim) into signals, with gradients."""
+        codes_per_patch = self.config.codes_per_patch
+        if codes.shape[-2] == 0 or codes.shape[-2] % codes_per_patch:
+            raise ValueError(
+                f"indices: expected a multiple of {codes_per_patch} tokens, those of one patch, got "
+                f"{codes.shape[-2]}"
+            )
+        codes = codes.unflatten(
+            -2, (-1, codes_per_patch)
+        )  # (batch, [channels,] patches, per patch, code_dim)
+        embedding = self.embed_rate(sampling_rate, codes.shape[:-2])
+        latents = self.quantizer.unbound(codes).flatten(0, -3).flatten(1)  # (patches of all, latent_dim)
+        patches = self.decoder(latents.to(self.dtype), embedding)
+        return patches.unflatten(0, codes.shape[:-2]).flatten(-2)
+
+    def embed_rate(
+        self, sampling_rate: torch.Tensor | float | None, shape: torch.Size
+    ) -> torch.Tensor | None:
+        """Return the embedded rate of each patch (patches of all, conditioning_dim), None if unused."""
+        if self.rate_embedding is None:
+            return None
+        if sampling_rate is None:
+            raise ValueError("sampling_rate: this codec is conditioned on it, expected one in Hz, got None")
+        rates = torch.as_tensor(sampling_rate, device=self.device, dtype=torch.float32).reshape(-1)
+        if len(rates) not in (1, shape[0]):
+            raise ValueError(f"sampling_rate: expected 1 or {shape[0]} rates, got {len(rates)}")
+        if not torch.compiler.is_compiling() and not bool((rates.isfinite() & (rates > 0)).all()):
+            raise ValueError(f"sampling_rate: expected more than 0 Hz, got {rates.tolist()}")
+        embedding = self.rate_embedding(rates).expand(shape[0], -1)
+        return embedding.repeat_interleave(math.prod(shape[1:]), dim=0)
+
+    def check_signal(self, input_values: torch.Tensor) -> None:
+        """Refuse what cannot be cut into patches, and what is not a number."""
+        size = self.config.patch_size
+        shape = tuple(input_values.shape)
+        if input_values.ndim not in (2, 3):
+            raise ValueError(
+                f"input_values: expected (batch, channels, time) or (batch, {size}), got {shape}"
+            )
+        if input_values.ndim == 2 and shape[-1] != size:
+            raise ValueError(f"input_values: expected patches of {size} samples, got {shape}")
+        if shape[-1] == 0 or shape[-1] % size:
+            below = shape[-1] // size * size
+            raise ValueError(
+                f"input_values: expected a multiple of patch_size ({size}) samples, got {shape[-1]}: cut to "
+                f"{below} or pad to {below + size}"
+            )
+        if not torch.compiler.is_compiling() and not bool(input_values.isfinite().all()):
+            raise ValueError("input_values: expected finite numbers, got NaN or infinity")
+
+    def hide_padding(
+        self,
+        input_values: torch.Tensor,
+        channel_mask: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the values with zeros where nothing is real, and where they are real, shaped like them."""
+        is_real = torch.ones_like(input_values, dtype=torch.bool)
+        if channel_mask is not None:
+            is_real = is_real & channel_mask.bool()[..., None]
+        if attention_mask is not None:
+            mask = attention_mask.bool()
+            is_real = is_real & (mask if input_values.ndim == 2 else mask[:, None])
+        return torch.where(is_real, input_values, 0.0), is_real
+
+    def reconstruction_loss(
+        self, reconstruction: torch.Tensor, values: torch.Tensor, is_real: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the mean squared error over patches that are real from end to end."""
+        cut = (-1, self.config.patch_size)
+        is_whole = is_real.unflatten(-1, cut).all(dim=-1)  # (batch, [channels,] patches)
+        error = (reconstruction.float() - values.float()).square().unflatten(-1, cut).mean(dim=-1)
+        return (error * is_whole).sum() / is_whole.sum().clamp(min=1)
+
+    @torch.no_grad()
+    def initialize_linear_path(self, patches: torch.Tensor) -> None:
+        """Put the linear path at the principal components of patches, where training should start.
+
+        The components of most variance go to the dimensions of most levels; the way back is fitted by least
+        squares to the codes. The nonlinear path is turned down to a hundredth.
+
+        Args:
+            patches: (num_patches, patch_size), a sample of what the codec will be trained on.
+
+        Raises:
+            ValueError: If there is no linear path, or there are too few patches.
+        """
+        encoder, decoder, config = self.encoder, self.decoder, self.config
+        if encoder.linear_path is None or decoder.linear_path is None:
+            raise ValueError("initialize_linear_path: the config has linear_path=False")
+        self.check_signal(patches)
+        if len(patches) <= config.latent_dim:
+            raise ValueError(
+                f"patches: expected more than the {config.latent_dim} latents, got {len(patches)}"
+            )
+        patches = patches.to(self.device, torch.float32)
+        directions = principal_components(patches, config.latent_dim)  # (num_components, patch_size)
+        # Not the mean variance of all, so that every latent fills its levels
+        deviations = (patches @ directions.T).std(dim=0)
+        ranks = torch.argsort(-self.quantizer.levels.repeat(config.codes_per_patch), stable=True)
+        weight = torch.zeros_like(encoder.linear_path.weight)
+        weight[ranks[: len(directions)]] = directions / (LATENT_SPREAD * deviations[:, None])
+        middle = self.quantizer.middle().repeat(config.codes_per_patch)
+        encoder.linear_path.weight.copy_(weight)
+        encoder.linear_path.bias.copy_(middle - weight @ patches.mean(dim=0))
+        for path in (encoder.nonlinear_path, decoder.nonlinear_path):
+            path.out.weight.mul_(0.01)
+        codes = self.quantizer(encoder.linear_path(patches).unflatten(-1, (-1, config.code_dim)))
+        latents = self.quantizer.unbound(codes).flatten(1)  # (num_patches, latent_dim)
+        fitted = least_squares(latents, patches)
+        decoder.linear_path.weight.copy_(fitted[:-1].T)
+        decoder.linear_path.bias.copy_(fitted[-1])
+
+
+def principal_components(patches: torch.Tensor, num_components: int) -> torch.Tensor:
+    """Return the directions of most variance, (at most num_components, patch_size), the strongest first."""
+    directions = torch.linalg.eigh(torch.cov(patches.T)).eigenvectors  # in columns, weakest first
+    return directions.flip(1).T[:num_components]
+
+
+def least_squares(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return weights (inputs + 1, targets) of the best linear map, its constant last.
+
+    A ridge of a millionth of the variance holds down inputs that never move, such as unused latents.
+    """
+    design = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
+    gram = design.T @ design
+    ridge = 1e-6 * len(design) * torch.eye(len(gram), device=gram.device)
+    return torch.linalg.solve(gram + ridge, design.T @ targets)
+
+
+__all__ = ["EEGFSQModel", "EEGFSQPreTrainedModel"]
