@@ -35,9 +35,10 @@ ALLOWED = {
     "models": set(),
     "corpora": {"channels", "preprocessing"},
     "data_collator": {"augmentation"},
+    "tokenizer_collator": {"data_collator"},
     "evaluation": {"channels"},
     # what a training pushes carries its code
-    "training": {"data_collator", "evaluation", "hub"},
+    "training": {"data_collator", "tokenizer_collator", "evaluation", "hub"},
     "hub": {"channels", "preprocessing", "feature_extraction_eeg"},
     # a pipeline takes paths, and what opens a recording of any format is part of corpora
     "inference": {"channels", "preprocessing", "feature_extraction_eeg", "corpora"},

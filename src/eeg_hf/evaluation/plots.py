@@ -23,7 +23,7 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "
 INK, GREY, PALE, PEACH = "#222222", "#8C8C8C", "#E4E4E4", "#FBE3D0"
 # Of the bars, pale enough for whiskers and dots to be seen on them, and of the title
 _REGIME_COLORS = {"unseen": ("#80B9D9", BLUE), "aligned": ("#80CFB9", "#007A59")}
-_CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 _STYLE: dict[Any, Any] = {
     "font.size": 11,
     "axes.titlesize": 12,
@@ -73,7 +73,7 @@ def plot_confusion_matrix(
         recalls = np.diag(shares)[totals[:, 0] > 0]
         title = f"Balanced accuracy {recalls.mean():.3f}" if len(recalls) else "No labelled window"
     longest = max(len(name) for name in class_names)
-    with _drawing(2.6 + 0.1 * longest + 1.1 * size, 1.3 + 1.1 * size, path, "compressed") as figure:
+    with drawing(2.6 + 0.1 * longest + 1.1 * size, 1.3 + 1.1 * size, path, "compressed") as figure:
         axes = figure.add_subplot()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(size, size):
@@ -119,7 +119,7 @@ def plot_training_curves(
     panels = [curves for curves in (losses, metrics) if curves]
     if not panels:
         raise ValueError("log_history: expected entries with an epoch and a loss or eval_ metrics, got none")
-    with _drawing(5.0 * len(panels), 3.8, path) as figure:
+    with drawing(5.0 * len(panels), 3.8, path) as figure:
         for number, curves in enumerate(panels):
             axes = figure.add_subplot(1, len(panels), number + 1)
             is_loss = curves is losses
@@ -136,7 +136,7 @@ def plot_training_curves(
 def plot_reconstruction(
     original: np.ndarray,
     reconstruction: np.ndarray,
-    mask: np.ndarray,
+    mask: np.ndarray | None,
     sampling_rate: float,
     channel_names: Sequence[str],
     unit: str = "robust sd",
@@ -149,7 +149,7 @@ def plot_reconstruction(
     Args:
         original: (channels, time) in `unit`.
         reconstruction: (channels, time) in `unit`.
-        mask: (channels, time) or (time,), True = hidden from the model.
+        mask: (channels, time) or (time,), True = hidden from the model; None where nothing was.
         sampling_rate: Rate of the window in Hz.
         channel_names: Names of the channels.
         unit: Unit of the amplitude; by default that of robustly normalised windows.
@@ -160,36 +160,39 @@ def plot_reconstruction(
     Raises:
         ValueError: If the shapes do not agree.
     """
-    hidden = np.broadcast_to(mask, original.shape) if np.ndim(mask) == 1 else np.asarray(mask)
+    is_codec = mask is None
+    hidden = np.zeros(original.shape, bool) if mask is None else np.asarray(mask)
+    hidden = np.broadcast_to(hidden, original.shape) if hidden.ndim == 1 else hidden
     if not original.shape == reconstruction.shape == hidden.shape or len(channel_names) != len(original):
         raise ValueError(
             "expected original, reconstruction and mask (channels, time) with as many names, got "
-            f"{original.shape}, {reconstruction.shape}, {np.shape(mask)} and {len(channel_names)} names"
+            f"{original.shape}, {reconstruction.shape}, {hidden.shape} and {len(channel_names)} names"
         )
     drawn = np.linspace(0, len(original) - 1, min(max_channels, len(original))).round().astype(int)
     seconds = np.arange(original.shape[1]) / sampling_rate
     middles = np.median(original, axis=1, keepdims=True)
     size = _round_scale(1.3 * float(np.quantile(np.abs(original - middles)[drawn], 0.995)))
     places = -2 * size * np.arange(len(drawn))
-    with _drawing(10.0, 1.6 + 0.72 * len(drawn), path) as figure:
+    with drawing(10.0, 1.6 + 0.72 * len(drawn), path) as figure:
         axes = figure.add_subplot()
         for place, channel in zip(places, drawn, strict=True):
             for start, stop in _stretches(hidden[channel]):
                 ends = seconds[[start, stop - 1]]
                 axes.fill_between(ends, place - 0.92 * size, place + 0.92 * size, color=PEACH, linewidth=0)
             recorded = original[channel] - middles[channel]
-            restored = np.where(hidden[channel], reconstruction[channel] - middles[channel], np.nan)
+            restored = reconstruction[channel] - middles[channel]
+            restored = restored if is_codec else np.where(hidden[channel], restored, np.nan)
             axes.plot(seconds, place + recorded, color=INK, linewidth=0.8)
-            axes.plot(seconds, place + restored, color=VERMILION, linewidth=1.5)
+            axes.plot(seconds, place + restored, color=VERMILION, linewidth=0.8 if is_codec else 1.5)
         axes.set_yticks(places, [channel_names[channel] for channel in drawn])
         axes.set_ylim(places[-1] - 1.15 * size, 1.15 * size)
         axes.set_xlim(0, len(seconds) / sampling_rate)
         axes.set(xlabel="time (s)", ylabel=f"channel, amplitude in {unit}")
-        axes.set_title(title or "Masked reconstruction")
+        axes.set_title(title or ("Reconstruction" if is_codec else "Masked reconstruction"))
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         _draw_scale_bar(axes, size, unit)
-        _draw_reconstruction_legend(axes)
+        _draw_reconstruction_legend(axes, with_hidden=not is_codec)
     return figure
 
 
@@ -222,7 +225,7 @@ def plot_results(
     regimes = [regime for regime in REGIMES if any(row.regime == regime for row in rows)]
     groups = [[row for row in rows if row.regime == regime] for regime in regimes]
     start = 0.0 if chance is None else chance
-    with _drawing(9.6, 1.7 + 0.5 * len(rows) + 0.45 * len(groups), path) as figure:
+    with drawing(9.6, 1.7 + 0.5 * len(rows) + 0.45 * len(groups), path) as figure:
         panels = figure.subplots(
             len(groups), 1, sharex=True, squeeze=False, height_ratios=[len(g) for g in groups]
         )
@@ -241,7 +244,7 @@ def plot_results(
 
 
 @contextmanager
-def _drawing(
+def drawing(
     width: float,
     height: float,
     path: str | Path | None,
@@ -268,7 +271,7 @@ def _curve(log_history: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 
 
 def _draw_curves(axes: "Axes", curves: Mapping[str, np.ndarray]) -> None:
-    for color, (name, curve) in zip(_CYCLE, curves.items(), strict=False):
+    for color, (name, curve) in zip(CYCLE, curves.items(), strict=False):
         label = METRIC_TITLES.get(name.removeprefix("eval_"), name)
         marker = "o" if len(curve) <= 30 else None
         axes.plot(
@@ -329,7 +332,7 @@ def _draw_scale_bar(axes: "Axes", size: float, unit: str) -> None:
     )
 
 
-def _draw_reconstruction_legend(axes: "Axes") -> None:
+def _draw_reconstruction_legend(axes: "Axes", with_hidden: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -339,7 +342,7 @@ def _draw_reconstruction_legend(axes: "Axes") -> None:
         Line2D([], [], color=VERMILION, linewidth=1.5, label="reconstructed"),
     ]
     axes.legend(
-        handles=handles,
+        handles=handles if with_hidden else handles[1:],
         ncols=3,
         handlelength=1.4,
         loc="lower right",

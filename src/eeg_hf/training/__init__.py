@@ -4,17 +4,21 @@
 from .callbacks import FreezeEncoder, PlotReconstruction, SetCollatorEpoch
 from .checkpoint import resume_checkpoint
 from .class_weights import balanced_class_weights
+from .codec_trainer import EEGTokenizerTrainer
 from .recipe import parse_config_fields, parse_recipe, run_main
 from .sampler import ChannelGroupedSampler, padding_share
+from .sweep import GridSweep, write_sweep
 from .trainer import EEGTrainer
 from .transfer import EEGFoundationTrainer, FineTuningConfig, TransferLearningPipeline
 
 __all__ = [
     "ChannelGroupedSampler",
     "EEGFoundationTrainer",
+    "EEGTokenizerTrainer",
     "EEGTrainer",
     "FineTuningConfig",
     "FreezeEncoder",
+    "GridSweep",
     "PlotReconstruction",
     "SetCollatorEpoch",
     "TransferLearningPipeline",
@@ -24,4 +28,5 @@ __all__ = [
     "parse_recipe",
     "resume_checkpoint",
     "run_main",
+    "write_sweep",
 ]

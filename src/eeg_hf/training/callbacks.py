@@ -65,9 +65,11 @@ class FreezeEncoder(TrainerCallback):
 class PlotReconstruction(TrainerCallback):
     """At every evaluation, draw its first window: original, what was hidden, what the model made of it.
 
+    A model whose output has no `mask`, such as a codec, hides nothing.
+
     Args:
         output_dir: Folder of the pictures `reconstruction-<step>.png`.
-        sampling_rate: Rate of the windows in Hz.
+        sampling_rate: Rate of the first window in Hz.
         channel_names: Names of their channels.
     """
 
@@ -94,8 +96,10 @@ class PlotReconstruction(TrainerCallback):
             )
 
     @torch.no_grad()
-    def reconstruct(self, model: nn.Module, loader: DataLoader) -> tuple[np.ndarray, ...]:
-        """Return the first window, its reconstruction and what was hidden, each (channels, time)."""
+    def reconstruct(
+        self, model: nn.Module, loader: DataLoader
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return the first window, its reconstruction and what was hidden of it, (channels, time)."""
         device = next(model.parameters()).device
         batch = next(iter(loader))
         views = ("augmented_values", "labels")  # a contrast would be gathered, and takes more than one window
@@ -105,5 +109,7 @@ class PlotReconstruction(TrainerCallback):
         outputs = model(**inputs)
         model.train(was_training)
         num_channels = int(inputs["channel_mask"].sum())
-        arrays = (inputs["input_values"], outputs.reconstruction, outputs.mask)
-        return tuple(array[0, :num_channels].cpu().numpy() for array in arrays)
+        mask = outputs.get("mask")
+        arrays = (inputs["input_values"], outputs.reconstruction.float())
+        original, reconstruction = (array[0, :num_channels].cpu().numpy() for array in arrays)
+        return original, reconstruction, None if mask is None else mask[0, :num_channels].cpu().numpy()

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training a tokenizer: what of the codebook is used, and how close the reconstructions are."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers.trainer_utils import EvalLoopOutput
+
+from ..evaluation import ReconstructionMetrics, codebook_metrics
+from ..tokenizer_collator import real_patches
+from .trainer import EEGTrainer
+
+LARGEST_COUNTED = 2**24
+"""Codes of the largest codebook whose use is counted: its counts take 128 MiB."""
+USE = ("usage", "usage_reachable", "perplexity")
+
+
+class EEGTokenizerTrainer(EEGTrainer):
+    """Trainer for tokenizers, models whose output has `reconstruction` and `indices`.
+
+    Each training log says `codebook_usage` and `codebook_perplexity` of the patches since the last one (a
+    stretch of few patches cannot use many codes), each evaluation the same of its windows and all of
+    [`ReconstructionMetrics`]: `eval_correlation`, `eval_nrmse_std`, `eval_snr` and so on.
+
+    Args:
+        *args: As in [`EEGTrainer`].
+        **kwargs: As in [`EEGTrainer`]; the collators are [`EEGTokenizerCollator`]s.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._train_counts: torch.Tensor | None = None
+        self._eval_counts: torch.Tensor | None = None
+        self._reconstruction = ReconstructionMetrics()
+
+    @property
+    def _config(self) -> Any:
+        model: Any = self.model
+        return model.config
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Compute the loss; count the codes of a training step, judge those of an evaluation."""
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        is_real = real_patches(inputs, self._config.patch_size)
+        if model.training:
+            self._train_counts = self._count(self._train_counts, outputs.indices, is_real)
+        else:
+            self._judge(inputs, outputs, is_real)
+        return (loss, outputs) if return_outputs else loss
+
+    def _count(
+        self, counts: torch.Tensor | None, indices: torch.Tensor, is_real: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Add the codes of real patches to how often each was seen; the device is not waited for."""
+        config = self._config
+        if config.codebook_size > LARGEST_COUNTED:
+            return None
+        if counts is None:
+            counts = torch.zeros(config.codebook_size, dtype=torch.int64, device=indices.device)
+        weights = is_real.repeat_interleave(config.codes_per_patch, dim=-1)
+        return counts.index_add_(0, indices.flatten(), weights.flatten().long())
+
+    def _judge(self, inputs: dict[str, Any], outputs: Any, is_real: torch.Tensor) -> None:
+        """Add the windows of all processes to the metrics of this evaluation, each window once."""
+        tensors = {
+            "original": inputs["input_values"].float(),
+            "reconstruction": outputs.reconstruction.float(),
+            "is_real": is_real,
+            "indices": outputs.indices,
+            "rates": inputs["sampling_rate"],
+        }
+        for dim in (1, 2):  # processes may hold windows of other shapes; what is padded is not real
+            tensors = self.accelerator.pad_across_processes(tensors, dim=dim)
+        tensors = self.accelerator.gather_for_metrics(tensors)
+        is_real = tensors["is_real"] != 0
+        self._eval_counts = self._count(self._eval_counts, tensors["indices"], is_real)
+        samples = is_real.any(dim=1).repeat_interleave(self._config.patch_size, dim=-1)  # (batch, time)
+        for rate in tensors["rates"].unique():
+            chosen = tensors["rates"] == rate
+            found = (tensors["original"], tensors["reconstruction"], is_real.any(dim=-1), samples)
+            original, reconstruction, *masks = (tensor[chosen].cpu().numpy() for tensor in found)
+            self._reconstruction.update(original, reconstruction, rate.item(), *masks)
+
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Evaluate, with the metrics of reconstruction and codebook."""
+        self._reconstruction, self._eval_counts = ReconstructionMetrics(), None
+        output = super().evaluation_loop(
+            dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+        )
+        found = {**self._reconstruction.compute(), **codebook_use(self._eval_counts)}
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        return output._replace(metrics={**(output.metrics or {}), **metrics})
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log, with the use of the codebook since the last training log."""
+        if "loss" in logs and self._train_counts is not None:
+            logs.update(codebook_use(self.accelerator.reduce(self._train_counts)))
+            self._train_counts = None
+        super().log(logs, *args, **kwargs)
+
+
+def codebook_use(counts: torch.Tensor | None) -> dict[str, float]:
+    """Return what `codebook_metrics` says of codes that were counted, without those that follow from others.
+
+    Args:
+        counts: (codebook_size,) how often each code was seen; None where nobody counted.
+    """
+    if counts is None or not counts.any():
+        return {}
+    seen = np.repeat(np.arange(len(counts)), counts.cpu().numpy())
+    metrics = codebook_metrics(seen, len(counts))
+    return {f"codebook_{name}": metrics[f"codebook_{name}"] for name in USE}
+
+
+__all__ = ["EEGTokenizerTrainer"]
