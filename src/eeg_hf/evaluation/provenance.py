@@ -11,7 +11,7 @@ from typing import Any
 
 _PACKAGES = (
     *("eeg-hf", "torch", "transformers", "datasets", "accelerate", "evaluate"),
-    *("mne", "numpy", "scipy", "scikit-learn", "pyriemann", "braindecode"),
+    *("mne", "numpy", "scipy", "scikit-learn", "pyriemann", "braindecode", "soundfile"),
 )
 
 
@@ -19,7 +19,7 @@ def collect_provenance(
     dataset: str,
     licence: str,
     seeds: Sequence[int],
-    chance: Mapping[str, float],
+    chance: Mapping[str, float] | None = None,
     **facts: Any,
 ) -> dict[str, Any]:
     """Gather what a reader needs to believe a number and to get it again.
@@ -28,7 +28,7 @@ def collect_provenance(
         dataset: Name and version of the data.
         licence: Their licence.
         seeds: Seeds of the runs.
-        chance: See [`chance_level`].
+        chance: See [`chance_level`]; nothing where guessing means nothing.
         **facts: Anything else that JSON can hold, such as the settings of the preparation.
 
     Returns:
@@ -39,7 +39,7 @@ def collect_provenance(
         "dataset": dataset,
         "licence": licence,
         "seeds": list(seeds),
-        "chance": dict(chance),
+        **({} if chance is None else {"chance": dict(chance)}),
         **facts,
         "commit": git_commit(Path(__file__).parent),
         "packages": {name: version for name in _PACKAGES if (version := _version(name)) is not None},

@@ -30,7 +30,7 @@ METRIC_TITLES: Mapping[str, str] = {
 }
 
 
-_NOTHING = "–"
+NOTHING = "–"
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ def results_table(
     for split in sorted({row.split for row in rows}):
         in_split = sort_rows([row for row in rows if row.split == split])
         lines = [_table_row(row, metrics, in_split) for row in in_split]
-        columns = [title for title in lines[0] if any(line[title] != _NOTHING for line in lines)]
+        columns = [title for title in lines[0] if any(line[title] != NOTHING for line in lines)]
         alignment = [":--" if title in ("Method", "Regime") else "--:" for title in columns]
         cells = [columns, alignment, *([line[title] for title in columns] for line in lines)]
         table = "\n".join("| " + " | ".join(line) + " |" for line in cells)
-        tables.append(f"**{_escape(split)}**\n\n{table}")
+        tables.append(f"**{escape_cell(split)}**\n\n{table}")
     return "\n\n".join(tables) + "\n"
 
 
@@ -123,8 +123,8 @@ def write_report(
     sections = [f"# {title}", _reading_guide(provenance), results_table(ordered).rstrip()]
     for caption, path in (figures or {}).items():
         sections.append(f"![{caption}]({Path(os.path.relpath(path, folder)).as_posix()})\n\n*{caption}*")
-    sections.append("## Provenance\n\n" + "\n".join(_provenance_lines(provenance)))
-    _write_atomically(folder / "report.md", "\n\n".join(sections) + "\n")
+    sections.append("## Provenance\n\n" + "\n".join(provenance_lines(provenance)))
+    write_text(folder / "report.md", "\n\n".join(sections) + "\n")
 
 
 def read_report(folder: str | Path) -> tuple[list[ResultRow], dict[str, Any]]:
@@ -139,7 +139,7 @@ def read_report(folder: str | Path) -> tuple[list[ResultRow], dict[str, Any]]:
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write JSON that every parser reads: NaN and infinity become null; no reader ever sees half a file."""
-    _write_atomically(Path(path), json.dumps(_defined(content), indent=2, ensure_ascii=False) + "\n")
+    write_text(Path(path), json.dumps(_defined(content), indent=2, ensure_ascii=False) + "\n")
 
 
 def _mean(row: ResultRow, metric: str) -> float:
@@ -151,7 +151,7 @@ def _mean(row: ResultRow, metric: str) -> float:
 def _table_row(row: ResultRow, metrics: Sequence[str], in_split: Sequence[ResultRow]) -> dict[str, str]:
     """Return the cells of a row by the titles of their columns."""
     peers = [other for other in in_split if other.regime == row.regime]
-    cells = {"Method": _escape(row.method), "Regime": REGIMES[row.regime]}
+    cells = {"Method": escape_cell(row.method), "Regime": REGIMES[row.regime]}
     for name in metrics:
         is_best = len(peers) > 1 and _mean(row, name) == max(_mean(peer, name) for peer in peers) > -math.inf
         cell = format_summary(row.metrics.get(name, {}))
@@ -160,26 +160,27 @@ def _table_row(row: ResultRow, metrics: Sequence[str], in_split: Sequence[Result
         **cells,
         "Subjects": str(row.num_subjects),
         "Windows": f"{row.num_windows:,}",
-        "Seeds": ", ".join(map(str, row.seeds)) or _NOTHING,
-        "Parameters": _NOTHING if row.parameters is None else _format_count(row.parameters),
-        "Time": _NOTHING if row.seconds is None else _format_seconds(row.seconds),
+        "Seeds": ", ".join(map(str, row.seeds)) or NOTHING,
+        "Parameters": NOTHING if row.parameters is None else format_count(row.parameters),
+        "Time": NOTHING if row.seconds is None else _format_seconds(row.seconds),
     }
 
 
-def format_summary(summary: "MetricSummary") -> str:
+def format_summary(summary: "MetricSummary", decimals: int = 3) -> str:
     """Return `0.750 ± 0.038 [0.700, 0.790]`, as much of it as there is."""
     if math.isnan(summary.get("mean", math.nan)):
-        return _NOTHING
-    text = f"{summary['mean']:.3f}"
+        return NOTHING
+    text = f"{summary['mean']:.{decimals}f}"
     if len(summary.get("values", [])) > 1:
-        text += f" ± {summary['sd']:.3f}"
+        text += f" ± {summary['sd']:.{decimals}f}"
     if summary.get("interval") is not None:
         low, high = summary["interval"]
-        text += f" [{low:.3f}, {high:.3f}]"
+        text += f" [{low:.{decimals}f}, {high:.{decimals}f}]"
     return text
 
 
-def _format_count(number: int) -> str:
+def format_count(number: int) -> str:
+    """Return `950`, `12.5 k` or `3.20 M`."""
     if number >= 1_000_000:
         return f"{number / 1_000_000:.2f} M"
     return f"{number / 1000:.1f} k" if number >= 1000 else str(number)
@@ -202,7 +203,8 @@ def _reading_guide(provenance: Mapping[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def _provenance_lines(provenance: Mapping[str, Any]) -> list[str]:
+def provenance_lines(provenance: Mapping[str, Any]) -> list[str]:
+    """Return one item of a Markdown list a fact."""
     lines = []
     for name, value in provenance.items():
         if name == "chance":
@@ -238,11 +240,13 @@ def _restore_metrics(metrics: Mapping[str, Any]) -> "dict[str, MetricSummary]":
     return restored
 
 
-def _escape(text: str) -> str:
+def escape_cell(text: str) -> str:
+    """Return a text that does not end the cell it is put into."""
     return text.replace("|", "\\|")
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file that no reader ever sees half of."""
     partial = path.with_name(f"{path.name}.tmp")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
