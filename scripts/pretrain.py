@@ -10,8 +10,9 @@
 A mixture of corpora stands in the recipe in place of `data`, for example
 `mixture: {runs/data/hbn: 0.7, runs/data/tuh: 0.3}`; with `streaming: true` (and `max_steps`) it is read as it
 goes. Subjects of the validation and test parts are never trained on. `--split fold --fold k` leaves out the
-test subjects of fold k, so that a classifier may be tested on them. A run that was killed goes on with
---resume_from_checkpoint true.
+test subjects of fold k, so that a classifier may be tested on them. With `target: codes` in the config, what
+is predicted are the tokens of a codec that scripts/train_tokenizer.py trained (`--codec`). A run that was
+killed goes on with --resume_from_checkpoint true.
 """
 
 import json
@@ -20,7 +21,14 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset, concatenate_datasets
-from transformers import AutoConfig, AutoModelForPreTraining, TrainingArguments, set_seed
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForPreTraining,
+    PreTrainedModel,
+    TrainingArguments,
+    set_seed,
+)
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGPreTrainingCollator, WindowDataset
@@ -62,6 +70,9 @@ class PretrainArguments:
     )
     config: str = field(default="{}", metadata={"help": "Fields of EEGFoundationConfig (JSON)."})
     model_name_or_path: str | None = field(default=None, metadata={"help": "Go on from these weights."})
+    codec: str | None = field(
+        default=None, metadata={"help": "Trained tokenizer whose codes are predicted; with target: codes."}
+    )
     alignment: str = field(
         default="none", metadata={"help": "none or euclidean (uses every subject's windows)."}
     )
@@ -81,13 +92,8 @@ def main() -> None:
     extractor = EEGFeatureExtractor.from_pretrained(next(iter(weights)), alignment=args.alignment)
     alignments = load_alignments(*weights) if args.alignment != "none" else None
 
-    fields = parse_config_fields(args.config, EEGFoundationConfig)
-    if args.model_name_or_path:
-        config = AutoConfig.from_pretrained(args.model_name_or_path, **fields)
-        model = AutoModelForPreTraining.from_pretrained(args.model_name_or_path, config=config)
-    else:
-        config = EEGFoundationConfig(sampling_rate=extractor.sampling_rate, **fields)
-        model = AutoModelForPreTraining.from_config(config)
+    model = build_model(args, extractor)
+    config = model.config
     view = DEFAULT_VIEW if config.contrastive_weight > 0 else None
     collators = [
         EEGPreTrainingCollator(
@@ -105,7 +111,7 @@ def main() -> None:
         eval_data_collator=collators[1],
         processing_class=extractor,
     )
-    if validation is not None and config.reconstruction_weight > 0:
+    if validation is not None and config.predicts_signal:
         names = validation[0]["channels"]
         trainer.add_callback(
             PlotReconstruction(Path(training_args.output_dir), extractor.sampling_rate, names)
@@ -119,6 +125,48 @@ def main() -> None:
     trainer.save_state()
     if validation is not None:
         trainer.save_metrics("eval", trainer.evaluate())
+
+
+def build_model(args: PretrainArguments, extractor: EEGFeatureExtractor) -> PreTrainedModel:
+    """Return the model, new or to go on with, and with it the codec whose codes it predicts."""
+    fields = parse_config_fields(args.config, EEGFoundationConfig)
+    codec = load_codec(args.codec, extractor) if args.codec else None
+    if codec is not None:
+        fields = {
+            "code_levels": codec.config.levels,
+            "codes_per_patch": codec.config.codes_per_patch,
+            **fields,
+        }
+    if args.model_name_or_path:
+        config = AutoConfig.from_pretrained(args.model_name_or_path, **fields)
+        model = AutoModelForPreTraining.from_pretrained(args.model_name_or_path, config=config)
+    else:
+        config = EEGFoundationConfig(sampling_rate=extractor.sampling_rate, **fields)
+        model = AutoModelForPreTraining.from_config(config)
+    if codec is not None:
+        model.set_codec(codec)
+    elif config.predicts_codes:
+        raise ValueError(f"target: {config.target} needs --codec, a model of scripts/train_tokenizer.py")
+    return model
+
+
+def load_codec(folder: str, extractor: EEGFeatureExtractor) -> PreTrainedModel:
+    """Return the codec; refuse one that was trained on signals of another kind."""
+    theirs, ours = EEGFeatureExtractor.from_pretrained(folder).to_dict(), extractor.to_dict()
+    for name in (
+        "sampling_rate",
+        "normalization",
+        "clip",
+        "alignment",
+        "reference",
+        "highpass_hz",
+        "lowpass_hz",
+    ):
+        if theirs[name] != ours[name]:
+            raise ValueError(
+                f"codec: {folder} was trained with {name} {theirs[name]}, the corpus here has {ours[name]}"
+            )
+    return AutoModel.from_pretrained(folder)
 
 
 def parse_mixture(args: PretrainArguments) -> dict[str, float]:

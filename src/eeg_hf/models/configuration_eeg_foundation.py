@@ -30,6 +30,8 @@ STANDARD_POSITIONS: dict[str, tuple[float, float, float]] = {
     "O2": (0.0277, -0.0805, 0.0547),
 }
 
+TARGETS = ("signal", "codes", "both")
+
 
 @strict
 class EEGFoundationConfig(PreTrainedConfig):
@@ -61,11 +63,16 @@ class EEGFoundationConfig(PreTrainedConfig):
         use_channel_attention (`bool`): Let the channels of one patch attend to each other in every layer.
         mask_ratio (`float`): Share of the stretches (one channel, `patch_size` samples) hidden in
             pretraining.
+        target (`str`): What of the hidden stretches is predicted: `"signal"`, `"codes"` (the tokens of a
+            codec, [`EEGFSQModel`]) or `"both"`.
         reconstruction_weight (`float`): Weight of the masked reconstruction loss; 0 leaves its decoder out.
         visible_weight (`float`): Weight, within the reconstruction loss, of the samples that were not hidden.
             A little of it (0.1) teaches the way into the tokens and back, without which a small model stays
             at predicting zero for
             hundreds of steps.
+        code_weight (`float`): Weight of the loss of the codes.
+        code_levels (`list[int]`): The codec's levels of each dimension of a code.
+        codes_per_patch (`int`): The codec's codes of one patch.
         contrastive_weight (`float`): Weight of the contrastive loss; 0 leaves its projection head out.
         contrastive_temperature (`float`): Temperature of the contrastive loss.
         projection_size (`int`): Width of `contrastive_features`.
@@ -109,8 +116,12 @@ class EEGFoundationConfig(PreTrainedConfig):
     use_multi_scale: bool = True
     use_channel_attention: bool = True
     mask_ratio: float | int = 0.15
+    target: str = "signal"
     reconstruction_weight: float | int = 1.0
     visible_weight: float | int = 0.0
+    code_weight: float | int = 1.0
+    code_levels: list[int] | tuple[int, ...] = (8, 8, 8, 5, 5, 5)
+    codes_per_patch: int = 1
     contrastive_weight: float | int = 0.5
     contrastive_temperature: float | int = 0.07
     projection_size: int = 128
@@ -146,6 +157,16 @@ class EEGFoundationConfig(PreTrainedConfig):
         """The scale factors in use."""
         return tuple(self.scale_factors) if self.use_multi_scale else (1,)
 
+    @property
+    def predicts_signal(self) -> bool:
+        """Whether pretraining rebuilds hidden samples."""
+        return self.target != "codes" and self.reconstruction_weight > 0
+
+    @property
+    def predicts_codes(self) -> bool:
+        """Whether pretraining predicts the codes of hidden patches."""
+        return self.target != "signal" and self.code_weight > 0
+
     def validate_architecture(self) -> None:
         """Raise a ValueError naming the first field that cannot work with the others."""
         for name in ("hidden_size", "num_attention_heads", "intermediate_size", "num_channels", "patch_size"):
@@ -169,6 +190,13 @@ class EEGFoundationConfig(PreTrainedConfig):
                     f"scale_factors: {scale} does not cut a patch of {self.patch_size} samples into equal "
                     "windows"
                 )
+        if self.target not in TARGETS:
+            raise ValueError(f"target: expected one of {', '.join(TARGETS)}, got {self.target!r}")
+        if self.predicts_codes and self.hop_size != self.patch_size:
+            raise ValueError(
+                f"overlap: expected 0 with target={self.target!r}, where a code stands for one patch, got "
+                f"{self.overlap}"
+            )
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {self.mask_ratio}")
         if self.contrastive_temperature <= 0:

@@ -91,11 +91,13 @@ class EEGFSQConfig(PreTrainedConfig):
             sampling_rate: In Hz; that of the config by default.
 
         Raises:
-            ValueError: If neither says the rate.
+            ValueError: If neither says the rate, or it is none.
         """
-        sampling_rate = sampling_rate or self.sampling_rate
+        sampling_rate = self.sampling_rate if sampling_rate is None else sampling_rate
         if sampling_rate is None:
             raise ValueError("sampling_rate: the codec was trained on several rates, expected one in Hz")
+        if not 0 < sampling_rate < math.inf:
+            raise ValueError(f"sampling_rate: expected more than 0 Hz, got {sampling_rate}")
         return self.bits_per_code * self.codes_per_patch * sampling_rate / self.patch_size
 
     def validate_architecture(self) -> None:
@@ -114,7 +116,7 @@ class EEGFSQConfig(PreTrainedConfig):
             raise ValueError(f"levels: {list(self.levels)} give more codes than an int64 can count")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: expected a share in [0, 1), got {self.dropout}")
-        if self.sampling_rate is not None and not self.sampling_rate > 0:
+        if self.sampling_rate is not None and not 0 < self.sampling_rate < math.inf:
             raise ValueError(f"sampling_rate: expected more than 0 Hz, got {self.sampling_rate}")
         if self.architecture == "conv":
             self._validate_convolutions()

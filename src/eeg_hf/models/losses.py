@@ -4,6 +4,7 @@
 Every loss is a mean over windows, so those of equal shares of a batch may be averaged.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,6 +26,31 @@ def masked_reconstruction_loss(
     """
     error = (reconstruction - target).square().masked_fill(~mask, 0.0)
     return (error.flatten(1).sum(dim=-1) / mask.flatten(1).sum(dim=-1).clamp(min=1)).mean()
+
+
+def masked_code_loss(
+    logits: torch.Tensor, digits: torch.Tensor, levels: Sequence[int], is_hidden: torch.Tensor
+) -> torch.Tensor:
+    """Return the cross entropy over hidden patches, averaged within each window and then over windows.
+
+    That of a dimension with L levels is divided by log(L): 1 is what knowing nothing costs, whatever the
+    levels, so that the loss is on the scale of the reconstruction of a normalised signal.
+
+    Args:
+        logits: (batch, channels, num_patches, codes_per_patch, sum of the levels).
+        digits: (batch, channels, num_patches, codes_per_patch, code_dim), the right levels.
+        levels: Number of levels of each dimension.
+        is_hidden: (batch, channels, num_patches), True = scored.
+    """
+    losses = [
+        nn.functional.cross_entropy(scores.movedim(-1, 1).float(), right, reduction="none") / math.log(level)
+        for level, scores, right in zip(
+            levels, logits.split(list(levels), -1), digits.unbind(-1), strict=True
+        )
+    ]
+    error = torch.stack(losses).mean(dim=(0, -1))  # (batch, channels, num_patches)
+    error = error.masked_fill(~is_hidden, 0.0).flatten(1).sum(dim=-1)
+    return (error / is_hidden.flatten(1).sum(dim=-1).clamp(min=1)).mean()
 
 
 def info_nce_loss(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:

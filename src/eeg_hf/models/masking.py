@@ -39,3 +39,19 @@ def random_stretch_mask(
     rank = noise.argsort(dim=-1, stable=True).argsort(dim=-1)
     hidden = (rank < num_hidden).view(batch, channels, num_stretches)
     return hidden.repeat_interleave(stretch_size, dim=-1)[..., :num_samples] & is_real
+
+
+def hide(
+    values: torch.Tensor,
+    channel_mask: torch.Tensor | None,
+    attention_mask: torch.Tensor | None,
+    mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """Zero what is not real or hidden; by selection, not by product, so that not even a NaN gets through."""
+    if channel_mask is not None:
+        values = torch.where(channel_mask.bool()[:, :, None], values, 0.0)
+    if attention_mask is not None:
+        values = torch.where(attention_mask.bool()[:, None], values, 0.0)
+    if mask is not None:
+        values = torch.where(mask, 0.0, values)
+    return values

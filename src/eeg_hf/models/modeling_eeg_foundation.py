@@ -7,8 +7,10 @@ by their index. Every layer attends along time within a channel, then across cha
 factorisation of CBraMod, https://arxiv.org/abs/2412.07236), so the cost grows with channels * patches *
 (channels + patches).
 
-Pretraining combines masked reconstruction (SimMIM, https://arxiv.org/abs/2111.09886: hidden samples are
-zeroed, the loss is on them alone) with a contrast of two views of each window (SimCLR, https://arxiv.org/abs/2002.05709).
+Pretraining predicts what is hidden: its samples (SimMIM, https://arxiv.org/abs/2111.09886: hidden samples are
+zeroed, the loss is on them alone), or the codes that a frozen codec has for it (BEiT,
+https://arxiv.org/abs/2106.08254), or both; and it may contrast two views of each window (SimCLR,
+https://arxiv.org/abs/2002.05709).
 """
 
 import math
@@ -27,75 +29,16 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .attention import Attention
+from .code_prediction import CodeHead
 from .configuration_eeg_foundation import EEGFoundationConfig
 from .heads import ClassificationHead, ProjectionHead
-from .losses import info_nce_loss, masked_reconstruction_loss, task_loss
-from .masking import random_stretch_mask
+from .losses import info_nce_loss, masked_code_loss, masked_reconstruction_loss, task_loss
+from .masking import hide, random_stretch_mask
 from .patching import count_patches, find_real_patches, patchify, unpatchify
+from .temporal_encoder import FourierFilterbank, MultiScaleTemporalEncoder
 
 HEAD_RADIUS_METRES = 0.1  # brings electrode coordinates to about [-1, 1]
 NUM_POSITION_OCTAVES = 4  # sin and cos of x, y, z at 1, 2, 4, 8 half periods per head radius
-POWER_FLOOR = 0.01  # power below which a band counts as silent; a normalised signal has about 1 in all
-
-
-class FourierFilterbank(nn.Module):
-    """Log power in bands one window long: learned filters that start as a Hann-windowed Fourier basis."""
-
-    def __init__(self, window_size: int) -> None:
-        super().__init__()
-        self.window_size = window_size
-        self.num_bands = window_size // 2
-        self.weight = nn.Parameter(torch.empty(2 * self.num_bands, window_size))
-
-    def fourier_basis(self) -> torch.Tensor:
-        """Return the starting weights (2 * num_bands, window_size): cosines, then sines, of unit response."""
-        time = torch.arange(self.window_size) / self.window_size
-        phase = 2 * math.pi * torch.arange(1, self.num_bands + 1)[:, None] * time  # (num_bands, window_size)
-        hann = torch.hann_window(self.window_size, periodic=True) / math.sqrt(self.window_size)
-        return torch.cat([phase.cos() * hann, phase.sin() * hann])
-
-    def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        """Map (..., num_windows, window_size) to log power averaged over the windows (..., num_bands).
-
-        A silent band gives 0: bands that a filter emptied would otherwise add one large constant to every
-        token.
-        """
-        response = nn.functional.linear(
-            windows, self.weight
-        ).float()  # squares of bf16 would lose the weak bands
-        power = response.square().unflatten(-1, (2, self.num_bands)).sum(dim=-2)
-        return (power.mean(dim=-2) / POWER_FLOOR).log1p()
-
-
-class MultiScaleTemporalEncoder(nn.Module):
-    """Embed each patch from windows of several lengths: their power spectra and their waveforms."""
-
-    def __init__(self, config: EEGFoundationConfig) -> None:
-        super().__init__()
-        self.scales = config.active_scales
-        windows = [config.patch_size // scale for scale in self.scales]
-        # Every scale gets an equal share of the width for its waveforms, divided among its windows.
-        widths = [max(config.hidden_size // len(self.scales) // scale, 1) for scale in self.scales]
-        self.filterbanks = nn.ModuleList(FourierFilterbank(window) for window in windows)
-        self.waveforms = nn.ModuleList(
-            nn.Linear(window, width) for window, width in zip(windows, widths, strict=True)
-        )
-        num_bands = sum(window // 2 for window in windows)
-        num_waveforms = sum(scale * width for scale, width in zip(self.scales, widths, strict=True))
-        # The power of all bands rises and falls together: that common part would drown their differences.
-        self.power_norm = nn.LayerNorm(num_bands, eps=config.layer_norm_eps)
-        self.activation = ACT2FN[config.hidden_act]
-        self.projection = nn.Linear(num_bands + num_waveforms, config.hidden_size)
-
-    def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """Map (batch, channels, num_patches, patch_size) to (batch, channels, num_patches, hidden_size)."""
-        power, waves = [], []
-        for scale, filterbank, waveform in zip(self.scales, self.filterbanks, self.waveforms, strict=True):
-            windows = patches.unflatten(-1, (scale, -1))  # (batch, channels, num_patches, scale, window_size)
-            power.append(filterbank(windows))
-            waves.append(self.activation(waveform(windows)).flatten(-2))
-        spectrum = self.power_norm(torch.cat(power, dim=-1)).to(patches.dtype)
-        return self.projection(torch.cat([spectrum, *waves], dim=-1))
 
 
 class ChannelPositionEmbedding(nn.Module):
@@ -249,7 +192,10 @@ class EEGFoundationForPreTrainingOutput(ModelOutput):
         loss: Weighted sum of the losses below.
         reconstruction: (batch, channels, time), in the unit of the input.
         contrastive_features: (batch, projection_size), of unit length.
+        code_logits: (batch, channels, num_patches, codes_per_patch, sum of the levels): those of every
+            dimension of a code side by side.
         reconstruction_loss: Mean squared error over the hidden samples.
+        code_loss: Cross entropy over the hidden patches, as a share of knowing nothing.
         visible_loss: The same over the others; None unless `visible_weight` is above 0.
         contrastive_loss: InfoNCE between the windows and their augmented views; None without views.
         mask: (batch, channels, time) bool, True = hidden.
@@ -261,7 +207,9 @@ class EEGFoundationForPreTrainingOutput(ModelOutput):
     loss: torch.Tensor | None = None
     reconstruction: torch.Tensor | None = None
     contrastive_features: torch.Tensor | None = None
+    code_logits: torch.Tensor | None = None
     reconstruction_loss: torch.Tensor | None = None
+    code_loss: torch.Tensor | None = None
     visible_loss: torch.Tensor | None = None
     contrastive_loss: torch.Tensor | None = None
     mask: torch.Tensor | None = None
@@ -475,22 +423,6 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         return temporal_mask, spatial_mask
 
 
-def hide(
-    values: torch.Tensor,
-    channel_mask: torch.Tensor | None,
-    attention_mask: torch.Tensor | None,
-    mask: torch.Tensor | None,
-) -> torch.Tensor:
-    """Zero what is not real or hidden; by selection, not by product, so that not even a NaN gets through."""
-    if channel_mask is not None:
-        values = torch.where(channel_mask.bool()[:, :, None], values, 0.0)
-    if attention_mask is not None:
-        values = torch.where(attention_mask.bool()[:, None], values, 0.0)
-    if mask is not None:
-        values = torch.where(mask, 0.0, values)
-    return values
-
-
 def mean_over_real(hidden_states: torch.Tensor, is_real: torch.Tensor) -> torch.Tensor:
     """Average (batch, channels, num_patches, hidden_size) over real tokens to (batch, hidden_size)."""
     weights = is_real[..., None].to(hidden_states.dtype)
@@ -498,7 +430,10 @@ def mean_over_real(hidden_states: torch.Tensor, is_real: torch.Tensor) -> torch.
 
 
 class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
-    """Encoder with masked reconstruction and contrast of augmented views.
+    """Encoder with masked prediction, of samples or of codes, and contrast of augmented views.
+
+    With `target="codes"` a codec tells what to predict: `model.set_codec(codec)`, or its tokens as
+    `code_labels`.
 
     Example:
         >>> import torch
@@ -513,15 +448,45 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
 
     def __init__(self, config: EEGFoundationConfig) -> None:
         super().__init__(config)
-        if config.reconstruction_weight <= 0 and config.contrastive_weight <= 0:
-            raise ValueError("nothing to learn: reconstruction_weight and contrastive_weight are both 0")
+        if not config.predicts_signal and not config.predicts_codes and config.contrastive_weight <= 0:
+            raise ValueError(
+                f"nothing to learn: the weights of target={config.target!r} and contrastive_weight are 0"
+            )
         self.model = EEGFoundationModel(config)
         # A head without a loss would get no gradient, which DistributedDataParallel refuses.
-        if config.reconstruction_weight > 0:
+        if config.predicts_signal:
             self.decoder = nn.Linear(config.hidden_size, config.patch_size)
+        if config.predicts_codes:
+            self.code_head = CodeHead(config.hidden_size, config.code_levels, config.codes_per_patch)
         if config.contrastive_weight > 0:
             self.projection_head = ProjectionHead(config.hidden_size, config.projection_size)
+        self._codec: list[Any] = []  # in a list, so that it is no part of what is trained and saved
         self.post_init()
+
+    def set_codec(self, codec: PreTrainedModel) -> None:
+        """Let a frozen codec ([`EEGFSQModel`]) tell the codes to predict; it is not saved with the model.
+
+        Args:
+            codec: Trained on signals as they come here: of the same rate, normalised in the same way.
+
+        Raises:
+            ValueError: If its patches, its rate or its codebook are not those of this model's config.
+        """
+        ours, theirs = self.config, codec.config
+        if not ours.predicts_codes:
+            raise ValueError(f"set_codec: the model has target={ours.target!r}, expected 'codes' or 'both'")
+        for field, expected, got in (
+            ("patch_size", ours.patch_size, theirs.patch_size),
+            ("sampling_rate", ours.sampling_rate, theirs.sampling_rate),
+            ("code_levels", list(ours.code_levels), list(theirs.levels)),
+            ("codes_per_patch", ours.codes_per_patch, theirs.codes_per_patch),
+        ):
+            if expected != got:
+                raise ValueError(
+                    f"codec: expected the {field} of the model, {expected}, got {got}: change the config of "
+                    "one of them"
+                )
+        self._codec = [codec.eval().requires_grad_(False)]
 
     @can_return_tuple
     def forward(
@@ -534,10 +499,11 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         mask: torch.Tensor | None = None,
         mask_ratio: float | None = None,
         mask_noise: torch.Tensor | None = None,
+        code_labels: torch.Tensor | None = None,
         return_loss: bool = True,
         **kwargs: Any,
     ) -> EEGFoundationForPreTrainingOutput:
-        """Hide stretches, rebuild them, and match each window with its augmented view.
+        """Hide stretches, predict them, and match each window with its augmented view.
 
         Args:
             input_values: (batch, channels, time), normalised.
@@ -548,6 +514,8 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             mask: (batch, channels, time) bool, True = hidden; drawn at random by default.
             mask_ratio: Share to hide in this call instead of the config's.
             mask_noise: (batch, channels, num_stretches) in [0, 1), decides the random mask.
+            code_labels: (batch, channels, num_patches * codes_per_patch), the codec's tokens of the whole
+                signal; those of `set_codec`'s by default.
             return_loss: Compute the losses; Trainer looks for this argument where a model needs no labels.
             **kwargs: As in [`EEGFoundationModel`].
         """
@@ -572,12 +540,15 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         reconstruction, reconstruction_loss, visible_loss = self.reconstruct(
             outputs, input_values, mask, is_real
         )
+        values = torch.where(is_real, input_values, 0.0)
+        code_logits, code_loss = self.predict_codes(outputs, values, mask, code_labels)
         features, contrastive_loss = self.contrast(outputs, num_windows, has_views)
         parts = [
             weight * loss
             for weight, loss in (
                 (self.config.reconstruction_weight, reconstruction_loss),
                 (self.config.reconstruction_weight * self.config.visible_weight, visible_loss),
+                (self.config.code_weight, code_loss),
                 (self.config.contrastive_weight, contrastive_loss),
             )
             if loss is not None
@@ -586,7 +557,9 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             loss=torch.stack(parts).sum() if parts and return_loss else None,
             reconstruction=reconstruction,
             contrastive_features=features,
+            code_logits=code_logits,
             reconstruction_loss=reconstruction_loss,
+            code_loss=code_loss,
             visible_loss=visible_loss,
             contrastive_loss=contrastive_loss,
             mask=mask,
@@ -631,7 +604,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         self, outputs: EEGFoundationOutput, target: torch.Tensor, mask: torch.Tensor, is_real: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         """Return the rebuilt signal (batch, channels, time), its loss where hidden, and where not."""
-        if self.config.reconstruction_weight <= 0:
+        if not self.config.predicts_signal:
             return None, None, None
         patches = self.decoder(outputs["last_hidden_state"][: len(target)])
         rebuilt = unpatchify(patches.float(), self.config.hop_size, target.shape[-1])
@@ -640,6 +613,34 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         if self.config.visible_weight <= 0:
             return rebuilt, hidden_loss, None
         return rebuilt, hidden_loss, masked_reconstruction_loss(rebuilt, target, is_real & ~mask)
+
+    def predict_codes(
+        self,
+        outputs: EEGFoundationOutput,
+        values: torch.Tensor,
+        mask: torch.Tensor,
+        labels: torch.Tensor | None,
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return the logits of every code and their loss where whole patches are hidden."""
+        if not self.config.predicts_codes:
+            return None, None
+        num_patches = values.shape[-1] // self.config.patch_size  # the codec knows no patch that is cut off
+        whole = num_patches * self.config.patch_size
+        tokens = outputs["last_hidden_state"][: len(values), :, :num_patches]
+        logits = self.code_head(tokens)
+        if labels is None:
+            labels = self.encode_codes(values[..., :whole])
+        is_hidden = mask[..., :whole].unflatten(-1, (num_patches, -1)).all(dim=-1)
+        digits = self.code_head.labels_to_digits(labels, is_hidden.shape)
+        return logits, masked_code_loss(logits, digits, self.config.code_levels, is_hidden)
+
+    @torch.no_grad()
+    def encode_codes(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the codec's tokens of (batch, channels, time)."""
+        if not self._codec:
+            raise ValueError("target='codes' needs model.set_codec(codec), or its tokens as code_labels")
+        codec = self._codec[0].to(values.device)
+        return codec.encode(values.float(), self.config.sampling_rate).indices
 
     def contrast(
         self, outputs: EEGFoundationOutput, num_windows: int, has_views: bool

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One patch of one channel to one token: its spectrum and its waveform, at several time scales."""
+
+import math
+
+import torch
+from torch import nn
+from transformers.activations import ACT2FN
+
+from .configuration_eeg_foundation import EEGFoundationConfig
+
+POWER_FLOOR = 0.01  # power below which a band counts as silent; a normalised signal has about 1 in all
+
+
+class FourierFilterbank(nn.Module):
+    """Log power in bands one window long: learned filters that start as a Hann-windowed Fourier basis."""
+
+    def __init__(self, window_size: int) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.num_bands = window_size // 2
+        self.weight = nn.Parameter(torch.empty(2 * self.num_bands, window_size))
+
+    def fourier_basis(self) -> torch.Tensor:
+        """Return the starting weights (2 * num_bands, window_size): cosines, then sines, of unit response."""
+        time = torch.arange(self.window_size) / self.window_size
+        phase = 2 * math.pi * torch.arange(1, self.num_bands + 1)[:, None] * time  # (num_bands, window_size)
+        hann = torch.hann_window(self.window_size, periodic=True) / math.sqrt(self.window_size)
+        return torch.cat([phase.cos() * hann, phase.sin() * hann])
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Map (..., num_windows, window_size) to log power averaged over the windows (..., num_bands).
+
+        A silent band gives 0: bands that a filter emptied would otherwise add one large constant to every
+        token.
+        """
+        response = nn.functional.linear(
+            windows, self.weight
+        ).float()  # squares of bf16 would lose the weak bands
+        power = response.square().unflatten(-1, (2, self.num_bands)).sum(dim=-2)
+        return (power.mean(dim=-2) / POWER_FLOOR).log1p()
+
+
+class MultiScaleTemporalEncoder(nn.Module):
+    """Embed each patch from windows of several lengths: their power spectra and their waveforms."""
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__()
+        self.scales = config.active_scales
+        windows = [config.patch_size // scale for scale in self.scales]
+        # Every scale gets an equal share of the width for its waveforms, divided among its windows.
+        widths = [max(config.hidden_size // len(self.scales) // scale, 1) for scale in self.scales]
+        self.filterbanks = nn.ModuleList(FourierFilterbank(window) for window in windows)
+        self.waveforms = nn.ModuleList(
+            nn.Linear(window, width) for window, width in zip(windows, widths, strict=True)
+        )
+        num_bands = sum(window // 2 for window in windows)
+        num_waveforms = sum(scale * width for scale, width in zip(self.scales, widths, strict=True))
+        # The power of all bands rises and falls together: that common part would drown their differences.
+        self.power_norm = nn.LayerNorm(num_bands, eps=config.layer_norm_eps)
+        self.activation = ACT2FN[config.hidden_act]
+        self.projection = nn.Linear(num_bands + num_waveforms, config.hidden_size)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """Map (batch, channels, num_patches, patch_size) to (batch, channels, num_patches, hidden_size)."""
+        power, waves = [], []
+        for scale, filterbank, waveform in zip(self.scales, self.filterbanks, self.waveforms, strict=True):
+            windows = patches.unflatten(-1, (scale, -1))  # (batch, channels, num_patches, scale, window_size)
+            power.append(filterbank(windows))
+            waves.append(self.activation(waveform(windows)).flatten(-2))
+        spectrum = self.power_norm(torch.cat(power, dim=-1)).to(patches.dtype)
+        return self.projection(torch.cat([spectrum, *waves], dim=-1))
