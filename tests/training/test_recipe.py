@@ -32,6 +32,14 @@ def test_the_command_line_overrides_the_recipe(tmp_path):
     assert (training.output_dir, training.learning_rate) == ("out", 3e-4)
 
 
+def test_one_name_where_several_may_stand_is_one_name(tmp_path):
+    @dataclass
+    class Several:
+        data: list[str]
+
+    assert parse_recipe((Several,), [write(tmp_path, "data: runs/here")])[0].data == ["runs/here"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

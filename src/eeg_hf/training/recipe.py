@@ -40,6 +40,8 @@ def parse_recipe(
         for action in parser._actions:
             if action.dest in recipe:
                 action.required = False
+                if action.nargs in ("+", "*") and isinstance(recipe[action.dest], str):
+                    recipe[action.dest] = [recipe[action.dest]]  # one name, not a list of its letters
         parser.set_defaults(**recipe)
     try:
         return parser.parse_args_into_dataclasses(args=arguments)
