@@ -493,8 +493,8 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
             )
         patches = patches.to(self.device, torch.float32)
         directions = principal_components(patches, config.latent_dim)  # (num_components, patch_size)
-        # Not the mean variance of all, so that every latent fills its levels; where nothing varies, as in flat
-        # channels, it stays at 0
+        # Not the mean variance of all, so that every latent fills its levels. Floored, because where nothing
+        # varies (flat channels) it would only magnify the rounding.
         deviations = (patches @ directions.T).std(dim=0).clamp(min=1e-3)
         ranks = torch.argsort(-self.quantizer.levels.repeat(config.codes_per_patch), stable=True)
         weight = torch.zeros_like(encoder.linear_path.weight)
