@@ -12,6 +12,8 @@ from transformers import Trainer
 from ..evaluation import write_json
 
 Value = str | int | float | bool
+SHOWN = ("loss", "correlation", "nrmse_std", "snr", "codebook_usage", "codebook_perplexity")
+"""Metrics of a trial that its row of the table shows, where they were measured."""
 
 
 class GridSweep:
@@ -98,8 +100,8 @@ def write_sweep(folder: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "sweep.json", rows)
-    speed = ("_runtime", "_per_second", "_time")
-    columns = [name for name in rows[0] if name != "epoch" and not name.endswith(speed)]
+    settings = [name for name in rows[0] if name != "epoch" and not name.startswith("eval_")]
+    columns = [*settings, *(f"eval_{name}" for name in SHOWN if f"eval_{name}" in rows[0])]
     lines = [columns, ["--:"] * len(columns), *([_cell(row.get(name)) for name in columns] for row in rows)]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     text = f"# Sweep\n\nLeast validation loss first.\n\n{table}\n"
