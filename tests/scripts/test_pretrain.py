@@ -71,6 +71,40 @@ def test_the_loss_goes_down_and_its_parts_are_logged(finished):
     assert train and all({"reconstruction_loss", "contrastive_loss"} <= set(row) for row in train)
 
 
+def save_codec(prepared, folder, patch_size=200, **settings):
+    """A codec with random weights, and the extractor of the corpus as train_tokenizer.py leaves it."""
+    config = eeg_hf.EEGFSQConfig(patch_size=patch_size, hidden_dims=[16], codes_per_patch=2)
+    eeg_hf.EEGFSQModel(config).save_pretrained(folder)
+    AutoFeatureExtractor.from_pretrained(prepared, **settings).save_pretrained(folder)
+    return folder
+
+
+CODES = {"config": json.dumps(TINY | {"target": "codes", "contrastive_weight": 0.0}), "max_steps": 3}
+
+
+def test_the_codes_of_a_tokenizer_are_predicted(prepared, tmp_path, run_script):
+    codec, out = save_codec(prepared, tmp_path / "codec"), tmp_path / "out"
+    run_script("pretrain.py", *arguments(prepared, out, codec=codec, logging_steps=1, **CODES))
+    log = json.loads((out / "trainer_state.json").read_text())["log_history"]
+    assert [row["code_loss"] for row in log if "code_loss" in row]
+    config = AutoModelForPreTraining.from_pretrained(out).config
+    assert (config.target, config.codes_per_patch) == ("codes", 2)
+    assert not any("codec" in name for name in load_file(out / "model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"normalization": "zscore"}, "was trained with normalization zscore, the corpus here has robust"),
+        ({"patch_size": 100}, "expected the patch_size of the model, 200, got 100"),
+    ],
+)
+def test_a_tokenizer_of_other_signals_is_refused(prepared, tmp_path, fail_script, settings, message):
+    codec = save_codec(prepared, tmp_path / "codec", **settings)
+    line, code = fail_script("pretrain.py", *arguments(prepared, tmp_path / "out", codec=codec, **CODES))
+    assert code == 1 and message in line
+
+
 def test_killed_and_resumed_ends_with_the_same_weights(
     prepared, finished, tmp_path, script_environment, run_script
 ):
