@@ -73,12 +73,24 @@ class RateEmbedding(nn.Module):
         return self.out(nn.functional.silu(self.dense(features.to(self.dense.weight.dtype))))
 
 
+class ZeroLinear(nn.Linear):
+    """A linear layer that starts at nothing.
+
+    NOTE: transformers initialises only modules that hold parameters themselves when the model's code is not
+        its own. What holds this layer is never asked, so the layer must say it.
+    """
+
+
+class ZeroConv1d(nn.Conv1d):
+    """A convolution that starts at nothing."""
+
+
 class FiLM(nn.Module):
     """Scale and shift channels by what an embedding says; at first it changes nothing."""
 
     def __init__(self, config: EEGFSQConfig, num_channels: int) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.conditioning_dim, 2 * num_channels)
+        self.dense = ZeroLinear(config.conditioning_dim, 2 * num_channels)
 
     def forward(self, values: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """Modulate (batch, num_channels, ...) by (batch, conditioning_dim)."""
@@ -112,7 +124,7 @@ class ResidualUnit(nn.Module):
         padding = KERNEL_SIZE // 2
         self.first = nn.Conv1d(num_channels, num_channels, KERNEL_SIZE, padding=padding)
         self.activation = create_activation(config, num_channels)
-        self.second = nn.Conv1d(num_channels, num_channels, 1)
+        self.second = ZeroConv1d(num_channels, num_channels, 1)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Map (batch, num_channels, time) to the same shape."""
@@ -270,13 +282,10 @@ class EEGFSQPreTrainedModel(PreTrainedModel):
             # stride, each sample out comes from one sample of every channel.
             is_transposed = isinstance(module, nn.ConvTranspose1d)
             fan_in = module.weight.shape[0] if is_transposed else module.weight[0].numel()
-            init.normal_(module.weight, std=fan_in**-0.5)
+            starts_at_zero = isinstance(module, (ZeroLinear, ZeroConv1d))
+            init.normal_(module.weight, std=0.0 if starts_at_zero else fan_in**-0.5)
             if module.bias is not None:
                 init.zeros_(module.bias)
-        elif isinstance(module, FiLM):
-            init.zeros_(module.dense.weight)
-        elif isinstance(module, ResidualUnit):
-            init.zeros_(module.second.weight)
         elif isinstance(module, Snake):
             init.ones_(module.frequency)
         elif isinstance(module, FiniteScalarQuantizer):
