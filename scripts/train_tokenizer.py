@@ -197,6 +197,8 @@ def parse_sweep(
     known = {item.name for item in dataclasses.fields(training_args)}
     own = {name: values for name, values in sweep.grid.items() if name not in known}
     parse_config_fields(json.dumps(own), EEGFSQConfig)
+    if "patch_size" in own:  # windows are cut once, for all trials
+        raise ValueError("sweep_grid: patch_size cannot differ between trials, start a sweep for each")
     for name, values in own.items():
         for value in values:
             change(config, {name: value})

@@ -160,6 +160,7 @@ def test_recipes_describe_tokenizers(path):
         ({"sweep": "true", "sweep_grid": '{"activatoin": ["relu"]}'}, "did you mean 'activation'"),
         ({"sweep": "true", "sweep_grid": "[1]"}, "sweep_grid: expected fields and their values"),
         ({"sweep": "true", "sweep_grid": '{"learning_rate": 1e-3}'}, "expected a list"),
+        ({"sweep": "true", "sweep_grid": '{"patch_size": [32, 64]}'}, "patch_size cannot differ"),
         ({"sweep": "true", "split": "none"}, "windows to validate on"),
         ({"sweep": "true", "model_name_or_path": "."}, "config"),
     ],
