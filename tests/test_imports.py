@@ -41,7 +41,7 @@ ALLOWED = {
     "training": {"data_collator", "tokenizer_collator", "evaluation", "hub"},
     "hub": {"channels", "preprocessing", "feature_extraction_eeg"},
     # a pipeline takes paths, and what opens a recording of any format is part of corpora
-    "inference": {"channels", "preprocessing", "feature_extraction_eeg", "corpora"},
+    "inference": {"channels", "preprocessing", "feature_extraction_eeg", "data_collator", "corpora"},
     "import_hooks": set(),
     "auto": {"models", "feature_extraction_eeg", "corpora", "inference", "import_hooks"},
     "__init__": {"auto"},

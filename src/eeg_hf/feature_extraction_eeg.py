@@ -213,6 +213,29 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             values = torch.mul(values, attention_mask[:, None, :], out=out)
         return values
 
+    def location_and_scale(
+        self, values: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what `normalize` takes off each channel and then divides it by: the way back.
+
+        Args:
+            values: As `normalize` takes them.
+            attention_mask: Likewise.
+
+        Returns:
+            Location and scale in the unit of `values`, both (batch, channels, 1); 0 and 1 for windows that
+            are aligned instead.
+        """
+        if self.alignment == "none" and self.normalization == "robust":
+            return robust_statistics(values, attention_mask)
+        if self.alignment == "none" and self.normalization == "zscore":
+            return mean_and_deviation(values, attention_mask)
+        is_divided = self.alignment == "none" and self.normalization == "microvolt"
+        scale = torch.full(
+            (*values.shape[:2], 1), MICROVOLT_SCALE if is_divided else 1.0, device=values.device
+        )
+        return torch.zeros_like(scale), scale
+
     def _scale(
         self, values: torch.Tensor, attention_mask: torch.Tensor | None, out: torch.Tensor | None
     ) -> torch.Tensor:
@@ -221,8 +244,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             return values.float()
         if self.normalization == "microvolt":
             return torch.div(values, MICROVOLT_SCALE, out=out)
-        statistics = robust_statistics if self.normalization == "robust" else mean_and_deviation
-        center, scale = statistics(values, attention_mask)
+        center, scale = self.location_and_scale(values, attention_mask)
         result = torch.empty_like(values, dtype=torch.float32) if out is None else out
         if result is not values:
             result.copy_(values)  # torch.sub of counts would make a copy of its own as well
