@@ -1,20 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make a frozen checkpoint of this version: `python tests/hub/freeze.py`.
+"""Make the frozen checkpoints of this version: `python tests/hub/freeze.py`.
 
-Run once for each version whose checkpoints later ones must load, never again for the same version: what is
-frozen says whether the code still does what it did.
+Run once for each version whose checkpoints later ones must load. What is frozen stays as it is: it says
+whether the code still does what it did.
 """
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForPreTraining, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoModel,
+    AutoModelForPreTraining,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 import eeg_hf
 
 FROZEN = Path(__file__).parent / "frozen"
-CONFIG = {
+ENCODER = {
     "d_model": 16,
     "n_layers": 1,
     "n_heads": 2,
@@ -25,7 +33,15 @@ CONFIG = {
     "scale_factors": [1, 2],
     "id2label": {0: "rest", 1: "task"},
 }
-HEADS = {"pretraining": AutoModelForPreTraining, "classification": AutoModelForSequenceClassification}
+CODEC = {
+    "patch_size": 100,
+    "hidden_dims": [16],
+    "levels": [8, 5, 2],
+    "codes_per_patch": 2,
+    "conv_channels": [4, 8],
+    "conv_strides": [5, 4],
+    "conditioning_dim": 8,
+}
 
 
 def inputs() -> torch.Tensor:
@@ -35,29 +51,69 @@ def inputs() -> torch.Tensor:
     return torch.sin(2 * torch.pi * frequency * time)
 
 
-def outputs(model: PreTrainedModel) -> dict[str, list[float]]:
-    """Return what must stay the same: the embedding, and the head's answer where nothing is drawn for it."""
+def encoder_outputs(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return the embedding, and the head's answer where nothing is drawn for it."""
+    found = {"pooler_output": model.base_model(inputs()).pooler_output}
+    if hasattr(model, "classifier"):
+        return {**found, "logits": model(inputs()).logits}
+    mask = torch.zeros(2, 19, 300, dtype=torch.bool)
+    mask[:, ::2, 100:200] = True
+    return {**found, "loss": model(inputs(), mask=mask).loss}
+
+
+def codec_outputs(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return the tokens at two rates, and what is decoded from them."""
+    rates = torch.tensor([128.0, 250.0])
+    eeg = inputs()[:, ::6]  # (2, 4, 300)
+    indices = model.encode(eeg, rates).indices
+    loss = model(eeg, sampling_rate=rates).loss
+    return {"indices": indices, "decoded": model.decode(indices, rates)[..., ::10], "loss": loss}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A model to freeze: what opens it, what it is made from, and what of it must stay the same."""
+
+    auto_class: type
+    config: type[PreTrainedConfig]
+    fields: dict[str, object]
+    answer: Callable[[PreTrainedModel], dict[str, torch.Tensor]]
+
+
+SNAKE = {"activation": "snake", "use_conditioning": True}
+KINDS = {
+    "eeg_foundation-pretraining": Kind(
+        AutoModelForPreTraining, eeg_hf.EEGFoundationConfig, ENCODER, encoder_outputs
+    ),
+    "eeg_foundation-classification": Kind(
+        AutoModelForSequenceClassification, eeg_hf.EEGFoundationConfig, ENCODER, encoder_outputs
+    ),
+    "eeg_fsq-mlp": Kind(AutoModel, eeg_hf.EEGFSQConfig, CODEC, codec_outputs),
+    "eeg_fsq-conv": Kind(
+        AutoModel, eeg_hf.EEGFSQConfig, {**CODEC, "architecture": "conv", **SNAKE}, codec_outputs
+    ),
+}
+
+
+def outputs(kind: Kind, model: PreTrainedModel) -> dict[str, list[float]]:
+    """Return what must stay the same, as it is written down."""
     with torch.no_grad():
-        found = {"pooler_output": model.base_model(inputs()).pooler_output}
-        if hasattr(model, "classifier"):
-            found["logits"] = model(inputs()).logits
-        else:
-            mask = torch.zeros(2, 19, 300, dtype=torch.bool)
-            mask[:, ::2, 100:200] = True
-            found["loss"] = model(inputs(), mask=mask).loss
-    return {name: value.flatten().tolist() for name, value in found.items()}
+        return {name: value.flatten().tolist() for name, value in kind.answer(model).items()}
 
 
 def main() -> None:
-    """Freeze every head."""
-    for head, auto_class in HEADS.items():
-        torch.manual_seed(0)
-        model = auto_class.from_config(eeg_hf.EEGFoundationConfig(**CONFIG)).eval()
-        folder = FROZEN / f"eeg_foundation-{head}-v{eeg_hf.__version__}"
+    """Freeze every kind that this version has not frozen yet."""
+    for name, kind in KINDS.items():
+        folder = FROZEN / f"{name}-v{eeg_hf.__version__}"
         if folder.exists():
-            raise FileExistsError(f"{folder} is frozen already: raise the version first")
+            continue
+        torch.manual_seed(0)
+        model = kind.auto_class.from_config(kind.config(**kind.fields)).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():  # so that what starts at zero has a say
+                parameter.add_(0.1 * torch.randn_like(parameter))
         model.save_pretrained(folder)
-        (folder / "expected.json").write_text(json.dumps(outputs(model), indent=1) + "\n")
+        (folder / "expected.json").write_text(json.dumps(outputs(kind, model), indent=1) + "\n")
 
 
 if __name__ == "__main__":
