@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every model passes: add a tiny one to `CASES`, and a check of all of them to `CHECKS`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForPreTraining,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
+
+from eeg_hf import EEGFoundationConfig, EEGFSQConfig, create_model
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tiny model, what opens it, and two windows that it takes."""
+
+    name: str
+    auto_class: type
+    config: EEGFoundationConfig | EEGFSQConfig
+    inputs: dict[str, torch.Tensor]
+    has_loss: bool = True
+    never_learned: tuple[str, ...] = field(default=())  # with these inputs
+
+    def build(self, seed: int = 0) -> PreTrainedModel:
+        torch.manual_seed(seed)
+        return self.auto_class.from_config(self.config).eval()
+
+
+def draw(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+ENCODER = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+FOUNDATION = EEGFoundationConfig(**ENCODER, dropout=0.0, contrastive_weight=0.0, num_labels=3)
+WINDOWS = {
+    "input_values": draw(2, 19, 600),
+    "channel_mask": torch.arange(19).lt(15).expand(2, -1),
+    "attention_mask": torch.arange(600).lt(500).expand(2, -1),
+}
+HIDDEN = torch.zeros(2, 19, 600, dtype=torch.bool)
+HIDDEN[:, ::3, 100:300] = True
+CODEC = {
+    "patch_size": 40,
+    "hidden_dims": [24],
+    "levels": [8, 5, 3],
+    "conv_channels": [4, 8],
+    "conv_strides": [4, 2],
+    "conditioning_dim": 8,
+}
+RATES = torch.tensor([160.0, 500.0])
+CASES = [
+    Case("foundation", AutoModel, FOUNDATION, WINDOWS, has_loss=False),
+    Case("foundation-pretraining", AutoModelForPreTraining, FOUNDATION, {**WINDOWS, "mask": HIDDEN}),
+    Case(
+        "foundation-classification",
+        AutoModelForSequenceClassification,
+        FOUNDATION,
+        {**WINDOWS, "labels": torch.tensor([0, 2])},
+        never_learned=("model.embeddings.mask_token",),  # nothing is hidden when classifying
+    ),
+    Case("codec-mlp", AutoModel, EEGFSQConfig(**CODEC), WINDOWS),
+    Case(
+        "codec-conv",
+        AutoModel,
+        EEGFSQConfig(**CODEC, architecture="conv", activation="snake", use_conditioning=True),
+        {**WINDOWS, "sampling_rate": RATES},
+    ),
+]
+
+
+def assert_same_outputs(found: dict, expected: dict) -> None:
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        if torch.is_tensor(tensor):
+            torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def check_saving_loses_nothing(case: Case, folder: Path) -> None:
+    model = case.build()
+    model.save_pretrained(folder)
+    loaded, report = type(model).from_pretrained(folder, output_loading_info=True)
+    assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    for kind in ("named_parameters", "named_buffers"):  # also buffers that are not saved
+        found, expected = (dict(getattr(either, kind)()) for either in (loaded, model))
+        assert found.keys() == expected.keys()
+        assert not [name for name in expected if not torch.equal(found[name], expected[name])]
+    assert_same_outputs(loaded(**case.inputs), model(**case.inputs))
+
+
+def check_auto_classes_open_it(case: Case, folder: Path) -> None:
+    model = case.build()
+    model.save_pretrained(folder)
+    assert type(case.auto_class.from_pretrained(folder)) is type(model)
+    assert type(AutoConfig.from_pretrained(folder)) is type(case.config)
+    assert type(AutoModel.from_pretrained(folder)) is type(create_model(case.config.model_type, ENCODER))
+
+
+def check_the_same_seed_gives_the_same_bits(case: Case, folder: Path) -> None:
+    first, second = case.build(), case.build()
+    assert all(map(torch.equal, first.parameters(), second.parameters()))
+    other = case.build(seed=1)
+    assert not all(map(torch.equal, first.parameters(), other.parameters()))
+    outputs, again = first(**case.inputs), second(**case.inputs)
+    assert all(torch.equal(again[name], outputs[name]) for name in outputs if torch.is_tensor(outputs[name]))
+
+
+def check_a_window_does_not_depend_on_its_batch(case: Case, folder: Path) -> None:
+    model = case.build()
+    alone = model(**{name: value[:1] for name, value in case.inputs.items()})
+    together = model(**case.inputs)
+    rows = [name for name, value in together.items() if torch.is_tensor(value) and value.ndim > 1]
+    assert rows
+    assert_same_outputs({name: alone[name] for name in rows}, {name: together[name][:1] for name in rows})
+
+
+def check_what_is_padding_reaches_no_loss(case: Case, folder: Path) -> None:
+    model, values = case.build(), case.inputs["input_values"].clone()
+    values[:, 15:] = torch.nan
+    values[..., 500:] = torch.nan
+    outputs, expected = (
+        model(**{**case.inputs, "input_values": v}) for v in (values, case.inputs["input_values"])
+    )
+    name = "loss" if case.has_loss else "pooler_output"
+    assert expected[name].isfinite().all()
+    torch.testing.assert_close(outputs[name], expected[name], atol=1e-6, rtol=0)
+
+
+def check_every_parameter_gets_a_gradient(case: Case, folder: Path) -> None:
+    model = case.build().train()
+    outputs = model(**case.inputs)
+    (outputs.loss if case.has_loss else outputs.pooler_output.sum()).backward()
+    without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    assert without == (set(case.never_learned) if case.has_loss else {"embeddings.mask_token"})
+    assert all(
+        parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None
+    )
+
+
+def check_bf16_stays_near(case: Case, folder: Path) -> None:
+    model = case.build()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = model(**case.inputs)
+    name = "loss" if case.has_loss else "pooler_output"
+    expected = model(**case.inputs)[name]
+    assert (rounded[name].float() - expected).norm() < 0.1 * expected.norm()
+
+
+def check_it_answers_as_a_tuple(case: Case, folder: Path) -> None:
+    model = case.build()
+    as_tuple = model(**case.inputs, return_dict=False)
+    assert isinstance(as_tuple, tuple)
+    for value, expected in zip(as_tuple, model(**case.inputs).to_tuple(), strict=True):
+        assert not torch.is_tensor(expected) or torch.equal(value, expected)
+
+
+def check_it_compiles_as_one_graph(case: Case, folder: Path) -> None:
+    torch.compiler.reset()
+    model = case.build()
+    # aot_eager captures the graph as inductor does, without its minute in the C++ compiler
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    assert_same_outputs(compiled(**case.inputs), model(**case.inputs))
+
+
+CHECKS: list[Callable[[Case, Path], None]] = [
+    check_saving_loses_nothing,
+    check_auto_classes_open_it,
+    check_the_same_seed_gives_the_same_bits,
+    check_a_window_does_not_depend_on_its_batch,
+    check_what_is_padding_reaches_no_loss,
+    check_every_parameter_gets_a_gradient,
+    check_bf16_stays_near,
+    check_it_answers_as_a_tuple,
+    check_it_compiles_as_one_graph,
+]

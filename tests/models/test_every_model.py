@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each model of the package passes the list that all share."""
+
+import pytest
+import torch
+
+from tests.models.model_checks import CASES, CHECKS
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_model_passes(case, check, tmp_path):
+    with torch.set_grad_enabled("gradient" in check.__name__):
+        check(case, tmp_path)
+
+
+def test_every_architecture_is_checked():
+    from eeg_hf.auto import _MODEL_CLASSES
+
+    checked = {(type(case.config), case.auto_class) for case in CASES}
+    assert checked == {(config, auto) for config, autos in _MODEL_CLASSES.items() for auto in autos}
