@@ -23,6 +23,7 @@ _PUBLIC_NAMES = {
     "EEGFoundationModel": "models.modeling_eeg_foundation",
     "EEGFSQConfig": "models.configuration_eeg_fsq",
     "EEGFSQModel": "models.modeling_eeg_fsq",
+    "EEGTokenizerCollator": "tokenizer_collator",
     "Eeg": "corpora.recordings.eeg_feature",
     "get_corpus": "corpora",
     "create_model": "auto",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         EEGFoundationModel,
     )
     from .models.modeling_eeg_fsq import EEGFSQModel
+    from .tokenizer_collator import EEGTokenizerCollator
 
 
 def __getattr__(name: str) -> Any:

@@ -101,11 +101,12 @@ def run_main(main: Callable[[], None], name: str) -> None:
     """Run a script's main; what the user can mend ends with one line and exit code 1, not with a traceback.
 
     Args:
-        main: Raises ValueError, OSError or the error of a mistyped config for such things.
+        main: Raises ValueError, OSError, the ImportError of a package that is an extra, or the error of a
+            mistyped config for such things.
         name: Name of the logger.
     """
     try:
         main()
-    except (ValueError, OSError, StrictDataclassError) as error:
+    except (ValueError, OSError, ImportError, StrictDataclassError) as error:
         logging.get_logger(name).error(" ".join(str(error).split()))
         sys.exit(1)
