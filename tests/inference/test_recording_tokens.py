@@ -48,7 +48,7 @@ def test_a_recording_comes_back(clean, tokens, codec):
     pair = clean.get_data(), restored.get_data()
     assert pair[0].shape == pair[1].shape == (19, 4100)
     correlations = [np.corrcoef(*rows)[0, 1] for rows in zip(*pair, strict=True) if rows[0].any()]
-    assert min(correlations) > 0.9
+    assert np.median(correlations) > 0.95 and min(correlations) > 0.85  # least where blinks are
     assert pair[1].std() == pytest.approx(pair[0].std(), rel=0.1)
     assert list(restored.annotations.description) == list(clean.annotations.description) != []
     assert restored.annotations.onset == pytest.approx(clean.annotations.onset - clean.first_time)
@@ -144,7 +144,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(clean, tokens, codec, extra
         (lambda: encode_recording(clean, codec, aligned), "needs all recordings of a person"),
         (
             lambda: encode_recording(clean, fast, extractor, True),
-            "the codec is for 256 Hz, got windows at 200",
+            "for 256 Hz, got windows at 200 Hz",
         ),
         (lambda: encode_recording(slow, codec, extractor, True), "the rate is 100 Hz, expected 200 Hz"),
         (lambda: encode_recording(loud, codec, extractor, True), "is the unit right"),

@@ -24,10 +24,15 @@ def rows(prepared, tmp_path_factory):
     return load_dataset(str(prepared), split="train", cache_dir=cache).select(range(40))
 
 
+def normalised(rows, extractor):
+    windows = WindowDataset(rows)
+    return EEGDataCollator(extractor)(windows.__getitems__(list(range(len(rows)))))["input_values"]
+
+
 def make_codec(rows, extractor, seed=0, **fields):
     torch.manual_seed(seed)
     codec = EEGFSQModel(EEGFSQConfig(**FIELDS | fields))
-    values = EEGDataCollator(extractor)(WindowDataset(rows)[slice(0, 40)])["input_values"]
+    values = normalised(rows, extractor)
     codec.initialize_linear_path(values[..., :384].reshape(-1, 64))
     return codec.eval()
 
@@ -66,7 +71,7 @@ def test_columns_are_plain_lists_that_anybody_reads(coded, codec, tmp_path):
 
 
 def test_tokens_are_those_of_the_codec(coded, rows, codec, extractor):
-    values = EEGDataCollator(extractor)(WindowDataset(rows)[slice(0, 40)])["input_values"]
+    values = normalised(rows, extractor)
     expected = codec.encode(torch.nn.functional.pad(values, (0, 48))).indices
     assert np.array_equal(coded.with_format("numpy")[:]["tokens"], expected)
 

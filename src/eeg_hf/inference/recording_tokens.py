@@ -176,7 +176,7 @@ def encode_recording(
         codebook_size=config.codebook_size,
         codec_name=str(config.name_or_path),
         codec_fingerprint=codec_fingerprint(codec),
-        annotations=[(event.onset, event.duration, event.name) for event in annotated(raw)],
+        annotations=[(float(event.onset), event.duration, event.name) for event in annotated(raw)],
     )
 
 
@@ -226,7 +226,8 @@ def _cut(values: torch.Tensor, length: int) -> torch.Tensor:
 
 def _half(values: torch.Tensor) -> np.ndarray:
     """Round (channels, windows) to 16 bits, one part in 2,000."""
-    rounded = values.numpy().astype(np.float16)
+    with np.errstate(over="ignore"):
+        rounded = values.numpy().astype(np.float16)
     if not np.isfinite(rounded).all():
         raise ValueError(
             f"expected channels within 65,504 uV, got {values.abs().max():,.0f}: is the unit right?"

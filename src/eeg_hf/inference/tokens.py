@@ -192,7 +192,7 @@ def tokens_to_signal(
 
 
 def encode_signals(
-    values_uv: torch.Tensor,
+    values: torch.Tensor,
     codec: Codec,
     feature_extractor: EEGFeatureExtractor,
     sampling_rate: Sequence[float],
@@ -203,7 +203,8 @@ def encode_signals(
     """Normalise windows, fill them up to whole patches and encode them.
 
     Args:
-        values_uv: (windows, channels, time) in uV.
+        values: (windows, channels, time) in uV; in any unit where the extractor `ignores_scale`, which then is
+            that of location and scale too.
         codec: An [`EEGFSQModel`].
         feature_extractor: The one saved with the codec.
         sampling_rate: In Hz, of each window.
@@ -215,8 +216,8 @@ def encode_signals(
         ValueError: If the codec was trained on another rate.
     """
     check_rate(codec, sampling_rate)
-    location, scale = feature_extractor.location_and_scale(values_uv, attention_mask)
-    values = feature_extractor.normalize(values_uv, channel_mask, attention_mask, alignment_matrix)
+    location, scale = feature_extractor.location_and_scale(values, attention_mask)
+    values = feature_extractor.normalize(values, channel_mask, attention_mask, alignment_matrix)
     values = torch.nn.functional.pad(values, (0, -values.shape[-1] % codec.config.patch_size))
     with evaluating(codec):
         indices = codec.encode(values.to(codec.device), torch.tensor(sampling_rate)).indices.cpu()
@@ -318,7 +319,10 @@ class _EncodeRows:
         """Return the table with the columns at its end."""
         if rank is not None:  # a forked process hangs in the thread pool of its parent
             torch.set_num_threads(1)
-        values, is_channel, is_sample = map(torch.from_numpy, decode_windows(table))
+        in_counts = (
+            self.feature_extractor.ignores_scale
+        )  # as the collator does it: the same tokens to the bit
+        values, is_channel, is_sample = map(torch.from_dlpack, decode_windows(table, in_counts))
         coded = encode_signals(
             values,
             self.codec,
@@ -328,6 +332,9 @@ class _EncodeRows:
             is_sample,
             self.collator.collate_alignments(table, values.shape[1]),
         )
+        if in_counts:
+            unit_uv = torch.from_numpy(pad_arrays(table.column("scale").to_pylist())).float()
+            coded = coded._replace(location=coded.location * unit_uv, scale=coded.scale * unit_uv)
         for (name, feature), cells in zip(self.features.items(), self._cells(table, coded), strict=True):
             table = table.append_column(name, pa.array(cells, Features({name: feature}).arrow_schema[0].type))
         return table
