@@ -1,78 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Put fine-tuned classifiers and classical baselines into one table: same windows, same split by subject.
+r"""Put what was trained into one table with what it has to beat: same windows, same split by subject.
 
     python scripts/evaluate.py --data runs/data/simulated --label_column condition --output_dir runs/table
     python scripts/evaluate.py --data runs/data/eegmat --label_column condition --folds 5 \
         --output_dir runs/table --runs "pretrained=runs/cv/pretrained-*" "from scratch=runs/cv/scratch-*"
     python scripts/evaluate.py --data runs/data/eegmat --label_column condition --output_dir runs/table \
         --model runs/classifier --baselines false
+    python scripts/evaluate.py --data runs/data/eegmat --output_dir runs/codecs \
+        --codecs "mlp, relu=runs/codec/mlp-relu-*" "conv, snake=runs/codec/conv-snake-*"
 
-A run is a folder that scripts/finetune.py left; `*` in its name means one run a seed. Every method must have
-been tested on exactly the windows of this split: otherwise the table is refused. Rows where the unlabelled
-windows of the people tested were used (alignment) are marked, and never to be compared with the others.
+A run is a folder that scripts/finetune.py left (classifiers) or scripts/train_tokenizer.py (codecs); `*` in
+its name means one run a seed.
+
+Every classifier must have been tested on exactly the windows of this split: otherwise the table is refused.
+Rows where the unlabelled windows of the people tested were used (alignment) are marked, and never to be
+compared with the others.
+
+Codecs run on the test part, which --split must leave out as it did when they were trained. Beside them stand
+PCA with scalar quantisation, fitted to the training part at the same bits, and FLAC, which loses nothing.
+Several corpora in --data give one table each.
 """
 
-import json
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from glob import glob
 from pathlib import Path
 
-import numpy as np
-import torch
-from datasets import Dataset, DatasetDict
-from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
-from transformers.utils import logging
+from evaluate_parts.arguments import EvaluateArguments
 
-from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
-from eeg_hf.corpora import SplitArguments, drop_unlabelled, load_alignments, load_windows
-from eeg_hf.data_collator import decode_windows
+from eeg_hf.corpora import SplitArguments, drop_unlabelled, load_windows
 from eeg_hf.evaluation import (
-    Predictions,
     ResultRow,
-    band_power_classifier,
     chance_level,
+    codecs_table,
     collect_provenance,
+    plot_rate_distortion,
     plot_results,
-    recentre_bands,
     results_table,
     summarize_predictions,
-    tangent_space_classifier,
+    write_codec_report,
     write_report,
 )
 from eeg_hf.training import parse_recipe, run_main
 
-logger = logging.get_logger("eeg_hf.evaluate")
-
-BASELINES: dict[str, Callable] = {
-    "band power + logistic regression": band_power_classifier,
-    "tangent space + logistic regression": tangent_space_classifier,
-}
-
-
-@dataclass
-class EvaluateArguments:
-    """What to compare, on what."""
-
-    data: str = field(metadata={"help": "Prepared corpus, folder or Hub name."})
-    label_column: str = field(metadata={"help": "Column of the labels."})
-    output_dir: str = field(metadata={"help": "Where metrics.json, report.md and results.png go."})
-    class_names: list[str] | None = field(
-        default=None, metadata={"help": "Classes in order; default: those found."}
-    )
-    runs: list[str] = field(
-        default_factory=list, metadata={"help": "name=folder of runs of scripts/finetune.py."}
-    )
-    model: str | None = field(default=None, metadata={"help": "A saved classifier to test on the test part."})
-    baselines: bool = field(default=True, metadata={"help": "Fit the classical baselines."})
-    folds: int = field(default=0, metadata={"help": "Cross-validate over so many folds instead of --split."})
-
 
 def main() -> None:
-    """Collect the predictions of every method and write the report."""
+    """Compare classifiers or codecs, whichever was asked for."""
     args, split_args = parse_recipe((EvaluateArguments, SplitArguments), description=__doc__)
-    dataset = drop_unlabelled(load_windows(args.data), args.label_column)
+    args.check()
+    compare = compare_codecs if args.codecs else compare_classifiers
+    output_dir = Path(args.output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    sys.stdout.write(compare(args, split_args, output_dir))
+
+
+def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, output_dir: Path) -> str:
+    """Collect the predictions of every method, write the report and return its table."""
+    from evaluate_parts.classifiers import collect_classifiers
+
+    dataset = drop_unlabelled(load_windows(args.data[0]), args.label_column)
     class_names = args.class_names or sorted(dataset.unique(args.label_column))
     splits = split_args.apply(dataset, args.folds)
     tested = sum(len(split["test"]) for split in splits)
@@ -88,10 +72,8 @@ def main() -> None:
             num_windows=tested,
             seeds=tuple(range(len(seeds))) if len(seeds) > 1 else (),
         )
-        for method, alignment, seeds in collect(args, dataset, splits, class_names)
+        for method, alignment, seeds in collect_classifiers(args, dataset, splits, class_names)
     ]
-    output_dir = Path(args.output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
     chance = chance_level([class_names.index(label) for label in dataset[args.label_column]])
     plot_results(rows, chance=chance["balanced_accuracy"], path=output_dir / "results.png")
     about = collect_provenance(
@@ -103,117 +85,25 @@ def main() -> None:
         classes=class_names,
     )
     write_report(output_dir, rows, about, {"Balanced accuracy by method": output_dir / "results.png"})
-    sys.stdout.write(results_table(rows))
+    return results_table(rows)
 
 
-def collect(
-    args: EvaluateArguments, dataset: Dataset, splits: list[DatasetDict], class_names: list[str]
-) -> Iterator[tuple[str, str, list[list[Predictions]]]]:
-    """Yield every method with its regime and its predictions: one list a seed, one entry a fold."""
-    if args.baselines:
-        windows = load_arrays(dataset)
-        for method, build in BASELINES.items():
-            yield method, "none", [fit_baseline(build, windows, splits, args, class_names)]
-        # Whitened in each band: stronger than whitening the whole signal, as it should be for what is to be
-        # beaten.
-        values = recentre_bands(
-            np.stack(list(windows.values())), dataset["subject"], dataset[0]["sampling_rate"]
-        )
-        windows = dict(zip(windows, values, strict=True))
-        method = "tangent space + logistic regression"
-        yield method, "bands", [fit_baseline(BASELINES[method], windows, splits, args, class_names)]
-    for run in args.runs:
-        name, _, pattern = run.partition("=")
-        folders = [Path(folder) for folder in sorted(glob(pattern))]
-        if not folders:
-            raise FileNotFoundError(f"runs: no folder matches {pattern!r}, expected name=folder")
-        seeds = [load_run(folder, splits, bool(args.folds)) for folder in folders]
-        yield name, run_alignment(folders[0]), seeds
-    if args.model:
-        extractor = EEGFeatureExtractor.from_pretrained(args.model)
-        yield args.model, extractor.alignment, [[predict(args, split["test"], extractor) for split in splits]]
+def compare_codecs(args: EvaluateArguments, split_args: SplitArguments, output_dir: Path) -> str:
+    """Run every codec and its references on every corpus, write the report and return its tables."""
+    from evaluate_parts.codecs import collect_codecs, load_corpora
 
-
-def load_arrays(dataset: Dataset) -> dict[str, np.ndarray]:
-    """Return every window (channels, time) in microvolt by its id."""
-    rows = WindowDataset(dataset)
-    if len(set(rows.num_channels)) > 1:
-        raise ValueError(
-            "baselines: expected one number of channels; prepare with --channels, or --baselines false"
-        )
-    windows: dict[str, np.ndarray] = {}
-    for start in range(0, len(rows), 512):
-        table = rows.__getitems__(list(range(start, min(start + 512, len(rows)))))
-        values, _, _ = decode_windows(table)
-        windows.update(zip(table.column("window_id").to_pylist(), values, strict=True))
-    return windows
-
-
-def fit_baseline(
-    build: Callable,
-    windows: dict[str, np.ndarray],
-    splits: list[DatasetDict],
-    args: EvaluateArguments,
-    class_names: list[str],
-) -> list[Predictions]:
-    """Fit a baseline on the training and validation subjects of each fold, which it does not tell apart."""
-    predictions = []
-    for split in splits:
-        fitted = [part for name, part in split.items() if name != "test"]
-        values = np.stack([windows[key] for part in fitted for key in part["window_id"]])
-        labels = [class_names.index(label) for part in fitted for label in part[args.label_column]]
-        test = split["test"]
-        classifier = build(sampling_rate=test[0]["sampling_rate"]).fit(values, labels)
-        scores = classifier.predict_proba(np.stack([windows[key] for key in test["window_id"]]))
-        predictions.append(to_predictions(test, args.label_column, class_names, scores))
-    return predictions
-
-
-def load_run(folder: Path, splits: list[DatasetDict], is_folded: bool) -> list[Predictions]:
-    """Return the predictions of a run, after checking that they are of this split's test windows."""
-    folders = [folder / f"fold-{fold}" for fold in range(len(splits))] if is_folded else [folder]
-    predictions = [Predictions.load(part / "predictions.parquet") for part in folders]
-    for part, found, split in zip(folders, predictions, splits, strict=True):
-        expected, got = set(split["test"]["window_id"]), set(found.window_ids.tolist())
-        if expected != got:
-            raise ValueError(
-                f"{part} was tested on {len(got)} windows of which {len(got & expected)} are among the "
-                f"{len(expected)} of "
-                "this split: give --data, --split and --folds of that run"
-            )
-    return predictions
-
-
-def run_alignment(folder: Path) -> str:
-    """Return the alignment that a run was made with."""
-    path = next(iter(sorted(folder.rglob("preprocessor_config.json"))))
-    return json.loads(path.read_text())["alignment"]
-
-
-def predict(args: EvaluateArguments, test: Dataset, extractor: EEGFeatureExtractor) -> Predictions:
-    """Run a saved classifier on a test part."""
-    model = AutoModelForSequenceClassification.from_pretrained(args.model)
-    alignments = load_alignments(args.data) if extractor.alignment != "none" else None
-    trainer = Trainer(
-        model=model,
-        args=TrainingArguments(args.output_dir, remove_unused_columns=False, report_to="none"),
-        data_collator=EEGDataCollator(extractor, args.label_column, model.config.label2id, alignments),
+    corpora = load_corpora(args.data, split_args)
+    rows = collect_codecs(args.codecs, corpora)
+    picture = output_dir / "rate_distortion.png"
+    plot_rate_distortion(rows, path=picture)
+    about = collect_provenance(
+        dataset="; ".join(corpus.name for corpus in corpora),
+        licence="; ".join(", ".join(corpus.test.unique("licence")) for corpus in corpora),
+        seeds=range(max(row.seeds for row in rows)),
+        split=f"{split_args.split} split",
     )
-    logits = torch.from_numpy(trainer.predict(WindowDataset(test, [args.label_column])).predictions)
-    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
-    return to_predictions(test, args.label_column, names, logits.float().softmax(dim=-1).numpy())
-
-
-def to_predictions(
-    test: Dataset, label_column: str, class_names: list[str], scores: np.ndarray
-) -> Predictions:
-    """Name the scores of a test part."""
-    return Predictions(
-        window_ids=np.array(test["window_id"]),
-        subjects=np.array(test["subject"]),
-        labels=np.array([class_names.index(label) for label in test[label_column]]),
-        scores=scores,
-    )
+    write_codec_report(output_dir, rows, about, {"What comes back against the bits it takes": picture})
+    return codecs_table(rows)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ def fail_script(monkeypatch, capfd, caplog):
     def run(name, *arguments):
         path = ROOT / "scripts" / name
         monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        # Last: beside the script stands evaluate.py, which is not the library of that name.
+        monkeypatch.setattr(sys, "path", [*sys.path, str(path.parent)])
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(path), run_name="__main__")
         shown = capfd.readouterr().err + "\n".join(record.getMessage() for record in caplog.records)

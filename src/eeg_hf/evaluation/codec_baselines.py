@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 
-LEVEL_CHOICES = np.unique(np.round(np.geomspace(1, 512, 64)).astype(int))
+LEVEL_CHOICES = np.unique(np.round(np.geomspace(1, 512, 40)).astype(int))
 """Numbers of levels that a component may have; more would change the error by nothing."""
 
 _NUM_SAMPLES = 8192

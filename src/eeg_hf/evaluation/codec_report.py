@@ -156,7 +156,8 @@ _READING_GUIDE = (
     "population standard deviation over seeds, brackets behind a correlation are a 95 % interval over "
     "subjects. Reachable is the share of the codes that as many tokens would hit if all were equally likely. "
     "PCA is fitted to the training subjects at the bits of the codecs beside it, or the most below that "
-    "whole levels make. FLAC codes the stored 16-bit windows of each channel and recording, put together."
+    "whole levels make. FLAC codes the stored windows of each channel and recording, put together; each "
+    "of them is scaled to the whole range of 16 bits."
 )
 
 
