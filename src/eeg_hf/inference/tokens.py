@@ -203,8 +203,8 @@ def encode_signals(
     """Normalise windows, fill them up to whole patches and encode them.
 
     Args:
-        values: (windows, channels, time) in uV; in any unit where the extractor `ignores_scale`, which then is
-            that of location and scale too.
+        values: (windows, channels, time) in uV; in any unit where the extractor `ignores_scale`, and then
+            location and scale are in it too.
         codec: An [`EEGFSQModel`].
         feature_extractor: The one saved with the codec.
         sampling_rate: In Hz, of each window.
@@ -319,9 +319,8 @@ class _EncodeRows:
         """Return the table with the columns at its end."""
         if rank is not None:  # a forked process hangs in the thread pool of its parent
             torch.set_num_threads(1)
-        in_counts = (
-            self.feature_extractor.ignores_scale
-        )  # as the collator does it: the same tokens to the bit
+        # As the collator does it: the same tokens to the bit
+        in_counts = self.feature_extractor.ignores_scale
         values, is_channel, is_sample = map(torch.from_dlpack, decode_windows(table, in_counts))
         coded = encode_signals(
             values,
