@@ -43,7 +43,7 @@ def measure_import(args: BenchmarkArguments) -> list[Row]:
 
 def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
     """Return what measures each part; imported here, because every worker process imports this file."""
-    from benchmark_parts import models, preparing, reading
+    from benchmark_parts import codec, models, preparing, reading
 
     def measure_memory(args: BenchmarkArguments) -> list[Row]:
         return reading.measure_reading_memory(args) + models.measure_training_memory(args)
@@ -58,6 +58,7 @@ def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
         "inference": models.measure_inference,
         "memory": measure_memory,
         "compile": models.measure_compile,
+        "codec": codec.measure_codec,
     }
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-PARTS = ("import", "prepare", "read", "scale", "padding", "train", "inference", "memory", "compile")
+PARTS = ("import", "prepare", "read", "scale", "padding", "train", "inference", "memory", "compile", "codec")
 Work = Callable[[], object]
 Result = TypeVar("Result")
 

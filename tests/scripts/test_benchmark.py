@@ -113,6 +113,21 @@ def test_compiling(run):
     assert all(row["value"] < 1e-5 for row in rows if "difference" in row["name"])
 
 
+def test_codecs_are_timed_beside_pca_of_as_many_bits(run):
+    pytest.importorskip("vector_quantize_pytorch")
+    rows, printed = run("codec")
+    code = [(f"encode + decode {architecture}", True) for architecture in ("mlp", "conv")]
+    assert names_and_peers(rows) == [*code, *code, ("quantize to codes and indices", True)]
+    assert "12 bits/s" in printed and "200 bits/s" in printed and "vector-quantize-pytorch" in printed
+
+
+def test_a_missing_quantizer_is_said_to_be_absent(benchmark, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vector_quantize_pytorch", None)
+    timing = importlib.import_module("benchmark_parts.timing")
+    row = importlib.import_module("benchmark_parts.codec").race_quantizers(timing.BenchmarkArguments(pairs=1))
+    assert row.value > 0 and row.ratio is None and "absent" in row.peer_name
+
+
 def test_what_cannot_be_compiled_is_a_row_with_the_reason(run):
     rows, printed = run("compile", "--compile_backend", "nonsense")
     assert [row["value"] for row in rows] == [None, None] and "failed: InvalidBackend" in printed
