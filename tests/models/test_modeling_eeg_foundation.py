@@ -340,3 +340,11 @@ def test_create_model_by_name():
     assert create_model("eeg_foundation", {"d_model": 64, "n_heads": 4}).config.hidden_size == 64
     with pytest.raises(ValueError, match="eeg_unknown"):
         create_model("eeg_unknown")
+
+
+def test_waveforms_start_with_unit_features():
+    torch.manual_seed(0)
+    encoder = EEGFoundationModel(EEGFoundationConfig(d_model=128, n_layers=1)).embeddings.temporal_encoder
+    for layer in (*encoder.waveforms, encoder.projection):
+        assert layer.weight.std().item() * layer.in_features**0.5 == pytest.approx(1.0, rel=0.25)
+        assert not layer.bias.any()

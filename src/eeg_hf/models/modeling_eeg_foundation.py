@@ -35,7 +35,7 @@ from .heads import ClassificationHead, ProjectionHead
 from .losses import info_nce_loss, masked_code_loss, masked_reconstruction_loss, task_loss
 from .masking import hide, random_stretch_mask
 from .patching import count_patches, find_real_patches, patchify, unpatchify
-from .temporal_encoder import FourierFilterbank, MultiScaleTemporalEncoder
+from .temporal_encoder import FourierFilterbank, MultiScaleTemporalEncoder, UnitLinear
 
 HEAD_RADIUS_METRES = 0.1  # brings electrode coordinates to about [-1, 1]
 NUM_POSITION_OCTAVES = 4  # sin and cos of x, y, z at 1, 2, 4, 8 half periods per head radius
@@ -263,11 +263,8 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, FourierFilterbank):
             init.copy_(module.weight, module.fourier_basis())
-        elif isinstance(module, MultiScaleTemporalEncoder):
-            # Unit signals in, unit features out: at `initializer_range` the waveforms would start a hundred
-            # times below the spectrum, and reconstruction would not learn.
-            for layer in (*module.waveforms, module.projection):
-                init.normal_(layer.weight, std=layer.in_features**-0.5)
+        elif isinstance(module, UnitLinear):
+            init.normal_(module.weight, std=module.in_features**-0.5)
         elif isinstance(module, EEGFoundationEmbeddings):
             init.normal_(module.mask_token, std=self.config.initializer_range)
 

@@ -12,6 +12,17 @@ from .configuration_eeg_foundation import EEGFoundationConfig
 POWER_FLOOR = 0.01  # power below which a band counts as silent; a normalised signal has about 1 in all
 
 
+class UnitLinear(nn.Linear):
+    """A linear layer that starts with unit features for unit signals.
+
+    At `initializer_range` the waveforms would start a hundred times below the spectrum, and reconstruction
+    would hardly learn.
+
+    NOTE: a class of its own, because transformers asks only modules that hold parameters themselves to be
+        initialised when the model's code is not its own: what holds this layer is never asked.
+    """
+
+
 class FourierFilterbank(nn.Module):
     """Log power in bands one window long: learned filters that start as a Hann-windowed Fourier basis."""
 
@@ -52,14 +63,14 @@ class MultiScaleTemporalEncoder(nn.Module):
         widths = [max(config.hidden_size // len(self.scales) // scale, 1) for scale in self.scales]
         self.filterbanks = nn.ModuleList(FourierFilterbank(window) for window in windows)
         self.waveforms = nn.ModuleList(
-            nn.Linear(window, width) for window, width in zip(windows, widths, strict=True)
+            UnitLinear(window, width) for window, width in zip(windows, widths, strict=True)
         )
         num_bands = sum(window // 2 for window in windows)
         num_waveforms = sum(scale * width for scale, width in zip(self.scales, widths, strict=True))
         # The power of all bands rises and falls together: that common part would drown their differences.
         self.power_norm = nn.LayerNorm(num_bands, eps=config.layer_norm_eps)
         self.activation = ACT2FN[config.hidden_act]
-        self.projection = nn.Linear(num_bands + num_waveforms, config.hidden_size)
+        self.projection = UnitLinear(num_bands + num_waveforms, config.hidden_size)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Map (batch, channels, num_patches, patch_size) to (batch, channels, num_patches, hidden_size)."""
