@@ -18,7 +18,8 @@ compared with the others.
 
 Codecs run on the test part, which --split must leave out as it did when they were trained. Beside them stand
 PCA with scalar quantisation, fitted to the training part at the same bits, and FLAC, which loses nothing.
-Several corpora in --data give one table each.
+With --split none all windows are tested, and there is nobody to fit PCA to. Several corpora in --data give
+one table each.
 """
 
 import sys

@@ -27,12 +27,12 @@ Coder = Callable[[dict[str, torch.Tensor]], tuple[torch.Tensor, torch.Tensor | N
 
 @dataclass(frozen=True)
 class CorpusParts:
-    """Whom codecs were trained on and whom they are tested on."""
+    """Whom codecs were trained on, None where that is not in the corpus, and whom they are tested on."""
 
     source: str
     name: str
     sampling_rate: float
-    train: Dataset
+    train: Dataset | None
     test: Dataset
 
 

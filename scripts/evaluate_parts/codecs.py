@@ -39,10 +39,12 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load_corpora(sources: Sequence[str], split_args: SplitArguments) -> list[CorpusParts]:
-    """Split each corpus as scripts/train_tokenizer.py does."""
+    """Split each corpus as scripts/train_tokenizer.py does; with `none` all of it is tested."""
     corpora = []
     splits = split_for_pretraining(sources, split_args.split, **split_args.options)
     for source, split in zip(sources, splits, strict=True):
+        if split_args.split == "none":
+            split["test"] = split.pop("train")
         if not len(split.get("test", [])):
             raise ValueError(f"{source}: --split {split_args.split} leaves nobody to test on, take another")
         test = split["test"]
@@ -54,7 +56,7 @@ def load_corpora(sources: Sequence[str], split_args: SplitArguments) -> list[Cor
         name = f"{', '.join(test.unique('corpus'))}, {rates[0]:g} Hz"
         if name in {corpus.name for corpus in corpora}:
             raise ValueError(f"data: {name} is there twice, expected different corpora or rates")
-        corpora.append(CorpusParts(source, name, rates[0], split["train"], test))
+        corpora.append(CorpusParts(source, name, rates[0], split.get("train"), test))
     return corpora
 
 
@@ -78,7 +80,7 @@ def find_runs(name: str, folders: list[Path]) -> CodecRuns:
 
 
 def measure_corpus(codecs: Sequence[CodecRuns], corpus: CorpusParts) -> Iterator[CodecRow]:
-    """Yield the codecs, PCA at each of their rates, and FLAC."""
+    """Yield the codecs, PCA at each of their rates if there is somebody to fit it to, and FLAC."""
     for codec in codecs:
         rate = codec.config.sampling_rate
         if rate and not isclose(rate, corpus.sampling_rate, abs_tol=1e-3):
@@ -88,6 +90,8 @@ def measure_corpus(codecs: Sequence[CodecRuns], corpus: CorpusParts) -> Iterator
         yield measure_runs(codec, corpus)
     patches: dict[SignalSettings, np.ndarray] = {}
     budgets = {(codec.settings, round(codec.bits_per_patch, 6)): codec for codec in codecs}
+    if corpus.train is None:
+        budgets = {}
     for (settings, bits), codec in budgets.items():
         if settings not in patches:
             windows = WindowDataset(corpus.train, ["sampling_rate"])

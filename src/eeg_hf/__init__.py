@@ -24,6 +24,11 @@ _PUBLIC_NAMES = {
     "EEGFSQConfig": "models.configuration_eeg_fsq",
     "EEGFSQModel": "models.modeling_eeg_fsq",
     "EEGTokenizerCollator": "tokenizer_collator",
+    "RecordingTokens": "inference.recording_tokens",
+    "add_tokens": "inference.tokens",
+    "decode_recording": "inference.recording_tokens",
+    "encode_recording": "inference.recording_tokens",
+    "tokens_to_signal": "inference.tokens",
     "Eeg": "corpora.recordings.eeg_feature",
     "get_corpus": "corpora",
     "create_model": "auto",
@@ -38,6 +43,8 @@ if TYPE_CHECKING:
     from .data_collator import EEGDataCollator, EEGPreTrainingCollator, MixupCollator, WindowDataset
     from .eeg_preprocessor import EEGPreprocessor
     from .feature_extraction_eeg import EEGFeatureExtractor
+    from .inference.recording_tokens import RecordingTokens, decode_recording, encode_recording
+    from .inference.tokens import add_tokens, tokens_to_signal
     from .models.configuration_eeg_foundation import EEGFoundationConfig
     from .models.configuration_eeg_fsq import EEGFSQConfig
     from .models.modeling_eeg_foundation import (

@@ -73,6 +73,14 @@ def test_codecs_stand_beside_pca_and_flac_at_their_bits(results):
     assert "| plain |" in printed and "| FLAC, lossless |" in printed
 
 
+def test_without_a_split_all_windows_are_tested_and_pca_is_not_there(prepared, codecs, tmp_path):
+    options = ("--data", prepared, "--split", "none", "--output_dir", tmp_path)
+    evaluate(*options, "--codecs", f"plain={codecs}/mlp-0")
+    rows = json.loads((tmp_path / "metrics.json").read_text())["results"]
+    assert {row["architecture"] for row in rows} == {"mlp", "FLAC"}
+    assert {row["num_subjects"] for row in rows} == {6}
+
+
 def test_every_metric_is_measured(results):
     for row in results[2]["results"]:
         if row["architecture"] == "FLAC":
