@@ -31,7 +31,13 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGPreTrainingCollator, WindowDataset
+from eeg_hf import (
+    EEGFeatureExtractor,
+    EEGFoundationConfig,
+    EEGFSQConfig,
+    EEGPreTrainingCollator,
+    WindowDataset,
+)
 from eeg_hf.augmentation import DEFAULT_VIEW
 from eeg_hf.corpora import SplitArguments, load_alignments, mixture, split_for_pretraining
 from eeg_hf.data_collator import SIGNAL_COLUMNS
@@ -46,6 +52,12 @@ from eeg_hf.training import (
 )
 
 logger = logging.get_logger("eeg_hf.pretrain")
+
+SIGNAL_SETTINGS = (
+    *("sampling_rate", "highpass_hz", "lowpass_hz", "reference"),
+    *("normalization", "clip", "alignment"),
+)
+"""What a codec and the windows whose codes it tells must have in common."""
 
 
 @dataclass
@@ -152,16 +164,11 @@ def build_model(args: PretrainArguments, extractor: EEGFeatureExtractor) -> PreT
 
 def load_codec(folder: str, extractor: EEGFeatureExtractor) -> PreTrainedModel:
     """Return the codec; refuse one that was trained on signals of another kind."""
+    config = AutoConfig.from_pretrained(folder)
+    if not isinstance(config, EEGFSQConfig):
+        raise ValueError(f"codec: {folder} is no tokenizer, expected eeg_fsq, got {config.model_type}")
     theirs, ours = EEGFeatureExtractor.from_pretrained(folder).to_dict(), extractor.to_dict()
-    for name in (
-        "sampling_rate",
-        "normalization",
-        "clip",
-        "alignment",
-        "reference",
-        "highpass_hz",
-        "lowpass_hz",
-    ):
+    for name in SIGNAL_SETTINGS:
         if theirs[name] != ours[name]:
             raise ValueError(
                 f"codec: {folder} was trained with {name} {theirs[name]}, the corpus here has {ours[name]}"
