@@ -7,6 +7,9 @@
         --finetuning_data runs/data/eegmat --pretraining_data runs/data/eegmat \
         --evaluation_data runs/data/eegmat --evaluation runs/table --own pretrained scratch \
         --saw_test_subjects false --hardware "1 core of an AMD EPYC" --watts 15
+    python scripts/make_cards.py --from_run runs/codec/mlp --pretraining_data runs/data/eegmat \
+        --evaluation_data runs/data/eegmat --evaluation runs/codecs --own "mlp, relu" \
+        --saw_test_subjects false
 
 What a run did not record stands in its card as not recorded. `--evaluation` is what scripts/evaluate.py left.
 """
@@ -37,7 +40,8 @@ class CardArguments:
         default_factory=list, metadata={"help": "Folders of the training stages before, in order."}
     )
     pretraining_data: list[str] = field(
-        default_factory=list, metadata={"help": "Prepared corpora it was pretrained on."}
+        default_factory=list,
+        metadata={"help": "Prepared corpora it was trained on without labels."},
     )
     finetuning_data: list[str] = field(
         default_factory=list, metadata={"help": "Prepared corpora it was fine-tuned on."}
@@ -47,7 +51,7 @@ class CardArguments:
     )
     evaluation: str | None = field(default=None, metadata={"help": "Folder of scripts/evaluate.py."})
     own: list[str] = field(
-        default_factory=list, metadata={"help": "Methods of its table that are this model."}
+        default_factory=list, metadata={"help": "Methods or codecs of its table that are this model."}
     )
     saw_test_subjects: bool | None = field(
         default=None, metadata={"help": "Whether people tested were in the pretraining; unknown if left out."}

@@ -12,6 +12,7 @@ from importlib import metadata
 import pytest
 import torch
 from huggingface_hub import ModelCard, eval_result_entries_to_yaml, parse_eval_result_entries
+from safetensors.torch import save_file
 
 from eeg_hf import (
     EEGFeatureExtractor,
@@ -330,6 +331,29 @@ def test_the_example_runs_with_the_library_and_without(classifier, bare_python, 
     done = subprocess.run([bare_python, "-c", alone], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == expected  # the same weights, the same bits
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "masked reconstruction (weight 1) of 50% of the signal"),
+        ({"target": "codes"}, "masked prediction of a codec's tokens (weight 1) of 50% of the signal"),
+        (
+            {"target": "both", "code_weight": 0.5, "contrastive_weight": 0},
+            "masked reconstruction (weight 1) of 50% of the signal and masked prediction of a codec's tokens "
+            "(weight 0.5)",
+        ),
+        ({"reconstruction_weight": 0}, "contrast of two views (weight 0.5)"),
+    ],
+)
+def test_an_objective_is_what_the_target_uses(fields, said, tmp_path):
+    config = EEGFoundationConfig(**TINY, mask_ratio=0.5, **fields)
+    config.architectures = ["EEGFoundationForPreTraining"]
+    config.save_pretrained(tmp_path)
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    assert (
+        facts_from_run(tmp_path).objectives[0].removesuffix(" and contrast of two views (weight 0.5)") == said
+    )
 
 
 @pytest.mark.parametrize("extractor", [None, EEGFeatureExtractor(window_seconds=2.0, alignment="euclidean")])

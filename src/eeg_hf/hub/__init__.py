@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Hub: versions of models with their code, cards and metrics, and prepared corpora."""
 
-from .card_facts import CardFacts, ComputeFacts, CorpusFacts, ResultFacts
+from .card_facts import CardFacts, CodecResultFacts, ComputeFacts, CorpusFacts, ResultFacts
 from .code import save_with_code
 from .errors import HubError
 from .eval_results import eval_result_entries
@@ -13,6 +13,7 @@ from .run_facts import corpus_facts, facts_from_run
 
 __all__ = [
     "CardFacts",
+    "CodecResultFacts",
     "Comparison",
     "ComputeFacts",
     "CorpusFacts",

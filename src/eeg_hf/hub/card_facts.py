@@ -99,6 +99,29 @@ class ResultFacts:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class CodecResultFacts(ResultFacts):
+    """One row of the table of codecs, as `eeg_hf.evaluation.write_codec_report` writes it.
+
+    Attributes:
+        corpus: What it was measured on, and at which rate.
+        sampling_rate: That rate in Hz.
+        bits_per_second: Of one channel.
+        budget_bits_per_second: What it was allowed: rows of one budget are compared with one another.
+        compression_ratio: How many times less than 16 bits a sample.
+        total_compression_ratio: The same, with location and scale of each window and channel counted.
+        parameters: Numbers that it consists of.
+    """
+
+    corpus: str
+    sampling_rate: float
+    bits_per_second: float
+    budget_bits_per_second: float
+    compression_ratio: float
+    total_compression_ratio: float
+    parameters: int | None = None
+
+
 @dataclass(frozen=True)
 class ComputeFacts:
     """What making the model took.
@@ -174,6 +197,9 @@ class CardFacts:
     def __post_init__(self) -> None:
         if self.own_results and all(row.is_own for row in self.results):
             raise ValueError(f"{self.title}: expected a baseline beside its results, got none")
+        if len(self.codec_results) != len(self.results) * self.is_codec:
+            expected, got = ("codecs", "others") if self.is_codec else ("others", "codecs")
+            raise ValueError(f"{self.title}: expected results of {expected}, got results of {got}")
 
     @property
     def own_results(self) -> tuple[ResultFacts, ...]:
@@ -184,6 +210,21 @@ class CardFacts:
     def is_classifier(self) -> bool:
         """Whether it has a head that names classes."""
         return self.model_class.endswith("ForSequenceClassification")
+
+    @property
+    def is_codec(self) -> bool:
+        """Whether it turns signals into tokens and back."""
+        return "levels" in self.config
+
+    @property
+    def sampling_rate(self) -> float:
+        """Rate in Hz of the signals that it takes, 200 where nothing says it."""
+        return self.signal.get("sampling_rate") or self.config.get("sampling_rate") or 200.0
+
+    @property
+    def codec_results(self) -> tuple[CodecResultFacts, ...]:
+        """The rows that are of codecs: all or none."""
+        return tuple(row for row in self.results if isinstance(row, CodecResultFacts))
 
     def with_role(self, role: str) -> tuple[CorpusFacts, ...]:
         """Return the corpora that were used for something."""
@@ -223,12 +264,16 @@ class CardFacts:
                 {
                     **content,
                     "corpora": [_build(CorpusFacts, corpus) for corpus in content.get("corpora", ())],
-                    "results": [_build(ResultFacts, row) for row in content.get("results", ())],
+                    "results": [_build_result(row) for row in content.get("results", ())],
                     "compute": _build(ComputeFacts, content.get("compute", {})),
                 },
             )
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: expected the facts of a card ({error})") from None
+
+
+def _build_result(row: Mapping[str, Any]) -> Any:
+    return _build(CodecResultFacts if "bits_per_second" in row else ResultFacts, row)
 
 
 def _build(cls: type, content: Mapping[str, Any]) -> Any:
@@ -244,6 +289,7 @@ __all__ = [
     "ROLES",
     "UNKNOWN",
     "CardFacts",
+    "CodecResultFacts",
     "ComputeFacts",
     "Contamination",
     "CorpusFacts",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from .card_facts import REGIMES, UNKNOWN, CardFacts, Contamination, CorpusFacts, ResultFacts
+from .card_facts import REGIMES, UNKNOWN, CardFacts, Contamination, ResultFacts
 from .eval_results import METRICS
 
 _CONTAMINATION: Mapping[Contamination, str] = {
@@ -22,19 +22,33 @@ def results_section(facts: CardFacts) -> str:
     """Write the section, with everything that a reader needs to judge the figures."""
     if not facts.results:
         return "None is recorded with these weights: nobody should rely on them before measuring."
-    tested = _corpora_in_words(facts.with_role("evaluation"))
-    about = [f"Measured on {tested}." if tested else f"Corpus: {UNKNOWN}."]
+    about = [tested_on(facts)]
     if facts.chance:
         about.append(f"Chance: {_named(facts.chance)}.")
     about.append("± is the standard deviation over folds or seeds, brackets an interval over people.")
+    about.append(seeds_line(facts))
+    return "\n\n".join([" ".join(about), _table(facts.results), *_verdicts(facts), *remarks(facts)])
+
+
+def tested_on(facts: CardFacts) -> str:
+    """Name the corpora of the test and their licences."""
+    corpora = facts.with_role("evaluation")
+    tested = in_words([f"{corpus.title} (licence {corpus.licence or UNKNOWN})" for corpus in corpora])
+    return f"Measured on {tested}." if corpora else f"Corpus: {UNKNOWN}."
+
+
+def seeds_line(facts: CardFacts) -> str:
+    """Say how many seeds there were and how to read the table."""
     seeds = UNKNOWN if facts.num_seeds is None else str(facts.num_seeds)
-    about.append(f"Seeds: {seeds}. Rows of this model are bold.")
-    parts = [" ".join(about), _table(facts.results), *_verdicts(facts)]
+    return f"Seeds: {seeds}. Rows of this model are bold."
+
+
+def remarks(facts: CardFacts) -> Iterable[str]:
+    """Say what else a reader needs to judge the figures."""
     if facts.own_results:
-        parts.append(f"Contamination: **{facts.contamination}**. {_CONTAMINATION[facts.contamination]}")
+        yield f"Contamination: **{facts.contamination}**. {_CONTAMINATION[facts.contamination]}"
     if facts.caveats:
-        parts.append("To know before comparing:\n\n" + "\n".join(f"* {caveat}" for caveat in facts.caveats))
-    return "\n\n".join(parts)
+        yield "To know before comparing:\n\n" + "\n".join(f"* {caveat}" for caveat in facts.caveats)
 
 
 def _table(rows: Sequence[ResultFacts]) -> str:
@@ -50,9 +64,8 @@ def _table(rows: Sequence[ResultFacts]) -> str:
     for (split, regime), group in groupby(ordered, key=lambda row: (row.split, row.regime)):
         lines.append([f"*{split}: {REGIMES[regime]}*", *[""] * (len(titles) - 1)])
         for row in group:
-            name = row.method.replace("|", "\\|")
-            cells = [f"**{name}**" if row.is_own else name, *(_cell(row.metrics.get(m, {})) for m in metrics)]
-            cells += [_count_or_dash(row.num_subjects), _count_or_dash(row.num_windows)]
+            cells = [method_cell(row), *(summary_cell(row.metrics.get(m, {})) for m in metrics)]
+            cells += [count_cell(row.num_subjects), count_cell(row.num_windows)]
             lines.append(cells + [str(len(row.seeds) or "–")] * has_seeds)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -68,7 +81,7 @@ def _verdicts(facts: CardFacts) -> Iterable[str]:
             continue
         mine, best = _mean(own, metric) or 0.0, _mean(other, metric) or 0.0
         verdict = "better than" if mine > best else "worse than" if mine < best else "equal to"
-        overlap = "; their intervals overlap" if _overlap(own, other, metric) else ""
+        overlap = "; their intervals overlap" if intervals_overlap(own, other, metric) else ""
         yield (
             f"Where {REGIMES[regime]} ({split}), this model is {verdict} the best baseline: "
             f"{METRICS[metric].lower()} {mine:.3f} ({own.method}) against {best:.3f} ({other.method})"
@@ -76,7 +89,8 @@ def _verdicts(facts: CardFacts) -> Iterable[str]:
         )
 
 
-def _overlap(first: ResultFacts, second: ResultFacts, metric: str) -> bool:
+def intervals_overlap(first: ResultFacts, second: ResultFacts, metric: str) -> bool:
+    """Tell whether the intervals of two rows overlap; not where one has none."""
     one, two = first.metrics[metric].get("interval"), second.metrics[metric].get("interval")
     return bool(one and two and one[0] <= two[1] and two[0] <= one[1])
 
@@ -85,20 +99,23 @@ def _mean(row: ResultFacts, metric: str | None) -> float | None:
     return row.metrics.get(metric or "", {}).get("mean")
 
 
-def _cell(summary: Mapping[str, Any]) -> str:
+def method_cell(row: ResultFacts) -> str:
+    """Write the name of a row, bold where it is this model's."""
+    name = row.method.replace("|", "\\|")
+    return f"**{name}**" if row.is_own else name
+
+
+def summary_cell(summary: Mapping[str, Any], decimals: int = 3) -> str:
     """Write `0.750 ± 0.038 [0.700, 0.790]`, as much of it as was recorded."""
     if summary.get("mean") is None:
         return "–"
-    text = f"{summary['mean']:.3f}"
+    text = f"{summary['mean']:.{decimals}f}"
     if summary.get("sd") is not None and len(summary.get("values", (0, 0))) > 1:
-        text += f" ± {summary['sd']:.3f}"
+        text += f" ± {summary['sd']:.{decimals}f}"
     if summary.get("interval"):
-        text += " [{:.3f}, {:.3f}]".format(*summary["interval"])
+        low, high = summary["interval"]
+        text += f" [{low:.{decimals}f}, {high:.{decimals}f}]"
     return text
-
-
-def _corpora_in_words(corpora: Sequence[CorpusFacts]) -> str:
-    return in_words([f"{c.title} (licence {c.licence or UNKNOWN})" for c in corpora])
 
 
 def _named(values: Mapping[str, float]) -> str:
@@ -111,8 +128,19 @@ def in_words(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _count_or_dash(number: int | None) -> str:
+def count_cell(number: int | None) -> str:
+    """Write a number, or a dash where nobody counted."""
     return "–" if number is None else f"{number:,}"
 
 
-__all__ = ["in_words", "results_section"]
+__all__ = [
+    "count_cell",
+    "in_words",
+    "intervals_overlap",
+    "method_cell",
+    "remarks",
+    "results_section",
+    "seeds_line",
+    "summary_cell",
+    "tested_on",
+]

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results as the Hub reads them: the `model-index` of a card, and the newer `.eval_results/*.yaml`."""
 
+from collections.abc import Iterator, Sequence
+
 from huggingface_hub import EvalResult, EvalResultEntry
 
 from .card_facts import REGIMES, CardFacts, CorpusFacts, ResultFacts
 
+BANDS = ("delta", "theta", "alpha", "beta", "gamma")
 METRICS = {
     "balanced_accuracy": "Balanced accuracy",
     "auroc": "AUROC",
@@ -12,11 +15,23 @@ METRICS = {
     "macro_f1": "Macro F1",
     "accuracy": "Accuracy",
 }
+CODEC_METRICS = {
+    "nrmse_std": ("NRMSE (std)", 3),
+    "correlation": ("Correlation", 3),
+    "snr": ("SNR (dB)", 2),
+    **{f"{band}_error": (f"{band.capitalize()} error", 3) for band in BANDS},
+    "codebook_usage": ("Codes used", 3),
+    "codebook_usage_reachable": ("Reachable", 3),
+    "codebook_perplexity": ("Perplexity", 0),
+}
+"""Metric -> its title and decimals."""
 
 
 def eval_results(facts: CardFacts) -> list[EvalResult]:
     """Return this model's results for the `model-index` of a card: one for each metric of each row."""
     corpora = facts.with_role("evaluation")
+    if facts.is_codec:
+        return list(_codec_eval_results(facts, corpora))
     return [
         EvalResult(
             task_type="eeg-classification",
@@ -55,6 +70,26 @@ def eval_result_entries(facts: CardFacts) -> list[EvalResultEntry]:
     ]
 
 
+def _codec_eval_results(facts: CardFacts, corpora: Sequence[CorpusFacts]) -> Iterator[EvalResult]:
+    """Yield what the Hub shows of each codec of this model; their names tell several rates apart."""
+    for row in facts.codec_results:
+        tested = [corpus for corpus in corpora if corpus.name in row.corpus.split(", ")]
+        for metric in ("correlation", "nrmse_std"):
+            value = row.metrics.get(metric, {}).get("mean")
+            if row.is_own and tested and value is not None:
+                yield EvalResult(
+                    task_type="eeg-compression",
+                    task_name="EEG compression",
+                    dataset_type=" ".join(corpus.hub_id or corpus.name for corpus in tested),
+                    dataset_name=", ".join(corpus.title for corpus in tested),
+                    dataset_split=row.split,
+                    metric_type=metric,
+                    metric_value=value,
+                    metric_name=f"{CODEC_METRICS[metric][0]} ({row.method}; {row.bits_per_second:.1f} "
+                    f"bits/s at {row.sampling_rate:g} Hz; {REGIMES[row.regime]})",
+                )
+
+
 def _notes(facts: CardFacts, row: ResultFacts, corpus: CorpusFacts) -> str:
     chance = facts.chance.get("balanced_accuracy")
     return "; ".join(
@@ -72,4 +107,4 @@ def _task(facts: CardFacts) -> str:
     return f"EEG classification: {', '.join(facts.labels)}" if facts.labels else "EEG classification"
 
 
-__all__ = ["METRICS", "eval_result_entries", "eval_results"]
+__all__ = ["BANDS", "CODEC_METRICS", "METRICS", "eval_result_entries", "eval_results"]

@@ -8,6 +8,7 @@ from huggingface_hub import ModelCardData
 
 from .card_facts import UNKNOWN, CardFacts, CorpusFacts
 from .card_results import in_words, results_section
+from .codec_card import codec_calls, codec_limits, codec_results_section, codec_summary
 from .eval_results import eval_results
 
 _LICENCES = {"apache-2.0": "Apache-2.0", "mit": "MIT"}
@@ -30,7 +31,7 @@ def model_card(facts: CardFacts, repo_id: str | None = None) -> str:
     sections = [
         f"# {facts.title}\n\n{_summary(facts)}",
         f"## How to use\n\n{_usage(facts, repo_id)}",
-        f"## Results\n\n{results_section(facts)}",
+        f"## Results\n\n{codec_results_section(facts) if facts.is_codec else results_section(facts)}",
         f"## Limits and misuse\n\n{_limits(facts)}",
         f"## Input\n\n{_input(facts)}",
         f"## Training\n\n{_training(facts)}",
@@ -48,7 +49,7 @@ def _metadata(facts: CardFacts) -> ModelCardData:
     named: dict[str, Any] = {"model_name": facts.title, "eval_results": results} if results else {}
     return ModelCardData(
         library_name="transformers",
-        pipeline_tag="eeg-classification" if facts.is_classifier else "eeg-feature-extraction",
+        pipeline_tag=_pipeline_tag(facts),
         license=facts.licence,
         datasets=datasets or None,
         tags=["eeg", "eeg_hf", "brain", facts.architecture],
@@ -56,11 +57,19 @@ def _metadata(facts: CardFacts) -> ModelCardData:
     )
 
 
+def _pipeline_tag(facts: CardFacts) -> str | None:
+    if facts.is_codec:  # no task of the Hub is to code a signal and bring it back
+        return None
+    return "eeg-classification" if facts.is_classifier else "eeg-feature-extraction"
+
+
 def _summary(facts: CardFacts) -> str:
     size = UNKNOWN if facts.parameters is None else _count(facts.parameters)
     does = f"tells {in_words(facts.labels)} apart" if facts.labels else "turns EEG into embeddings"
     window = facts.signal.get("window_seconds")
     of = f" in windows of {window:g} s" if window else ""
+    if facts.is_codec:
+        does, of = codec_summary(facts), ""
     lines = [
         f"`{facts.model_class}` (parameters: {size}) {does}{of}. A research model, not a medical device."
     ]
@@ -76,28 +85,33 @@ def _usage(facts: CardFacts, repo_id: str) -> str:
     note = (
         "" if facts.signal else "No feature extractor was saved here: cleaning and scaling are up to you.\n\n"
     )
+    microvolts = (
+        "\n\nTokens hold neither the location nor the scale of a channel, which the extractor takes out: who "
+        "wants microvolts back stores both, as `scripts/store_as_tokens.py` of eeg_hf does."
+    )
     return (
         f"{note}With eeg_hf:\n\n```python\n{with_library}\n```\n\n"
         f"With {needed} only, the code comes from the repository; read it before you trust it:\n\n"
-        f"```python\n{alone}\n```"
+        f"```python\n{alone}\n```{microvolts * facts.is_codec}"
     )
 
 
 def _example(facts: CardFacts, repo_id: str, is_trusted: bool) -> str:
     """Write a program that loads the model and runs it on noise."""
     auto = "AutoModelForSequenceClassification" if facts.is_classifier else "AutoModel"
-    value = "logits.softmax(-1)" if facts.is_classifier else "pooler_output"
     trust = ", trust_remote_code=True" if is_trusted else ""
     library = [] if is_trusted else ["import eeg_hf  # registers the classes"]
     channels = list(facts.channels) or ["Fz", "Cz", "Pz"]
-    rate = facts.signal.get("sampling_rate") or facts.config.get("sampling_rate") or 200
-    shape = f"({len(channels)}, {round((facts.signal.get('window_seconds') or 2) * rate)})"
+    rate = facts.sampling_rate
+    least = 4 * facts.config["patch_size"] / rate if facts.is_codec else 2
+    shape = f"({len(channels)}, {round((facts.signal.get('window_seconds') or least) * rate)})"
+    call = codec_calls(facts) if facts.is_codec else _call(facts)
     load = f"model = {auto}.from_pretrained(model_id{trust}).eval()"
     if not facts.signal:
         lines = [*library, "import torch", f"from transformers import {auto}", ""]
         lines += [f'model_id = "{repo_id}"', load]
         lines += ["# (batch, channels, time): noise, put yours", f"eeg = torch.randn(1, {shape[1:-1]})"]
-        return "\n".join([*lines, "with torch.no_grad():", f"    print(model(eeg).{value})"])
+        return "\n".join([*lines, *call])
     is_aligned = facts.signal.get("alignment") == "euclidean"
     covariance = ["covariance = np.cov(eeg)  # uV^2, of all clean windows of this person, labels unknown"]
     return "\n".join(
@@ -116,10 +130,15 @@ def _example(facts: CardFacts, repo_id: str, is_trusted: bool) -> str:
             *covariance * is_aligned,
             f'inputs = extractor(eeg, sampling_rate={rate:g}, channel_names=channels, unit="uV"'
             f"{', reference_covariance=covariance' * is_aligned})",
-            "with torch.no_grad():",
-            f"    print(model(**inputs).{value})  # one row a window",
+            *call,
         ]
     )
+
+
+def _call(facts: CardFacts) -> list[str]:
+    value = "logits.softmax(-1)" if facts.is_classifier else "pooler_output"
+    given, comment = ("**inputs", "  # one row a window") if facts.signal else ("eeg", "")
+    return ["with torch.no_grad():", f"    print(model({given}).{value}){comment}"]
 
 
 def _wrapped(names: Sequence[str]) -> str:
@@ -142,6 +161,13 @@ def _limits(facts: CardFacts) -> str:
     ]
     if not facts.is_classifier:
         lines[-1] = "Embeddings mix brain, muscle, eyes and the amplifier: a cluster need not be neural."
+    if facts.is_codec:
+        lines = [
+            lines[0],
+            lines[1].replace("embeddings", "tokens"),
+            lines[2].replace("a classical baseline", "principal components at the same bits"),
+            *codec_limits(facts),
+        ]
     return "\n".join(f"* {line}" for line in lines)
 
 

@@ -12,19 +12,30 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from .card_facts import ROLES, CardFacts, ComputeFacts, CorpusFacts, ResultFacts
+from .card_facts import ROLES, CardFacts, CodecResultFacts, ComputeFacts, CorpusFacts, ResultFacts
+from .eval_results import CODEC_METRICS
 from .registry import count_parameters
 
 _SUMMARY = (
     *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
     *("sampling_rate", "patch_size", "overlap", "max_seq_length"),
 )
+_CODEC_SUMMARY = (
+    *("architecture", "patch_size", "levels", "codes_per_patch", "hidden_dims", "conv_channels"),
+    *("conv_strides", "activation", "linear_path", "use_conditioning", "sampling_rate"),
+)
+_CODEC_ROW = (
+    *("corpus", "sampling_rate", "bits_per_second", "budget_bits_per_second", "compression_ratio"),
+    *("total_compression_ratio", "parameters", "num_subjects", "num_windows"),
+)
 _SIGNAL = (
     *("sampling_rate", "highpass_hz", "lowpass_hz", "notch_hz", "reference", "channels", "window_seconds"),
     *("normalization", "clip", "alignment", "bad_channels", "missing_channels", "adaptive"),
 )
+_IDLE: Mapping[str, str] = {"signal": "code_weight", "codes": "reconstruction_weight"}  # by target
 _OBJECTIVES: Mapping[str, str] = {
     "reconstruction_weight": "masked reconstruction",
+    "code_weight": "masked prediction of a codec's tokens",
     "contrastive_weight": "contrast of two views",
 }
 
@@ -78,19 +89,21 @@ def facts_from_run(
     architecture = (config.get("architectures") or ["unknown"])[0]
     signal_path = folder / "preprocessor_config.json"
     signal = _read_json(signal_path, "a feature extractor") if signal_path.is_file() else {}
+    corpora = _corpora(data or {}, hub_ids or {})
+    is_codec = "levels" in config
     return CardFacts(
         architecture=config["model_type"],
         model_class=architecture,
         title=title or re.sub(r"(Model|For[A-Z]\w+)$", "", architecture),
         parameters=count_parameters(folder),
-        config={name: config[name] for name in _SUMMARY if name in config},
+        config={name: config[name] for name in (_CODEC_SUMMARY if is_codec else _SUMMARY) if name in config},
         labels=_labels(config) if architecture.endswith("ForSequenceClassification") else (),
         signal={name: signal[name] for name in _SIGNAL if name in signal},
-        channels=tuple(config.get("channel_names") or ()),
-        corpora=_corpora(data or {}, hub_ids or {}),
+        channels=tuple(config.get("channel_names") or (_channels(corpora) if is_codec else ())),
+        corpora=corpora,
         objectives=tuple(_objective(_read_json(stage / "config.json", "a saved model")) for stage in stages),
         weights=weights,
-        results=_results(report.get("results", ()), own_methods),
+        results=_results(report, own_methods, signal),
         chance=about.get("chance") or {},
         num_seeds=len(about["seeds"]) if "seeds" in about else None,
         saw_test_subjects=saw_test_subjects,
@@ -167,17 +180,23 @@ def _corpora(
     return tuple(replace(corpus, hub_id=hub_ids.get(corpus.name)) for corpus in found)
 
 
-def _results(rows: Sequence[Mapping[str, Any]], own: Collection[str]) -> tuple[ResultFacts, ...]:
+def _results(
+    report: Mapping[str, Any], own: Collection[str], signal: Mapping[str, Any]
+) -> tuple[ResultFacts, ...]:
     """Take the rows of a report over; tell this model from the baselines."""
-    methods = {row["method"] for row in rows}
+    rows = report.get("results", ())
+    methods = {_method(row) for row in rows}
     unknown = sorted(set(own) - methods)
     if unknown:
         known = ", ".join(sorted(methods)) or "no method, because no evaluation was given"
         raise ValueError(f"own_methods: the table has no {', '.join(unknown)}; it has {known}")
     if rows and not own:
         raise ValueError(f"own_methods: say which of {', '.join(sorted(methods))} is this model")
+    regime = "aligned" if signal.get("alignment") == "euclidean" else "unseen"
     return tuple(
-        ResultFacts(
+        _codec_result(row, row["codec"] in own, regime, report["provenance"])
+        if "codec" in row
+        else ResultFacts(
             method=row["method"],
             is_own=row["method"] in own,
             regime=row["regime"],
@@ -191,17 +210,45 @@ def _results(rows: Sequence[Mapping[str, Any]], own: Collection[str]) -> tuple[R
     )
 
 
+def _method(row: Mapping[str, Any]) -> str:
+    return row["codec"] if "codec" in row else row["method"]
+
+
+def _codec_result(
+    row: Mapping[str, Any], is_own: bool, regime: str, about: Mapping[str, Any]
+) -> CodecResultFacts:
+    """Take the row of a codec over, with the metrics that a card shows."""
+    return CodecResultFacts(
+        method=row["codec"],
+        is_own=is_own,
+        regime=regime,
+        split=about["split"],
+        metrics={name: row["metrics"][name] for name in CODEC_METRICS if name in row["metrics"]},
+        seeds=tuple(about["seeds"][: row["seeds"]]) if row["seeds"] > 1 else (),
+        **{name: row[name] for name in _CODEC_ROW},
+    )
+
+
+def _channels(corpora: Sequence[CorpusFacts]) -> list[str]:
+    """Name the channels of what was trained on: a codec codes each alone and remembers none."""
+    trained_on = (corpus.channels for corpus in corpora if "pretraining" in corpus.roles)
+    return list(dict.fromkeys(name for names in trained_on for name in names))
+
+
 def _objective(config: Mapping[str, Any]) -> str:
     """Say what the class of a saved model was trained to do."""
     name = (config.get("architectures") or [""])[0]
     if name.endswith("ForSequenceClassification"):
         return f"cross-entropy over {', '.join(_labels(config))}{_of_labels(config)}"
+    if "levels" in config:
+        return "mean squared error of patches through finite scalar quantization, no codebook loss"
     if not name.endswith("ForPreTraining"):
         return "not recorded: an encoder says nothing of the head it was trained with"
-    parts = [
-        f"{title} (weight {config[field]:g})" for field, title in _OBJECTIVES.items() if config.get(field)
+    used = [
+        name for name in _OBJECTIVES if config.get(name) and name != _IDLE.get(config.get("target", "signal"))
     ]
-    if config.get("reconstruction_weight") and "mask_ratio" in config:
+    parts = [f"{_OBJECTIVES[name]} (weight {config[name]:g})" for name in used]
+    if used and used[0] != "contrastive_weight" and "mask_ratio" in config:
         parts[0] += f" of {config['mask_ratio']:.0%} of the signal"
     return " and ".join(parts) or "not recorded"
 
