@@ -440,9 +440,10 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
             raise ValueError(f"input_values: expected patches of {size} samples, got {shape}")
         if shape[-1] == 0 or shape[-1] % size:
             below = shape[-1] // size * size
+            cut = f"cut to {below} or " if below else ""
             raise ValueError(
-                f"input_values: expected a multiple of patch_size ({size}) samples, got {shape[-1]}: cut to "
-                f"{below} or pad to {below + size}"
+                f"input_values: expected a multiple of patch_size ({size}) samples, got {shape[-1]}: {cut}pad "
+                f"to {below + size}"
             )
 
     def hide_padding(
