@@ -442,8 +442,8 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
             below = shape[-1] // size * size
             cut = f"cut to {below} or " if below else ""
             raise ValueError(
-                f"input_values: expected a multiple of patch_size ({size}) samples, got {shape[-1]}: {cut}pad "
-                f"to {below + size}"
+                f"input_values: expected a multiple of patch_size ({size}) samples, got {shape[-1]}: {cut}"
+                f"pad to {below + size}"
             )
 
     def hide_padding(
