@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from transformers.utils import can_return_loss, find_labels
 
 from eeg_hf import EEGFoundationConfig, EEGFoundationForPreTraining, EEGFSQConfig, EEGFSQModel
 from eeg_hf.models.code_prediction import CodeHead
@@ -88,20 +89,20 @@ def test_the_head_has_one_output_a_level():
 def test_only_hidden_patches_are_scored():
     model = make_model().eval()
     mask, labels = hide_patches(), make_codec().encode(signal()).indices
-    loss = model(signal(), mask=mask, code_labels=labels).code_loss
+    loss = model(signal(), mask=mask, code_indices=labels).code_loss
     by_patch = labels.unflatten(-1, (5, 2)).clone()
     is_hidden = mask.unflatten(-1, (5, -1)).all(-1)
     by_patch[~is_hidden] = 0
-    assert model(signal(), mask=mask, code_labels=by_patch.flatten(-2)).code_loss == loss
+    assert model(signal(), mask=mask, code_indices=by_patch.flatten(-2)).code_loss == loss
     by_patch[is_hidden] = 0
-    assert model(signal(), mask=mask, code_labels=by_patch.flatten(-2)).code_loss != loss
+    assert model(signal(), mask=mask, code_indices=by_patch.flatten(-2)).code_loss != loss
 
 
 def test_the_codec_gives_the_labels_and_is_no_part_of_the_model(tmp_path):
     model, codec = make_model().eval(), make_codec()
     names = {name for name, _ in model.named_parameters()}
     labels = codec.encode(signal()).indices
-    expected = model(signal(), mask=hide_patches(), code_labels=labels).loss
+    expected = model(signal(), mask=hide_patches(), code_indices=labels).loss
     model.set_codec(codec)
     before = copy.deepcopy(codec.state_dict())
     loss = model(signal(), mask=hide_patches()).loss
@@ -138,11 +139,16 @@ def test_predicting_codes_can_be_learned():
     assert loss.item() < 0.1
 
 
+def test_trainer_measures_a_loss_without_labels():
+    assert find_labels(EEGFoundationForPreTraining) == []
+    assert can_return_loss(EEGFoundationForPreTraining)
+
+
 def test_samples_under_the_mask_reach_the_labels_only():
     model = make_model().eval()
     other = torch.where(hide_patches(), signal() + 5, signal())
     labels = make_codec().encode(signal()).indices
-    first, second = (model(x, mask=hide_patches(), code_labels=labels) for x in (signal(), other))
+    first, second = (model(x, mask=hide_patches(), code_indices=labels) for x in (signal(), other))
     assert torch.equal(first.code_logits, second.code_logits)
 
 
@@ -191,7 +197,7 @@ def test_a_target_that_cannot_work_is_refused(fields, message):
 def test_a_codec_for_a_model_of_samples_and_tokens_of_another_kind_are_refused():
     with pytest.raises(ValueError, match="expected 'codes' or 'both'"):
         make_model(target="signal").set_codec(make_codec())
-    with pytest.raises(ValueError, match=r"code_labels: expected \(3, 19, 10\) tokens, got \(3, 19, 5\)"):
-        make_model()(signal(), code_labels=torch.zeros(3, 19, 5, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"code_indices: expected \(3, 19, 10\) tokens, got \(3, 19, 5\)"):
+        make_model()(signal(), code_indices=torch.zeros(3, 19, 5, dtype=torch.long))
     with pytest.raises(ValueError, match="indices: expected 0 to 59, got 60 to 60"):
-        make_model()(signal(), code_labels=torch.full((3, 19, 10), 60))
+        make_model()(signal(), code_indices=torch.full((3, 19, 10), 60))

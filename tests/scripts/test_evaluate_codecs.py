@@ -146,7 +146,6 @@ def test_a_codec_of_several_rates_has_a_table_for_each(prepared, codecs, tmp_pat
         (("--codecs", "{codecs}/mlp-0"), "expected name=folder"),
         (("--codecs", "all={codecs}/*"), "differ in more than the seed"),
         (("--codecs", "fast={other}"), "trained at 256 Hz, got simulated, 200 Hz"),
-        (("--codecs", "a={codecs}/mlp-0", "--split", "none"), "leaves nobody to test on"),
         (
             ("--label_column", "condition", "--data", "x", "y"),
             "expected one corpus to compare classifiers on",

@@ -34,17 +34,17 @@ class CodeHead(nn.Module):
         """Map (..., hidden_size) to (..., codes_per_patch, sum of the levels)."""
         return self.out(hidden_states).unflatten(-1, (self.codes_per_patch, -1))
 
-    def labels_to_digits(self, labels: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    def indices_to_digits(self, indices: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         """Return the level of each dimension, (*shape, codes_per_patch, code_dim), of tokens.
 
         Args:
-            labels: (batch, channels, num_patches * codes_per_patch).
+            indices: (batch, channels, num_patches * codes_per_patch).
             shape: (batch, channels, num_patches).
 
         Raises:
             ValueError: If the tokens are of another shape or of another codebook.
         """
         expected = (*shape[:2], shape[2] * self.codes_per_patch)
-        if labels.shape != expected:
-            raise ValueError(f"code_labels: expected {expected} tokens, got {tuple(labels.shape)}")
-        return self.quantizer.indices_to_digits(labels).unflatten(2, (shape[2], self.codes_per_patch))
+        if indices.shape != expected:
+            raise ValueError(f"code_indices: expected {expected} tokens, got {tuple(indices.shape)}")
+        return self.quantizer.indices_to_digits(indices).unflatten(2, (shape[2], self.codes_per_patch))

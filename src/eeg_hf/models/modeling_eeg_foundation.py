@@ -430,7 +430,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
     """Encoder with masked prediction, of samples or of codes, and contrast of augmented views.
 
     With `target="codes"` a codec tells what to predict: `model.set_codec(codec)`, or its tokens as
-    `code_labels`.
+    `code_indices`.
 
     Example:
         >>> import torch
@@ -496,7 +496,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         mask: torch.Tensor | None = None,
         mask_ratio: float | None = None,
         mask_noise: torch.Tensor | None = None,
-        code_labels: torch.Tensor | None = None,
+        code_indices: torch.Tensor | None = None,
         return_loss: bool = True,
         **kwargs: Any,
     ) -> EEGFoundationForPreTrainingOutput:
@@ -511,8 +511,9 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             mask: (batch, channels, time) bool, True = hidden; drawn at random by default.
             mask_ratio: Share to hide in this call instead of the config's.
             mask_noise: (batch, channels, num_stretches) in [0, 1), decides the random mask.
-            code_labels: (batch, channels, num_patches * codes_per_patch), the codec's tokens of the whole
-                signal; those of `set_codec`'s by default.
+            code_indices: (batch, channels, num_patches * codes_per_patch), the codec's tokens of the whole
+                signal; those of `set_codec`'s by default. Not called labels: Trainer would then expect
+                them in every batch, and without them measure no loss in an evaluation.
             return_loss: Compute the losses; Trainer looks for this argument where a model needs no labels.
             **kwargs: As in [`EEGFoundationModel`].
         """
@@ -538,7 +539,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             outputs, input_values, mask, is_real
         )
         values = torch.where(is_real, input_values, 0.0)
-        code_logits, code_loss = self.predict_codes(outputs, values, mask, code_labels)
+        code_logits, code_loss = self.predict_codes(outputs, values, mask, code_indices)
         features, contrastive_loss = self.contrast(outputs, num_windows, has_views)
         parts = [
             weight * loss
@@ -616,7 +617,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         outputs: EEGFoundationOutput,
         values: torch.Tensor,
         mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        indices: torch.Tensor | None,
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Return the logits of every code and their loss where whole patches are hidden."""
         if not self.config.predicts_codes:
@@ -625,17 +626,17 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         whole = num_patches * self.config.patch_size
         tokens = outputs["last_hidden_state"][: len(values), :, :num_patches]
         logits = self.code_head(tokens)
-        if labels is None:
-            labels = self.encode_codes(values[..., :whole])
+        if indices is None:
+            indices = self.encode_codes(values[..., :whole])
         is_hidden = mask[..., :whole].unflatten(-1, (num_patches, -1)).all(dim=-1)
-        digits = self.code_head.labels_to_digits(labels, is_hidden.shape)
+        digits = self.code_head.indices_to_digits(indices, is_hidden.shape)
         return logits, masked_code_loss(logits, digits, self.config.code_levels, is_hidden)
 
     @torch.no_grad()
     def encode_codes(self, values: torch.Tensor) -> torch.Tensor:
         """Return the codec's tokens of (batch, channels, time)."""
         if not self._codec:
-            raise ValueError("target='codes' needs model.set_codec(codec), or its tokens as code_labels")
+            raise ValueError("target='codes' needs model.set_codec(codec), or its tokens as code_indices")
         codec = self._codec[0].to(values.device)
         return codec.encode(values.float(), self.config.sampling_rate).indices
 
