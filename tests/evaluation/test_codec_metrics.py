@@ -248,11 +248,10 @@ def test_impossible_rates_are_refused(rates):
 
 
 @pytest.fixture(params=["class", "path"])
-def metric(request, tmp_path, monkeypatch):
+def metric(request, tmp_path, metric_modules):
     """The metric, made from its class and loaded from its file, as somebody without eeg_hf would."""
     if request.param == "class":
         return EEGCodecMetrics(cache_dir=str(tmp_path))
-    monkeypatch.setattr("evaluate.config.HF_MODULES_CACHE", str(tmp_path / "modules"))
     return evaluate.load(evaluate_codec_metric.__file__, cache_dir=str(tmp_path))
 
 

@@ -9,11 +9,10 @@ from eeg_hf.evaluation import EEGClassificationMetrics, classification_metrics, 
 
 
 @pytest.fixture(params=["class", "path"])
-def metric(request, tmp_path, monkeypatch):
+def metric(request, tmp_path, metric_modules):
     """The metric, made from its class and loaded from its file, as somebody without eeg_hf would."""
     if request.param == "class":
         return EEGClassificationMetrics(cache_dir=str(tmp_path))
-    monkeypatch.setattr("evaluate.config.HF_MODULES_CACHE", str(tmp_path / "modules"))
     return evaluate.load(evaluate_metric.__file__, cache_dir=str(tmp_path))
 
 
