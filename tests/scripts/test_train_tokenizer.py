@@ -105,7 +105,7 @@ def test_the_learning_rate_ends_at_its_floor(finished):
     steps = last["step"], history(finished)[-1]["step"]
     warmup = math.ceil(0.05 * steps[1])
     share = (steps[0] - 1 - warmup) / (steps[1] - warmup)  # logged is the rate of the step that was made
-    expected = 1e-5 + (3e-3 - 1e-5) * 0.5 * (1 + math.cos(math.pi * share))
+    expected = 1e-5 + (1e-3 - 1e-5) * 0.5 * (1 + math.cos(math.pi * share))
     assert last["learning_rate"] == pytest.approx(expected, rel=1e-3)
 
 
