@@ -14,6 +14,7 @@ from .report import (
     escape_cell,
     format_count,
     format_summary,
+    markdown_table,
     provenance_lines,
     write_json,
     write_text,
@@ -109,11 +110,7 @@ def codecs_table(rows: Sequence[CodecRow]) -> str:
     for corpus in sorted({row.corpus for row in rows}):
         groups = group_by_rate([row for row in rows if row.corpus == corpus])
         lines = [_cells(row, group) for group in groups for row in group]
-        columns = [title for title in lines[0] if any(line[title] != NOTHING for line in lines)]
-        texts = ("Codec", "Architecture", "Activation", "Conditioned")
-        alignment = [":--" if title in texts else "--:" for title in columns]
-        cells = [columns, alignment, *([line[title] for title in columns] for line in lines)]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in cells)
+        table = markdown_table(lines, texts=("Codec", "Architecture", "Activation", "Conditioned"))
         first = groups[0][0]
         tested = f"{first.num_subjects} subjects, {first.num_windows:,} windows"
         tables.append(f"**{escape_cell(corpus)}** ({tested})\n\n{table}")

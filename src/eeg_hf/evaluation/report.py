@@ -90,12 +90,22 @@ def results_table(
     for split in sorted({row.split for row in rows}):
         in_split = sort_rows([row for row in rows if row.split == split])
         lines = [_table_row(row, metrics, in_split) for row in in_split]
-        columns = [title for title in lines[0] if any(line[title] != NOTHING for line in lines)]
-        alignment = [":--" if title in ("Method", "Regime") else "--:" for title in columns]
-        cells = [columns, alignment, *([line[title] for title in columns] for line in lines)]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in cells)
+        table = markdown_table(lines, texts=("Method", "Regime"))
         tables.append(f"**{escape_cell(split)}**\n\n{table}")
     return "\n\n".join(tables) + "\n"
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]], texts: Sequence[str]) -> str:
+    """Return rows as a Markdown table, without the columns in which no row has anything.
+
+    Args:
+        rows: The cells of each row by the titles of their columns.
+        texts: Titles of the columns that hold text, which is set to the left.
+    """
+    columns = [title for title in rows[0] if any(row[title] != NOTHING for row in rows)]
+    alignment = [":--" if title in texts else "--:" for title in columns]
+    cells = [columns, alignment, *([row[title] for title in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
 def write_report(
