@@ -50,8 +50,12 @@ def test_windows_of_all_people_begin_at_the_same_moments_of_the_film(tmp_path):
     for number, first_mark in ((1, 0.875), (6, 4.25)):
         write_set(tmp_path, number, first_mark)
     extractor = EEGFeatureExtractor(RATE, None, None, reference="original", window_seconds=5.0)
-    report = prepare(ISCVideo(), tmp_path, tmp_path / "out", extractor, segments="events")
-    assert report["failures"] == [] and report["dropped"] == {"outside": 2}
+    report = prepare(
+        *(ISCVideo(), tmp_path, tmp_path / "out", extractor),
+        segments="events",
+        event_labels={"5sec": "5sec"},
+    )
+    assert report["failures"] == [] and report["dropped"] == {"outside": 2, "unnamed": 2}
     rows = pq.read_table(tmp_path / "out" / "data").to_pydict()
     assert rows["subject"] == ["01"] * 3 + ["06"] * 3
     assert rows["stimulus_seconds"] == pytest.approx([0, 5, 10] * 2, abs=1e-6)
@@ -59,6 +63,27 @@ def test_windows_of_all_people_begin_at_the_same_moments_of_the_film(tmp_path):
     assert rows["channels"][0] == ["P3", "Cz", "FCz", "Oz"] and set(rows["event"]) == {"5sec"}
     signal = np.frombuffer(rows["signal"][0], "<i2").reshape(4, -1) * np.array(rows["scale"][0])[:, None]
     assert np.abs(signal).max(axis=1) == pytest.approx([UV, UV, UV / 2, UV / 2], rel=0.02)
+
+
+def test_windows_of_the_film_are_at_whole_seconds_in_all_people(tmp_path):
+    for number, first_mark in ((1, 227 / RATE), (6, 1086 / RATE), (7, 4.77)):
+        write_set(tmp_path, number, first_mark)
+    prepare(
+        *(ISCVideo(), tmp_path, tmp_path / "out", EEGFeatureExtractor(200.0, None, None, window_seconds=2.0)),
+        stride_seconds=1.0,
+        segments="annotations",
+        event_labels={"film": "film"},
+    )
+    rows = pq.read_table(tmp_path / "out" / "data").to_pydict()
+    seconds = {
+        who: [s for s, w in zip(rows["stimulus_seconds"], rows["subject"], strict=True) if w == who]
+        for who in ("01", "06", "07")
+    }
+    assert seconds["01"] == [float(second) for second in range(18)]
+    assert seconds["06"] == seconds["01"][:14] and seconds["07"] == seconds["01"][:14]
+    assert set(rows["stimulus"]) == {"fractal_animation"}
+    starts = zip(rows["start_seconds"], rows["stimulus_seconds"], strict=True)
+    assert [start for start, second in starts if second == 0] == pytest.approx([0.885, 4.24, 4.77], abs=1e-6)
 
 
 def test_samples_that_are_not_there_are_an_error(tmp_path):
@@ -84,4 +109,8 @@ def test_the_real_files_are_of_fourteen_people():
         assert (raw.info["sfreq"], raw.n_times, len(raw.ch_names)) == (256.0, 5121, 32)
         assert 1 < np.median(np.abs(raw.get_data())) * 1e6 < 10
         events = corpus.events(recording, raw)
-        assert [e.labels["stimulus_seconds"] for e in events] == pytest.approx([0, 5, 10, 15], abs=0.01)
+        assert [(e.name, e.labels["stimulus_seconds"]) for e in events] == [
+            ("film", 0.0),
+            *(("5sec", second) for second in (0.0, 5.0, 10.0, 15.0)),
+        ]
+        assert (events[0].onset, events[0].duration) == (events[1].onset, 20.0)

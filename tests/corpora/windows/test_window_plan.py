@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import numpy as np
 import pytest
 
 from eeg_hf.corpora import Event
@@ -51,6 +52,27 @@ def test_windows_of_annotations_stay_inside_their_span():
     cuts = WindowPlan("annotations", 2.0, 2.0).cut(1000, 100.0, spans)
     assert cuts.starts.tolist() == [0, 200, 650] and [e.name for e in cuts.events] == ["W", "W", "N2"]
     assert cuts.dropped == {"too_short": 1}  # the last span runs past the recording's end and is cut there
+
+
+@pytest.mark.parametrize("onset", [0.0, 0.8867, 3.1415926, 7.4949, -2.6])
+@pytest.mark.parametrize("rate", [100.0, 200.0, 256.0])
+def test_windows_inside_a_film_know_their_second_of_it_whatever_the_onset(onset, rate):
+    film = Event(onset, 30.0, "film", {"stimulus": "clip", "stimulus_seconds": 10.0})
+    cuts = WindowPlan("annotations", 2.0, 0.5).cut(round(60 * rate), rate, [film, Event(50.0, 4.0, "other")])
+    films = [event for event in cuts.events if event.name == "film"]
+    first = 3.0 if onset < 0 else 0.0  # the recording begins 2.6 s into it: the next half second is 3.0
+    assert [e.labels["stimulus_seconds"] for e in films] == np.arange(10 + first, 38.01, 0.5).tolist()
+    shown = np.array([e.labels["stimulus_seconds"] for e in films]) - 10 + onset
+    assert np.abs(cuts.starts[: len(films)] / rate - shown).max() <= 0.5 / rate + 1e-9
+    assert [dict(e.labels) for e in cuts.events[len(films) :]] == [{}] * 5  # no film, no second
+    assert {e.labels["stimulus"] for e in films} == {"clip"}
+
+
+@pytest.mark.parametrize(("known", "expected"), [(10.0, 9.5), (None, None)])
+def test_windows_at_events_know_the_second_of_their_start(known, expected):
+    mark = Event(3.3337, 5.0, "mark", {"stimulus_seconds": known})
+    cuts = WindowPlan("events", 2.0, 2.0, tmin=-0.5).cut(1000, 100.0, [mark])
+    assert [e.labels["stimulus_seconds"] for e in cuts.events] == [expected]
 
 
 def test_windows_touching_a_bad_stretch_or_crossing_an_edge_are_counted():

@@ -11,6 +11,8 @@ import numpy as np
 from ..corpus import Event
 
 Segments = Literal["fixed", "events", "annotations"]
+STIMULUS_SECONDS = "stimulus_seconds"
+"""Label of an event: second of the film at its onset; of a window: at the window's first sample."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Cuts:
 
     Attributes:
         starts: First sample of each window.
-        events: Event of each window, `None` where it was not cut by one.
+        events: Event of each window, `None` where it was not cut by one; its label `stimulus_seconds`, where
+            it has one, is that of the window's start.
         dropped: Why windows were left out -> how many.
     """
 
@@ -119,7 +122,11 @@ class WindowPlan:
             "unnamed": len(events) - len(named),
             "too_short": len(named) - len({id(e) for e in owners}) if self.segments == "annotations" else 0,
         }
-        kept = [self._renamed(event) for event, is_kept in zip(owners, keep, strict=True) if is_kept]
+        kept = [
+            self._event_of(event, start, sampling_rate)
+            for event, start, is_kept in zip(owners, starts.tolist(), keep, strict=True)
+            if is_kept
+        ]
         return Cuts(starts[keep], kept, {why: number for why, number in dropped.items() if number})
 
     def _candidates(
@@ -135,15 +142,26 @@ class WindowPlan:
             return np.array(at_events, np.int64), list(events)
         tiles: list[tuple[int, Event]] = []
         for event in events:
-            begin = max(0, round(event.onset * sampling_rate))
+            begin = round(event.onset * sampling_rate)
+            begin = begin if begin >= 0 else begin % stride  # what came before the recording keeps its grid
             end = min(num_samples, round((event.onset + event.duration) * sampling_rate))
             tiles += [(start, event) for start in range(begin, end - length + 1, stride)]
         return np.array([start for start, _ in tiles], np.int64), [event for _, event in tiles]
 
-    def _renamed(self, event: Event | None) -> Event | None:
-        if event is None or self.event_labels is None:
+    def _event_of(self, event: Event | None, start: int, sampling_rate: float) -> Event | None:
+        """Return the event of one window: renamed, and at the window's own second of the stimulus."""
+        if event is None:
+            return None
+        if self.event_labels is not None:
+            event = replace(event, name=self._new_names[_plain(event.name)])
+        second = event.labels.get(STIMULUS_SECONDS)
+        if not isinstance(second, float):
             return event
-        return replace(event, name=self._new_names[_plain(event.name)])
+        # From the sample at which the event was cut, and not from its onset: that is up to half a sample
+        # off, by another amount in each person, and equal seconds are what people are compared by.
+        since = (start - round(event.onset * sampling_rate)) / sampling_rate
+        second += self.tmin if self.segments == "events" else since
+        return replace(event, labels={**event.labels, STIMULUS_SECONDS: round(second, 3)})
 
 
 def _plain(name: str) -> str:
@@ -160,4 +178,4 @@ def _repeats(keys: Sequence[object]) -> np.ndarray:
     return is_repeat
 
 
-__all__ = ["Cuts", "Segments", "WindowPlan"]
+__all__ = ["STIMULUS_SECONDS", "Cuts", "Segments", "WindowPlan"]
