@@ -4,11 +4,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import edfio
 import mne
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+
+from tests.corpora.written_trees import write_edf_signals
 
 EEGMAT_LABELS = ["EEG Fp1", "EEG Fp2", "EEG T3", "EEG Cz", "EEG O1", "EEG O2", "EEG A2-A1", "ECG ECG"]
 WriteEdf = Callable[..., Path]
@@ -66,18 +67,13 @@ def write_sines() -> WriteEdf:
         annotations: Sequence[tuple[float, float | None, str]] = (),
     ) -> Path:
         """Write (label, amplitude in uV) as sines of one frequency; `rates` are those of other channels."""
-        signals = []
+        samples = []
         for label, amplitude in channels:
-            own = (rates or {}).get(label, rate)
-            samples = amplitude * np.sin(2 * np.pi * hz * np.arange(round(own * seconds)) / own)
-            signals.append(
-                edfio.EdfSignal(
-                    samples, own, label=label, physical_dimension="uV", physical_range=(-500, 500)
-                )
+            times = np.arange(round((rates or {}).get(label, rate) * seconds)) / (rates or {}).get(
+                label, rate
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        edfio.Edf(signals, annotations=[edfio.EdfAnnotation(*mark) for mark in annotations]).write(path)
-        return path
+            samples.append((label, amplitude * np.sin(2 * np.pi * hz * times)))
+        return write_edf_signals(path, samples, rate, rates, annotations)
 
     return write
 

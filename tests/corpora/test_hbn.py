@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-import json
 import warnings
 
-import mne
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -10,13 +8,16 @@ import pytest
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import prepare
 from eeg_hf.corpora.hbn import HBN
+from tests.corpora.written_trees import (
+    FILMS,
+    hbn_events,
+    write_hbn,
+    write_hbn_people,
+    write_hbn_recording,
+)
 
 NET = "GSN-HydroCel-129"
 UV = 30.0
-PEOPLE = (
-    "participant_id\trelease_number\tsex\tage\tehq_total\tcommercial_use\tfull_pheno\tp_factor\tattention\t"
-    "internalizing\texternalizing\tRestingState\tDespicableMe\tcontrastChangeDetection_1\n"
-)
 # Two answered trials, one without an answer, one whose target never came, and the last, which nothing closes.
 TRIALS = [
     (0.5, "contrastChangeB1_start", "n/a"),
@@ -37,42 +38,18 @@ TRIALS = [
 ]
 
 
-def write_recording(path, rate, has_reference=True, seconds=15):
-    """129 channels, a sine of 5 Hz whose amplitude halves from E1 to E2; Cz is all zero."""
-    names = [f"E{number}" for number in range(1, 129)] + ["Cz"] * has_reference
-    gain = np.linspace(0.5, 1.0, len(names))
-    gain[0] = 1.0
-    gain[-1] *= not has_reference
-    sine = UV * 1e-6 * np.sin(2 * np.pi * 5 * np.arange(round(seconds * rate)) / rate)
-    raw = mne.io.RawArray(np.outer(gain, sine), mne.create_info(names, rate, "eeg"), verbose="ERROR")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    options = {"physical_range": (-1000, 1000)} if path.suffix == ".bdf" else {}
-    raw.export(path, overwrite=True, verbose="ERROR", **options)
-    channels = ["name\ttype\tunits"] + [f"{name}\tEEG\tuV" for name in names]
-    stem = path.name.removesuffix(f"_eeg{path.suffix}")
-    path.with_name(f"{stem}_channels.tsv").write_text("\n".join(channels) + "\n")
-    return path.with_name(f"{stem}_events.tsv")
-
-
 def write_release(root, name, people, suffix=".bdf", rate=100, tasks=("contrastChangeDetection_run-1",)):
-    """A release as it is published; people: subject -> cells of participants.tsv from release to factors."""
-    folder = root / name
+    """A release; 15 s of a sine of 5 Hz whose amplitude halves from E1 to E2; people: subject -> cells."""
+    gain = np.linspace(0.5, 1.0, 129)
+    gain[0], gain[-1] = 1.0, 0.0
+    data = np.outer(gain, UV * 1e-6 * np.sin(2 * np.pi * 5 * np.arange(15 * rate) / rate))
     for subject in people:
         for task in tasks:
-            path = folder / f"sub-{subject}" / "eeg" / f"sub-{subject}_task-{task}_eeg{suffix}"
-            events = write_recording(path, rate)
-            is_film = task == "DespicableMe"
-            rows = [(1.0, "video_start", ""), (14.0, "video_stop", "")] if is_film else TRIALS
-            head = "onset\tduration\tvalue\tevent_code" + ("" if is_film else "\tfeedback")
-            lines = [head] + [f"{o}\tn/a\t{v}\t5" + ("" if is_film else f"\t{f}") for o, v, f in rows]
-            events.write_text("\n".join(lines) + "\n")
-            settings = {"TaskName": task.split("_")[0], "SamplingFrequency": rate, "PowerLineFrequency": 60}
-            settings |= {"EEGReference": "Cz", "SoftwareFilters": "n/a"}
-            (folder / f"task-{task.split('_')[0]}_eeg.json").write_text(json.dumps(settings))
-    rows = [f"sub-{subject}\t{cells}\tavailable\tunavailable\tcaution" for subject, cells in people.items()]
-    (folder / "participants.tsv").write_text(PEOPLE + "\n".join(rows) + "\n")
-    (folder / "dataset_description.json").write_text('{"Name": "HBN", "BIDSVersion": "1.9.0"}')
-    return folder
+            path = root / name / f"sub-{subject}" / "eeg" / f"sub-{subject}_task-{task}_eeg{suffix}"
+            rows = TRIALS if task.startswith("contrast") else hbn_events(task, 14.5, start=1.0)
+            write_hbn_recording(path, data, rate, rows)
+    write_hbn_people(root / name, people)
+    return root / name
 
 
 CELLS = "{}\tF\t9.5\t80.0\tYes\tYes\t-0.25\t0.5\tn/a\t1.25"
@@ -91,6 +68,7 @@ def test_releases_beside_each_other_are_one_corpus_with_a_split(tmp_path):
         **{"release": "R5", "part": "validation", "sex": "F", "age": 9.5, "ehq_total": 80.0},
         **{"p_factor": -0.25, "attention": 0.5, "internalizing": None, "externalizing": 1.25},
         **{"availability": "caution", "response_time": None, "correct": None},
+        **{"stimulus": None, "stimulus_seconds": None},
     }
     assert (second.run, second.labels["release"], second.labels["part"]) == ("DespicableMe", "R3", "train")
     assert second.labels["availability"] == "unavailable"
@@ -171,10 +149,83 @@ def test_films_have_the_events_that_people_are_aligned_by(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         events = corpus.events(recording, raw)
-    assert [(event.onset, event.name) for event in events] == [(1.0, "video_start"), (14.0, "video_stop")]
+    assert [(event.onset, event.duration, event.name) for event in events] == [
+        (1.0, 0.0, "video_start"),
+        (1.0, 13.0, "film"),
+        (14.0, 0.0, "video_stop"),
+    ]
+    assert dict(events[1].labels) == {"stimulus": "DespicableMe", "stimulus_seconds": 0.0}
     next(tmp_path.rglob("*_events.tsv")).unlink()
     with pytest.raises(FileNotFoundError, match="_task-DespicableMe_eeg.bdf has no events.tsv"):
         corpus.events(recording, raw)
+
+
+@pytest.mark.parametrize(
+    ("rows", "spans"),
+    [
+        ([(2.0, "video_start")], [(2.0, 13.0, "film")]),
+        ([(2.0, "video_start"), (9.5, "boundary"), (14.0, "video_stop")], [(2.0, 7.5, "film")]),
+        ([(2.0, "video_start"), (4.0, "video_start")], [(2.0, 2.0, "film"), (4.0, 11.0, "film")]),
+        (
+            [
+                (0.0, "break cnt"),
+                (1.0, "resting_start"),
+                (3.0, "instructed_toOpenEyes"),
+                (7.0, "instructed_toCloseEyes"),
+            ],
+            [(3.0, 4.0, "eyes_open"), (7.0, 8.0, "eyes_closed")],
+        ),
+    ],
+)
+def test_what_lasts_ends_at_a_gap_or_with_the_recording(rows, spans, tmp_path):
+    write_release(tmp_path, "R1_L100_bdf", {"NDARAA000001": CELLS.format("R1")}, tasks=("RestingState",))
+    table = next(tmp_path.rglob("*_events.tsv"))
+    lines = ["onset\tduration\tvalue", *(f"{onset}\tn/a\t{value}" for onset, value in rows)]
+    table.write_text("\n".join(lines) + "\n")
+    corpus = HBN()
+    (recording,) = corpus.recordings(tmp_path)
+    events = corpus.events(recording, corpus.read(recording))
+    marks = {value for _, value in rows}
+    assert [(e.onset, e.duration, e.name) for e in events if e.name not in marks] == spans
+
+
+def test_windows_of_films_are_at_the_same_seconds_in_all_people(tmp_path, read_windows):
+    write_hbn(tmp_path / "hbn", subjects=3, seconds=12.0, tasks=("DespicableMe", "ThePresent"))
+    extractor = EEGFeatureExtractor(100.0, 0.5, None, window_seconds=2.0)
+    report = prepare(
+        *(HBN(), tmp_path / "hbn", tmp_path / "out", extractor),
+        segments="annotations",
+        event_labels={"film": "film"},
+        keep={"task": list(FILMS)},
+    )
+    assert report["failures"] == []
+    rows = read_windows(tmp_path / "out")
+    expected = [(s, film) for film in ("DespicableMe", "ThePresent") for s in (0.0, 2.0, 4.0, 6.0, 8.0)]
+    for number in (1, 2, 3):
+        mine = [row for row in rows if row["subject"] == f"NDARAA{number:06d}"]
+        assert [(row["stimulus_seconds"], row["stimulus"]) for row in mine] == expected
+        assert mine[0]["start_seconds"] == pytest.approx(1.0 + 0.137 * number, abs=0.005)
+    ages = {row["subject"]: (row["age"], row["p_factor"], row["internalizing"]) for row in rows}
+    assert ages["NDARAA000001"] == (7.5, -0.2, None) and ages["NDARAA000003"] == (10.5, None, None)
+
+
+def test_windows_of_rest_are_named_by_the_eyes(tmp_path, read_windows):
+    write_hbn(tmp_path / "hbn", subjects=2, seconds=22.0, tasks=("RestingState", "ThePresent"))
+    report = prepare(
+        *(
+            HBN(),
+            tmp_path / "hbn",
+            tmp_path / "out",
+            EEGFeatureExtractor(100.0, 0.5, 45.0, window_seconds=2.0),
+        ),
+        segments="annotations",
+        event_labels={name: name for name in ("eyes_open", "eyes_closed")},
+        keep={"task": "RestingState"},
+    )
+    assert report["failures"] == []
+    rows = read_windows(tmp_path / "out")
+    assert [row["event"] for row in rows[:8]] == (["eyes_open"] * 2 + ["eyes_closed"] * 2) * 2
+    assert {row["stimulus"] for row in rows} == {row["stimulus_seconds"] for row in rows} == {None}
 
 
 def test_full_and_mini_copies_in_one_folder_are_refused(tmp_path):

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
+import numpy as np
 import pytest
+import yaml
 
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.channels import STANDARD_19
 from eeg_hf.corpora import prepare
 from eeg_hf.corpora.tuh import TUAB, TUEG, TUEV
+from tests.conftest import ROOT
+from tests.corpora.written_trees import TUH_ELECTRODES, write_tuh
 
-OLD = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
-ELECTRODES = [OLD.get(name, name).upper() for name in STANDARD_19]
 OTHERS = ["EEG EKG1-{}", "PHOTIC-{}", "IBI", "BURSTS", "SUPPR"]
 
 
 def channels(suffix="REF", amplitude=30.0):
     """Channels as TUH labels them; sine amplitudes rise by 2 uV from one electrode to the next."""
-    eeg = [(f"EEG {name}-{suffix}", amplitude + 2 * i) for i, name in enumerate(ELECTRODES)]
+    eeg = [(f"EEG {name}-{suffix}", amplitude + 2 * i) for i, name in enumerate(TUH_ELECTRODES)]
     ears = [(f"EEG A1-{suffix}", 5.0), (f"EEG A2-{suffix}", 5.0)]
     return [*eeg, *ears, *((label.format(suffix), 100.0) for label in OTHERS)]
 
@@ -82,6 +84,17 @@ def test_tueg_is_prepared_with_each_files_rate_and_reference(tueg, tmp_path, rea
         expected = {name: abs(30.0 + 2 * i - mean) for i, name in enumerate(STANDARD_19)}
         assert row["amplitude"] == pytest.approx(expected, abs=0.5)
         assert row["recorded_reference"] in ("average", "linked ears") and row["reference"] == "average"
+
+
+def test_tueg_with_its_ears_comes_out_at_one_rate(tmp_path, read_windows):
+    root = write_tuh(tmp_path / "in", subjects=2, seconds=10.0)
+    recipe = yaml.safe_load((ROOT / "scripts/recipes/prepare_tueg_100hz.yaml").read_text())
+    extractor = EEGFeatureExtractor(100.0, 0.5, 45.0, channels=recipe["channels"], window_seconds=5.0)
+    assert prepare(TUEG(), root, tmp_path / "out", extractor)["failures"] == []
+    rows = read_windows(tmp_path / "out")
+    assert [row["subject"] for row in rows] == ["aaaaaaaa"] * 2 + ["aaaaaaab"] * 2
+    assert {row["num_samples"] for row in rows} == {500} and len(rows[0]["channels"]) == 21
+    assert np.isfinite(rows[0]["channel_positions"]).all() and rows[0]["bad_channels"] == []
 
 
 def test_tuab_labels_come_from_the_folders(write_sines, tmp_path):

@@ -25,8 +25,19 @@ Traps:
   does not count.
 * Challenge 2 predicts `externalizing` (the first version of its start kit said `p_factor`) of the person,
   from windows anywhere. The best published scores hardly beat the mean; much better ones are a leak.
+* A film lasts from `video_start` to `video_stop` and eyes stay open or closed until the next instruction; a
+  gap (`boundary`, `break cnt`) ends both, for behind it the second of the film is not known any more. What
+  has no end in events.tsv lasts to the end of the recording.
+* The window starts at the sample nearest to its second of the film: up to half a sample off, 5 ms at 100 Hz.
+* People take a moment to obey: EEGDash (`hbn/preprocessing.py`) takes 5 to 19 s after `instructed_toOpenEyes`
+  and 15 to 29 s after `instructed_toCloseEyes`. Here the spans are whole, 20 s and 40 s in turn.
 
-Not verified here: what becomes of the answer's `feedback` other than `smiley_face` and `sad_face`, which
+Names and order of the marks are those of the event lists in https://github.com/braininahat/cerebro
+(`docs/task_metadata`), where the films last 170.5 s (DespicableMe), 117.4 s (DiaryOfAWimpyKid), 203.1 s
+(ThePresent) and 163.0 s (FunwithFractals) in one recording of each.
+
+Not verified here: that `video_start` is the same frame in all recordings; that a film is as long in
+everybody; what becomes of the answer's `feedback` other than `smiley_face` and `sad_face`, which
 leaves `correct` empty.
 """
 
@@ -61,6 +72,12 @@ _TRIAL_TASK = "contrastChangeDetection"
 _TARGETS = ("left_target", "right_target")
 _ANSWERS = ("left_buttonPress", "right_buttonPress")
 _CORRECT = {"smiley_face": 1.0, "sad_face": 0.0}
+_BEGINNINGS = {
+    "video_start": "film",
+    "instructed_toOpenEyes": "eyes_open",
+    "instructed_toCloseEyes": "eyes_closed",
+}
+_ENDS = {*_BEGINNINGS, "video_stop", "boundary", "break cnt"}
 _BAD = (
     *("NDARWV769JM7", "NDARME789TD2", "NDARUA442ZVF", "NDARJP304NK1", "NDARTY128YLU"),
     *("NDARDW550GU6", "NDARLD243KRE", "NDARUJ292JXV", "NDARBA381JGH"),
@@ -73,9 +90,11 @@ class HBN(Corpus):
     Labels: `release` (`"R1"` ...), `part` (`"validation"` for R5, `"test"` for R12, which is not public, else
         `"train"`), `age` in years, `sex`, `ehq_total` (handedness), the CBCL factors `p_factor`, `attention`,
         `internalizing` and `externalizing`, and `availability`, how whole the recording is said to be.
-    Labels of a trial: `response_time` in seconds and `correct` (1 or 0).
+    Labels of a trial: `response_time` in seconds and `correct` (1 or 0). Labels of a film: `stimulus`, its
+        name, and `stimulus_seconds`, since its start.
     Events: of `contrastChangeDetection` the trials that were answered, `left_target` or `right_target`; of
-        the other tasks all that events.tsv lists, such as `video_start`.
+        the other tasks all that events.tsv lists, such as `video_start`, and what lasts: `film`, `eyes_open`
+        and `eyes_closed`.
     """
 
     name = "hbn"
@@ -101,6 +120,8 @@ class HBN(Corpus):
         "availability": str,
         "response_time": float,
         "correct": float,
+        "stimulus": str,
+        "stimulus_seconds": float,
     }
     official_split_column = "part"
     has_events = True
@@ -142,7 +163,7 @@ class HBN(Corpus):
         return raw.set_channel_types(dict.fromkeys(electrodes, "eeg"), on_unit_change="ignore")
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
-        """List the answered trials of contrast change detection, or all that happened in another task.
+        """List the answered trials of contrast change detection, or all that another task's events.tsv tells.
 
         Trials without an answer have no response time: they are left out, with a warning that counts them.
         """
@@ -150,7 +171,8 @@ class HBN(Corpus):
         if events is None:
             raise FileNotFoundError(f"{recording.path.name} has no events.tsv beside it")
         if recording.task != _TRIAL_TASK:
-            return [replace(event, labels={}) for event in events]
+            spans = _spans(events, recording.task, raw.times[-1] + 1 / raw.info["sfreq"])
+            return sorted([*(replace(event, labels={}) for event in events), *spans], key=lambda e: e.onset)
         trials = _trials(events)
         answered = [trial for trial in trials if trial.labels]
         if len(answered) < len(trials):
@@ -166,6 +188,19 @@ class HBN(Corpus):
         tables = [path for name in ("events.tsv", "channels.tsv") for path in sidecars(file, root, name)]
         changed = max((path.stat().st_mtime_ns for path in tables), default=0)
         return {**state_of(recording.path), "tables_mtime_ns": changed}
+
+
+def _spans(events: Sequence[Event], task: str, seconds: float) -> list[Event]:
+    """List what lasts from one event to another, or to the end of the recording."""
+    ends = [event.onset for event in events if event.name in _ENDS] + [seconds]
+    spans = []
+    for event in events:
+        if event.name in _BEGINNINGS:
+            name = _BEGINNINGS[event.name]
+            labels: dict[str, Label] = {"stimulus": task, "stimulus_seconds": 0.0} if name == "film" else {}
+            end = min((onset for onset in ends if onset > event.onset), default=event.onset)
+            spans.append(Event(event.onset, end - event.onset, name, labels))
+    return spans
 
 
 def _trials(events: Sequence[Event]) -> list[Event]:
