@@ -5,6 +5,7 @@ from .callbacks import FreezeEncoder, PlotReconstruction, SetCollatorEpoch
 from .checkpoint import resume_checkpoint
 from .class_weights import balanced_class_weights
 from .codec_trainer import EEGTokenizerTrainer
+from .probe import EncoderProbe, probe_encoder, read_probe_curve
 from .recipe import parse_config_fields, parse_recipe, run_main
 from .sampler import ChannelGroupedSampler, padding_share
 from .sweep import GridSweep, write_sweep
@@ -16,6 +17,7 @@ __all__ = [
     "EEGFoundationTrainer",
     "EEGTokenizerTrainer",
     "EEGTrainer",
+    "EncoderProbe",
     "FineTuningConfig",
     "FreezeEncoder",
     "GridSweep",
@@ -26,6 +28,8 @@ __all__ = [
     "padding_share",
     "parse_config_fields",
     "parse_recipe",
+    "probe_encoder",
+    "read_probe_curve",
     "resume_checkpoint",
     "run_main",
     "write_sweep",
