@@ -1,0 +1,447 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Channel adapters: recordings of any montage brought to one montage before the encoder.
+
+The encoder knows channels by their coordinates and needs no adapter. An adapter pays where the encoder must
+see the same channels from every corpus, or fewer of them: its cost grows with the channels it is given.
+
+* [`PerceiverChannelAdapter`] learns how to read each target place from the electrodes there are.
+* [`SplineChannelAdapter`] interpolates, with nothing to learn.
+* [`ZeroPadChannelAdapter`] only fills up with channels that are marked as not real.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+from transformers import initialization as init
+
+from .spherical_splines import fit_centre, spline_matrix
+
+HEAD_RADIUS_METRES = 0.1  # brings electrode coordinates to about [-1, 1]
+NUM_POSITION_OCTAVES = 4  # sin and cos of x, y, z at 1, 2, 4, 8 half periods per head radius
+
+CHANNEL_ADAPTERS = ("none", "perceiver", "zero_pad", "spline")
+
+
+@dataclass(frozen=True)
+class AdaptedSignal:
+    """Windows on the target channels.
+
+    Attributes:
+        values: (batch, target_channels, time).
+        channel_positions: (batch, target_channels, 3), metres in the head frame.
+        channel_mask: (batch, target_channels) bool, True = real; None means all.
+        mask: (batch, target_channels, time) bool, True = hidden; None means nothing.
+    """
+
+    values: torch.Tensor
+    channel_positions: torch.Tensor
+    channel_mask: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+
+
+class ChannelAdapter(nn.Module):
+    """Brings windows to the target channels, and what a decoder made of them back."""
+
+    def forward(
+        self,
+        values: torch.Tensor,
+        channel_positions: torch.Tensor,
+        channel_mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> AdaptedSignal:
+        """Bring windows to the target channels.
+
+        Args:
+            values: (batch, channels, time); what is hidden or not real is zero.
+            channel_positions: (batch, channels, 3), metres in the head frame, finite.
+            channel_mask: (batch, channels) bool, True = real; None means all.
+            mask: (batch, channels, time) bool, True = hidden; None means nothing.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how to adapt: expected a subclass with forward")
+
+    def restore(
+        self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Bring (batch, target_channels, time) back to the places of the input.
+
+        Args:
+            values: (batch, target_channels, time).
+            channel_positions: (batch, channels, 3), those of the input.
+            channel_mask: (batch, channels) bool, True = real; None means all.
+
+        Returns:
+            (batch, channels, time).
+        """
+        raise TypeError(
+            f"{type(self).__name__} does not say how to go back: expected a subclass with restore"
+        )
+
+    def reset_parameters(self) -> None:
+        """Set every parameter and buffer that is the module's own."""
+
+
+class ZeroPadChannelAdapter(ChannelAdapter):
+    """Fills up with zero channels that are marked as not real: shapes become equal, results do not change.
+
+    Args:
+        target_channels: Number of channels that come out.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf.models.channel_adapters import ZeroPadChannelAdapter
+        >>> ZeroPadChannelAdapter(128)(torch.randn(2, 21, 500), torch.zeros(2, 21, 3)).values.shape
+        torch.Size([2, 128, 500])
+    """
+
+    def __init__(self, target_channels: int) -> None:
+        super().__init__()
+        self.target_channels = target_channels
+
+    def forward(
+        self,
+        values: torch.Tensor,
+        channel_positions: torch.Tensor,
+        channel_mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> AdaptedSignal:
+        """Append zero channels; see [`ChannelAdapter.forward`].
+
+        Raises:
+            ValueError: More channels than the target has.
+        """
+        missing = self.target_channels - values.shape[1]
+        if missing < 0:
+            raise ValueError(
+                f"channel_adapter 'zero_pad': expected at most {self.target_channels} channels, got"
+                f" {values.shape[1]}; take the adapter 'perceiver' or 'spline', or a larger montage"
+            )
+        if channel_mask is None:
+            channel_mask = values.new_ones(values.shape[:2], dtype=torch.bool)
+        rows = (0, 0, 0, missing)
+        return AdaptedSignal(
+            nn.functional.pad(values, rows),
+            nn.functional.pad(channel_positions, rows),
+            nn.functional.pad(channel_mask.bool(), (0, missing), value=False),
+            None if mask is None else nn.functional.pad(mask, rows, value=False),
+        )
+
+    def restore(
+        self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Take the zero channels off again; see [`ChannelAdapter.restore`]."""
+        return values[:, : channel_positions.shape[1]]
+
+
+class TargetMontageAdapter(ChannelAdapter):
+    """What adapters to fixed places share.
+
+    Args:
+        target_positions: (target_channels, 3), metres in the head frame.
+    """
+
+    target_positions: torch.Tensor
+
+    def __init__(self, target_positions: torch.Tensor | list) -> None:
+        super().__init__()
+        places = torch.as_tensor(target_positions, dtype=torch.float32)
+        if places.ndim != 2 or places.shape[1] != 3 or not len(places) or not places.isfinite().all():
+            raise ValueError(
+                "target_positions: expected (target_channels, 3) finite numbers in metres, got shape"
+                f" {tuple(places.shape)} with {int((~places.isfinite()).sum())} that are not finite"
+            )
+        self.initial_positions = places.tolist()
+        self.register_buffer("target_positions", places)
+
+    def reset_parameters(self) -> None:
+        """Set every parameter and buffer that is the module's own."""
+        init.copy_(self.target_positions, torch.tensor(self.initial_positions))
+
+    def locate(self, values: torch.Tensor, channel_mask: torch.Tensor | None) -> AdaptedSignal:
+        """Say where (batch, target_channels, time) lie; they are real where any input channel was."""
+        batch, count, _ = values.shape
+        if channel_mask is not None:
+            channel_mask = channel_mask.bool().any(dim=1, keepdim=True).expand(batch, count)
+        return AdaptedSignal(values, self.target_positions.expand(batch, count, 3), channel_mask)
+
+
+class SplineChannelAdapter(TargetMontageAdapter):
+    """Spherical splines from the electrodes there are to the target places; nothing is learned.
+
+    Each set of electrodes is seen from the middle of its own fitted sphere: templates of the same cap differ
+    by 1 to 3 cm, by half of it in direction. Samples that are hidden count as the zeros they are.
+
+    Args:
+        target_positions: (target_channels, 3), metres in the head frame.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf.models.channel_adapters import SplineChannelAdapter
+        >>> adapter = SplineChannelAdapter(0.1 * torch.randn(64, 3))
+        >>> adapter(torch.randn(2, 21, 500), 0.1 * torch.randn(2, 21, 3)).values.shape
+        torch.Size([2, 64, 500])
+    """
+
+    def forward(
+        self,
+        values: torch.Tensor,
+        channel_positions: torch.Tensor,
+        channel_mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> AdaptedSignal:
+        """Interpolate at the target places; see [`ChannelAdapter.forward`]."""
+        centred = channel_positions.double() - fit_centre(channel_positions, channel_mask)
+        weights = spline_matrix(centred, self.centred_targets(), channel_mask)
+        return self.locate(weights.to(values.dtype) @ values, channel_mask)
+
+    def restore(
+        self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Interpolate at the places of the input; see [`ChannelAdapter.restore`]."""
+        centred = channel_positions.double() - fit_centre(channel_positions, channel_mask)
+        weights = spline_matrix(self.centred_targets().expand(len(values), -1, 3), centred)
+        return weights.to(values.dtype) @ values
+
+    def centred_targets(self) -> torch.Tensor:
+        """Return the target places (1, target_channels, 3) as seen from the middle of their sphere."""
+        places = self.target_positions[None]
+        return places.double() - fit_centre(places)
+
+
+class PlaceEmbedding(nn.Module):
+    """Features of a place on the head."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(3 + 6 * NUM_POSITION_OCTAVES, d_model)
+
+    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+        """Map (..., 3) in metres to (..., d_model)."""
+        scaled = positions.to(self.dense.weight.dtype) / HEAD_RADIUS_METRES
+        octaves = math.pi / 2 * 2.0 ** torch.arange(NUM_POSITION_OCTAVES, device=scaled.device)
+        phase = (scaled[..., None] * octaves.to(scaled.dtype)).flatten(-2)  # (..., 3 * octaves)
+        return nn.functional.gelu(self.dense(torch.cat([scaled, phase.sin(), phase.cos()], dim=-1)))
+
+
+class LocalScores(nn.Module):
+    """Attention scores that fall with distance: of queries and keys, each at its place.
+
+    Without the fall every query would start at the mean over all channels, which an average reference makes
+    exactly zero.
+    """
+
+    def __init__(self, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.log_radius = nn.Parameter(torch.empty(num_heads))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Let the heads look 2 to 4 cm far: heads that differ can also take differences."""
+        init.copy_(self.log_radius, torch.linspace(0.2, 0.4, self.num_heads).log())
+
+    def split(self, features: torch.Tensor) -> torch.Tensor:
+        """Cut (..., length, d_model) into (..., heads, length, d_head)."""
+        return features.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)
+
+    def forward(
+        self, queries: torch.Tensor, keys: torch.Tensor, query_places: torch.Tensor, key_places: torch.Tensor
+    ) -> torch.Tensor:
+        """Score queries (..., queries, d_model) at (..., queries, 3) against keys (batch, keys, d_model).
+
+        Returns:
+            (batch, heads, queries, keys).
+        """
+        queries, keys = self.split(queries), self.split(keys)
+        affinity = queries @ keys.mT * queries.shape[-1] ** -0.5
+        steps = (query_places[..., None, :] - key_places[:, None]).float() / HEAD_RADIUS_METRES
+        return affinity - self.fall(steps.square().sum(dim=-1)[:, None]).to(affinity.dtype)
+
+    def fall(self, squared_distance: torch.Tensor | float) -> torch.Tensor:
+        """Return by how much the score of each head falls, broadcast over (batch, heads, queries, keys)."""
+        return squared_distance * (-2 * self.log_radius).exp()[:, None, None] / 2
+
+
+class PerceiverChannelAdapter(TargetMontageAdapter):
+    """A learned query a target channel attends to the electrodes, at each time step by itself.
+
+    The cross-attention of Perceiver IO (https://arxiv.org/abs/2107.14795) with tokens that are linear in a
+    sample: `sample * vector + embedding(place)`. So all products over `d_model` are taken once a window, and
+    a time step costs a few operations a pair of query and channel whatever `d_model` is.
+
+    NOTE: the output is one number a query and time, so the value vectors and the output projection of the
+        paper are merged into one gain and one offset a head. Scores fall with distance, so that training
+        starts from an interpolation.
+
+    Args:
+        target_positions: (target_channels, 3), metres in the head frame.
+        d_model: Width of queries and keys.
+        num_heads: Heads of the attention; divides `d_model`.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf.models.channel_adapters import PerceiverChannelAdapter
+        >>> adapter = PerceiverChannelAdapter(0.1 * torch.randn(64, 3))
+        >>> adapter(torch.randn(2, 21, 500), 0.1 * torch.randn(2, 21, 3)).values.shape
+        torch.Size([2, 64, 500])
+    """
+
+    def __init__(self, target_positions: torch.Tensor | list, d_model: int = 64, num_heads: int = 4) -> None:
+        super().__init__(target_positions)
+        if num_heads < 1 or d_model < 1 or d_model % num_heads:
+            raise ValueError(
+                f"adapter_size: expected a multiple of adapter_heads ({num_heads}, at least 1), got {d_model}"
+            )
+        self.place_embedding = PlaceEmbedding(d_model)
+        self.queries = nn.Parameter(torch.empty(len(self.target_positions), d_model))
+        self.key_of_value = nn.Parameter(torch.empty(d_model))
+        self.key_of_position = nn.Linear(d_model, d_model)
+        self.null_key = nn.Parameter(torch.empty(d_model))
+        self.scores = LocalScores(num_heads)
+        self.gain = nn.Parameter(torch.empty(num_heads))
+        self.offset_of_position = nn.Linear(d_model, num_heads)
+        self.null_offset = nn.Parameter(torch.empty(num_heads))
+        self.restore_query = nn.Linear(d_model, d_model)
+        self.restore_key = nn.Linear(d_model, d_model, bias=False)  # softmax would not see a bias
+        self.restore_scores = LocalScores(num_heads)
+        self.restore_gain = nn.Parameter(torch.empty(num_heads))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start as a soft interpolation: the queries' own wishes are small beside the fall with distance."""
+        super().reset_parameters()
+        init.normal_(self.queries, std=0.02)
+        init.normal_(self.key_of_value)
+        init.normal_(self.null_key)
+        init.zeros_(self.null_offset)
+        for gain in (self.gain, self.restore_gain):
+            init.constant_(gain, 1 / len(gain))
+
+    def forward(
+        self,
+        values: torch.Tensor,
+        channel_positions: torch.Tensor,
+        channel_mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> AdaptedSignal:
+        """Read the target places from the channels that are real and not hidden at that time.
+
+        See [`ChannelAdapter.forward`].
+        """
+        scores = self.score_places(channel_positions, channel_mask)  # (batch, heads, targets, channels + 1)
+        slopes = (self.scores.split(self.queries) @ self.scores.split(self.key_of_value[None]).mT).squeeze(-1)
+        slopes = slopes * (len(self.gain) / len(self.key_of_value)) ** 0.5  # (heads, targets)
+        offsets = self.offset_of_position(self.place_embedding(channel_positions)).mT
+        offsets = torch.cat([offsets, self.null_offset[:, None].expand(len(values), -1, 1)], dim=-1)
+        samples = nn.functional.pad(values.to(self.gain.dtype), (0, 0, 0, 1))  # the null key's value is zero
+        hidden = None if mask is None else nn.functional.pad(mask.bool(), (0, 0, 0, 1), value=False)
+        # In blocks that are computed again for the gradient: (batch, heads, targets, channels, time) would be
+        # 8 GiB for 64 windows of 5 s of 128 channels. Blocks of 16 MiB stay near the CPU's cache, which is
+        # twice as fast; a GPU wants few and large ones.
+        block = max(1, (1 << 26 if values.is_cuda else 1 << 22) // scores.numel())
+        starts = range(0, values.shape[-1], block)
+        read = [
+            checkpoint(
+                self.attend,
+                scores,
+                slopes,
+                offsets,
+                samples[..., start : start + block],
+                None if hidden is None else hidden[..., start : start + block],
+                use_reentrant=False,
+                preserve_rng_state=False,
+            )
+            for start in starts
+        ]
+        return self.locate(torch.cat(read, dim=-1), channel_mask)
+
+    def score_places(
+        self, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return what scores owe to places (batch, heads, targets, channels + 1), the null key last.
+
+        The null key, which an attention over nothing falls back on, counts as an electrode 10 cm away.
+        """
+        keys = self.key_of_position(self.place_embedding(channel_positions))
+        scores = self.scores(self.queries, keys, self.target_positions, channel_positions)
+        if channel_mask is not None:
+            scores = scores.masked_fill(~channel_mask.bool()[:, None, None], float("-inf"))
+        null = self.scores.split(self.queries) @ self.scores.split(self.null_key[None]).mT
+        null = null * (len(self.gain) / len(self.null_key)) ** 0.5 - self.scores.fall(1.0)
+        return torch.cat([scores, null.expand(len(scores), -1, -1, 1)], dim=-1)
+
+    def attend(
+        self,
+        scores: torch.Tensor,
+        slopes: torch.Tensor,
+        offsets: torch.Tensor,
+        samples: torch.Tensor,
+        hidden: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Attend at each time of samples (batch, channels + 1, time) and return (batch, targets, time)."""
+        samples = samples[:, None]  # (batch, 1, channels + 1, time)
+        by_time = torch.addcmul(scores[..., None], slopes[..., None, None], samples[:, :, None])
+        if hidden is not None:
+            by_time = by_time.masked_fill_(hidden[:, None, None], float("-inf"))
+        weights = by_time.softmax(dim=3)  # (batch, heads, targets, channels + 1, time)
+        contents = self.gain[:, None, None] * samples + offsets[..., None]
+        return (weights * contents[:, :, None]).sum(dim=(1, 3))
+
+    def restore(
+        self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Mix the target channels, by weights of either sign that depend on places alone.
+
+        See [`ChannelAdapter.restore`].
+        """
+        queries = self.restore_query(self.place_embedding(channel_positions))
+        keys = self.restore_key(self.place_embedding(self.target_positions))[None]
+        scores = self.restore_scores(queries, keys, channel_positions, self.target_positions[None])
+        weights = (self.restore_gain[:, None, None] * scores.softmax(dim=-1)).sum(dim=1)
+        return weights @ values.to(weights.dtype)
+
+
+class AdapterConfig(Protocol):
+    """The fields of a config that say which adapter it wants."""
+
+    channel_adapter: str
+    adapter_channel_positions: list | tuple | None
+    adapter_size: int
+    adapter_heads: int
+
+
+def build_channel_adapter(config: AdapterConfig) -> ChannelAdapter | None:
+    """Build the adapter that a config names, None for `"none"`.
+
+    Raises:
+        ValueError: The name is unknown, or the target places are missing.
+    """
+    name, places = config.channel_adapter, config.adapter_channel_positions
+    if name not in CHANNEL_ADAPTERS:
+        raise ValueError(f"channel_adapter: expected one of {', '.join(CHANNEL_ADAPTERS)}, got {name!r}")
+    if name == "none":
+        return None
+    if not places:
+        raise ValueError(
+            f"channel_adapter {name!r}: expected adapter_channel_positions, one (x, y, z) in metres a target"
+            f" channel, got {places!r}"
+        )
+    if name == "zero_pad":
+        return ZeroPadChannelAdapter(len(places))
+    if name == "spline":
+        return SplineChannelAdapter(list(places))
+    return PerceiverChannelAdapter(list(places), config.adapter_size, config.adapter_heads)
+
+
+__all__ = [
+    "CHANNEL_ADAPTERS",
+    "AdaptedSignal",
+    "ChannelAdapter",
+    "PerceiverChannelAdapter",
+    "SplineChannelAdapter",
+    "ZeroPadChannelAdapter",
+    "build_channel_adapter",
+]
