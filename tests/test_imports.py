@@ -34,11 +34,12 @@ ALLOWED = {
     },
     "models": set(),
     "corpora": {"channels", "preprocessing"},
-    "data_collator": {"augmentation"},
+    "pair_columns": set(),
+    "data_collator": {"augmentation", "pair_columns"},
     "tokenizer_collator": {"data_collator"},
     "evaluation": {"channels"},
     # what a training pushes carries its code
-    "training": {"data_collator", "tokenizer_collator", "evaluation", "hub"},
+    "training": {"data_collator", "tokenizer_collator", "pair_columns", "evaluation", "hub"},
     "hub": {"channels", "preprocessing", "feature_extraction_eeg"},
     # a pipeline takes paths, and what opens a recording of any format is part of corpora
     "inference": {"channels", "preprocessing", "feature_extraction_eeg", "data_collator", "corpora"},

@@ -16,6 +16,7 @@ _PUBLIC_NAMES = {
     "EEGDataCollator": "data_collator",
     "EEGPreTrainingCollator": "data_collator",
     "MixupCollator": "data_collator",
+    "PairColumns": "pair_columns",
     "WindowDataset": "data_collator",
     "EEGFoundationConfig": "models.configuration_eeg_foundation",
     "EEGFoundationForPreTraining": "models.modeling_eeg_foundation",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         EEGFoundationModel,
     )
     from .models.modeling_eeg_fsq import EEGFSQModel
+    from .pair_columns import PairColumns
     from .tokenizer_collator import EEGTokenizerCollator
 
 

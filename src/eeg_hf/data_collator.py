@@ -18,6 +18,7 @@ import pyarrow.compute  # noqa: F401  (pa.compute is there only once it is impor
 import torch
 
 from .augmentation import DEFAULT_VIEW, Transform
+from .pair_columns import PairColumns
 
 SIGNAL_COLUMNS = ("window_id", "alignment_group", "channel_positions", "num_samples", "signal", "scale")
 
@@ -272,7 +273,9 @@ class EEGPreTrainingCollator(EEGDataCollator):
         feature_extractor: As in [`EEGDataCollator`].
         patch_size: Samples of one stretch to hide (the model's `patch_size`).
         view: Transform that makes the second view; None leaves the contrast out.
-        **kwargs: As in [`EEGDataCollator`].
+        pairs: Columns that say which windows of different people belong together: adds `stimulus_ids`,
+            `stimulus_seconds` and `subject_ids`.
+        **kwargs: As in [`EEGDataCollator`]; the labels of several tasks become `auxiliary_targets`.
     """
 
     def __init__(
@@ -280,16 +283,22 @@ class EEGPreTrainingCollator(EEGDataCollator):
         feature_extractor: Normalizer,
         patch_size: int,
         view: Transform | None = DEFAULT_VIEW,
+        pairs: PairColumns | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(feature_extractor, **kwargs)
         self.patch_size = patch_size
         self.view = view
+        self.pairs = pairs
 
     def __call__(self, rows: pa.Table | Sequence[Mapping[str, Any]] | Sequence[pa.Table]) -> dict[str, Any]:
         """Collate rows, as [`EEGDataCollator`] does."""
         table = _as_table(rows)
         batch = super().__call__(table)
+        if isinstance(self.label_column, Mapping):
+            batch["auxiliary_targets"] = batch.pop("labels")
+        if self.pairs is not None:
+            batch.update(self.pairs.collate(table))
         values = batch["input_values"]
         generators = self.row_generators(table)
         shape = (values.shape[1], -(-values.shape[2] // self.patch_size))

@@ -5,6 +5,7 @@ from .callbacks import FreezeEncoder, PlotReconstruction, SetCollatorEpoch
 from .checkpoint import resume_checkpoint
 from .class_weights import balanced_class_weights
 from .codec_trainer import EEGTokenizerTrainer
+from .pair_sampler import PairSampler
 from .probe import EncoderProbe, probe_encoder, read_probe_curve
 from .recipe import parse_config_fields, parse_recipe, run_main
 from .sampler import ChannelGroupedSampler, padding_share
@@ -21,6 +22,7 @@ __all__ = [
     "FineTuningConfig",
     "FreezeEncoder",
     "GridSweep",
+    "PairSampler",
     "PlotReconstruction",
     "SetCollatorEpoch",
     "TransferLearningPipeline",

@@ -15,15 +15,19 @@ from .optimizer import layer_index
 
 
 class SetCollatorEpoch(TrainerCallback):
-    """Tell the training collator which epoch it is, so that each epoch hides and augments anew."""
+    """Tell the training collator and the sampler which epoch it is, so that each epoch differs."""
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Set the epoch; also right after a resume in the middle of one."""
-        collator = kwargs["train_dataloader"].collate_fn
-        if hasattr(collator, "set_epoch"):
-            collator.set_epoch(int(state.epoch or 0))
+        loader, epoch = kwargs["train_dataloader"], int(state.epoch or 0)
+        if hasattr(loader.collate_fn, "set_epoch"):
+            loader.collate_fn.set_epoch(epoch)
+        # Trainer tells the sampler too, but on several processes not when it resumes within an epoch
+        sampler = getattr(getattr(loader.batch_sampler, "batch_sampler", None), "sampler", None)
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(epoch)
 
 
 class FreezeEncoder(TrainerCallback):

@@ -26,17 +26,25 @@ class EEGTrainer(Trainer):
             training collator by default.
         layer_decay: Learning rate of layer i of n = `learning_rate * layer_decay ** (n - i)`, embeddings
             lowest, heads highest (https://arxiv.org/abs/2106.08254, BEiT); 1 trains all at one rate.
+        train_sampler: Makes the order of the training rows, given how many rows all processes together take
+            at once, such as `partial(PairSampler.from_windows, windows, pairs)`.
         **kwargs: As in `transformers.Trainer`.
     """
 
     def __init__(
-        self, *args: Any, eval_data_collator: Callable | None = None, layer_decay: float = 1.0, **kwargs: Any
+        self,
+        *args: Any,
+        eval_data_collator: Callable | None = None,
+        layer_decay: float = 1.0,
+        train_sampler: Callable[[int], Sampler] | None = None,
+        **kwargs: Any,
     ) -> None:
         if not 0 < layer_decay <= 1:
             raise ValueError(f"layer_decay: expected a factor in (0, 1], got {layer_decay}")
         super().__init__(*args, **kwargs)
         self.eval_data_collator = eval_data_collator
         self.layer_decay = layer_decay
+        self.train_sampler = train_sampler
         self._loss_parts: dict[str, list[torch.Tensor]] = defaultdict(list)
         self.add_callback(SetCollatorEpoch())
 
@@ -92,7 +100,10 @@ class EEGTrainer(Trainer):
             self.data_collator = train_collator
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        """Group windows of one number of channels, where the dataset knows the numbers and they differ."""
+        """Order rows as asked, or group windows of one number of channels where the numbers differ."""
+        if self.train_sampler is not None:
+            # accelerate hands the batches of a sampler to the processes in turn: together they are a stretch
+            return self.train_sampler(self.args.train_batch_size * self.args.world_size)
         train_dataset = self.train_dataset if train_dataset is None else train_dataset
         num_channels = getattr(train_dataset, "num_channels", None)
         if num_channels is None or len(set(num_channels)) == 1:
