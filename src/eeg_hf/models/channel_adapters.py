@@ -9,21 +9,16 @@ see the same channels from every corpus, or fewer of them: its cost grows with t
 * [`ZeroPadChannelAdapter`] only fills up with channels that are marked as not real.
 """
 
-import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import initialization as init
 
+from .configuration_eeg_foundation import EEGFoundationConfig
+from .electrode_embedding import HEAD_RADIUS_METRES, NUM_PLACE_FEATURES, place_features
 from .spherical_splines import fit_centre, spline_matrix
-
-HEAD_RADIUS_METRES = 0.1  # brings electrode coordinates to about [-1, 1]
-NUM_POSITION_OCTAVES = 4  # sin and cos of x, y, z at 1, 2, 4, 8 half periods per head radius
-
-CHANNEL_ADAPTERS = ("none", "perceiver", "zero_pad", "spline")
 
 
 @dataclass(frozen=True)
@@ -216,14 +211,11 @@ class PlaceEmbedding(nn.Module):
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
-        self.dense = nn.Linear(3 + 6 * NUM_POSITION_OCTAVES, d_model)
+        self.dense = nn.Linear(NUM_PLACE_FEATURES, d_model)
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         """Map (..., 3) in metres to (..., d_model)."""
-        scaled = positions.to(self.dense.weight.dtype) / HEAD_RADIUS_METRES
-        octaves = math.pi / 2 * 2.0 ** torch.arange(NUM_POSITION_OCTAVES, device=scaled.device)
-        phase = (scaled[..., None] * octaves.to(scaled.dtype)).flatten(-2)  # (..., 3 * octaves)
-        return nn.functional.gelu(self.dense(torch.cat([scaled, phase.sin(), phase.cos()], dim=-1)))
+        return nn.functional.gelu(self.dense(place_features(positions, self.dense.weight.dtype)))
 
 
 class LocalScores(nn.Module):
@@ -243,9 +235,10 @@ class LocalScores(nn.Module):
         """Let the heads look 2 to 4 cm far: heads that differ can also take differences."""
         init.copy_(self.log_radius, torch.linspace(0.2, 0.4, self.num_heads).log())
 
-    def split(self, features: torch.Tensor) -> torch.Tensor:
-        """Cut (..., length, d_model) into (..., heads, length, d_head)."""
-        return features.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)
+    def match(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """Multiply (..., queries, d_model) and (..., keys, d_model) to (..., heads, queries, keys)."""
+        queries, keys = (x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3) for x in (queries, keys))
+        return (queries @ keys.mT).float() * queries.shape[-1] ** -0.5
 
     def forward(
         self, queries: torch.Tensor, keys: torch.Tensor, query_places: torch.Tensor, key_places: torch.Tensor
@@ -253,15 +246,13 @@ class LocalScores(nn.Module):
         """Score queries (..., queries, d_model) at (..., queries, 3) against keys (batch, keys, d_model).
 
         Returns:
-            (batch, heads, queries, keys).
+            (batch, heads, queries, keys), float32.
         """
-        queries, keys = self.split(queries), self.split(keys)
-        affinity = queries @ keys.mT * queries.shape[-1] ** -0.5
         steps = (query_places[..., None, :] - key_places[:, None]).float() / HEAD_RADIUS_METRES
-        return affinity - self.fall(steps.square().sum(dim=-1)[:, None]).to(affinity.dtype)
+        return self.match(queries, keys) - self.fall(steps.square().sum(dim=-1)[:, None])
 
     def fall(self, squared_distance: torch.Tensor | float) -> torch.Tensor:
-        """Return by how much the score of each head falls, broadcast over (batch, heads, queries, keys)."""
+        """Return by how much scores (batch, heads, queries, keys) fall at a distance in head radii."""
         return squared_distance * (-2 * self.log_radius).exp()[:, None, None] / 2
 
 
@@ -273,8 +264,8 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
     a time step costs a few operations a pair of query and channel whatever `d_model` is.
 
     NOTE: the output is one number a query and time, so the value vectors and the output projection of the
-        paper are merged into one gain and one offset a head. Scores fall with distance, so that training
-        starts from an interpolation.
+        paper are merged into one gain a head. Places are in the keys alone: silence stays silence, and so
+        does padding. Scores fall with distance, so that training starts from an interpolation.
 
     Args:
         target_positions: (target_channels, 3), metres in the head frame.
@@ -302,8 +293,6 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         self.null_key = nn.Parameter(torch.empty(d_model))
         self.scores = LocalScores(num_heads)
         self.gain = nn.Parameter(torch.empty(num_heads))
-        self.offset_of_position = nn.Linear(d_model, num_heads)
-        self.null_offset = nn.Parameter(torch.empty(num_heads))
         self.restore_query = nn.Linear(d_model, d_model)
         self.restore_key = nn.Linear(d_model, d_model, bias=False)  # softmax would not see a bias
         self.restore_scores = LocalScores(num_heads)
@@ -313,10 +302,11 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
     def reset_parameters(self) -> None:
         """Start as a soft interpolation: the queries' own wishes are small beside the fall with distance."""
         super().reset_parameters()
+        self.scores.reset_parameters()
+        self.restore_scores.reset_parameters()
         init.normal_(self.queries, std=0.02)
         init.normal_(self.key_of_value)
         init.normal_(self.null_key)
-        init.zeros_(self.null_offset)
         for gain in (self.gain, self.restore_gain):
             init.constant_(gain, 1 / len(gain))
 
@@ -331,35 +321,27 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
 
         See [`ChannelAdapter.forward`].
         """
-        scores = self.score_places(channel_positions, channel_mask)  # (batch, heads, targets, channels + 1)
-        slopes = (self.scores.split(self.queries) @ self.scores.split(self.key_of_value[None]).mT).squeeze(-1)
-        slopes = slopes * (len(self.gain) / len(self.key_of_value)) ** 0.5  # (heads, targets)
-        offsets = self.offset_of_position(self.place_embedding(channel_positions)).mT
-        offsets = torch.cat([offsets, self.null_offset[:, None].expand(len(values), -1, 1)], dim=-1)
-        samples = nn.functional.pad(values.to(self.gain.dtype), (0, 0, 0, 1))  # the null key's value is zero
+        slopes, null = self.scores.match(
+            self.queries, torch.stack([self.key_of_value, self.null_key])
+        ).unbind(dim=-1)  # (heads, targets)
+        scores = self.score_places(channel_positions, channel_mask, null)
+        samples = nn.functional.pad(values.float(), (0, 0, 0, 1))  # the null key's value is zero
         hidden = None if mask is None else nn.functional.pad(mask.bool(), (0, 0, 0, 1), value=False)
         # In blocks that are computed again for the gradient: (batch, heads, targets, channels, time) would be
         # 8 GiB for 64 windows of 5 s of 128 channels. Blocks of 16 MiB stay near the CPU's cache, which is
         # twice as fast; a GPU wants few and large ones.
         block = max(1, (1 << 26 if values.is_cuda else 1 << 22) // scores.numel())
         starts = range(0, values.shape[-1], block)
-        read = [
-            checkpoint(
-                self.attend,
-                scores,
-                slopes,
-                offsets,
-                samples[..., start : start + block],
-                None if hidden is None else hidden[..., start : start + block],
-                use_reentrant=False,
-                preserve_rng_state=False,
-            )
-            for start in starts
+        blocks = [
+            (samples[..., i : i + block], None if hidden is None else hidden[..., i : i + block])
+            for i in starts
         ]
-        return self.locate(torch.cat(read, dim=-1), channel_mask)
+        again = {"use_reentrant": False, "preserve_rng_state": False}
+        read = [checkpoint(self.attend, scores, slopes, *each, **again) for each in blocks]
+        return self.locate(torch.cat(read, dim=-1).to(values.dtype), channel_mask)
 
     def score_places(
-        self, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None
+        self, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None, null: torch.Tensor
     ) -> torch.Tensor:
         """Return what scores owe to places (batch, heads, targets, channels + 1), the null key last.
 
@@ -369,15 +351,13 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         scores = self.scores(self.queries, keys, self.target_positions, channel_positions)
         if channel_mask is not None:
             scores = scores.masked_fill(~channel_mask.bool()[:, None, None], float("-inf"))
-        null = self.scores.split(self.queries) @ self.scores.split(self.null_key[None]).mT
-        null = null * (len(self.gain) / len(self.null_key)) ** 0.5 - self.scores.fall(1.0)
+        null = null[..., None] - self.scores.fall(1.0)
         return torch.cat([scores, null.expand(len(scores), -1, -1, 1)], dim=-1)
 
     def attend(
         self,
         scores: torch.Tensor,
         slopes: torch.Tensor,
-        offsets: torch.Tensor,
         samples: torch.Tensor,
         hidden: torch.Tensor | None,
     ) -> torch.Tensor:
@@ -387,8 +367,8 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         if hidden is not None:
             by_time = by_time.masked_fill_(hidden[:, None, None], float("-inf"))
         weights = by_time.softmax(dim=3)  # (batch, heads, targets, channels + 1, time)
-        contents = self.gain[:, None, None] * samples + offsets[..., None]
-        return (weights * contents[:, :, None]).sum(dim=(1, 3))
+        by_head = (weights * samples[:, :, None]).sum(dim=3)
+        return (self.gain[:, None, None] * by_head).sum(dim=1)
 
     def restore(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
@@ -404,40 +384,17 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         return weights @ values.to(weights.dtype)
 
 
-class AdapterConfig(Protocol):
-    """The fields of a config that say which adapter it wants."""
-
-    channel_adapter: str
-    adapter_channel_positions: list | tuple | None
-    adapter_size: int
-    adapter_heads: int
-
-
-def build_channel_adapter(config: AdapterConfig) -> ChannelAdapter | None:
-    """Build the adapter that a config names, None for `"none"`.
-
-    Raises:
-        ValueError: The name is unknown, or the target places are missing.
-    """
-    name, places = config.channel_adapter, config.adapter_channel_positions
-    if name not in CHANNEL_ADAPTERS:
-        raise ValueError(f"channel_adapter: expected one of {', '.join(CHANNEL_ADAPTERS)}, got {name!r}")
-    if name == "none":
-        return None
-    if not places:
-        raise ValueError(
-            f"channel_adapter {name!r}: expected adapter_channel_positions, one (x, y, z) in metres a target"
-            f" channel, got {places!r}"
-        )
-    if name == "zero_pad":
-        return ZeroPadChannelAdapter(len(places))
-    if name == "spline":
-        return SplineChannelAdapter(list(places))
-    return PerceiverChannelAdapter(list(places), config.adapter_size, config.adapter_heads)
+def build_channel_adapter(config: EEGFoundationConfig) -> ChannelAdapter | None:
+    """Build the adapter that a config names, None for `"none"`."""
+    places = list(config.adapter_channel_positions or ())
+    if config.channel_adapter == "perceiver":
+        return PerceiverChannelAdapter(places, config.adapter_size, config.adapter_heads)
+    if config.channel_adapter == "spline":
+        return SplineChannelAdapter(places)
+    return ZeroPadChannelAdapter(len(places)) if config.channel_adapter == "zero_pad" else None
 
 
 __all__ = [
-    "CHANNEL_ADAPTERS",
     "AdaptedSignal",
     "ChannelAdapter",
     "PerceiverChannelAdapter",
