@@ -148,6 +148,8 @@ class EEGTrainer(Trainer):
         only where eeg_hf is.
         """
         super()._save(output_dir, state_dict)
+        if not self.args.should_save:  # another process makes the folder, maybe later
+            return
         folder = Path(output_dir or str(self.args.output_dir))
         (folder / "training_args.json").write_text(self.args.to_json_string(), encoding="utf-8")
         model = self.accelerator.unwrap_model(self.model)
