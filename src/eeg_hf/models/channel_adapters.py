@@ -10,6 +10,7 @@ see the same channels from every corpus, or fewer of them: its cost grows with t
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -326,18 +327,18 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         ).unbind(dim=-1)  # (heads, targets)
         scores = self.score_places(channel_positions, channel_mask, null)
         samples = nn.functional.pad(values.float(), (0, 0, 0, 1))  # the null key's value is zero
-        hidden = None if mask is None else nn.functional.pad(mask.bool(), (0, 0, 0, 1), value=False)
+        hidden = torch.zeros_like(values, dtype=torch.bool) if mask is None else mask.bool()
+        hidden = nn.functional.pad(hidden, (0, 0, 0, 1), value=False)
         # In blocks that are computed again for the gradient: (batch, heads, targets, channels, time) would be
         # 8 GiB for 64 windows of 5 s of 128 channels. Blocks of 16 MiB stay near the CPU's cache, which is
         # twice as fast; a GPU wants few and large ones.
         block = max(1, (1 << 26 if values.is_cuda else 1 << 22) // scores.numel())
-        starts = range(0, values.shape[-1], block)
-        blocks = [
-            (samples[..., i : i + block], None if hidden is None else hidden[..., i : i + block])
-            for i in starts
+        attend = partial(
+            checkpoint, self.attend, scores, slopes, use_reentrant=False, preserve_rng_state=False
+        )
+        read = [
+            attend(*each) for each in zip(*(x.split(block, dim=-1) for x in (samples, hidden)), strict=True)
         ]
-        again = {"use_reentrant": False, "preserve_rng_state": False}
-        read = [checkpoint(self.attend, scores, slopes, *each, **again) for each in blocks]
         return self.locate(torch.cat(read, dim=-1).to(values.dtype), channel_mask)
 
     def score_places(
@@ -359,13 +360,12 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         scores: torch.Tensor,
         slopes: torch.Tensor,
         samples: torch.Tensor,
-        hidden: torch.Tensor | None,
+        hidden: torch.Tensor,
     ) -> torch.Tensor:
         """Attend at each time of samples (batch, channels + 1, time) and return (batch, targets, time)."""
         samples = samples[:, None]  # (batch, 1, channels + 1, time)
         by_time = torch.addcmul(scores[..., None], slopes[..., None, None], samples[:, :, None])
-        if hidden is not None:
-            by_time = by_time.masked_fill_(hidden[:, None, None], float("-inf"))
+        by_time = by_time.masked_fill_(hidden[:, None, None], float("-inf"))
         weights = by_time.softmax(dim=3)  # (batch, heads, targets, channels + 1, time)
         by_head = (weights * samples[:, :, None]).sum(dim=3)
         return (self.gain[:, None, None] * by_head).sum(dim=1)
@@ -381,7 +381,7 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         keys = self.restore_key(self.place_embedding(self.target_positions))[None]
         scores = self.restore_scores(queries, keys, channel_positions, self.target_positions[None])
         weights = (self.restore_gain[:, None, None] * scores.softmax(dim=-1)).sum(dim=1)
-        return weights @ values.to(weights.dtype)
+        return (weights.to(values.dtype) @ values).to(values.dtype)
 
 
 def build_channel_adapter(config: EEGFoundationConfig) -> ChannelAdapter | None:
