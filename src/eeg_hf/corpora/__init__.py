@@ -17,6 +17,7 @@ from .isc_video import ISCVideo
 from .moabb import MOABB
 from .recordings.formats import read_recording
 from .simulated import Simulated
+from .simulated_film import SimulatedFilm
 from .sleep_edf import SleepEDF
 from .things_eeg1 import ThingsEEG1
 from .things_eeg2 import ThingsEEG2
@@ -41,7 +42,7 @@ from .windows.splits import (
 
 _ALL: tuple[type[Corpus], ...] = (
     *(EEGMAT, EEGMMIDB, TUEG, TUAB, TUEV, HBN, MOABB, ThingsEEG1, ThingsEEG2, HMS),
-    *(SleepEDF, CHBMIT, Bonn, ISCVideo, BIDSCorpus, FolderCorpus, Simulated),
+    *(SleepEDF, CHBMIT, Bonn, ISCVideo, BIDSCorpus, FolderCorpus, Simulated, SimulatedFilm),
 )
 CORPORA: dict[str, type[Corpus]] = {corpus.name: corpus for corpus in _ALL}
 
@@ -91,6 +92,7 @@ __all__ = [
     "MOABB",
     "Recording",
     "Simulated",
+    "SimulatedFilm",
     "SleepEDF",
     "SplitArguments",
     "TUAB",

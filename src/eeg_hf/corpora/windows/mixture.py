@@ -105,7 +105,8 @@ def _mix_loaded(
 ) -> DatasetDict:
     """Interleave the training parts of loaded corpora and join their other parts."""
     if columns is not None:
-        splits = {name: found.select_columns(list(columns)) for name, found in splits.items()}
+        splits = {name: _select(found, columns) for name, found in splits.items()}
+        _refuse_absent(splits, columns)
     _refuse_clashing({name: found["train"] for name, found in splits.items()})
     train = [found["train"].shuffle(seed, keep_in_memory=True) for found in splits.values()]
     mixed = interleave_datasets(
@@ -116,6 +117,18 @@ def _mix_loaded(
         for part in _parts(splits.values())[1:]
     }
     return DatasetDict({"train": mixed, **others})
+
+
+def _select(found: DatasetDict, columns: Sequence[str]) -> DatasetDict:
+    """Select those columns that a corpus has; the others will be empty in its rows."""
+    return found.select_columns([name for name in columns if name in found["train"].column_names])
+
+
+def _refuse_absent(splits: Mapping[str, DatasetDict], columns: Sequence[str]) -> None:
+    """Refuse a column that no corpus has."""
+    there = {name for found in splits.values() for name in found["train"].column_names}
+    if absent := sorted(set(columns) - there):
+        raise ValueError(f"mixture: no corpus has the columns {absent}; {', '.join(splits)} were asked")
 
 
 def _mix_streams(
