@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, Trainer, TrainingArguments
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
 from eeg_hf.corpora import load_alignments
@@ -55,11 +55,16 @@ def load_arrays(dataset: Dataset) -> dict[str, np.ndarray]:
             "baselines: expected one number of channels; prepare with --channels, or --baselines false"
         )
     windows: dict[str, np.ndarray] = {}
-    for start in range(0, len(rows), 512):
-        table = rows.__getitems__(list(range(start, min(start + 512, len(rows)))))
-        values, _, _ = decode_windows(table)
-        windows.update(zip(table.column("window_id").to_pylist(), values, strict=True))
+    for window_ids, values in read_batches(rows):
+        windows.update(zip(window_ids, values, strict=True))
     return windows
+
+
+def read_batches(rows: WindowDataset, size: int = 512) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Yield the ids of some windows and the windows (batch, channels, time) in microvolt, in order."""
+    for start in range(0, len(rows), size):
+        table = rows.__getitems__(list(range(start, min(start + size, len(rows)))))
+        yield table.column("window_id").to_pylist(), decode_windows(table)[0]
 
 
 def fit_baseline(
@@ -106,15 +111,31 @@ def run_alignment(folder: Path) -> str:
 def predict(args: EvaluateArguments, test: Dataset, extractor: EEGFeatureExtractor) -> Predictions:
     """Run a saved classifier on a test part."""
     model = AutoModelForSequenceClassification.from_pretrained(args.model)
-    alignments = load_alignments(*args.data) if extractor.alignment != "none" else None
+    outputs = run_model(
+        *(model, extractor, args.data[0], test, args.label_column, model.config.label2id, args.output_dir)
+    )
+    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    scores = torch.from_numpy(outputs).float().softmax(dim=-1).numpy()
+    return to_predictions(test, args.label_column, names, scores)
+
+
+def run_model(
+    model: PreTrainedModel,
+    extractor: EEGFeatureExtractor,
+    data: str,
+    test: Dataset,
+    label_column: str,
+    label2id: dict[str, int] | None,
+    output_dir: str,
+) -> np.ndarray:
+    """Return the logits (windows, outputs) of a saved model for some windows of a prepared corpus."""
+    alignments = load_alignments(data) if extractor.alignment != "none" else None
     trainer = Trainer(
         model=model,
-        args=TrainingArguments(args.output_dir, remove_unused_columns=False, report_to="none"),
-        data_collator=EEGDataCollator(extractor, args.label_column, model.config.label2id, alignments),
+        args=TrainingArguments(output_dir, remove_unused_columns=False, report_to="none"),
+        data_collator=EEGDataCollator(extractor, label_column, label2id, alignments),
     )
-    logits = torch.from_numpy(trainer.predict(WindowDataset(test, [args.label_column])).predictions)
-    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
-    return to_predictions(test, args.label_column, names, logits.float().softmax(dim=-1).numpy())
+    return trainer.predict(WindowDataset(test, [label_column])).predictions
 
 
 def to_predictions(

@@ -130,9 +130,9 @@ def challenge_table(results: Sequence[ChallengeResult]) -> str:
     rows = [
         {
             "Method": escape_cell(result.method),
-            "Challenge 1": _cell(result.challenge_1),
-            "Challenge 2": _cell(result.challenge_2),
-            "Challenge 2, by person": _cell({"nrmse_std": result.challenge_2.get("nrmse_std_by_subject")}),
+            "Challenge 1": _cell(result.challenge_1["nrmse_std"], result.challenge_1.get("interval")),
+            "Challenge 2": _cell(result.challenge_2["nrmse_std"], result.challenge_2.get("interval")),
+            "Challenge 2, by person": _cell(result.challenge_2.get("nrmse_std_by_subject")),
             "Overall": f"{result.overall:.4f}",
         }
         for result in results
@@ -191,7 +191,7 @@ def _nrmse_by_subject(target: np.ndarray, predicted: np.ndarray, owners: np.ndar
     return regression_metrics(first, np.bincount(index, predicted) / counts)["nrmse_std"]
 
 
-def _cell(metrics: Mapping[str, Any]) -> str:
-    if metrics["nrmse_std"] is None:
+def _cell(nrmse: float | None, interval: tuple[float, float] | None = None) -> str:
+    if nrmse is None:
         return NOTHING
-    return format_summary({"mean": metrics["nrmse_std"], "interval": metrics.get("interval")}, decimals=4)
+    return format_summary({"mean": nrmse, **({"interval": interval} if interval else {})}, decimals=4)

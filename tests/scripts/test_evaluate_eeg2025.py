@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The score of the EEG2025 challenge, from written releases of HBN to the table."""
+
+import contextlib
+import io
+import json
+import runpy
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGFoundationForSequenceClassification
+from eeg_hf.corpora import load_windows, prepare
+from eeg_hf.corpora.hbn import HBN
+from eeg_hf.evaluation import challenge_score
+from tests.conftest import ROOT
+from tests.corpora.written_trees import TRIALS_TASK, write_hbn
+
+TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+TINY |= {"patch_size": 50, "scale_factors": (1, 2), "sampling_rate": 100.0, "num_channels": 129}
+TASKS = (f"{TRIALS_TASK}_run-1", "ThePresent")
+
+
+def run_here(name, *arguments):
+    """Run a script here, where torch is imported already, and return what it prints."""
+    path, printed = ROOT / "scripts" / name, io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        patch.setattr(sys, "path", [*sys.path, str(path.parent)])
+        runpy.run_path(str(path), run_name="__main__")
+    return printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Return the data of both challenges: four children of R1, three of R5."""
+    folder = tmp_path_factory.mktemp("hbn")
+    write_hbn(folder / "tree", 4, 20.0, release="R1_L100_bdf", tasks=TASKS)
+    write_hbn(folder / "tree", 3, 20.0, release="R5_L100_bdf", tasks=TASKS, first=10)
+    extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=2.0)
+    ccd = {"keep": {"task": [TRIALS_TASK]}, "segments": "events", "tmin": 0.5}
+    prepare(HBN(), folder / "tree", folder / "c1", extractor, **ccd)
+    prepare(HBN(), folder / "tree", folder / "c2", extractor, stride_seconds=4.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def arguments(prepared, tmp_path_factory):
+    """Return the options that score two models: one untrained, one that says 0.25 whatever it is shown."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, data in (("c1", "c1"), ("c2", "c2")):
+        torch.manual_seed(0)
+        model = EEGFoundationForSequenceClassification(EEGFoundationConfig(**TINY, num_labels=1))
+        if name == "c2":
+            model.classifier.out.weight.data.zero_()
+            model.classifier.out.bias.data.fill_(0.25)
+        model.save_pretrained(folder / name)
+        EEGFeatureExtractor.from_pretrained(prepared / data).save_pretrained(folder / name)
+    models = {"challenge1": folder / "c1", "challenge2": folder / "c2"}
+    options = {**models, "data1": prepared / "c1", "data2": prepared / "c2"}
+    return [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+
+
+def test_scores_stand_beside_the_baselines_and_the_published_row(prepared, arguments, tmp_path):
+    printed = run_here("evaluate_eeg2025.py", *arguments, "--output_dir", tmp_path)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    rows = {row["method"]: row for row in written["results"]}
+    assert list(rows) == ["fine-tuned model", "the training targets' mean", "band power + ridge regression"]
+    for row in rows.values():
+        scores = row["challenge_1"]["nrmse_std"], row["challenge_2"]["nrmse_std"]
+        assert row["overall"] == pytest.approx(challenge_score(*scores))
+        assert row["challenge_1"]["num_subjects"] == row["challenge_2"]["num_subjects"] == 3
+
+    windows = load_windows(prepared / "c2").to_pandas()
+    tested = windows[(windows["release"] == "R5") & (windows["task"] == TRIALS_TASK)]
+    traits = tested["externalizing"].to_numpy()
+    expected = np.sqrt(np.mean((traits - 0.25) ** 2)) / traits.std()
+    second = rows["fine-tuned model"]["challenge_2"]
+    assert second["nrmse_std"] == pytest.approx(expected) and second["num_samples"] == len(tested)
+    people = tested.groupby("subject")["externalizing"].first().to_numpy()
+    expected = np.sqrt(np.mean((people - 0.25) ** 2)) / people.std()
+    assert second["nrmse_std_by_subject"] == pytest.approx(expected)
+
+    fitted = windows[windows["release"] == "R1"]["externalizing"].mean()
+    expected = np.sqrt(np.mean((traits - fitted) ** 2)) / traits.std()
+    found = rows["the training targets' mean"]["challenge_2"]["nrmse_std"]
+    assert found == pytest.approx(expected) and found >= 1
+
+    assert written["published"]["overall"] == 0.98008
+    assert "| fine-tuned model |" in printed and "0.9801 |" in printed
+    assert (tmp_path / "table.md").read_text() in printed
+
+
+def test_the_target_and_the_tasks_of_challenge_2_are_a_choice(prepared, arguments, tmp_path):
+    options = ("--target2", "p_factor", "--task2", "all", "--fitted_windows", "0")
+    run_here("evaluate_eeg2025.py", *arguments, "--output_dir", tmp_path, *options)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    windows = load_windows(prepared / "c2").to_pandas()
+    known = windows[(windows["release"] == "R5") & windows["p_factor"].notna()]
+    assert written["results"][0]["challenge_2"]["num_samples"] == len(known)
+    assert written["provenance"]["targets"] == ["response_time", "p_factor"]
+    assert set(written["provenance"]["tasks"]) == {TRIALS_TASK, "ThePresent"}
+    assert len(written["results"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--part", "test"), "part: expected one to test beside 'train', got 'test'"),
+        (("--part", "train"), "part: expected one to test beside 'train', got 'train'"),
+        (("--task2", "symbolSearch"), "task: expected one that the validation part"),
+        (("--target2", "mood"), "label_column 'mood' is not in the dataset"),
+        (("--challenge1", "{classifier}"), "expected a regression (num_labels=1), got num_labels=2"),
+    ],
+)
+def test_what_cannot_be_scored_ends_with_one_line(arguments, tmp_path, fail_script, options, message):
+    classifier = tmp_path / "classifier"
+    EEGFoundationForSequenceClassification(EEGFoundationConfig(**TINY)).save_pretrained(classifier)
+    words = [word.format(classifier=classifier) for word in options]
+    line, code = fail_script("evaluate_eeg2025.py", *arguments, "--output_dir", tmp_path / "out", *words)
+    assert message in line and code == 1
