@@ -11,8 +11,8 @@ people. Three things have to be right before a number means anything:
   judge them on other people ([`cross_validated_isc`]) or on another time ([`CorrelatedComponents.score`]).
 * EEG is slow, so that 15 s of anything correlate by chance. Only a null ([`isc_null`]) says how much.
 
-An example of all three is the corpus `isc_video`, 14 people for 15 s: 0.24 on the people fitted, where chance
-gives 0.21, and nothing beyond chance on other people.
+An example is the corpus `isc_video`, 14 people for 15 s: three components sum to 0.24 on the people fitted,
+where shifted people give 0.21, and to 0.01 on other people, which a quarter of the shifts exceed.
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ class CorrelatedComponents(BaseEstimator):
         within, between = _covariances(_own_covariances(people), people.sum(axis=0))
         eigenvalues, weights = _solve(within, between, self.num_components, self.shrinkage)
         mixed = within @ weights
-        patterns = np.linalg.solve(weights.T @ mixed, mixed.T).T  # both are symmetric; eq. 14
+        patterns = np.linalg.solve(weights.T @ mixed, mixed.T).T  # the left factor is symmetric
         signs = np.sign(np.take_along_axis(patterns, np.abs(patterns).argmax(axis=0)[None], axis=0))
         self.weights_ = weights * signs
         self.patterns_ = patterns * signs
@@ -312,7 +312,7 @@ def _solve(
 
 
 def _ratio(weights: np.ndarray, within: np.ndarray, between: np.ndarray) -> np.ndarray:
-    """Return the ISC of each component; eq. 1 with the covariances of all pairs."""
+    """Return the ISC of each component: what all pairs share over what everybody has."""
     return np.sum(weights * (between @ weights), axis=0) / np.sum(weights * (within @ weights), axis=0)
 
 
