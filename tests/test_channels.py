@@ -13,6 +13,7 @@ from eeg_hf.channels import (
     Channel,
     canonical_names,
     electrode_positions,
+    montage_positions,
     parse_channel,
     parse_channels,
     positions_from_raw,
@@ -253,3 +254,52 @@ def test_positions_of_a_file_serve_names_that_the_template_lacks():
     np.testing.assert_array_equal(positions[1], electrode_positions(["Cz"])[0])
     assert np.isnan(positions[2]).all()
     np.testing.assert_allclose(positions_from_raw(raw, prefer="file")[1], [0.0, 0.0, 0.12], atol=1e-7)
+
+
+def test_a_montage_is_its_electrodes_where_recordings_have_them():
+    net = montage_positions("GSN-HydroCel-129")
+    assert len(net) == 129
+    labels = ["E1", "E17", "E128", "Cz"]
+    for name, place in zip(
+        canonical_names(labels, "GSN-HydroCel-129"),
+        electrode_positions(labels, montage="GSN-HydroCel-129"),
+        strict=True,
+    ):
+        np.testing.assert_allclose(net[name], place, atol=1e-6)
+    assert "GSN-HydroCel-129/E17" in net and "Cz" in net
+    assert all(0.05 < np.linalg.norm(place) < 0.16 for place in net.values())
+    np.testing.assert_allclose(
+        list(montage_positions("biosemi64").values()),
+        electrode_positions(list(montage_positions("biosemi64"))),
+        atol=1e-6,
+    )
+
+
+def test_both_names_of_the_10_20_template_are_known():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        places = montage_positions("standard_1020")
+        assert places == montage_positions("colin27_1020")
+    assert set(STANDARD_19) < set(places) and "T3" not in places
+
+
+def test_a_montage_can_be_a_list_of_names():
+    places = montage_positions(["EEG T3-REF", "Cz", "GSN-HydroCel-129/E17"])
+    assert list(places) == ["T7", "Cz", "GSN-HydroCel-129/E17"]
+    assert all(type(number) is float for place in places.values() for number in place)
+
+
+@pytest.mark.parametrize(
+    ("montage", "message"),
+    [
+        ("GSN-HydroCel-182", "unknown montage 'GSN-HydroCel-182'.*GSN-HydroCel-128"),
+        (["Fpp1", "Cz"], "'Fpp1' .did you mean Fp1"),
+        (["E17", "Cz"], "need montage="),
+        (["T3", "Cz", "T7"], "each electrode once, got T7 twice"),
+        ([], "empty list"),
+    ],
+)
+def test_what_is_no_montage_is_refused_in_one_line(montage, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        montage_positions(montage)
+    assert "\n" not in str(refused.value)

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .electrode_templates import montage_names, montage_positions, template_names, template_positions
+from .electrode_templates import montage_names, template_names, template_positions
+from .electrode_templates import montage_positions as read_montage
 
 if TYPE_CHECKING:
     import mne
@@ -276,6 +277,41 @@ def electrode_positions(
     return positions
 
 
+def montage_positions(montage: str | Sequence[str]) -> dict[str, tuple[float, float, float]]:
+    """List the electrodes of a montage and where they lie, such as a channel adapter's target.
+
+    Names and places are those that a recording with this montage gets elsewhere in the library: 10-20 names
+    lie on the template head, whatever cap they come from, and the others where their montage has them.
+
+    Args:
+        montage: Name of one of MNE's montages (`mne.channels.get_builtin_montages()`), or names of
+            electrodes in any dialect that `parse_channel` reads.
+
+    Returns:
+        Canonical name -> (x, y, z) in metres in the head frame, in the montage's order. Two names of one site
+        (`T3` and `T7`) are one electrode.
+
+    Raises:
+        ValueError: MNE has no such montage, or the list is empty, or an electrode unknown or listed twice.
+
+    Example:
+        >>> places = montage_positions("GSN-HydroCel-128")
+        >>> len(places), list(places)[16]
+        (128, 'GSN-HydroCel-128/E17')
+    """
+    if isinstance(montage, str):
+        _check_montage(montage)
+        names = canonical_names(list(read_montage(montage)), montage)
+    else:
+        names = canonical_names(montage)
+        if not names:
+            raise ValueError("montage: expected the name of a montage or of electrodes, got an empty list")
+        if repeated(names):
+            raise ValueError(f"montage: expected each electrode once, got {', '.join(repeated(names))} twice")
+    positions = electrode_positions(names).astype(float).round(6).tolist()
+    return {name: (x, y, z) for name, (x, y, z) in zip(names, positions, strict=True)}
+
+
 def positions_from_raw(raw: "mne.io.BaseRaw", prefer: Literal["template", "file"] = "template") -> np.ndarray:
     """Look up the positions of a recording's channels, from the template and from the recording itself.
 
@@ -372,12 +408,9 @@ def _electrode(text: str, montage: str | None) -> str | None:
 
 def _net_electrode(text: str, montage: str) -> str | None:
     """Canonical name of a label of a montage: plain in 10-20 caps, with the montage's name elsewhere."""
-    if montage not in montage_names():
-        matches = difflib.get_close_matches(montage, montage_names(), n=3, cutoff=0.4)
-        examples = ", ".join(matches) or "biosemi128"
-        raise ValueError(f"unknown montage {montage!r}: expected one of MNE's, such as {examples}")
+    _check_montage(montage)
     key = text.upper()
-    net = montage_positions(montage)
+    net = read_montage(montage)
     banks, size = _NETS.get(montage, ("A", 32))
     bank = re.fullmatch(rf"([{banks}])(\d+)", key)
     if montage in ("biosemi16", "biosemi32", "biosemi64") and bank and 0 < int(bank[2]) <= size:
@@ -394,6 +427,14 @@ def _net_electrode(text: str, montage: str) -> str | None:
     if label == "Cz" or is_ten_twenty:
         return template_names().get(_ALIASES.get(label.upper(), label).upper(), f"{montage}/{label}")
     return f"{montage}/{label}"
+
+
+def _check_montage(montage: str) -> None:
+    """Raise a ValueError that names close ones where MNE has no such montage."""
+    if montage not in montage_names():
+        matches = difflib.get_close_matches(montage, montage_names(), n=3, cutoff=0.4)
+        examples = ", ".join(matches) or "biosemi128"
+        raise ValueError(f"unknown montage {montage!r}: expected one of MNE's, such as {examples}")
 
 
 def _derivation(text: str, montage: str | None) -> Channel | None:
@@ -420,7 +461,7 @@ def _position(name: str) -> np.ndarray:
     """Head-frame position of a canonical electrode name, NaN where it has none."""
     montage, _, label = name.rpartition("/")
     is_net = montage in montage_names()
-    table, key = (montage_positions(montage), label) if is_net else (template_positions(), name)
+    table, key = (read_montage(montage), label) if is_net else (template_positions(), name)
     return table.get(key, np.full(3, np.nan, dtype=np.float32))
 
 
@@ -434,6 +475,7 @@ __all__ = [
     "check_positions",
     "describe_unknown",
     "electrode_positions",
+    "montage_positions",
     "parse_channel",
     "parse_channels",
     "positions_from_raw",

@@ -47,7 +47,8 @@ def montage_positions(montage: str) -> dict[str, np.ndarray]:
 
     with warnings.catch_warnings(), mne.use_log_level("ERROR"):
         warnings.simplefilter("ignore", FutureWarning)
-        template = mne.channels.make_standard_montage(montage)
+        current = montage.replace("standard_", "colin27_")  # the old name goes with MNE 1.14
+        template = mne.channels.make_standard_montage(current if current in montage_names() else montage)
     info = mne.create_info(template.ch_names, 100.0, "eeg")
     with mne.use_log_level("ERROR"):
         info.set_montage(template)
