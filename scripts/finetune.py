@@ -169,7 +169,7 @@ def finetune(
     trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
     trainer.save_model()
     trainer.save_state()
-    return test(trainer, splits["test"], windows["test"], class_names, output_dir)
+    return test_classifier(trainer, splits["test"], windows["test"], class_names, output_dir)
 
 
 def build_model(
@@ -209,7 +209,7 @@ def build_model(
     return AutoModelForSequenceClassification.from_config(config)
 
 
-def test(
+def test_classifier(
     trainer: Trainer, rows: Dataset, windows: WindowDataset, class_names: list[str], output_dir: Path
 ) -> dict[str, float]:
     """Predict the test part, save scores and pictures, and return its metrics."""

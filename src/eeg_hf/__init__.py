@@ -22,6 +22,10 @@ _PUBLIC_NAMES = {
     "EEGFoundationForPreTraining": "models.modeling_eeg_foundation",
     "EEGFoundationForSequenceClassification": "models.modeling_eeg_foundation",
     "EEGFoundationModel": "models.modeling_eeg_foundation",
+    "HBN_AUXILIARY_TASKS": "models.heads",
+    "describe_pairs": "models.stimulus_pairs",
+    "InfoNCE": "models.losses",
+    "MovieISCLoss": "models.losses",
     "EEGFSQConfig": "models.configuration_eeg_fsq",
     "EEGFSQModel": "models.modeling_eeg_fsq",
     "EEGTokenizerCollator": "tokenizer_collator",
@@ -48,12 +52,15 @@ if TYPE_CHECKING:
     from .inference.tokens import add_tokens, tokens_to_signal
     from .models.configuration_eeg_foundation import EEGFoundationConfig
     from .models.configuration_eeg_fsq import EEGFSQConfig
+    from .models.heads import HBN_AUXILIARY_TASKS
+    from .models.losses import InfoNCE, MovieISCLoss
     from .models.modeling_eeg_foundation import (
         EEGFoundationForPreTraining,
         EEGFoundationForSequenceClassification,
         EEGFoundationModel,
     )
     from .models.modeling_eeg_fsq import EEGFSQModel
+    from .models.stimulus_pairs import describe_pairs
     from .pair_columns import PairColumns
     from .tokenizer_collator import EEGTokenizerCollator
 

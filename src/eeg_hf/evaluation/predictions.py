@@ -21,8 +21,8 @@ class Predictions:
     Attributes:
         window_ids: Which windows, (windows,) strings.
         subjects: Whose they are, (windows,) strings.
-        labels: Class indices (windows,).
-        scores: Class probabilities (windows, classes).
+        labels: Class indices (windows,), or the numbers to predict.
+        scores: Class probabilities (windows, classes), or predicted numbers (windows, 1).
     """
 
     window_ids: np.ndarray
@@ -42,7 +42,7 @@ class Predictions:
         columns = {
             "window_id": pa.array(self.window_ids.tolist()),
             "subject": pa.array(self.subjects.tolist()),
-            "label": pa.array(self.labels.astype(np.int64)),
+            "label": pa.array(self.labels),
             "scores": pa.array(self.scores.astype(np.float32).tolist()),
         }
         pq.write_table(pa.table(columns), path)

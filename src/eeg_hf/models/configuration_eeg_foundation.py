@@ -31,6 +31,7 @@ STANDARD_POSITIONS: dict[str, tuple[float, float, float]] = {
 }
 
 TARGETS = ("signal", "codes", "both")
+CHANNEL_ADAPTERS = ("none", "perceiver", "zero_pad", "spline")
 
 
 @strict
@@ -75,10 +76,28 @@ class EEGFoundationConfig(PreTrainedConfig):
         codes_per_patch (`int`): The codec's codes of one patch.
         contrastive_weight (`float`): Weight of the contrastive loss; 0 leaves its projection head out.
         contrastive_temperature (`float`): Temperature of the contrastive loss.
+        learnable_temperature (`bool`): Train it, from that value on.
+        contrastive_guard_seconds (`float`): Where windows of one film are contrasted, those closer in time
+            than this are no negatives.
         projection_size (`int`): Width of `contrastive_features`.
+        projection_batch_norm (`bool`): Normalise over the batch within the projection head.
+        auxiliary_tasks (`dict[str, dict]`, *optional*): What pretraining tells of the person beside, by
+            name, such as [`HBN_AUXILIARY_TASKS`]: `num_outputs` (1 = a number), `weight`, `classes` (names,
+            in order), and of numbers `mean` and `std` in the training set.
+        auxiliary_weight (`float`): Weight of all these tasks together; 0 leaves their heads out.
+        channel_adapter (`str`): What brings any montage to the one the encoder sees: `"none"` (the encoder
+            sees all electrodes by their coordinates), `"perceiver"`, `"zero_pad"` or `"spline"`.
+        adapter_channel_names (`list[str]`, *optional*): Names of the channels it makes; `channel_names` by
+            default.
+        adapter_channel_positions (`list[list[float]]`, *optional*): Their positions in metres (head frame).
+        adapter_size (`int`): Width of the perceiver's queries.
+        adapter_heads (`int`): Its attention heads.
         classifier_dropout (`float`): Dropout before the classification head.
         class_weights (`list[float]`, *optional*): Weight of each class in the loss, 1 on average.
         label_smoothing (`float`): Share of every label that the loss spreads over all classes.
+        regression_mean (`float`): With one output: mean of the labels in the training set. The head learns
+            how far they are from it; what comes out is in their unit.
+        regression_std (`float`): Their standard deviation.
         tasks (`dict[str, int]`, *optional*): Several heads over one encoder: outputs of each task by name,
             where 1 means regression. Without it there is one head with `num_labels` outputs.
 
@@ -124,10 +143,22 @@ class EEGFoundationConfig(PreTrainedConfig):
     codes_per_patch: int = 1
     contrastive_weight: float | int = 0.5
     contrastive_temperature: float | int = 0.07
+    learnable_temperature: bool = False
+    contrastive_guard_seconds: float | int = 2.0
     projection_size: int = 128
+    projection_batch_norm: bool = False
+    auxiliary_tasks: dict[str, dict] | None = None
+    auxiliary_weight: float | int = 1.0
+    channel_adapter: str = "none"
+    adapter_channel_names: list[str] | tuple[str, ...] | None = None
+    adapter_channel_positions: list | tuple | None = None
+    adapter_size: int = 64
+    adapter_heads: int = 4
     classifier_dropout: float | int = 0.1
     class_weights: list[float] | tuple[float, ...] | None = None
     label_smoothing: float | int = 0.0
+    regression_mean: float | int = 0.0
+    regression_std: float | int = 1.0
     tasks: dict[str, int] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -140,6 +171,9 @@ class EEGFoundationConfig(PreTrainedConfig):
             self.channel_positions = [
                 list(STANDARD_POSITIONS[name]) for name in self.channel_names or ()
             ] or None
+        if self.channel_adapter != "none" and self.adapter_channel_positions is None:
+            self.adapter_channel_names = self.channel_names
+            self.adapter_channel_positions = self.channel_positions
         self.validate_architecture()
 
     @property
@@ -166,6 +200,11 @@ class EEGFoundationConfig(PreTrainedConfig):
     def predicts_codes(self) -> bool:
         """Whether pretraining predicts the codes of hidden patches."""
         return self.target != "signal" and self.code_weight > 0
+
+    @property
+    def tells_auxiliary(self) -> bool:
+        """Whether pretraining tells what is known of the person."""
+        return bool(self.auxiliary_tasks) and self.auxiliary_weight > 0
 
     def validate_architecture(self) -> None:
         """Raise a ValueError naming the first field that cannot work with the others."""
@@ -212,6 +251,66 @@ class EEGFoundationConfig(PreTrainedConfig):
                 f"channel_positions has {len(self.channel_positions)} triples, but num_channels is "
                 f"{self.num_channels}"
             )
+        self.validate_channel_adapter()
+        self.validate_numbers()
+
+    def validate_channel_adapter(self) -> None:
+        """Raise a ValueError where the channel adapter cannot work."""
+        if self.channel_adapter not in CHANNEL_ADAPTERS:
+            raise ValueError(
+                f"channel_adapter: expected one of {', '.join(CHANNEL_ADAPTERS)}, got "
+                f"{self.channel_adapter!r}"
+            )
+        if self.channel_adapter == "none":
+            return
+        if not self.adapter_channel_positions:
+            raise ValueError(
+                f"channel_adapter={self.channel_adapter!r} needs adapter_channel_positions: where the "
+                "channels that it makes sit, in metres; montage_positions gives those of a montage"
+            )
+        names = self.adapter_channel_names
+        if names is not None and len(names) != len(self.adapter_channel_positions):
+            raise ValueError(
+                f"adapter_channel_names has {len(names)} names, adapter_channel_positions has "
+                f"{len(self.adapter_channel_positions)} triples"
+            )
+        if self.adapter_size % self.adapter_heads:
+            raise ValueError(
+                f"adapter_size ({self.adapter_size}) must be a multiple of adapter_heads "
+                f"({self.adapter_heads})"
+            )
+        if self.predicts_codes:
+            raise ValueError(
+                f"target={self.target!r} needs channel_adapter='none': a codec tells the codes of the "
+                "recorded channels"
+            )
+
+    def validate_numbers(self) -> None:
+        """Raise a ValueError naming the first of the tasks or statistics that cannot work."""
+        if self.regression_std <= 0:
+            raise ValueError(f"regression_std: expected more than 0, got {self.regression_std}")
+        if self.contrastive_guard_seconds < 0:
+            raise ValueError(
+                f"contrastive_guard_seconds: expected 0 or more, got {self.contrastive_guard_seconds}"
+            )
+        for task, settings in (self.auxiliary_tasks or {}).items():
+            unknown = sorted(set(settings) - {"num_outputs", "weight", "mean", "std", "classes"})
+            if unknown:
+                raise ValueError(
+                    f"auxiliary_tasks: {task!r} has {unknown}, expected num_outputs, weight, mean, std or "
+                    "classes"
+                )
+            num_outputs, classes = settings.get("num_outputs", 1), settings.get("classes")
+            if not isinstance(num_outputs, int) or num_outputs < 1 or settings.get("std", 1.0) <= 0:
+                raise ValueError(
+                    f"auxiliary_tasks: {task!r} needs num_outputs of 1 or more and std above 0, got "
+                    f"{settings}"
+                )
+            if classes is not None and len(classes) != num_outputs:
+                raise ValueError(
+                    f"auxiliary_tasks: {task!r} has {num_outputs} outputs and {len(classes)} classes: "
+                    f"{classes}"
+                )
 
 
 __all__ = ["EEGFoundationConfig"]

@@ -5,13 +5,16 @@ Every loss is a mean over windows, so those of equal shares of a batch may be av
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-if torch.distributed.is_available():
-    from torch.distributed.nn.functional import all_gather
+from .gathering import gather_rows, own_rows
+from .stimulus_pairs import pair_relations
+
+NO_SIMILARITY = -1e4  # far below any cosine over any temperature, and finite: infinities end in NaN gradients
 
 
 def masked_reconstruction_loss(
@@ -53,28 +56,251 @@ def masked_code_loss(
     return (error / is_hidden.flatten(1).sum(dim=-1).clamp(min=1)).mean()
 
 
-def info_nce_loss(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
+def info_nce_loss(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    temperature: float | torch.Tensor = 0.07,
+    negatives: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Contrast two views: each must find its partner among the windows of all processes.
 
     InfoNCE (van den Oord et al. 2018, https://arxiv.org/abs/1807.03748), symmetric in the two views. Under
     torch.distributed the candidates are gathered with gradients, so 2 x 8 windows give the loss of 1 x 16.
 
     Args:
-        first: (batch, features) of unit length.
-        second: (batch, features) of unit length; row i is the positive of row i of `first`.
+        first: (batch, features); brought to unit length.
+        second: (batch, features); row i is the positive of row i of `first`.
         temperature: Divides the cosine similarities.
+        negatives: (num_negatives, features), or (batch, num_negatives, features) for each row its own:
+            `first` must find its partner among these instead of among the other windows.
+
+    Raises:
+        ValueError: If the temperature is not positive, or the views differ in shape.
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature: expected more than 0, got {temperature}")
-    is_gathered = torch.distributed.is_available() and torch.distributed.is_initialized()
-    rank = torch.distributed.get_rank() if is_gathered else 0
-    targets = torch.arange(len(first), device=first.device) + rank * len(first)
-    losses = []
-    for anchors, candidates in ((first, second), (second, first)):
-        if is_gathered:
-            candidates = torch.cat(all_gather(candidates))
-        losses.append(nn.functional.cross_entropy(anchors @ candidates.T / temperature, targets))
+    check_temperature(temperature)
+    if first.shape != second.shape or first.ndim != 2:
+        raise ValueError(
+            f"expected two views (batch, features), got {tuple(first.shape)} and {tuple(second.shape)}"
+        )
+    first, second = (nn.functional.normalize(view.float(), dim=-1) for view in (first, second))
+    if negatives is not None:
+        unlike = nn.functional.normalize(negatives.float(), dim=-1)
+        others = torch.einsum("bf,...nf->bn", first, unlike)
+        logits = torch.cat([(first * second).sum(dim=-1, keepdim=True), others], dim=-1)
+        targets = torch.zeros(len(first), dtype=torch.long, device=first.device)
+        return nn.functional.cross_entropy(logits / temperature, targets)
+    own = own_rows(len(first))
+    targets = torch.arange(own.start, own.stop, device=first.device)
+    losses = [
+        nn.functional.cross_entropy(anchors @ gather_rows(candidates).T / temperature, targets)
+        for anchors, candidates in ((first, second), (second, first))
+    ]
     return torch.stack(losses).mean()
+
+
+def check_temperature(temperature: float | torch.Tensor) -> None:
+    """Refuse a temperature that is not positive; a learned one is by construction."""
+    if not torch.is_tensor(temperature) and temperature <= 0:
+        raise ValueError(f"temperature: expected more than 0, got {temperature}")
+
+
+class Temperature(nn.Module):
+    """The number that divides similarities; with `is_learnable` its logarithm is trained, as in CLIP.
+
+    Args:
+        temperature: Its value at the start.
+        is_learnable: Train it.
+    """
+
+    def __init__(self, temperature: float = 0.07, is_learnable: bool = False) -> None:
+        super().__init__()
+        check_temperature(temperature)
+        self.start = temperature
+        if is_learnable:
+            self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+        self.is_learnable = is_learnable
+
+    def forward(self) -> float | torch.Tensor:
+        """Return it; at least 0.01, below which one pair decides all (https://arxiv.org/abs/2103.00020)."""
+        return self.log_temperature.exp().clamp(min=0.01) if self.is_learnable else self.start
+
+
+class InfoNCE(nn.Module):
+    """[`info_nce_loss`] with a temperature of its own, learned or not.
+
+    Args:
+        temperature: Its value, at the start where it is learned.
+        is_learnable: Train it.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf.models.losses import InfoNCE
+        >>> views = torch.eye(4)
+        >>> round(InfoNCE(temperature=0.5)(views, views).item(), 3)
+        0.341
+    """
+
+    def __init__(self, temperature: float = 0.07, is_learnable: bool = False) -> None:
+        super().__init__()
+        self.temperature = Temperature(temperature, is_learnable)
+
+    def forward(
+        self, first: torch.Tensor, second: torch.Tensor, negatives: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the loss of two views, each (batch, features)."""
+        return info_nce_loss(first, second, self.temperature(), negatives)
+
+
+def movie_isc_loss(
+    features: torch.Tensor,
+    stimulus_ids: torch.Tensor,
+    seconds: torch.Tensor,
+    subject_ids: torch.Tensor,
+    temperature: float | torch.Tensor = 0.07,
+    guard_seconds: float = 2.0,
+) -> torch.Tensor:
+    """Bring together what several people's brains did at the same moment of the same film.
+
+    For each window, each of its positives (same film and second, another person) must be nearer than all its
+    negatives; positives do not push each other away, so the loss may reach 0. It is the InfoNCE of every pair
+    of people, in both directions, and by that maximises what people have in common, as inter-subject
+    correlation measures it (https://arxiv.org/abs/1801.08881). See [`pair_relations`] for what is left out.
+    The windows of all processes are gathered.
+
+    Args:
+        features: (batch, features); brought to unit length.
+        stimulus_ids: (batch,) which film; -1 = none.
+        seconds: (batch,) second of the film.
+        subject_ids: (batch,) who.
+        temperature: Divides the cosine similarities.
+        guard_seconds: Other seconds of one film closer than this are no negatives.
+
+    Returns:
+        The mean over windows that have a positive, of the mean over their positives.
+
+    Raises:
+        ValueError: If one person appears twice at one second, or no window has a positive.
+    """
+    check_temperature(temperature)
+    features = nn.functional.normalize(features.float(), dim=-1)
+    candidates = gather_rows(features)
+    stimulus_ids, seconds, subject_ids = map(gather_rows, (stimulus_ids, seconds, subject_ids))
+    own = own_rows(len(features))
+    is_positive, is_negative = pair_relations(stimulus_ids, seconds, subject_ids, guard_seconds, own)
+    similarity = features @ candidates.T / temperature  # (batch, all windows)
+    hardness = similarity.masked_fill(~is_negative, NO_SIMILARITY).logsumexp(dim=-1, keepdim=True)
+    losses = nn.functional.softplus(hardness - similarity).masked_fill(~is_positive, 0.0)
+    num_positives = is_positive.sum(dim=-1)
+    loss = (losses.sum(dim=-1) / num_positives.clamp(min=1)).sum()
+    num_anchors = gather_rows((num_positives > 0).sum()[None])
+    if not torch.compiler.is_compiling():
+        refuse_repeats(stimulus_ids, seconds, subject_ids)
+        refuse_no_positive(num_anchors)
+    # Trainer and DistributedDataParallel average over processes: each must weigh by the windows of all
+    return loss * len(num_anchors) / num_anchors.sum()
+
+
+class MovieISCLoss(nn.Module):
+    """[`movie_isc_loss`] with a temperature of its own, learned or not.
+
+    Args:
+        temperature: Its value, at the start where it is learned.
+        guard_seconds: Other seconds of one film closer than this are no negatives.
+        is_learnable: Train the temperature.
+    """
+
+    def __init__(
+        self, temperature: float = 0.07, guard_seconds: float = 2.0, is_learnable: bool = False
+    ) -> None:
+        super().__init__()
+        self.temperature = Temperature(temperature, is_learnable)
+        self.guard_seconds = guard_seconds
+
+    def forward(
+        self,
+        features: torch.Tensor,
+        stimulus_ids: torch.Tensor,
+        seconds: torch.Tensor,
+        subject_ids: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the loss; the arguments are those of [`movie_isc_loss`]."""
+        return movie_isc_loss(
+            features, stimulus_ids, seconds, subject_ids, self.temperature(), self.guard_seconds
+        )
+
+
+def refuse_no_positive(num_anchors: torch.Tensor) -> None:
+    """Refuse a batch without any positive pair."""
+    if num_anchors.sum() == 0:
+        raise ValueError(
+            "contrast: no two people met the same stimulus at the same second in this batch, so there is no "
+            "positive pair; draw batches with PairSampler, or see describe_pairs"
+        )
+
+
+def refuse_repeats(stimulus_ids: torch.Tensor, seconds: torch.Tensor, subject_ids: torch.Tensor) -> None:
+    """Refuse a batch in which one person appears twice at one second: that pair would be neither."""
+    is_known = stimulus_ids >= 0
+    rows = torch.stack([stimulus_ids.double(), (seconds.double() * 1000).round(), subject_ids.double()])
+    rows = rows[:, is_known]
+    num_repeats = rows.shape[1] - rows.unique(dim=1).shape[1]
+    if num_repeats:
+        raise ValueError(
+            f"contrast: {num_repeats} windows of the batch repeat a person at one second of one stimulus; "
+            "draw each person once a second, as PairSampler does"
+        )
+
+
+class AuxiliaryTaskLoss(nn.Module):
+    """What is known of people, told from their EEG: squared error or cross entropy a task, weighted.
+
+    Targets that are missing (NaN or -100) are left out; a task without any in a batch adds 0, with a path for
+    gradients. Numbers are compared in standard deviations of the training set.
+
+    Args:
+        tasks: Settings of each task by name: `num_outputs` (1 = a number), `weight`, `std`.
+    """
+
+    def __init__(self, tasks: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__()
+        self.tasks = {task: dict(settings) for task, settings in tasks.items()}
+
+    def forward(
+        self, predictions: Mapping[str, torch.Tensor], targets: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the weighted sum over tasks.
+
+        Args:
+            predictions: {task: (batch, outputs)}, numbers in their unit.
+            targets: {task: (batch,)} numbers in their unit, or class indices. A task that is
+                not in it adds 0.
+
+        Raises:
+            ValueError: On a task that there is not, or a class that it does not have.
+        """
+        unknown = sorted(set(targets) - set(self.tasks))
+        if unknown:
+            raise ValueError(
+                f"auxiliary_targets: unknown task {unknown}, expected some of {sorted(self.tasks)}"
+            )
+        return torch.stack(
+            [
+                settings.get("weight", 1.0) * self._loss(task, predictions[task], targets.get(task))
+                for task, settings in self.tasks.items()
+            ]
+        ).sum()
+
+    def _loss(self, task: str, predicted: torch.Tensor, target: torch.Tensor | None) -> torch.Tensor:
+        settings = self.tasks[task]
+        if target is None:
+            return predicted.sum() * 0.0
+        if settings.get("num_outputs", 1) == 1:
+            std = settings.get("std", 1.0)
+            return task_loss(predicted / std, target / std, 1)
+        try:
+            return task_loss(predicted, target, settings["num_outputs"])
+        except ValueError as error:
+            raise ValueError(f"auxiliary task {task!r}: {error}") from None
 
 
 def task_loss(
@@ -103,6 +329,8 @@ def task_loss(
     else:
         missing = (~is_known)[:, None] if labels.ndim == 2 else ~is_known
         targets = labels.masked_fill(missing, 0).to(logits.dtype if labels.ndim == 2 else torch.long)
+        if labels.ndim == 1 and not torch.compiler.is_compiling():
+            check_classes(targets, num_labels)
         losses = nn.functional.cross_entropy(
             logits,
             targets,
@@ -111,3 +339,11 @@ def task_loss(
             reduction="none",
         )
     return (losses * is_known).sum() / is_known.sum().clamp(min=1)
+
+
+def check_classes(classes: torch.Tensor, num_classes: int) -> None:
+    """Refuse class indices that there are not; a GPU would stop with an assertion that names no number."""
+    lowest, highest = classes.min().item(), classes.max().item()
+    if lowest < 0 or highest >= num_classes:
+        wrong = lowest if lowest < 0 else highest
+        raise ValueError(f"expected class indices 0 to {num_classes - 1}, got {wrong}")

@@ -3,14 +3,13 @@
 
 A signal (batch, channels, time) becomes tokens (batch, channels, num_patches, hidden_size). Each patch is
 seen at several time scales, as power spectrum and as waveform; electrodes enter by their coordinates, never
-by their index. Every layer attends along time within a channel, then across channels within a patch (the
-factorisation of CBraMod, https://arxiv.org/abs/2412.07236), so the cost grows with channels * patches *
-(channels + patches).
+by their index. Every layer attends along time within a channel, then across channels within a patch.
 
 Pretraining predicts what is hidden: its samples (SimMIM, https://arxiv.org/abs/2111.09886: hidden samples are
 zeroed, the loss is on them alone), or the codes that a frozen codec has for it (BEiT,
-https://arxiv.org/abs/2106.08254), or both; and it may contrast two views of each window (SimCLR,
-https://arxiv.org/abs/2002.05709).
+https://arxiv.org/abs/2106.08254), or both. Beside it the model may contrast two views of each window (SimCLR,
+https://arxiv.org/abs/2002.05709) or what many people saw at the same moment, and tell what is known of the
+person (age, sex, questionnaire factors).
 """
 
 import math
@@ -21,47 +20,29 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.activations import ACT2FN
 from transformers.masking_utils import create_bidirectional_mask
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from .attention import Attention
+from .channel_adapters import ChannelAdapter, LocalScores, build_channel_adapter
 from .code_prediction import CodeHead
 from .configuration_eeg_foundation import EEGFoundationConfig
-from .heads import ClassificationHead, ProjectionHead
-from .losses import info_nce_loss, masked_code_loss, masked_reconstruction_loss, task_loss
+from .electrode_embedding import ChannelPositionEmbedding
+from .factorized_attention import ChannelAttention, FactorizedLayer, TemporalAttention
+from .heads import ClassificationHead, ContrastiveProjectionHead, MultiAuxiliaryHead
+from .losses import (
+    AuxiliaryTaskLoss,
+    Temperature,
+    info_nce_loss,
+    masked_code_loss,
+    masked_reconstruction_loss,
+    movie_isc_loss,
+    task_loss,
+)
 from .masking import hide, random_stretch_mask
 from .patching import count_patches, find_real_patches, patchify, unpatchify
 from .temporal_encoder import FourierFilterbank, MultiScaleTemporalEncoder, UnitLinear
-
-HEAD_RADIUS_METRES = 0.1  # brings electrode coordinates to about [-1, 1]
-NUM_POSITION_OCTAVES = 4  # sin and cos of x, y, z at 1, 2, 4, 8 half periods per head radius
-
-
-class ChannelPositionEmbedding(nn.Module):
-    """Embed electrode coordinates, so that a channel is known by where it sits on the head."""
-
-    def __init__(self, config: EEGFoundationConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(3 + 6 * NUM_POSITION_OCTAVES, config.hidden_size)
-        self.activation = ACT2FN[config.hidden_act]
-        self.out = nn.Linear(config.hidden_size, config.hidden_size)
-        # Without it the fresh embedding is a hundred times smaller than a token: no channel would know its
-        # place.
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-
-    def forward(self, channel_positions: torch.Tensor) -> torch.Tensor:
-        """Map (batch, channels, 3) in metres to (batch, channels, hidden_size)."""
-        scaled = channel_positions.to(self.dense.weight.dtype) / HEAD_RADIUS_METRES
-        octaves = (
-            math.pi / 2 * 2.0 ** torch.arange(NUM_POSITION_OCTAVES, device=scaled.device, dtype=scaled.dtype)
-        )
-        phase = (scaled[..., None] * octaves).flatten(-2)  # (batch, channels, 3 * octaves)
-        features = torch.cat([scaled, phase.sin(), phase.cos()], dim=-1)  # (batch, channels, 3 + 6 * octaves)
-        return self.norm(self.out(self.activation(self.dense(features))))
 
 
 class EEGFoundationEmbeddings(nn.Module):
@@ -93,83 +74,12 @@ class EEGFoundationEmbeddings(nn.Module):
         return self.dropout(tokens)
 
 
-class TemporalAttention(Attention):
-    """Attention among the patches of one channel."""
-
-    def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend along axis 2 of (batch, channels, num_patches, hidden_size)."""
-        shape = hidden_states.shape[:2]
-        attended, weights = super().forward(hidden_states.flatten(0, 1), attention_mask, **kwargs)
-        return attended.unflatten(0, shape), None if weights is None else weights.unflatten(0, shape)
-
-
-class ChannelAttention(Attention):
-    """Attention among the channels of one patch."""
-
-    def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend along axis 1 of (batch, channels, num_patches, hidden_size)."""
-        by_patch = hidden_states.transpose(1, 2)
-        shape = by_patch.shape[:2]
-        attended, weights = super().forward(by_patch.flatten(0, 1), attention_mask, **kwargs)
-        attended = attended.unflatten(0, shape).transpose(1, 2)
-        return attended, None if weights is None else weights.unflatten(0, shape)
-
-
-class FeedForward(nn.Module):
-    """Two linear layers, applied to every token by itself."""
-
-    def __init__(self, config: EEGFoundationConfig) -> None:
-        super().__init__()
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.activation = ACT2FN[config.hidden_act]
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size)
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """Map (..., hidden_size) to the same shape."""
-        return self.down_proj(self.activation(self.up_proj(hidden_states)))
-
-
-class EEGFoundationLayer(GradientCheckpointingLayer):
-    """Temporal attention, channel attention, feed-forward: each normalises first and adds to its input."""
-
-    def __init__(self, config: EEGFoundationConfig) -> None:
-        super().__init__()
-        self.temporal_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.temporal_attention = TemporalAttention(config)
-        if config.use_channel_attention:
-            self.channel_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-            self.channel_attention = ChannelAttention(config)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.feed_forward = FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout)
-        self.use_channel_attention = config.use_channel_attention
-
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        temporal_mask: torch.Tensor | None = None,
-        channel_mask: torch.Tensor | None = None,
-        **kwargs: object,
-    ) -> torch.Tensor:
-        """Map tokens (batch, channels, num_patches, hidden_size) to the same shape."""
-        attended, _ = self.temporal_attention(self.temporal_norm(hidden_states), temporal_mask, **kwargs)
-        hidden_states = hidden_states + self.dropout(attended)
-        if self.use_channel_attention:
-            attended, _ = self.channel_attention(self.channel_norm(hidden_states), channel_mask, **kwargs)
-            hidden_states = hidden_states + self.dropout(attended)
-        return hidden_states + self.dropout(self.feed_forward(self.feed_forward_norm(hidden_states)))
-
-
 @dataclass
 class EEGFoundationOutput(ModelOutput):
     """What the encoder returns.
 
     Attributes:
-        last_hidden_state: (batch, channels, num_patches, hidden_size).
+        last_hidden_state: (batch, channels, num_patches, hidden_size); with a channel adapter, its channels.
         pooler_output: (batch, hidden_size), the mean over real channels and patches.
         hidden_states: One tensor shaped like `last_hidden_state` a layer and the embeddings, on request.
         attentions: (batch, channels, heads, num_patches, num_patches) a layer, on request and with `eager`.
@@ -192,12 +102,15 @@ class EEGFoundationForPreTrainingOutput(ModelOutput):
         loss: Weighted sum of the losses below.
         reconstruction: (batch, channels, time), in the unit of the input.
         contrastive_features: (batch, projection_size), of unit length.
+        auxiliary_logits: {task: (batch, outputs)}: numbers in their unit, or logits of classes.
         code_logits: (batch, channels, num_patches, codes_per_patch, sum of the levels): those of every
             dimension of a code side by side.
         reconstruction_loss: Mean squared error over the hidden samples.
         code_loss: Cross entropy over the hidden patches, as a share of knowing nothing.
         visible_loss: The same over the others; None unless `visible_weight` is above 0.
-        contrastive_loss: InfoNCE between the windows and their augmented views; None without views.
+        contrastive_loss: InfoNCE between the windows and their augmented views, or of people at the same
+            moment; None without either.
+        auxiliary_loss: Weighted sum over the auxiliary tasks; None without targets.
         mask: (batch, channels, time) bool, True = hidden.
         hidden_states: As in [`EEGFoundationOutput`]; with augmented views they follow along the batch.
         attentions: Likewise.
@@ -207,11 +120,13 @@ class EEGFoundationForPreTrainingOutput(ModelOutput):
     loss: torch.Tensor | None = None
     reconstruction: torch.Tensor | None = None
     contrastive_features: torch.Tensor | None = None
+    auxiliary_logits: dict[str, torch.Tensor] | None = None
     code_logits: torch.Tensor | None = None
     reconstruction_loss: torch.Tensor | None = None
     code_loss: torch.Tensor | None = None
     visible_loss: torch.Tensor | None = None
     contrastive_loss: torch.Tensor | None = None
+    auxiliary_loss: torch.Tensor | None = None
     mask: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
@@ -246,14 +161,14 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
     input_modalities = "time"
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False  # our losses are means: Trainer must divide them itself when it accumulates
-    _no_split_modules = ["EEGFoundationEmbeddings", "EEGFoundationLayer"]
+    _no_split_modules = ["EEGFoundationEmbeddings", "FactorizedLayer"]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
     _can_record_outputs = {
-        "hidden_states": EEGFoundationLayer,
+        "hidden_states": FactorizedLayer,
         "attentions": TemporalAttention,
         "channel_attentions": ChannelAttention,
     }
@@ -265,6 +180,10 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
             init.copy_(module.weight, module.fourier_basis())
         elif isinstance(module, UnitLinear):
             init.normal_(module.weight, std=module.in_features**-0.5)
+        elif isinstance(module, Temperature) and module.is_learnable:
+            init.constant_(module.log_temperature, math.log(module.start))
+        elif isinstance(module, (ChannelAdapter, LocalScores)):
+            module.reset_parameters()
         elif isinstance(module, EEGFoundationEmbeddings):
             init.normal_(module.mask_token, std=self.config.initializer_range)
 
@@ -312,8 +231,11 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
 
     def __init__(self, config: EEGFoundationConfig) -> None:
         super().__init__(config)
+        adapter = build_channel_adapter(config)
+        if adapter is not None:
+            self.channel_adapter = adapter
         self.embeddings = EEGFoundationEmbeddings(config)
-        self.layers = nn.ModuleList(EEGFoundationLayer(config) for _ in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(FactorizedLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.post_init()
 
@@ -343,9 +265,11 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         """
         channel_positions = self.resolve_positions(input_values, channel_positions)
         values = hide(input_values, channel_mask, attention_mask, mask)
-        is_real = self.find_real_tokens(
-            values, channel_mask, attention_mask
-        )  # (batch, channels, num_patches)
+        if self.config.channel_adapter != "none":
+            adapted = self.channel_adapter(values, channel_positions, channel_mask, mask)
+            values, channel_positions = adapted.values, adapted.channel_positions
+            channel_mask, mask = adapted.channel_mask, adapted.mask
+        is_real = self.find_real_tokens(values, channel_mask, attention_mask)  # (batch, channels, patches)
         hidden_states = self.embeddings(values, channel_positions, mask)
         masks = self.create_attention_masks(hidden_states, is_real, channel_mask, attention_mask)
         for layer in self.layers:
@@ -427,10 +351,11 @@ def mean_over_real(hidden_states: torch.Tensor, is_real: torch.Tensor) -> torch.
 
 
 class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
-    """Encoder with masked prediction, of samples or of codes, and contrast of augmented views.
+    """Encoder with masked prediction, of samples or of codes, contrast, and auxiliary tasks.
 
-    With `target="codes"` a codec tells what to predict: `model.set_codec(codec)`, or its tokens as
-    `code_indices`.
+    What is contrasted are augmented views of each window, or, where `stimulus_ids` are given, the windows of
+    people who met the same thing at the same moment. With `target="codes"` a codec tells what to predict:
+    `model.set_codec(codec)`, or its tokens as `code_indices`.
 
     Example:
         >>> import torch
@@ -445,9 +370,10 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
 
     def __init__(self, config: EEGFoundationConfig) -> None:
         super().__init__(config)
-        if not config.predicts_signal and not config.predicts_codes and config.contrastive_weight <= 0:
+        if not (self.predicts_hidden or config.contrastive_weight > 0 or config.tells_auxiliary):
             raise ValueError(
-                f"nothing to learn: the weights of target={config.target!r} and contrastive_weight are 0"
+                f"nothing to learn: the weights of target={config.target!r} and contrastive_weight are 0, "
+                "and there are no auxiliary_tasks"
             )
         self.model = EEGFoundationModel(config)
         # A head without a loss would get no gradient, which DistributedDataParallel refuses.
@@ -456,9 +382,22 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         if config.predicts_codes:
             self.code_head = CodeHead(config.hidden_size, config.code_levels, config.codes_per_patch)
         if config.contrastive_weight > 0:
-            self.projection_head = ProjectionHead(config.hidden_size, config.projection_size)
+            self.projection_head = ContrastiveProjectionHead(
+                config.hidden_size, config.projection_size, config.projection_batch_norm
+            )
+            self.temperature = Temperature(config.contrastive_temperature, config.learnable_temperature)
+        if config.tells_auxiliary:
+            self.auxiliary_head = MultiAuxiliaryHead(
+                config.hidden_size, config.auxiliary_tasks, config.classifier_dropout
+            )
+            self.auxiliary_task_loss = AuxiliaryTaskLoss(config.auxiliary_tasks)
         self._codec: list[Any] = []  # in a list, so that it is no part of what is trained and saved
         self.post_init()
+
+    @property
+    def predicts_hidden(self) -> bool:
+        """Whether anything is predicted of what is hidden; otherwise nothing is hidden."""
+        return self.config.predicts_signal or self.config.predicts_codes
 
     def set_codec(self, codec: PreTrainedModel) -> None:
         """Let a frozen codec ([`EEGFSQModel`]) tell the codes to predict; it is not saved with the model.
@@ -497,10 +436,14 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         mask_ratio: float | None = None,
         mask_noise: torch.Tensor | None = None,
         code_indices: torch.Tensor | None = None,
+        auxiliary_targets: dict[str, torch.Tensor] | None = None,
+        stimulus_ids: torch.Tensor | None = None,
+        stimulus_seconds: torch.Tensor | None = None,
+        subject_ids: torch.Tensor | None = None,
         return_loss: bool = True,
         **kwargs: Any,
     ) -> EEGFoundationForPreTrainingOutput:
-        """Hide stretches, predict them, and match each window with its augmented view.
+        """Hide stretches and predict them, match windows that belong together, tell who they are of.
 
         Args:
             input_values: (batch, channels, time), normalised.
@@ -514,6 +457,11 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             code_indices: (batch, channels, num_patches * codes_per_patch), the codec's tokens of the whole
                 signal; those of `set_codec`'s by default. Not called labels: Trainer would then expect
                 them in every batch, and without them measure no loss in an evaluation.
+            auxiliary_targets: {task: (batch,)} numbers in their unit, or class indices; NaN and -100 mean
+                missing.
+            stimulus_ids: (batch,) which film, or condition, each window was recorded at; -1 = none.
+            stimulus_seconds: (batch,) second of the film at the start of the window.
+            subject_ids: (batch,) whose window it is.
             return_loss: Compute the losses; Trainer looks for this argument where a model needs no labels.
             **kwargs: As in [`EEGFoundationModel`].
         """
@@ -526,7 +474,10 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             "attention_mask": attention_mask,
             "mask": mask,
         }
-        has_views = augmented_values is not None and self.config.contrastive_weight > 0
+        stimulus = (stimulus_ids, stimulus_seconds, subject_ids)
+        has_views = (
+            augmented_values is not None and stimulus_ids is None and self.config.contrastive_weight > 0
+        )
         if has_views:  # one pass for both views: DistributedDataParallel wants one forward a step
             views = {**inputs, "input_values": augmented_values, "mask": torch.zeros_like(mask)}
             inputs = {
@@ -536,11 +487,12 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         outputs = self.model(**inputs, **kwargs)
         is_real = self.find_real_samples(input_values, channel_mask, attention_mask)
         reconstruction, reconstruction_loss, visible_loss = self.reconstruct(
-            outputs, input_values, mask, is_real
+            outputs, input_values, mask, is_real, inputs["channel_positions"][:num_windows], channel_mask
         )
         values = torch.where(is_real, input_values, 0.0)
         code_logits, code_loss = self.predict_codes(outputs, values, mask, code_indices)
-        features, contrastive_loss = self.contrast(outputs, num_windows, has_views)
+        features, contrastive_loss = self.contrast(outputs, num_windows, has_views, stimulus)
+        auxiliary_logits, auxiliary_loss = self.tell_auxiliary(outputs, num_windows, auxiliary_targets)
         parts = [
             weight * loss
             for weight, loss in (
@@ -548,6 +500,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
                 (self.config.reconstruction_weight * self.config.visible_weight, visible_loss),
                 (self.config.code_weight, code_loss),
                 (self.config.contrastive_weight, contrastive_loss),
+                (self.config.auxiliary_weight, auxiliary_loss),
             )
             if loss is not None
         ]
@@ -555,11 +508,13 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             loss=torch.stack(parts).sum() if parts and return_loss else None,
             reconstruction=reconstruction,
             contrastive_features=features,
+            auxiliary_logits=auxiliary_logits,
             code_logits=code_logits,
             reconstruction_loss=reconstruction_loss,
             code_loss=code_loss,
             visible_loss=visible_loss,
             contrastive_loss=contrastive_loss,
+            auxiliary_loss=auxiliary_loss,
             mask=mask,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
@@ -575,12 +530,17 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         mask_ratio: float | None,
         mask_noise: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return what to hide, (batch, channels, time) bool: the given mask, or a random one."""
+        """Return what to hide, (batch, channels, time) bool: the given mask, or a random one.
+
+        Where nothing is predicted of what is hidden, nothing is.
+        """
         is_real = self.find_real_samples(input_values, channel_mask, attention_mask)
         if mask is not None:
             if mask.shape != input_values.shape:
                 raise ValueError(f"mask: expected {tuple(input_values.shape)}, got {tuple(mask.shape)}")
             return mask.bool() & is_real
+        if not self.predicts_hidden:
+            return torch.zeros_like(is_real)
         mask_ratio = self.config.mask_ratio if mask_ratio is None else mask_ratio
         if not 0 < mask_ratio < 1:
             raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {mask_ratio}")
@@ -599,13 +559,21 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         return is_real if attention_mask is None else is_real & attention_mask.bool()[:, None]
 
     def reconstruct(
-        self, outputs: EEGFoundationOutput, target: torch.Tensor, mask: torch.Tensor, is_real: torch.Tensor
+        self,
+        outputs: EEGFoundationOutput,
+        target: torch.Tensor,
+        mask: torch.Tensor,
+        is_real: torch.Tensor,
+        channel_positions: torch.Tensor,
+        channel_mask: torch.Tensor | None,
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         """Return the rebuilt signal (batch, channels, time), its loss where hidden, and where not."""
         if not self.config.predicts_signal:
             return None, None, None
         patches = self.decoder(outputs["last_hidden_state"][: len(target)])
         rebuilt = unpatchify(patches.float(), self.config.hop_size, target.shape[-1])
+        if self.config.channel_adapter != "none":  # from the encoder's channels back to the recorded ones
+            rebuilt = self.model.channel_adapter.restore(rebuilt, channel_positions, channel_mask)
         target = torch.where(is_real, target.float(), 0.0)
         hidden_loss = masked_reconstruction_loss(rebuilt, target, mask)
         if self.config.visible_weight <= 0:
@@ -641,16 +609,30 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         return codec.encode(values.float(), self.config.sampling_rate).indices
 
     def contrast(
-        self, outputs: EEGFoundationOutput, num_windows: int, has_views: bool
+        self,
+        outputs: EEGFoundationOutput,
+        num_windows: int,
+        has_views: bool,
+        stimulus: tuple[torch.Tensor | None, ...],
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return the features of the windows (batch, projection_size) and, with views, their loss."""
+        """Return the features of the windows (batch, projection_size) and, with partners, their loss."""
         if self.config.contrastive_weight <= 0:
             return None, None
         features = self.projection_head(outputs.pooler_output)
-        if not has_views:
-            return features, None
-        first, second = features[:num_windows], features[num_windows:]
-        return first, info_nce_loss(first, second, self.config.contrastive_temperature)
+        windows, views = features[:num_windows], features[num_windows:]
+        if stimulus[0] is not None:
+            guard_seconds = self.config.contrastive_guard_seconds
+            return windows, movie_isc_loss(windows, *stimulus, self.temperature(), guard_seconds)
+        return windows, info_nce_loss(windows, views, self.temperature()) if has_views else None
+
+    def tell_auxiliary(
+        self, outputs: EEGFoundationOutput, num_windows: int, targets: dict[str, torch.Tensor] | None
+    ) -> tuple[dict[str, torch.Tensor] | None, torch.Tensor | None]:
+        """Return what each auxiliary task makes of the windows and, with targets, their loss."""
+        if not self.config.tells_auxiliary:
+            return None, None
+        told = self.auxiliary_head(outputs.pooler_output[:num_windows])
+        return told, None if targets is None else self.auxiliary_task_loss(told, targets)
 
 
 class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
@@ -709,6 +691,8 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
         logits: Any  # one tensor, or one a task
         if self.config.tasks is None:
             logits = self.classifier(outputs.pooler_output)
+            if self.config.num_labels == 1:  # in the unit of the labels
+                logits = logits * self.config.regression_std + self.config.regression_mean
         else:
             logits = {task: head(outputs.pooler_output) for task, head in self.classifiers.items()}
         loss = None if labels is None else self.compute_loss(logits, labels)
@@ -723,6 +707,8 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
     def compute_loss(self, logits: Any, labels: Any) -> torch.Tensor:
         """Return the loss of the only task, or the mean over tasks (0 for one without labels here)."""
         config = self.config
+        if config.tasks is None and logits.shape[-1] == 1:
+            return task_loss(logits / config.regression_std, labels / config.regression_std, 1)
         if config.tasks is None:
             return task_loss(logits, labels, logits.shape[-1], config.class_weights, config.label_smoothing)
         unknown = sorted(set(labels) - set(logits))

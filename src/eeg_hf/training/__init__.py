@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training on transformers' Trainer: what it lacks for EEG, and nothing it has."""
 
+from .auxiliary import fit_auxiliary_tasks
 from .callbacks import FreezeEncoder, PlotReconstruction, SetCollatorEpoch
+from .carry_over import CarryReport, carry_over
 from .checkpoint import resume_checkpoint
 from .class_weights import balanced_class_weights
 from .codec_trainer import EEGTokenizerTrainer
 from .pair_sampler import PairSampler
+from .phases import Pairs, Phase, is_finished, mark_finished, parse_phases
 from .probe import EncoderProbe, probe_encoder, read_probe_curve
 from .recipe import parse_config_fields, parse_recipe, run_main
 from .sampler import ChannelGroupedSampler, padding_share
@@ -14,6 +17,14 @@ from .trainer import EEGTrainer
 from .transfer import EEGFoundationTrainer, FineTuningConfig, TransferLearningPipeline
 
 __all__ = [
+    "CarryReport",
+    "Pairs",
+    "Phase",
+    "carry_over",
+    "fit_auxiliary_tasks",
+    "is_finished",
+    "mark_finished",
+    "parse_phases",
     "ChannelGroupedSampler",
     "EEGFoundationTrainer",
     "EEGTokenizerTrainer",

@@ -67,7 +67,13 @@ def read_recipe(path: Path, parser: HfArgumentParser) -> dict[str, Any]:
                 f"recipe {path}: unknown field {name!r}" + (f", did you mean {close[0]!r}?" if close else "")
             )
     # Options of several fields are JSON on the command line; a recipe writes them as a block.
-    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in recipe.items()}
+    return {name: json.dumps(value) if _is_block(value) else value for name, value in recipe.items()}
+
+
+def _is_block(value: Any) -> bool:
+    return isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    )
 
 
 def parse_config_fields(text: str, config_class: type[PreTrainedConfig]) -> dict[str, Any]:

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train in phases, as a recipe says: masked pretraining with auxiliary tasks, contrast, fine-tuning.
+
+    # CPU, a minute, on simulated films
+    python scripts/train_phases.py scripts/recipes/phases_tiny.yaml --max_steps 10
+    python scripts/train_phases.py scripts/recipes/phases_hbn_tuh.yaml
+    accelerate launch scripts/train_phases.py scripts/recipes/phases_hbn_tuh.yaml --output_dir runs/hbn-tuh
+
+Each phase begins with the weights of the one before, as far as they fit: what was carried, what is new and
+what was dropped is printed, and less than --minimum_carried is refused. A linear probe of the frozen encoder
+is drawn as one curve over all phases. Start the same command again after a stop: finished phases are skipped,
+the one that was cut off goes on from its last checkpoint. `--leave_out <phase>` is an ablation, `--split fold
+--fold k` leaves out the test subjects of fold k from every phase.
+"""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from finetune import refuse_missing_parts, test_classifier
+from phase_parts.arguments import PhasesArguments
+from phase_parts.models import auxiliary_tasks, build_config, build_model
+from phase_parts.testing import test_regression
+from phase_parts.trainer_parts import callbacks, collation, draw_probe, is_classes, pair_sampler
+from phase_parts.windows import in_pairs, load_extractor, load_parts
+from transformers import set_seed
+from transformers.utils import logging
+
+from eeg_hf import WindowDataset
+from eeg_hf.corpora import SplitArguments
+from eeg_hf.pair_columns import PairColumns
+from eeg_hf.training import (
+    EEGTrainer,
+    Phase,
+    is_finished,
+    mark_finished,
+    parse_recipe,
+    resume_checkpoint,
+    run_main,
+)
+
+logger = logging.get_logger("eeg_hf.train_phases")
+
+
+def main() -> None:
+    """Run the phases of a recipe, one after another."""
+    args, split_args = parse_recipe((PhasesArguments, SplitArguments), description=__doc__)
+    phases = args.read_phases()
+    earlier: Path | None = None
+    for phase in phases:
+        folder = Path(args.output_dir) / phase.name
+        description = {
+            "phase": phase.to_dict(),
+            "earlier": earlier and earlier.name,
+            "common": {name: getattr(args, name) for name in ("config", "training", "alignment", "seed")},
+            "split": vars(split_args),
+        }
+        if is_finished(folder, description):
+            logger.warning(f"{phase.name}: finished before, skipped")
+        else:
+            trainer, report = train_phase(phase, args, split_args, earlier, phase is phases[-1])
+            if trainer.is_world_process_zero():
+                mark_finished(folder, description, report)
+                draw_probe(args)
+            trainer.accelerator.wait_for_everyone()
+        earlier = folder
+
+
+def train_phase(
+    phase: Phase, args: PhasesArguments, split_args: SplitArguments, earlier: Path | None, is_last: bool
+) -> tuple[EEGTrainer, dict[str, Any]]:
+    """Train one phase, save its model and return its report."""
+    training_args = args.training_arguments(phase)
+    set_seed(args.seed)
+    split = args.split_arguments(phase, split_args)
+    pairs = PairColumns(phase.pairs.stimulus, phase.pairs.seconds) if phase.pairs else None
+    columns = [*auxiliary_tasks(phase), *(pairs.columns if pairs else ())]
+    parts = load_parts(phase, columns, split, args.seed)
+    if not phase.is_pretraining:
+        refuse_missing_parts([parts], split.split)
+        columns = [str(phase.label_column)]
+    extractor = load_extractor(phase, args.alignment)
+    classes = list(phase.class_names or ())
+    if is_classes(phase) and not classes:
+        classes = sorted(set(parts["train"][phase.label_column][:]))
+    config = build_config(phase, args.config_fields(phase), parts["train"], extractor, classes)
+    model, carried = build_model(phase, config, earlier, args.minimum_carried)
+    if carried is not None:
+        logger.warning(f"{phase.name}: {carried}")
+    logger.warning(f"{phase.name}: {model.num_parameters():,} parameters, {len(parts['train']):,} windows")
+
+    validation = parts.get("validation")
+    if pairs and phase.pairs and validation is not None:
+        size = training_args.eval_batch_size * training_args.world_size
+        guard = config.contrastive_guard_seconds
+        validation = in_pairs(validation, pairs, size, phase.pairs.subjects_per_time, guard)
+    train = WindowDataset(parts["train"], columns)
+    if validation is None:
+        training_args.eval_strategy = "no"
+    trainer = EEGTrainer(
+        model=model,
+        args=training_args,
+        train_dataset=train,
+        eval_dataset=None if validation is None else WindowDataset(validation, columns),
+        processing_class=extractor,
+        callbacks=callbacks(phase, args, split_args),
+        layer_decay=phase.layer_decay,
+        train_sampler=pair_sampler(phase, config, train, pairs, args.seed),
+        **collation(phase, args, config, extractor, pairs),
+    )
+    started = time.perf_counter()
+    trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
+    report: dict[str, Any] = {
+        "carried": carried and carried.to_dict(),
+        "steps": trainer.state.global_step,
+        "seconds": time.perf_counter() - started,
+    }
+    trainer.save_model()
+    trainer.save_state()
+    if validation is not None:
+        report["validation"] = trainer.evaluate()
+    if not phase.is_pretraining:
+        output_dir = Path(args.output_dir) if is_last else Path(training_args.output_dir)
+        windows = WindowDataset(parts["test"], columns)
+        judge = partial(test_classifier, class_names=classes) if is_classes(phase) else test_regression
+        report["test"] = judge(trainer, parts["test"], windows, output_dir=output_dir)
+    return trainer, report
+
+
+if __name__ == "__main__":
+    run_main(main, "eeg_hf.train_phases")

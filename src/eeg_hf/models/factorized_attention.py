@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transformer layers that attend along time within a channel, then across channels within a patch.
+
+The factorisation of CBraMod (https://arxiv.org/abs/2412.07236): the cost grows with channels * patches *
+(channels + patches), not with its square.
+"""
+
+import torch
+from torch import nn
+from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .attention import Attention
+
+
+class TemporalAttention(Attention):
+    """Attention among the patches of one channel."""
+
+    def forward(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Attend along axis 2 of (batch, channels, num_patches, hidden_size)."""
+        shape = hidden_states.shape[:2]
+        attended, weights = super().forward(hidden_states.flatten(0, 1), attention_mask, **kwargs)
+        return attended.unflatten(0, shape), None if weights is None else weights.unflatten(0, shape)
+
+
+class ChannelAttention(Attention):
+    """Attention among the channels of one patch."""
+
+    def forward(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Attend along axis 1 of (batch, channels, num_patches, hidden_size)."""
+        by_patch = hidden_states.transpose(1, 2)
+        shape = by_patch.shape[:2]
+        attended, weights = super().forward(by_patch.flatten(0, 1), attention_mask, **kwargs)
+        attended = attended.unflatten(0, shape).transpose(1, 2)
+        return attended, None if weights is None else weights.unflatten(0, shape)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers, applied to every token by itself."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Map (..., hidden_size) to the same shape."""
+        return self.down_proj(self.activation(self.up_proj(hidden_states)))
+
+
+class FactorizedLayer(GradientCheckpointingLayer):
+    """Temporal attention, channel attention, feed-forward: each normalises first and adds to its input."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.temporal_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.temporal_attention = TemporalAttention(config)
+        if config.use_channel_attention:
+            self.channel_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+            self.channel_attention = ChannelAttention(config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.use_channel_attention = config.use_channel_attention
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        temporal_mask: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        **kwargs: object,
+    ) -> torch.Tensor:
+        """Map tokens (batch, channels, num_patches, hidden_size) to the same shape."""
+        attended, _ = self.temporal_attention(self.temporal_norm(hidden_states), temporal_mask, **kwargs)
+        hidden_states = hidden_states + self.dropout(attended)
+        if self.use_channel_attention:
+            attended, _ = self.channel_attention(self.channel_norm(hidden_states), channel_mask, **kwargs)
+            hidden_states = hidden_states + self.dropout(attended)
+        return hidden_states + self.dropout(self.feed_forward(self.feed_forward_norm(hidden_states)))

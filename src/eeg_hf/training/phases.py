@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training in phases, as data: each says what it learns, on what, and what it takes from the one before.
+
+A phase that was finished leaves `phase.json` in its folder, written last. A run that is started again skips
+the phases that are finished and goes on in the one that is not; a phase whose description has changed since
+is refused, since what came after it would be of two recipes.
+"""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .carry_over import CARRIES
+
+OBJECTIVES = ("pretraining", "classification", "regression")
+FINISHED = "phase.json"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What windows are contrasted by.
+
+    Attributes:
+        stimulus: Column that says what the person met: a film, or a condition.
+        seconds: Column of the second of the film; none for conditions.
+        subjects_per_time: People at each moment in a batch.
+    """
+
+    stimulus: str
+    seconds: str | None = None
+    subjects_per_time: int = 4
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of training.
+
+    Attributes:
+        name: Names its folder.
+        objective: `"pretraining"` (what is learned is a matter of the weights in `config`),
+            `"classification"` or `"regression"`.
+        data: Prepared corpora, each window once an epoch; or corpus -> weight, to mix them.
+        config: Fields of the model's config that differ from those of all phases.
+        label_column: Column to classify or to predict.
+        class_names: Classes in order; those found by default.
+        auxiliary: Auxiliary tasks by name, which is also their column: `num_outputs`, `weight`, `classes`.
+            `"hbn"` stands for those of HBN-EEG.
+        pairs: What windows are contrasted by.
+        carry: Which tensors of the phase before are taken over: `"all"` that fit, `"encoder"`, or `"none"`.
+        freeze_epochs: Epochs in which only the heads learn.
+        gradual_unfreezing: Then free one layer an epoch, from the top.
+        layer_decay: Factor of the rate from each layer to the one below.
+        split: Options of the split that differ from those of all phases.
+        training: Fields of TrainingArguments that differ from those of all phases.
+    """
+
+    name: str
+    data: Mapping[str, float] | Sequence[str]
+    objective: str = "pretraining"
+    config: Mapping[str, Any] = field(default_factory=dict)
+    label_column: str | None = None
+    class_names: Sequence[str] | None = None
+    auxiliary: Mapping[str, Mapping[str, Any]] | str | None = None
+    pairs: Pairs | None = None
+    carry: str = "all"
+    freeze_epochs: float = 0.0
+    gradual_unfreezing: bool = False
+    layer_decay: float = 1.0
+    split: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name or self.name.startswith("."):
+            raise ValueError(f"phase {self.name!r}: expected a name that can be a folder's")
+        for option, allowed in (("objective", OBJECTIVES), ("carry", CARRIES)):
+            if getattr(self, option) not in allowed:
+                raise ValueError(
+                    f"phase {self.name!r}: {option} must be one of {', '.join(allowed)}, got "
+                    f"{getattr(self, option)!r}"
+                )
+        if not self.data:
+            raise ValueError(f"phase {self.name!r}: data names no prepared corpus")
+        if self.is_pretraining == (self.label_column is not None):
+            wanted = "no label_column" if self.is_pretraining else "a label_column"
+            raise ValueError(f"phase {self.name!r}: objective {self.objective!r} takes {wanted}")
+        if not self.is_pretraining and (self.pairs or self.auxiliary):
+            raise ValueError(f"phase {self.name!r}: pairs and auxiliary are for objective 'pretraining'")
+
+    @property
+    def is_pretraining(self) -> bool:
+        """Whether it learns without labels of its own."""
+        return self.objective == "pretraining"
+
+    @property
+    def sources(self) -> list[str]:
+        """The prepared corpora."""
+        return [str(name) for name in self.data]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON would: what a finished phase is compared by."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def parse_phases(text: str, leave_out: Sequence[str] = ()) -> list[Phase]:
+    """Read the phases of a recipe.
+
+    Args:
+        text: JSON list of phases.
+        leave_out: Names of phases to skip, as for an ablation.
+
+    Raises:
+        ValueError: On a field that a phase does not have, naming the nearest that it has; on two phases of
+            one name; on a name to leave out that no phase has; or if there is no phase.
+    """
+    entries = json.loads(text)
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError("phases: expected a list of phases, each with name and data")
+    phases = [_parse_phase(entry, position) for position, entry in enumerate(entries, start=1)]
+    names = [phase.name for phase in phases]
+    if len(set(names)) < len(names):
+        raise ValueError(f"phases: expected a name of its own for each, got {', '.join(names)}")
+    unknown = sorted(set(leave_out) - set(names))
+    if unknown:
+        raise ValueError(f"leave_out: no phase {unknown[0]!r}{_did_you_mean(unknown[0], names)}")
+    kept = [phase for phase in phases if phase.name not in leave_out]
+    if not kept:
+        raise ValueError("phases: leave_out leaves none")
+    return kept
+
+
+def _parse_phase(entry: dict[str, Any], position: int) -> Phase:
+    place = f"phase {entry.get('name', position)!r}"
+    fields = dict(entry)
+    if isinstance(fields.get("data"), str):
+        fields["data"] = [fields["data"]]
+    refuse_unknown(fields, Phase, place)
+    if fields.get("pairs") is not None:
+        refuse_unknown(fields["pairs"], Pairs, f"{place}, pairs")
+        fields["pairs"] = _build(Pairs, fields["pairs"], f"{place}, pairs")
+    return _build(Phase, fields, place)
+
+
+def refuse_unknown(fields: Any, dataclass_type: type, place: str) -> None:
+    """Refuse fields that a dataclass does not have, naming the nearest that it has."""
+    known = [item.name for item in dataclasses.fields(dataclass_type)]
+    if not isinstance(fields, dict):
+        raise ValueError(f"{place}: expected fields and values, got {fields!r}")
+    for name in fields:
+        if name not in known:
+            raise ValueError(f"{place}: unknown field {name!r}{_did_you_mean(name, known)}")
+
+
+def _build(dataclass_type: Any, fields: dict[str, Any], place: str) -> Any:
+    missing = [
+        item.name
+        for item in dataclasses.fields(dataclass_type)
+        if item.name not in fields
+        and item.default is dataclasses.MISSING
+        and item.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ValueError(f"{place}: lacks {', '.join(missing)}")
+    return dataclass_type(**fields)
+
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else f", expected one of {', '.join(known)}"
+
+
+def is_finished(folder: Path, description: Mapping[str, Any]) -> bool:
+    """Return whether a phase was trained to its end, and refuse one that was trained as something else.
+
+    Args:
+        folder: Of the phase.
+        description: All that decides its result.
+    """
+    path = folder / FINISHED
+    if not path.is_file():
+        return False
+    theirs, ours = json.loads(path.read_text())["description"], json.loads(json.dumps(description))
+    changed = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
+    if changed:
+        raise ValueError(
+            f"{folder} was trained with another {', '.join(changed)}: choose another output_dir, or remove "
+            "the folder and those of the phases after it"
+        )
+    return True
+
+
+def mark_finished(folder: Path, description: Mapping[str, Any], report: Mapping[str, Any]) -> None:
+    """Write that a phase is finished, with what it was and what came of it; whole or not at all."""
+    path = folder / FINISHED
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps({"description": description, **report}, indent=2), encoding="utf-8")
+    partial.replace(path)
+
+
+__all__ = ["Pairs", "Phase", "is_finished", "mark_finished", "parse_phases"]
