@@ -143,14 +143,15 @@ class TargetMontageAdapter(ChannelAdapter):
 
     def __init__(self, target_positions: torch.Tensor | list) -> None:
         super().__init__()
-        places = torch.as_tensor(target_positions, dtype=torch.float32)
+        # On the CPU also where from_pretrained builds the model without memory, to be looked at
+        places = torch.as_tensor(target_positions, dtype=torch.float32, device="cpu")
         if places.ndim != 2 or places.shape[1] != 3 or not len(places) or not places.isfinite().all():
             raise ValueError(
                 "target_positions: expected (target_channels, 3) finite numbers in metres, got shape"
                 f" {tuple(places.shape)} with {int((~places.isfinite()).sum())} that are not finite"
             )
         self.initial_positions = places.tolist()
-        self.register_buffer("target_positions", places)
+        self.register_buffer("target_positions", torch.tensor(self.initial_positions))
 
     def reset_parameters(self) -> None:
         """Set every parameter and buffer that is the module's own."""
