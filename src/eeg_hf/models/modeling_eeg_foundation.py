@@ -387,10 +387,9 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             )
             self.temperature = Temperature(config.contrastive_temperature, config.learnable_temperature)
         if config.tells_auxiliary:
-            self.auxiliary_head = MultiAuxiliaryHead(
-                config.hidden_size, config.auxiliary_tasks, config.classifier_dropout
-            )
-            self.auxiliary_task_loss = AuxiliaryTaskLoss(config.auxiliary_tasks)
+            tasks = config.auxiliary_tasks or {}
+            self.auxiliary_head = MultiAuxiliaryHead(config.hidden_size, tasks, config.classifier_dropout)
+            self.auxiliary_task_loss = AuxiliaryTaskLoss(tasks)
         self._codec: list[Any] = []  # in a list, so that it is no part of what is trained and saved
         self.post_init()
 
@@ -474,7 +473,6 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             "attention_mask": attention_mask,
             "mask": mask,
         }
-        stimulus = (stimulus_ids, stimulus_seconds, subject_ids)
         has_views = (
             augmented_values is not None and stimulus_ids is None and self.config.contrastive_weight > 0
         )
@@ -491,6 +489,11 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         )
         values = torch.where(is_real, input_values, 0.0)
         code_logits, code_loss = self.predict_codes(outputs, values, mask, code_indices)
+        stimulus = None
+        if stimulus_ids is not None:
+            if stimulus_seconds is None or subject_ids is None:
+                raise ValueError("stimulus_ids needs stimulus_seconds and subject_ids, (batch,) each")
+            stimulus = (stimulus_ids, stimulus_seconds, subject_ids)
         features, contrastive_loss = self.contrast(outputs, num_windows, has_views, stimulus)
         auxiliary_logits, auxiliary_loss = self.tell_auxiliary(outputs, num_windows, auxiliary_targets)
         parts = [
@@ -613,14 +616,14 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         outputs: EEGFoundationOutput,
         num_windows: int,
         has_views: bool,
-        stimulus: tuple[torch.Tensor | None, ...],
+        stimulus: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Return the features of the windows (batch, projection_size) and, with partners, their loss."""
         if self.config.contrastive_weight <= 0:
             return None, None
         features = self.projection_head(outputs.pooler_output)
         windows, views = features[:num_windows], features[num_windows:]
-        if stimulus[0] is not None:
+        if stimulus is not None:
             guard_seconds = self.config.contrastive_guard_seconds
             return windows, movie_isc_loss(windows, *stimulus, self.temperature(), guard_seconds)
         return windows, info_nce_loss(windows, views, self.temperature()) if has_views else None
@@ -631,7 +634,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         """Return what each auxiliary task makes of the windows and, with targets, their loss."""
         if not self.config.tells_auxiliary:
             return None, None
-        told = self.auxiliary_head(outputs.pooler_output[:num_windows])
+        told = self.auxiliary_head(outputs["pooler_output"][:num_windows])
         return told, None if targets is None else self.auxiliary_task_loss(told, targets)
 
 

@@ -13,6 +13,15 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from ..evaluation.plots import plot_reconstruction
 from .optimizer import layer_index
 
+_SIGNAL_INPUTS = (
+    "input_values",
+    "channel_positions",
+    "channel_mask",
+    "attention_mask",
+    "mask_noise",
+    "sampling_rate",
+)
+
 
 class SetCollatorEpoch(TrainerCallback):
     """Tell the training collator and the sampler which epoch it is, so that each epoch differs."""
@@ -26,7 +35,7 @@ class SetCollatorEpoch(TrainerCallback):
             loader.collate_fn.set_epoch(epoch)
         # Trainer tells the sampler too, but on several processes not when it resumes within an epoch
         sampler = getattr(getattr(loader.batch_sampler, "batch_sampler", None), "sampler", None)
-        if hasattr(sampler, "set_epoch"):
+        if sampler is not None and hasattr(sampler, "set_epoch"):
             sampler.set_epoch(epoch)
 
 
@@ -106,8 +115,8 @@ class PlotReconstruction(TrainerCallback):
         """Return the first window, its reconstruction and what was hidden of it, (channels, time)."""
         device = next(model.parameters()).device
         batch = next(iter(loader))
-        views = ("augmented_values", "labels")  # a contrast would be gathered, and takes more than one window
-        inputs = {name: value[:1].to(device) for name, value in batch.items() if name not in views}
+        # Not what is contrasted or told: a contrast would be gathered, and takes more than one window
+        inputs = {name: batch[name][:1].to(device) for name in _SIGNAL_INPUTS if name in batch}
         was_training = model.training
         model.eval()
         outputs = model(**inputs)
