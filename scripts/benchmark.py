@@ -43,7 +43,7 @@ def measure_import(args: BenchmarkArguments) -> list[Row]:
 
 def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
     """Return what measures each part; imported here, because every worker process imports this file."""
-    from benchmark_parts import codec, models, preparing, reading
+    from benchmark_parts import codec, models, phases, preparing, reading
 
     def measure_memory(args: BenchmarkArguments) -> list[Row]:
         return reading.measure_reading_memory(args) + models.measure_training_memory(args)
@@ -59,6 +59,7 @@ def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
         "memory": measure_memory,
         "compile": models.measure_compile,
         "codec": codec.measure_codec,
+        "phases": phases.measure_phases,
     }
 
 

@@ -13,7 +13,10 @@ from typing import TypeVar
 import torch
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-PARTS = ("import", "prepare", "read", "scale", "padding", "train", "inference", "memory", "compile", "codec")
+PARTS = (
+    *("import", "prepare", "read", "scale", "padding"),
+    *("train", "inference", "memory", "compile", "codec", "phases"),
+)
 Work = Callable[[], object]
 Result = TypeVar("Result")
 

@@ -128,6 +128,31 @@ def test_a_missing_quantizer_is_said_to_be_absent(benchmark, monkeypatch):
     assert row.value > 0 and row.ratio is None and "absent" in row.peer_name
 
 
+def test_adapters_and_losses_are_timed_beside_none_and_reconstruction_alone(benchmark, monkeypatch):
+    phases = importlib.import_module("benchmark_parts.phases")
+    monkeypatch.setattr(phases, "in_fresh_process", lambda work, *arguments: 1.0)  # as tested below
+    timing = importlib.import_module("benchmark_parts.timing")
+    rows = phases.measure_phases(timing.BenchmarkArguments(pairs=1, sizes=["tiny"], batch_size=4))
+    assert [row.name.split(", ")[2] for row in rows if row.unit == "windows/s"] == [
+        *("zero_pad", "spline", "perceiver"),
+        *("spline", "perceiver"),
+        *("+ auxiliary tasks", "+ contrast of two views", "+ contrast of people at one film"),
+    ]
+    assert all(row.ratio > 0 for row in rows if row.value is not None)
+    (refused,) = (row for row in rows if row.value is None)
+    assert "64 -> 19" in refused.name and "expected at most 19 channels, got 64" in refused.peer_name
+    assert all("0 parameters more" in row.name for row in rows if "zero_pad, " in row.name)
+
+
+def test_the_memory_of_an_adapter_is_that_of_a_process_of_its_own(benchmark):
+    phases = importlib.import_module("benchmark_parts.phases")
+    timing = importlib.import_module("benchmark_parts.timing")
+    args = timing.BenchmarkArguments(sizes=["tiny"], batch_size=1, threads=1)
+    pretraining = phases.Pretraining("64 -> 19", "spline")
+    peak = timing.in_fresh_process(timing.peak_memory, phases.train_two_steps, pretraining, args)
+    assert 100 < peak < 4000
+
+
 def test_what_cannot_be_compiled_is_a_row_with_the_reason(run):
     rows, printed = run("compile", "--compile_backend", "nonsense")
     assert [row["value"] for row in rows] == [None, None] and "failed: InvalidBackend" in printed
