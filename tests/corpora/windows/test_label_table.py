@@ -5,6 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from eeg_hf import EEGFeatureExtractor
+from eeg_hf.corpora import Simulated, prepare
 from eeg_hf.corpora.recordings.recording_names import RecordingNames
 from eeg_hf.corpora.recordings.side_table import column_types, read_rows
 from eeg_hf.corpora.windows.label_table import LabelTable
@@ -27,6 +29,19 @@ def test_rows_become_events_with_labels(tmp_path):
     (other,) = labels.events_of("S02/night.edf")
     assert (other.duration, other.name, other.labels["grade"]) == (0.0, "row", None)
     assert labels.events_of("S03/night.edf") == []
+
+
+def test_films_listed_beside_a_corpus_give_windows_their_second(tmp_path, read_windows):
+    path = tmp_path / "films.csv"
+    rows = ["recording,onset,duration,event,stimulus,stimulus_seconds"]
+    rows += ["00_rest,2.3,6,film,clip,10", "01_rest,3.117,6,film,clip,10", "01_task,1,6,other,,"]
+    path.write_text("\n".join(rows) + "\n")
+    corpus, extractor = Simulated(2, seconds=12), EEGFeatureExtractor(100.0, window_seconds=2.0)
+    table = LabelTable.read(path)
+    prepare(corpus, None, tmp_path / "out", extractor, segments="annotations", label_table=table)
+    found = [(r["subject"], r["stimulus"], r["stimulus_seconds"]) for r in read_windows(tmp_path / "out")]
+    films = [(who, "clip", second) for who in ("00", "01") for second in (10.0, 12.0, 14.0)]
+    assert found == [*films, *[("01", None, None)] * 3]
 
 
 @pytest.mark.parametrize("text", ["S01/night.edf", "S01/night", "D:\\lab\\s01\\NIGHT.EDF", "./S01/night.edf"])

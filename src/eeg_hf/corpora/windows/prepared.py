@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
 from transformers.utils import logging
 
@@ -32,6 +33,7 @@ def load_windows(source: str | Path) -> Dataset:
 
     Raises:
         FileNotFoundError: If the folder holds no prepared corpus.
+        ValueError: If its shards hold no window.
     """
     refuse_unfinished(source)
     if not Path(source).exists() and str(source).count("/") != 1:  # the Hub would be asked for minutes
@@ -55,6 +57,7 @@ def refuse_unfinished(source: str | Path) -> None:
 
     Raises:
         FileNotFoundError: If the folder is empty or unfinished.
+        ValueError: If its shards hold no window.
     """
     folder = Path(source)
     if folder.exists() and not any(folder.glob("data/*.parquet")):
@@ -63,6 +66,9 @@ def refuse_unfinished(source: str | Path) -> None:
         )
     if folder.exists() and not (folder / "README.md").exists():  # it is written last
         raise FileNotFoundError(f"{folder} is unfinished: its preparation was interrupted, run it again")
+    shards = sorted(folder.glob("data/*.parquet"))
+    if shards and not any(pq.read_metadata(path).num_rows for path in shards):  # reads one, where all is well
+        raise ValueError(f"{folder} holds no window: its {len(shards)} shards are empty, prepare it again")
 
 
 def drop_unlabelled(dataset: Dataset, label_column: str) -> Dataset:

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What leaves no window to train on ends with one line and an exit code, never as if all were well."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from tests.conftest import ROOT
+from tests.corpora.written_trees import write_hbn
+
+from eeg_hf import EEGFeatureExtractor
+from eeg_hf.corpora import Simulated, load_windows, prepare
+
+PEOPLE = json.dumps({"num_subjects": 6, "seconds": 12})
+
+
+def test_keep_counts_recordings_whatever_the_number_of_their_windows(tmp_path, caplog):
+    caplog.set_level("INFO", logger="eeg_hf")
+    report = prepare(
+        *(Simulated(2, seconds=12), None, tmp_path, EEGFeatureExtractor(window_seconds=1.0)),
+        stride_seconds=0.25,
+        keep={"task": ["rest"]},
+    )
+    assert (report["recordings_ok"], report["windows"]) == (2, 90)
+    assert "keep: task keeps 2 of 4 recordings" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--keep", '{"task": ["sleep"]}'], "none of 12 recordings has task sleep; there is rest, task"),
+        (
+            ["--segments", "events", "--event_labels", '{"T1": "left"}'],
+            "event_labels names none of its events",
+        ),
+        (["--segments", "annotations", "--window_seconds", "11"], "no window left: dropped 1 too_short"),
+        (["--reject_uv", "0.001"], "no window left: dropped 2 high"),
+    ],
+)
+def test_a_preparation_that_leaves_no_window_fails(options, message, tmp_path, fail_script):
+    command = ["--corpus", "simulated", "--corpus_options", PEOPLE, "--output_dir", tmp_path / "out"]
+    line, code = fail_script("prepare.py", *command, *options)
+    assert code == 1 and message in line
+
+
+def test_a_corpus_without_films_has_no_window_of_a_film(tmp_path, fail_script):
+    write_hbn(tmp_path / "hbn", 2, 12.0, tasks=("RestingState",))
+    recipe = ["--corpus", "hbn", "--data_dir", tmp_path / "hbn", "--segments", "annotations"]
+    recipe += ["--event_labels", '{"film": "film"}', "--output_dir", tmp_path / "out"]
+    line, code = fail_script("prepare.py", *recipe)
+    assert code == 1 and "event_labels names none of its events" in line
+
+
+@pytest.fixture(scope="module")
+def nobody_to_train_on(tmp_path_factory):
+    """Two of the people who are for validation and test."""
+    folder = tmp_path_factory.mktemp("nobody")
+    extractor = EEGFeatureExtractor(window_seconds=2.0)
+    prepare(Simulated(6, seconds=6), None, folder, extractor, subjects=["04", "05"])
+    return folder
+
+
+@pytest.mark.parametrize("script", ["pretrain", "finetune"])
+def test_a_training_part_without_windows_is_an_error(script, nobody_to_train_on, tmp_path, fail_script):
+    recipe = {"pretrain": "pretrain_tiny", "finetune": "finetune_eegmat"}[script]
+    command = [ROOT / f"scripts/recipes/{recipe}.yaml", "--data", nobody_to_train_on, "--split", "official"]
+    command += ["--label_column", "condition"] * (script == "finetune")
+    line, code = fail_script(f"{script}.py", *command, "--output_dir", tmp_path / "run")
+    assert code == 1 and line == "no subject of part 'train' is in the dataset, which has 04, 05"
+
+
+def test_shards_without_rows_are_refused(nobody_to_train_on, tmp_path):
+    for shard in nobody_to_train_on.glob("data/*.parquet"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        pq.write_table(pq.read_table(shard).slice(0, 0), tmp_path / "data" / shard.name)
+    (tmp_path / "README.md").touch()
+    with pytest.raises(ValueError, match="holds no window: its 2 shards are empty, prepare it again"):
+        load_windows(tmp_path)
