@@ -87,8 +87,11 @@ def open_regressor(source: str) -> tuple[PreTrainedModel, EEGFeatureExtractor]:
     """Open a fine-tuned model and its feature extractor.
 
     Raises:
+        FileNotFoundError: If the folder holds no model.
         ValueError: If the challenge's windows are not what it takes, or its output is not what is scored.
     """
+    if not (Path(source) / "config.json").is_file():  # the Hub would be asked for half a minute
+        raise FileNotFoundError(f"{source}: expected the folder of a fine-tuned model, it has no config.json")
     model = AutoModelForSequenceClassification.from_pretrained(source)
     extractor = EEGFeatureExtractor.from_pretrained(source)
     config = model.config

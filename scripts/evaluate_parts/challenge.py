@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
@@ -91,6 +92,8 @@ def judge_methods(challenge: Challenge, max_fitted: int, output_dir: str) -> Ite
 
 def run_regressor(challenge: Challenge, output_dir: str) -> np.ndarray:
     """Return what the fine-tuned model predicts of each window of the test part."""
+    if not (Path(challenge.model) / "config.json").is_file():  # the Hub would be asked for half a minute
+        raise FileNotFoundError(f"{challenge.model}: expected a fine-tuned model, it has no config.json")
     model = AutoModelForSequenceClassification.from_pretrained(challenge.model)
     if model.config.tasks is not None or model.config.num_labels != 1:
         outputs = model.config.tasks or f"num_labels={model.config.num_labels}"

@@ -112,6 +112,7 @@ def test_the_target_and_the_tasks_of_challenge_2_are_a_choice(prepared, argument
         (("--part", "train"), "part: expected one to test beside 'train', got 'train'"),
         (("--task2", "symbolSearch"), "task: expected one that the validation part"),
         (("--target2", "mood"), "label_column 'mood' is not in the dataset"),
+        (("--challenge2", "nowhere"), "nowhere: expected a fine-tuned model, it has no config.json"),
         (("--challenge1", "{classifier}"), "expected a regression (num_labels=1), got num_labels=2"),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_model_that_cannot_take_part_is_refused(regressors, tmp_path, fail_scr
     [
         (("--unit", "mV"), "unit: expected one of V, uV, got 'mV'"),
         (("--output_dir", "{regressor}"), "expected a new or empty folder"),
-        (("--challenge2", "{regressor}/nowhere"), "nowhere"),
+        (("--challenge2", "{regressor}/nowhere"), "nowhere: expected the folder of a fine-tuned model"),
     ],
 )
 def test_a_call_that_cannot_work_ends_with_one_line(regressors, tmp_path, fail_script, options, message):
