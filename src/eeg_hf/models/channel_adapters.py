@@ -323,9 +323,8 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
 
         See [`ChannelAdapter.forward`].
         """
-        slopes, null = self.scores.match(
-            self.queries, torch.stack([self.key_of_value, self.null_key])
-        ).unbind(dim=-1)  # (heads, targets)
+        common_keys = torch.stack([self.key_of_value, self.null_key])
+        slopes, null = self.scores.match(self.queries, common_keys).unbind(dim=-1)  # each (heads, targets)
         scores = self.score_places(channel_positions, channel_mask, null)
         samples = nn.functional.pad(values.float(), (0, 0, 0, 1))  # the null key's value is zero
         hidden = torch.zeros_like(values, dtype=torch.bool) if mask is None else mask.bool()
@@ -334,12 +333,9 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         # 8 GiB for 64 windows of 5 s of 128 channels. Blocks of 16 MiB stay near the CPU's cache, which is
         # twice as fast; a GPU wants few and large ones.
         block = max(1, (1 << 26 if values.is_cuda else 1 << 22) // scores.numel())
-        attend = partial(
-            checkpoint, self.attend, scores, slopes, use_reentrant=False, preserve_rng_state=False
-        )
-        read = [
-            attend(*each) for each in zip(*(x.split(block, dim=-1) for x in (samples, hidden)), strict=True)
-        ]
+        attend = partial(checkpoint, self.attend, use_reentrant=False, preserve_rng_state=False)
+        blocks = zip(samples.split(block, dim=-1), hidden.split(block, dim=-1), strict=True)
+        read = [attend(scores, slopes, *each) for each in blocks]
         return self.locate(torch.cat(read, dim=-1).to(values.dtype), channel_mask)
 
     def score_places(
@@ -357,11 +353,7 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         return torch.cat([scores, null.expand(len(scores), -1, -1, 1)], dim=-1)
 
     def attend(
-        self,
-        scores: torch.Tensor,
-        slopes: torch.Tensor,
-        samples: torch.Tensor,
-        hidden: torch.Tensor,
+        self, scores: torch.Tensor, slopes: torch.Tensor, samples: torch.Tensor, hidden: torch.Tensor
     ) -> torch.Tensor:
         """Attend at each time of samples (batch, channels + 1, time) and return (batch, targets, time)."""
         samples = samples[:, None]  # (batch, 1, channels + 1, time)
