@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train in phases, as a recipe says: masked pretraining with auxiliary tasks, contrast, fine-tuning.
 
-    # CPU, a minute, on simulated films
-    python scripts/train_phases.py scripts/recipes/phases_tiny.yaml --max_steps 10
+    # CPU, a minute
+    python scripts/train_phases.py scripts/recipes/phases_eegmat.yaml --tiny true --output_dir runs/tiny
+    # one GPU, several
     python scripts/train_phases.py scripts/recipes/phases_hbn_tuh.yaml
     accelerate launch scripts/train_phases.py scripts/recipes/phases_hbn_tuh.yaml --output_dir runs/hbn-tuh
 
 Each phase begins with the weights of the one before, as far as they fit: what was carried, what is new and
-what was dropped is printed, and less than --minimum_carried is refused. A linear probe of the frozen encoder
-is drawn as one curve over all phases. Start the same command again after a stop: finished phases are skipped,
-the one that was cut off goes on from its last checkpoint. `--leave_out <phase>` is an ablation, `--split fold
---fold k` leaves out the test subjects of fold k from every phase.
+what was dropped is printed, and less than --minimum_carried is refused. Nobody whom a phase was trained on
+may be tested in a later one. A linear probe of the frozen encoder is drawn as one curve over all phases.
+Start the same command again after a stop: finished phases are skipped, the one that was cut off goes on from
+its last checkpoint. `--leave_out <phase>` is an ablation, `--split fold --fold k` leaves out the test
+subjects of fold k from every phase, `--tiny true` tries a recipe with a model that any machine can train.
 """
 
 import time
@@ -18,12 +20,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from finetune import refuse_missing_parts, test_classifier
+from finetune import test_classifier
 from phase_parts.arguments import PhasesArguments
 from phase_parts.models import auxiliary_tasks, build_config, build_model
 from phase_parts.testing import test_regression
 from phase_parts.trainer_parts import callbacks, collation, draw_probe, is_classes, pair_sampler
-from phase_parts.windows import in_pairs, load_extractor, load_parts
+from phase_parts.windows import (
+    check_contract,
+    in_pairs,
+    load_extractor,
+    load_parts,
+    people_of,
+    refuse_known_people,
+)
 from transformers import set_seed
 from transformers.utils import logging
 
@@ -31,11 +40,13 @@ from eeg_hf import WindowDataset
 from eeg_hf.corpora import SplitArguments
 from eeg_hf.pair_columns import PairColumns
 from eeg_hf.training import (
+    START,
     EEGTrainer,
     Phase,
     is_finished,
     mark_finished,
     parse_recipe,
+    read_finished,
     resume_checkpoint,
     run_main,
 )
@@ -47,28 +58,39 @@ def main() -> None:
     """Run the phases of a recipe, one after another."""
     args, split_args = parse_recipe((PhasesArguments, SplitArguments), description=__doc__)
     phases = args.read_phases()
-    earlier: Path | None = None
+    weights = {START: Path(args.start_from) if args.start_from else None}  # what a phase may begin with
+    before = START
+    trained: dict[str, set[str]] = {}  # phase -> people
     for phase in phases:
         folder = Path(args.output_dir) / phase.name
+        earlier = weights[phase.after or before]
         description = {
             "phase": phase.to_dict(),
-            "earlier": earlier and earlier.name,
+            "earlier": earlier and str(earlier.name),
+            "tiny": args.tiny,
             "common": {name: getattr(args, name) for name in ("config", "training", "alignment", "seed")},
             "split": vars(split_args),
         }
         if is_finished(folder, description):
             logger.warning(f"{phase.name}: finished before, skipped")
         else:
-            trainer, report = train_phase(phase, args, split_args, earlier, phase is phases[-1])
+            is_last = phase is phases[-1]
+            trainer, report = train_phase(phase, args, split_args, earlier, trained, is_last)
             if trainer.is_world_process_zero():
                 mark_finished(folder, description, report)
                 draw_probe(args)
             trainer.accelerator.wait_for_everyone()
-        earlier = folder
+        trained[phase.name] = set(read_finished(folder)["people"])
+        weights[phase.name], before = folder, phase.name
 
 
 def train_phase(
-    phase: Phase, args: PhasesArguments, split_args: SplitArguments, earlier: Path | None, is_last: bool
+    phase: Phase,
+    args: PhasesArguments,
+    split_args: SplitArguments,
+    earlier: Path | None,
+    trained: dict[str, set[str]],
+    is_last: bool,
 ) -> tuple[EEGTrainer, dict[str, Any]]:
     """Train one phase, save its model and return its report."""
     training_args = args.training_arguments(phase)
@@ -77,10 +99,12 @@ def train_phase(
     pairs = PairColumns(phase.pairs.stimulus, phase.pairs.seconds) if phase.pairs else None
     columns = [*auxiliary_tasks(phase), *(pairs.columns if pairs else ())]
     parts = load_parts(phase, columns, split, args.seed)
+    refuse_known_people(phase, parts, trained)
     if not phase.is_pretraining:
-        refuse_missing_parts([parts], split.split)
         columns = [str(phase.label_column)]
     extractor = load_extractor(phase, args.alignment)
+    if earlier is not None:
+        check_contract(extractor, earlier, phase.name)
     classes = list(phase.class_names or ())
     if is_classes(phase) and not classes:
         classes = sorted(set(parts["train"][phase.label_column][:]))
@@ -115,12 +139,13 @@ def train_phase(
         "carried": carried and carried.to_dict(),
         "steps": trainer.state.global_step,
         "seconds": time.perf_counter() - started,
+        "people": sorted(people_of(parts["train"])),
     }
     trainer.save_model()
     trainer.save_state()
     if validation is not None:
         report["validation"] = trainer.evaluate()
-    if not phase.is_pretraining:
+    if not phase.is_pretraining and "test" in parts:
         output_dir = Path(args.output_dir) if is_last else Path(training_args.output_dir)
         windows = WindowDataset(parts["test"], columns)
         judge = partial(test_classifier, class_names=classes) if is_classes(phase) else test_regression

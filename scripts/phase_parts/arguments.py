@@ -14,6 +14,22 @@ from eeg_hf.channels import STANDARD_19, montage_positions
 from eeg_hf.corpora import SplitArguments
 from eeg_hf.training import Phase, parse_config_fields, parse_phases
 
+TINY_CONFIG = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "adapter_size": 16,
+}
+TINY_TRAINING = {
+    "per_device_train_batch_size": 8,
+    "per_device_eval_batch_size": 8,
+    "max_steps": 4,
+    "logging_steps": 1,
+    "bf16": False,
+    "dataloader_num_workers": 0,
+}
+
 
 @dataclass
 class PhasesArguments:
@@ -46,6 +62,12 @@ class PhasesArguments:
     minimum_carried: float = field(
         default=0.5, metadata={"help": "Share of a phase's model that the phase before must hand over."}
     )
+    start_from: str | None = field(
+        default=None, metadata={"help": "Folder of weights that the first phase begins with."}
+    )
+    tiny: bool = field(
+        default=False, metadata={"help": "A model of 0.1 M parameters, 4 steps a phase: to try a recipe."}
+    )
     leave_out: list[str] = field(default_factory=list, metadata={"help": "Phases to leave out (ablation)."})
     seed: int = field(default=0, metadata={"help": "Seed of everything random but the split."})
     max_steps: int = field(default=-1, metadata={"help": "Steps of every phase at most, to try a recipe."})
@@ -53,6 +75,8 @@ class PhasesArguments:
     def read_phases(self) -> list[Phase]:
         """Return the phases; refuse mistyped fields of all of them before the first one is trained."""
         phases = parse_phases(self.phases, self.leave_out)
+        if self.tiny:
+            phases = [phase.with_fewer_people(2) for phase in phases]
         for phase in phases:
             self.config_fields(phase)
             self.split_arguments(phase, SplitArguments())
@@ -62,7 +86,8 @@ class PhasesArguments:
 
     def config_fields(self, phase: Phase) -> dict[str, Any]:
         """Return the fields of the model's config in a phase, without those that depend on its data."""
-        merged = {**parse_config_fields(self.config, EEGFoundationConfig), **phase.config}
+        common = parse_config_fields(self.config, EEGFoundationConfig)
+        merged = {**common, **phase.config, **(TINY_CONFIG if self.tiny else {})}
         merged = parse_config_fields(json.dumps(merged), EEGFoundationConfig)
         if merged.get("channel_adapter", "none") != "none":
             places = montage_positions(self.adapter_montage or STANDARD_19)
@@ -81,6 +106,7 @@ class PhasesArguments:
             "dataloader_pin_memory": False,
             **json.loads(self.training),
             **phase.training,
+            **(TINY_TRAINING if self.tiny else {}),
             "output_dir": str(Path(self.output_dir) / phase.name),
             "seed": self.seed,
             "remove_unused_columns": False,

@@ -2,8 +2,10 @@
 """The windows of one phase: read, split by subject, refused where there are none to train on."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
+from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, WindowDataset
 from eeg_hf.corpora import (
@@ -18,6 +20,10 @@ from eeg_hf.data_collator import SIGNAL_COLUMNS
 from eeg_hf.pair_columns import PairColumns
 from eeg_hf.training import PairSampler, Phase
 
+logger = logging.get_logger("eeg_hf.train_phases")
+
+PHASE_COLUMNS = (*SIGNAL_COLUMNS, "channels", "corpus", "subject")
+
 
 def load_parts(
     phase: Phase, columns: Sequence[str], split_args: SplitArguments, seed: int
@@ -29,7 +35,7 @@ def load_parts(
         rows = drop_unlabelled(load_windows(phase.sources[0]), str(phase.label_column))
         parts: Mapping[str, Dataset] = split_args.apply(rows)[0]
     elif isinstance(phase.data, Mapping):
-        wanted = [*dict.fromkeys([*SIGNAL_COLUMNS, "channels", *columns])]
+        wanted = [*dict.fromkeys([*PHASE_COLUMNS, *columns])]
         parts = mixture(
             dict(phase.data),
             split=split_args.split,
@@ -46,9 +52,31 @@ def load_parts(
     return parts
 
 
+def people_of(rows: Dataset) -> set[str]:
+    """Return whose windows these are, as corpus/subject."""
+    pairs = rows.select_columns(["corpus", "subject"]).with_format("arrow")[:]
+    found = pairs.group_by(["corpus", "subject"]).aggregate([]).to_pylist()
+    return {f"{row['corpus']}/{row['subject']}" for row in found}
+
+
+def refuse_known_people(phase: Phase, parts: Mapping[str, Dataset], trained: Mapping[str, set[str]]) -> None:
+    """Refuse to test or to select epochs on people whom an earlier phase was trained on.
+
+    Not even without labels: a phase that told their age or their factors knows them.
+    """
+    for part in ("validation", "test"):
+        people = people_of(parts[part]) if part in parts else set()
+        for earlier, known in trained.items():
+            if shared := sorted(people & known):
+                raise ValueError(
+                    f"phase {phase.name!r}: {len(shared)} people of its {part} part, such as {shared[0]}, "
+                    f"were trained on in phase {earlier!r}; give both the same split"
+                )
+
+
 def join(phase: Phase, splits: Sequence[DatasetDict], columns: Sequence[str]) -> dict[str, Dataset]:
     """Lay corpora one after another, part by part."""
-    wanted = [*dict.fromkeys([*SIGNAL_COLUMNS, "channels", *columns])]
+    wanted = [*dict.fromkeys([*PHASE_COLUMNS, *columns])]
     for name, found in zip(phase.sources, splits, strict=True):
         missing = sorted(set(wanted) - set(found["train"].column_names))
         if missing:
@@ -66,6 +94,25 @@ def join(phase: Phase, splits: Sequence[DatasetDict], columns: Sequence[str]) ->
 def load_extractor(phase: Phase, alignment: str) -> EEGFeatureExtractor:
     """Return the signal contract of the first corpus of a phase, as the others must have it."""
     return EEGFeatureExtractor.from_pretrained(phase.sources[0], alignment=alignment)
+
+
+def check_contract(extractor: EEGFeatureExtractor, earlier: Path, name: str) -> None:
+    """Refuse windows of another rate than those that the weights come from; warn of other differences."""
+    if not (earlier / "preprocessor_config.json").is_file():
+        return
+    theirs, ours = EEGFeatureExtractor.from_pretrained(earlier).to_dict(), extractor.to_dict()
+    if theirs["sampling_rate"] != ours["sampling_rate"]:
+        raise ValueError(
+            f"phase {name!r}: its windows have {ours['sampling_rate']:g} Hz, those of {earlier.name} had "
+            f"{theirs['sampling_rate']:g} Hz; prepare them alike (scripts/prepare.py --sampling_rate)"
+        )
+    differing = [
+        f"{setting} {theirs[setting]} then, {ours[setting]} now"
+        for setting in ("highpass_hz", "lowpass_hz", "reference", "normalization", "clip", "alignment")
+        if theirs[setting] != ours[setting]
+    ]
+    if differing:
+        logger.warning(f"{name}: signals differ from those of {earlier.name}: {'; '.join(differing)}")
 
 
 def load_matrices(phase: Phase, alignment: str) -> Mapping | None:

@@ -8,7 +8,7 @@ from .checkpoint import resume_checkpoint
 from .class_weights import balanced_class_weights
 from .codec_trainer import EEGTokenizerTrainer
 from .pair_sampler import PairSampler
-from .phases import Pairs, Phase, is_finished, mark_finished, parse_phases
+from .phases import START, Pairs, Phase, is_finished, mark_finished, parse_phases, read_finished
 from .probe import EncoderProbe, probe_encoder, read_probe_curve
 from .recipe import parse_config_fields, parse_recipe, run_main
 from .sampler import ChannelGroupedSampler, padding_share
@@ -17,6 +17,7 @@ from .trainer import EEGTrainer
 from .transfer import EEGFoundationTrainer, FineTuningConfig, TransferLearningPipeline
 
 __all__ = [
+    "START",
     "CarryReport",
     "Pairs",
     "Phase",
@@ -42,6 +43,7 @@ __all__ = [
     "parse_config_fields",
     "parse_recipe",
     "probe_encoder",
+    "read_finished",
     "read_probe_curve",
     "resume_checkpoint",
     "run_main",

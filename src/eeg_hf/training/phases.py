@@ -18,6 +18,7 @@ from .carry_over import CARRIES
 
 OBJECTIVES = ("pretraining", "classification", "regression")
 FINISHED = "phase.json"
+START = "start"  # what the first phase begins with, as if it came out of a phase of this name
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class Phase:
         auxiliary: Auxiliary tasks by name, which is also their column: `num_outputs`, `weight`, `classes`.
             `"hbn"` stands for those of HBN-EEG.
         pairs: What windows are contrasted by.
-        carry: Which tensors of the phase before are taken over: `"all"` that fit, `"encoder"`, or `"none"`.
+        after: Phase whose weights it begins with, or `"start"` for what the first one begins with; the one
+            before by default.
+        carry: Which of them are taken over: `"all"` that fit, `"encoder"`, or `"none"`.
         freeze_epochs: Epochs in which only the heads learn.
         gradual_unfreezing: Then free one layer an epoch, from the top.
         layer_decay: Factor of the rate from each layer to the one below.
@@ -66,6 +69,7 @@ class Phase:
     class_names: Sequence[str] | None = None
     auxiliary: Mapping[str, Mapping[str, Any]] | str | None = None
     pairs: Pairs | None = None
+    after: str | None = None
     carry: str = "all"
     freeze_epochs: float = 0.0
     gradual_unfreezing: bool = False
@@ -74,7 +78,7 @@ class Phase:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.name or "/" in self.name or self.name.startswith("."):
+        if not self.name or self.name == START or "/" in self.name or self.name.startswith("."):
             raise ValueError(f"phase {self.name!r}: expected a name that can be a folder's")
         for option, allowed in (("objective", OBJECTIVES), ("carry", CARRIES)):
             if getattr(self, option) not in allowed:
@@ -100,6 +104,13 @@ class Phase:
         """The prepared corpora."""
         return [str(name) for name in self.data]
 
+    def with_fewer_people(self, subjects_per_time: int) -> "Phase":
+        """Return the phase with at most so many people at each moment of a batch."""
+        if self.pairs is None or self.pairs.subjects_per_time <= subjects_per_time:
+            return self
+        pairs = dataclasses.replace(self.pairs, subjects_per_time=subjects_per_time)
+        return dataclasses.replace(self, pairs=pairs)
+
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON would: what a finished phase is compared by."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
@@ -123,10 +134,22 @@ def parse_phases(text: str, leave_out: Sequence[str] = ()) -> list[Phase]:
     names = [phase.name for phase in phases]
     if len(set(names)) < len(names):
         raise ValueError(f"phases: expected a name of its own for each, got {', '.join(names)}")
+    for place, phase in enumerate(phases):
+        known = [START, *names[:place]]
+        if phase.after is not None and phase.after not in known:
+            raise ValueError(
+                f"phase {phase.name!r}: after must name a phase before it, got {phase.after!r}"
+                f"{_did_you_mean(phase.after, known)}"
+            )
     unknown = sorted(set(leave_out) - set(names))
     if unknown:
         raise ValueError(f"leave_out: no phase {unknown[0]!r}{_did_you_mean(unknown[0], names)}")
     kept = [phase for phase in phases if phase.name not in leave_out]
+    orphans = [phase for phase in kept if phase.after in leave_out]
+    if orphans:
+        raise ValueError(
+            f"leave_out: phase {orphans[0].name!r} comes after {orphans[0].after!r}, which is left out"
+        )
     if not kept:
         raise ValueError("phases: leave_out leaves none")
     return kept
@@ -179,10 +202,9 @@ def is_finished(folder: Path, description: Mapping[str, Any]) -> bool:
         folder: Of the phase.
         description: All that decides its result.
     """
-    path = folder / FINISHED
-    if not path.is_file():
+    if not (folder / FINISHED).is_file():
         return False
-    theirs, ours = json.loads(path.read_text())["description"], json.loads(json.dumps(description))
+    theirs, ours = read_finished(folder)["description"], json.loads(json.dumps(description))
     changed = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
     if changed:
         raise ValueError(
@@ -190,6 +212,11 @@ def is_finished(folder: Path, description: Mapping[str, Any]) -> bool:
             "the folder and those of the phases after it"
         )
     return True
+
+
+def read_finished(folder: Path) -> dict[str, Any]:
+    """Return what `mark_finished` wrote."""
+    return json.loads((folder / FINISHED).read_text(encoding="utf-8"))
 
 
 def mark_finished(folder: Path, description: Mapping[str, Any], report: Mapping[str, Any]) -> None:
@@ -200,4 +227,4 @@ def mark_finished(folder: Path, description: Mapping[str, Any], report: Mapping[
     partial.replace(path)
 
 
-__all__ = ["Pairs", "Phase", "is_finished", "mark_finished", "parse_phases"]
+__all__ = ["START", "Pairs", "Phase", "is_finished", "mark_finished", "parse_phases", "read_finished"]
