@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration of EEGFoundation."""
 
+import math
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -274,7 +275,9 @@ class EEGFoundationConfig(PreTrainedConfig):
                 f"adapter_channel_names has {len(names)} names, adapter_channel_positions has "
                 f"{len(self.adapter_channel_positions)} triples"
             )
-        if self.adapter_size % self.adapter_heads:
+        if any(len(place) != 3 for place in self.adapter_channel_positions):
+            raise ValueError("adapter_channel_positions: expected triples, one (x, y, z) in metres a channel")
+        if self.adapter_heads < 1 or self.adapter_size % self.adapter_heads:
             raise ValueError(
                 f"adapter_size ({self.adapter_size}) must be a multiple of adapter_heads "
                 f"({self.adapter_heads})"
@@ -287,7 +290,10 @@ class EEGFoundationConfig(PreTrainedConfig):
 
     def validate_numbers(self) -> None:
         """Raise a ValueError naming the first of the tasks or statistics that cannot work."""
-        if self.regression_std <= 0:
+        for name in ("reconstruction", "visible", "code", "contrastive", "auxiliary"):
+            if not getattr(self, f"{name}_weight") >= 0:
+                raise ValueError(f"{name}_weight: expected 0 or more, got {getattr(self, f'{name}_weight')}")
+        if not self.regression_std > 0:  # NaN neither
             raise ValueError(f"regression_std: expected more than 0, got {self.regression_std}")
         if self.contrastive_guard_seconds < 0:
             raise ValueError(
@@ -301,10 +307,15 @@ class EEGFoundationConfig(PreTrainedConfig):
                     "classes"
                 )
             num_outputs, classes = settings.get("num_outputs", 1), settings.get("classes")
-            if not isinstance(num_outputs, int) or num_outputs < 1 or settings.get("std", 1.0) <= 0:
+            numbers = [settings.get(name, 1.0) for name in ("std", "weight", "mean")]
+            if (
+                not isinstance(num_outputs, int)
+                or not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+                or not (num_outputs >= 1 and numbers[0] > 0 and numbers[1] >= 0)
+            ):
                 raise ValueError(
-                    f"auxiliary_tasks: {task!r} needs num_outputs of 1 or more and std above 0, got "
-                    f"{settings}"
+                    f"auxiliary_tasks: {task!r} needs num_outputs of 1 or more, std above 0 and weight of 0 "
+                    f"or more, got {settings}"
                 )
             if classes is not None and len(classes) != num_outputs:
                 raise ValueError(

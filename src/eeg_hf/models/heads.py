@@ -100,7 +100,7 @@ class DemographicHead(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map (batch, hidden_size) to (batch, num_outputs): numbers in their unit, or logits."""
         predicted = self.out(self.dropout(self.activation(self.dense(features))))
-        return predicted * self.std + self.mean
+        return predicted.float() * self.std + self.mean  # bfloat16 has no years between 1984 and 1992
 
 
 class MultiAuxiliaryHead(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from .gathering import gather_rows, own_rows
-from .stimulus_pairs import pair_relations
+from .stimulus_pairs import has_moment, pair_relations
 
 NO_SIMILARITY = -1e4  # far below any cosine over any temperature, and finite: infinities end in NaN gradients
 
@@ -75,7 +75,7 @@ def info_nce_loss(
             `first` must find its partner among these instead of among the other windows.
 
     Raises:
-        ValueError: If the temperature is not positive, or the views differ in shape.
+        ValueError: If the temperature is not positive, or the shapes do not fit each other.
     """
     check_temperature(temperature)
     if first.shape != second.shape or first.ndim != 2:
@@ -84,8 +84,14 @@ def info_nce_loss(
         )
     first, second = (nn.functional.normalize(view.float(), dim=-1) for view in (first, second))
     if negatives is not None:
-        unlike = nn.functional.normalize(negatives.float(), dim=-1)
-        others = torch.einsum("bf,...nf->bn", first, unlike)
+        batch, size = first.shape
+        if negatives.ndim < 2 or negatives.shape[-1] != size or negatives.shape[:-2] not in ((), (batch,)):
+            raise ValueError(
+                f"negatives: expected (num_negatives, {size}), or ({batch}, num_negatives, {size}), got "
+                f"{tuple(negatives.shape)}"
+            )
+        unlike = nn.functional.normalize(negatives.float(), dim=-1).expand(batch, -1, -1)
+        others = torch.einsum("bf,bnf->bn", first, unlike)
         logits = torch.cat([(first * second).sum(dim=-1, keepdim=True), others], dim=-1)
         targets = torch.zeros(len(first), dtype=torch.long, device=first.device)
         return nn.functional.cross_entropy(logits / temperature, targets)
@@ -240,7 +246,7 @@ def refuse_no_positive(num_anchors: torch.Tensor) -> None:
 
 def refuse_repeats(stimulus_ids: torch.Tensor, seconds: torch.Tensor, subject_ids: torch.Tensor) -> None:
     """Refuse a batch in which one person appears twice at one second: that pair would be neither."""
-    is_known = stimulus_ids >= 0
+    is_known = has_moment(stimulus_ids, seconds)
     rows = torch.stack([stimulus_ids.double(), (seconds.double() * 1000).round(), subject_ids.double()])
     rows = rows[:, is_known]
     num_repeats = rows.shape[1] - rows.unique(dim=1).shape[1]
@@ -295,8 +301,7 @@ class AuxiliaryTaskLoss(nn.Module):
         if target is None:
             return predicted.sum() * 0.0
         if settings.get("num_outputs", 1) == 1:
-            std = settings.get("std", 1.0)
-            return task_loss(predicted / std, target / std, 1)
+            return task_loss(predicted, target, 1) / settings.get("std", 1.0) ** 2
         try:
             return task_loss(predicted, target, settings["num_outputs"])
         except ValueError as error:

@@ -695,7 +695,7 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
         if self.config.tasks is None:
             logits = self.classifier(outputs.pooler_output)
             if self.config.num_labels == 1:  # in the unit of the labels
-                logits = logits * self.config.regression_std + self.config.regression_mean
+                logits = logits.float() * self.config.regression_std + self.config.regression_mean
         else:
             logits = {task: head(outputs.pooler_output) for task, head in self.classifiers.items()}
         loss = None if labels is None else self.compute_loss(logits, labels)
@@ -711,7 +711,7 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
         """Return the loss of the only task, or the mean over tasks (0 for one without labels here)."""
         config = self.config
         if config.tasks is None and logits.shape[-1] == 1:
-            return task_loss(logits / config.regression_std, labels / config.regression_std, 1)
+            return task_loss(logits, labels, 1) / config.regression_std**2
         if config.tasks is None:
             return task_loss(logits, labels, logits.shape[-1], config.class_weights, config.label_smoothing)
         unknown = sorted(set(labels) - set(logits))

@@ -40,7 +40,7 @@ def pair_relations(
 
     Args:
         stimulus_ids: (batch,) which film, or which condition; -1 = none, which takes no part.
-        seconds: (batch,) second of the film.
+        seconds: (batch,) second of the film; NaN likewise.
         subject_ids: (batch,) who.
         guard_seconds: Other seconds of one film closer than this are no negatives.
         anchors: The rows to relate to all rows; all by default.
@@ -55,7 +55,7 @@ def pair_relations(
             "expected stimulus_ids, seconds and subject_ids of one length (batch,), got "
             f"{tuple(stimulus_ids.shape)}, {tuple(seconds.shape)} and {tuple(subject_ids.shape)}"
         )
-    is_known = stimulus_ids >= 0
+    is_known = has_moment(stimulus_ids, seconds)
     is_known = is_known[anchors, None] & is_known[None]
     is_same_stimulus = stimulus_ids[anchors, None] == stimulus_ids[None]
     distance = (seconds[anchors, None] - seconds[None]).abs()
@@ -63,6 +63,11 @@ def pair_relations(
     is_same_second = is_same_stimulus & (distance < SAME_SECOND)
     is_near = is_same_stimulus & (distance < max(guard_seconds - SAME_SECOND, SAME_SECOND))
     return PairRelations(is_known & is_same_second & ~is_same_person, is_known & ~is_near)
+
+
+def has_moment(stimulus_ids: torch.Tensor, seconds: torch.Tensor) -> torch.Tensor:
+    """Return which windows have a stimulus and a second of it, (batch,) bool: the others take no part."""
+    return (stimulus_ids >= 0) & ~seconds.isnan()
 
 
 def describe_pairs(
@@ -89,7 +94,7 @@ def describe_pairs(
         1 window has no positive
     """
     is_positive, is_negative = pair_relations(stimulus_ids, seconds, subject_ids, guard_seconds)
-    is_known = stimulus_ids >= 0
+    is_known = has_moment(stimulus_ids, seconds)
     moments = torch.stack([stimulus_ids.double(), (seconds.double() / SAME_SECOND).round()])[:, is_known]
     is_pair = torch.ones_like(is_positive).triu(diagonal=1)
     is_unknown = is_pair & ~(is_known[:, None] & is_known[None])
