@@ -53,6 +53,9 @@ from eeg_hf.training import (
 
 logger = logging.get_logger("eeg_hf.train_phases")
 
+COMMON = ("config", "adapter_montage", "training", "max_steps", "alignment", "seed")
+"""Options that decide what comes out of every phase."""
+
 
 def main() -> None:
     """Run the phases of a recipe, one after another."""
@@ -68,7 +71,7 @@ def main() -> None:
             "phase": phase.to_dict(),
             "earlier": earlier and str(earlier.name),
             "tiny": args.tiny,
-            "common": {name: getattr(args, name) for name in ("config", "training", "alignment", "seed")},
+            "common": {name: getattr(args, name) for name in COMMON},
             "split": vars(split_args),
         }
         if is_finished(folder, description):

@@ -104,6 +104,7 @@ class PhasesArguments:
         """Return what Trainer is told in a phase."""
         merged = {
             "dataloader_pin_memory": False,
+            "resume_from_checkpoint": True,  # of a phase that was cut off
             **json.loads(self.training),
             **phase.training,
             **(TINY_TRAINING if self.tiny else {}),

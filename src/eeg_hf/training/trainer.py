@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """transformers' Trainer, and what it lacks: collation for evaluation, layer-wise rates, loss parts."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers import FeatureExtractionMixin, PreTrainedModel, Trainer, TrainerState
+from transformers import FeatureExtractionMixin, PreTrainedModel, Trainer, TrainerState, TrainingArguments
 from transformers.trainer_utils import TrainOutput
 
 from ..hub.code import add_code
@@ -42,6 +43,7 @@ class EEGTrainer(Trainer):
         if not 0 < layer_decay <= 1:
             raise ValueError(f"layer_decay: expected a factor in (0, 1], got {layer_decay}")
         super().__init__(*args, **kwargs)
+        refuse_lone_process(self.args)
         self.eval_data_collator = eval_data_collator
         self.layer_decay = layer_decay
         self.train_sampler = train_sampler
@@ -165,3 +167,16 @@ class EEGTrainer(Trainer):
             )
             self._loss_parts.clear()
         super().log(logs, *args, **kwargs)
+
+
+def refuse_lone_process(args: TrainingArguments) -> None:
+    """Refuse a process that was launched as one of several and takes itself for the only one.
+
+    It happens where no GPU is seen and the CPU was not asked for; all would write into one folder.
+    """
+    launched = int(os.environ.get("WORLD_SIZE", 1))
+    if launched > 1 and args.world_size == 1:
+        raise ValueError(
+            f"launched as one of {launched} processes, but none sees the others, since there is no GPU: to "
+            "train on CPUs set ACCELERATE_USE_CPU=true"
+        )
