@@ -24,9 +24,10 @@ class Case:
     name: str
     auto_class: type
     config: EEGFoundationConfig | EEGFSQConfig
-    inputs: dict[str, torch.Tensor]
+    inputs: dict[str, torch.Tensor | dict[str, torch.Tensor]]
     has_loss: bool = True
     never_learned: tuple[str, ...] = field(default=())  # with these inputs
+    relating: tuple[str, ...] = field(default=())  # inputs without which windows stand by themselves
 
     def build(self, seed: int = 0) -> PreTrainedModel:
         torch.manual_seed(seed)
@@ -54,7 +55,49 @@ CODEC = {
     "conv_strides": [4, 2],
     "conditioning_dim": 8,
 }
+MOMENTS = {  # two people at two seconds of one film
+    "stimulus_ids": torch.tensor([3, 3, 3, 3]),
+    "stimulus_seconds": torch.tensor([0.0, 0.0, 9.0, 9.0]),
+    "subject_ids": torch.tensor([1, 2, 1, 2]),
+}
+TARGETS = {"age": torch.tensor([9.0, 14.0, torch.nan, 8.0]), "sex": torch.tensor([0, 1, -100, 1])}
+PEOPLE = {
+    "input_values": draw(4, 19, 600),
+    "channel_mask": torch.arange(19).lt(15).expand(4, -1),
+    "attention_mask": torch.arange(600).lt(500).expand(4, -1),
+    "mask": torch.cat([HIDDEN, HIDDEN]),
+    "auxiliary_targets": TARGETS,
+    **MOMENTS,
+}
+ABOUT_PEOPLE = EEGFoundationConfig(
+    **ENCODER,
+    dropout=0.0,
+    classifier_dropout=0.0,
+    learnable_temperature=True,
+    projection_batch_norm=True,
+    auxiliary_tasks={"age": {"num_outputs": 1, "mean": 10.0, "std": 3.0}, "sex": {"num_outputs": 2}},
+)
 RATES = torch.tensor([160.0, 500.0])
+
+
+def adapter_case(name: str) -> Case:
+    """Return a model that brings the 19 electrodes to 24 places and back."""
+    places = 0.1 * torch.nn.functional.normalize(draw(24, 3), dim=-1)
+    config = EEGFoundationConfig(
+        **ENCODER,
+        dropout=0.0,
+        contrastive_weight=0.0,
+        channel_adapter=name,
+        adapter_channel_positions=places.tolist(),
+        adapter_size=8,
+        adapter_heads=2,
+    )
+    # At fixed places no patch is wholly hidden: another electrode is near
+    never_learned = () if name == "zero_pad" else ("model.embeddings.mask_token",)
+    inputs = {**WINDOWS, "mask": HIDDEN}
+    return Case(f"foundation-{name}", AutoModelForPreTraining, config, inputs, never_learned=never_learned)
+
+
 CASES = [
     Case("foundation", AutoModel, FOUNDATION, WINDOWS, has_loss=False),
     Case("foundation-pretraining", AutoModelForPreTraining, FOUNDATION, {**WINDOWS, "mask": HIDDEN}),
@@ -65,6 +108,14 @@ CASES = [
         {**WINDOWS, "labels": torch.tensor([0, 2])},
         never_learned=("model.embeddings.mask_token",),  # nothing is hidden when classifying
     ),
+    Case(
+        "foundation-people",
+        AutoModelForPreTraining,
+        ABOUT_PEOPLE,
+        PEOPLE,
+        relating=tuple(MOMENTS),
+    ),
+    *(adapter_case(name) for name in ("perceiver", "spline", "zero_pad")),
     Case("codec-mlp", AutoModel, EEGFSQConfig(**CODEC), WINDOWS),
     Case(
         "codec-conv",
@@ -78,8 +129,14 @@ CASES = [
 def assert_same_outputs(found: dict, expected: dict) -> None:
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
-        if torch.is_tensor(tensor):
+        if isinstance(tensor, dict):
+            assert_same_outputs(found[name], tensor)
+        elif torch.is_tensor(tensor):
             torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def first_row(values: dict) -> dict:
+    return {name: first_row(each) if isinstance(each, dict) else each[:1] for name, each in values.items()}
 
 
 def check_saving_loses_nothing(case: Case, folder: Path) -> None:
@@ -113,11 +170,15 @@ def check_the_same_seed_gives_the_same_bits(case: Case, folder: Path) -> None:
 
 def check_a_window_does_not_depend_on_its_batch(case: Case, folder: Path) -> None:
     model = case.build()
-    alone = model(**{name: value[:1] for name, value in case.inputs.items()})
-    together = model(**case.inputs)
-    rows = [name for name, value in together.items() if torch.is_tensor(value) and value.ndim > 1]
+    inputs = {name: value for name, value in case.inputs.items() if name not in case.relating}
+    alone, together = model(**first_row(inputs)), model(**inputs)
+    rows = {
+        name: value
+        for name, value in together.items()
+        if isinstance(value, dict) or (torch.is_tensor(value) and value.ndim > 1)
+    }
     assert rows
-    assert_same_outputs({name: alone[name] for name in rows}, {name: together[name][:1] for name in rows})
+    assert_same_outputs({name: alone[name] for name in rows}, first_row(rows))
 
 
 def check_what_is_padding_reaches_no_loss(case: Case, folder: Path) -> None:

@@ -379,7 +379,7 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
 
 def build_channel_adapter(config: EEGFoundationConfig) -> ChannelAdapter | None:
     """Build the adapter that a config names, None for `"none"`."""
-    places = list(config.adapter_channel_positions or ())
+    places = list(config.adapter_channel_positions or config.channel_positions or ())
     if config.channel_adapter == "perceiver":
         return PerceiverChannelAdapter(places, config.adapter_size, config.adapter_heads)
     if config.channel_adapter == "spline":
