@@ -104,17 +104,22 @@ class PhasesArguments:
         """Return what Trainer is told in a phase."""
         merged = {
             "dataloader_pin_memory": False,
-            "resume_from_checkpoint": True,  # of a phase that was cut off
             **json.loads(self.training),
             **phase.training,
             **(TINY_TRAINING if self.tiny else {}),
             "output_dir": str(Path(self.output_dir) / phase.name),
             "seed": self.seed,
             "remove_unused_columns": False,
+            "resume_from_checkpoint": "true",  # where there is one
         }
         if self.max_steps > 0:
             merged["max_steps"] = self.max_steps
         refuse_unknown(merged, TrainingArguments, f"phase {phase.name!r}, training")
+        if merged.get("enable_jit_checkpoint"):
+            raise ValueError(
+                f"phase {phase.name!r}: enable_jit_checkpoint ends the training as if it were finished; "
+                "set save_steps, and start the same command again"
+            )
         return HfArgumentParser(TrainingArguments).parse_dict(merged)[0]
 
     def read_probe(self) -> dict[str, Any]:
