@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Auxiliary tasks fitted to a training set: statistics that its targets are standardised by, and classes."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,7 +51,7 @@ def fit_auxiliary_tasks(
 
 def is_missing(value: Any) -> bool:
     """Return whether a value is None or NaN."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    return value is None or value != value
 
 
 def _statistics(task: str, values: Sequence[Any]) -> dict[str, float]:
@@ -62,6 +61,8 @@ def _statistics(task: str, values: Sequence[Any]) -> dict[str, float]:
         raise ValueError(
             f"auxiliary task {task!r}: expected numbers, got {values[0]!r}; for classes give num_outputs"
         ) from None
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"auxiliary task {task!r}: expected finite numbers, got infinity")
     return {"mean": float(numbers.mean()), "std": float(numbers.std())}
 
 

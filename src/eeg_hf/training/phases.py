@@ -78,7 +78,8 @@ class Phase:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.name or self.name == START or "/" in self.name or self.name.startswith("."):
+        name = self.name
+        if not isinstance(name, str) or not name or name == START or "/" in name or name.startswith("."):
             raise ValueError(f"phase {self.name!r}: expected a name that can be a folder's")
         for option, allowed in (("objective", OBJECTIVES), ("carry", CARRIES)):
             if getattr(self, option) not in allowed:
@@ -86,8 +87,16 @@ class Phase:
                     f"phase {self.name!r}: {option} must be one of {', '.join(allowed)}, got "
                     f"{getattr(self, option)!r}"
                 )
-        if not self.data:
-            raise ValueError(f"phase {self.name!r}: data names no prepared corpus")
+        weights = self.data.values() if isinstance(self.data, Mapping) else [1]
+        if (
+            not self.data
+            or not isinstance(self.data, Mapping | list | tuple)
+            or not all(isinstance(weight, int | float) and weight > 0 for weight in weights)
+        ):
+            raise ValueError(
+                f"phase {self.name!r}: data must name prepared corpora, or give each a weight above 0, got "
+                f"{self.data!r}"
+            )
         if self.is_pretraining == (self.label_column is not None):
             wanted = "no label_column" if self.is_pretraining else "a label_column"
             raise ValueError(f"phase {self.name!r}: objective {self.objective!r} takes {wanted}")
