@@ -25,7 +25,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from evaluate_parts.arguments import named_folders
 from evaluate_parts.contrast import (
@@ -44,7 +43,7 @@ from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, PairColumns
 from eeg_hf.corpora import SimulatedFilm, SplitArguments, load_windows
-from eeg_hf.evaluation import CorrelatedComponents, aggregate_folds, collect_provenance, write_json
+from eeg_hf.evaluation import aggregate_folds, collect_provenance, write_json
 from eeg_hf.evaluation.report import NOTHING, format_summary, markdown_table
 from eeg_hf.training import parse_recipe, run_main
 
@@ -79,7 +78,6 @@ class ContrastArguments:
 def main() -> None:
     """Judge the baselines and the models, write the results and print the tables."""
     args, split_args = parse_recipe((ContrastArguments, SplitArguments), description=__doc__)
-    corpus = None if args.corpus_options is None else SimulatedFilm(**json.loads(args.corpus_options))
     models = named_folders("models", args.models)
     pairs = PairColumns(args.stimulus, args.seconds)
     train, test = read_parts(args, split_args, pairs)
@@ -90,9 +88,12 @@ def main() -> None:
         **{"p_value": isc.p_value, "num_subjects": len(isc.subject_isc)},
     }
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for method, features in collect_baselines(train, test, components, corpus):
+    for method, features in baseline_features(train, test, components):
         found[method].append(judge.judge(features))
-    if corpus is not None:
+    if args.corpus_options is not None:
+        corpus = SimulatedFilm(**json.loads(args.corpus_options))
+        reference = EEGFeatureExtractor.from_pretrained(args.data).reference
+        found["the true component"].append(judge.judge(truth_features(test, corpus, reference)))
         signals["isc_of_the_truth"] = corpus.truth(test.stimuli[0]).isc
     auxiliary = {}
     for name, folders in models:
@@ -136,15 +137,6 @@ def read_parts(
     return train, test
 
 
-def collect_baselines(
-    train: FilmWindows, test: FilmWindows, components: CorrelatedComponents, corpus: SimulatedFilm | None
-) -> Iterator[tuple[str, Any]]:
-    """Yield the baselines and, of simulated films, the truth."""
-    yield from baseline_features(train, test, components)
-    if corpus is not None:
-        yield "the true component", truth_features(test, corpus)
-
-
 def load_models(name: str, folders: list[Path]) -> Iterator[tuple[Path, PreTrainedModel, str]]:
     """Yield one model like the first with random weights, then the model of each folder."""
     yield folders[0], load_model(folders[0], is_trained=False), f"{name}, random weights"
@@ -181,7 +173,12 @@ def format_tables(signals: dict, results: dict, auxiliary: dict) -> Iterator[str
         + ("" if truth is None else f"; in closed form {', '.join(f'{value:.3f}' for value in truth)}")
     )
     titles = {"matching_accuracy": "Matching accuracy", "matching_chance": "Chance"}
-    titles |= {"alignment": "Alignment", "uniformity": "Uniformity", "contrastive_loss": "Contrastive loss"}
+    titles |= {
+        "alignment": "Alignment",
+        "alignment_share": "/ any two",
+        "uniformity": "Uniformity",
+        "contrastive_loss": "Contrastive loss",
+    }
     rows = [
         {"Features": method, **{title: format_summary(scores[name]) for name, title in titles.items()}}
         for method, scores in results.items()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How well features of windows tell which moment of a film held-out people saw, method by method."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from eeg_hf.evaluation import (
     positive_pairs,
     uniformity,
 )
-from eeg_hf.evaluation.baselines import BandPower
+from eeg_hf.evaluation.baselines import POWER_BANDS_HZ, BandPower
 from eeg_hf.evaluation.embedding_metrics import index_moments
 from eeg_hf.evaluation.metrics import balanced_accuracy
 from eeg_hf.training import PairSampler
@@ -40,6 +41,7 @@ from .classifiers import read_batches
 
 _MOST_PAIRS = 100_000  # of which alignment is the mean: 1 GB with 128 numbers each
 _MOST_SPREAD = 5_000  # windows whose uniformity is measured: 100 MB
+_NO_DISTANCE = 1e-9
 _MOST_FITTED = 2_000  # training windows by which features are standardised
 
 
@@ -160,12 +162,19 @@ class FeatureJudge:
         self.positives = found[:: -(-len(found) // _MOST_PAIRS)]
 
     def judge(self, features: np.ndarray) -> dict[str, float]:
-        """Return the metrics of features (windows, size)."""
+        """Return the metrics of features (windows, size).
+
+        `alignment_share` is the alignment over that of any two windows: 1 where pairs are no nearer.
+        """
         test, (first, second) = self.test, self.positives.T
+        aligned = alignment(features[first], features[second])
+        unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+        of_any_two = 2 * (1 - np.square(unit.mean(axis=0)).sum()) * len(unit) / (len(unit) - 1)
         matched = matching_accuracy(features, test.stimuli, test.seconds, test.people)
         return {
             **{name: matched[name] for name in ("matching_accuracy", "matching_chance")},
-            "alignment": alignment(features[first], features[second]),
+            "alignment": aligned,
+            "alignment_share": aligned / of_any_two if of_any_two > _NO_DISTANCE else math.nan,
             "uniformity": uniformity(features[:: -(-len(features) // _MOST_SPREAD)]),
             "contrastive_loss": self.contrastive_loss(features),
         }
@@ -185,7 +194,8 @@ def baseline_features(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield what a model has to beat: its name and the features of the tested windows."""
     yield "the same of everything", np.ones((len(test.values), 1))
-    power = make_pipeline(BandPower(train.rate), StandardScaler()).fit(train.values)
+    bands = {name: band for name, band in POWER_BANDS_HZ.items() if band[1] < train.rate / 2}
+    power = make_pipeline(BandPower(train.rate, bands), StandardScaler()).fit(train.values)
     yield "band power", power.transform(test.values)
     fitted, tested = (
         components.transform(part.values).reshape(len(part.values), -1) for part in (train, test)
@@ -194,13 +204,13 @@ def baseline_features(
     yield "correlated components, whitened in time", PCA(0.99, whiten=True).fit(fitted).transform(tested)
 
 
-def truth_features(test: FilmWindows, corpus: SimulatedFilm) -> np.ndarray:
+def truth_features(test: FilmWindows, corpus: SimulatedFilm, reference: str) -> np.ndarray:
     """Return the simulated components as the best filters find them (windows, components * time)."""
     filters = corpus.truth(test.stimuli[0]).filters
-    if filters.shape[1] != test.values.shape[1]:
+    if reference != "original" or filters.shape[1] != test.values.shape[1]:
         raise ValueError(
-            f"corpus_options: the simulated films have {filters.shape[1]} channels, the windows "
-            f"{test.values.shape[1]}"
+            "corpus_options: the truth is of signals prepared with --reference original and "
+            f"{filters.shape[1]} channels, got {reference!r} and {test.values.shape[1]}"
         )
     return np.einsum("fc,wct->wft", filters, test.values).reshape(len(test.values), -1)
 
