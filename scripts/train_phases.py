@@ -45,6 +45,7 @@ from eeg_hf.training import (
     Phase,
     is_finished,
     mark_finished,
+    mark_started,
     parse_recipe,
     read_finished,
     resume_checkpoint,
@@ -77,6 +78,7 @@ def main() -> None:
         if is_finished(folder, description):
             logger.warning(f"{phase.name}: finished before, skipped")
         else:
+            mark_started(folder, description)
             is_last = phase is phases[-1]
             trainer, report = train_phase(phase, args, split_args, earlier, trained, is_last)
             if trainer.is_world_process_zero():
@@ -119,9 +121,14 @@ def train_phase(
 
     validation = parts.get("validation")
     if pairs and phase.pairs and validation is not None:
-        size = training_args.eval_batch_size * training_args.world_size
-        guard = config.contrastive_guard_seconds
-        validation = in_pairs(validation, pairs, size, phase.pairs.subjects_per_time, guard)
+        validation, training_args.per_device_eval_batch_size = in_pairs(
+            validation,
+            pairs,
+            training_args.world_size,
+            training_args.eval_batch_size,
+            phase.pairs.subjects_per_time,
+            config.contrastive_guard_seconds,
+        )
     train = WindowDataset(parts["train"], columns)
     if validation is None:
         training_args.eval_strategy = "no"
@@ -148,7 +155,9 @@ def train_phase(
     trainer.save_state()
     if validation is not None:
         report["validation"] = trainer.evaluate()
-    if not phase.is_pretraining and "test" in parts:
+    if not phase.is_pretraining and "test" not in parts:
+        logger.warning(f"{phase.name}: split {split.split!r} leaves no test part, nothing is tested")
+    elif not phase.is_pretraining:
         output_dir = Path(args.output_dir) if is_last else Path(training_args.output_dir)
         windows = WindowDataset(parts["test"], columns)
         judge = partial(test_classifier, class_names=classes) if is_classes(phase) else test_regression

@@ -121,11 +121,30 @@ def load_matrices(phase: Phase, alignment: str) -> Mapping | None:
 
 
 def in_pairs(
-    rows: Dataset, pairs: PairColumns, batch_size: int, subjects_per_time: int, guard: float
-) -> Dataset:
-    """Order validation windows so that each batch has positives and negatives, always the same ones."""
+    rows: Dataset,
+    pairs: PairColumns,
+    num_processes: int,
+    batch_size: int,
+    subjects_per_time: int,
+    guard: float,
+) -> tuple[Dataset | None, int]:
+    """Order validation windows so that each batch has positives and negatives, always the same ones.
+
+    Few people validate: where they do not fill a batch, the smallest that can hold a pair is taken.
+
+    Returns:
+        The windows and the batch size of a process; no windows where not even that can be filled.
+    """
     windows = WindowDataset(rows, pairs.columns)
-    sampler = PairSampler.from_windows(
-        windows, pairs, batch_size, subjects_per_time=subjects_per_time, guard_seconds=guard
-    )
-    return rows.select(list(sampler))
+    smallest = max(2, 4 // num_processes)
+    for size, people in ((batch_size, subjects_per_time), (smallest, 2)):
+        try:
+            sampler = PairSampler.from_windows(
+                windows, pairs, size * num_processes, subjects_per_time=people, guard_seconds=guard
+            )
+        except ValueError as error:
+            reason = error
+        else:
+            return rows.select(list(sampler)), size
+    logger.warning(f"no evaluation: {reason}")
+    return None, batch_size

@@ -206,7 +206,7 @@ def test_windows_of_films_are_at_the_same_seconds_in_all_people(tmp_path, read_w
         assert [(row["stimulus_seconds"], row["stimulus"]) for row in mine] == expected
         assert mine[0]["start_seconds"] == pytest.approx(1.0 + 0.137 * number, abs=0.005)
     ages = {row["subject"]: (row["age"], row["p_factor"], row["internalizing"]) for row in rows}
-    assert ages["NDARAA000001"] == (7.5, -0.2, None) and ages["NDARAA000003"] == (10.5, None, None)
+    assert ages["NDARAA000001"] == (7.5, -0.2, -0.1) and ages["NDARAA000003"] == (10.5, None, 0.3)
 
 
 def test_windows_of_rest_are_named_by_the_eyes(tmp_path, read_windows):

@@ -56,7 +56,9 @@ def write_hbn(
     """
     cells = {}
     for number in range(first, first + subjects):
-        factors = [f"{0.1 * (number % 7) - 0.3:.2f}", "0.50", "n/a", f"{0.2 * (number % 5) - 0.4:.2f}"]
+        factors = [
+            f"{step * (number % most) - 0.3:.2f}" for step, most in ((0.1, 7), (0.3, 3), (0.2, 4), (0.2, 5))
+        ]
         factors[0] = "n/a" if number % 3 == 0 else factors[0]
         age = "n/a" if number % 4 == 0 else f"{age_of(number):.1f}"
         row = ["n/a", "FM"[number % 2], age, "80.0", "Yes", "Yes", *factors]

@@ -5,7 +5,15 @@ import json
 
 import pytest
 
-from eeg_hf.training import Pairs, Phase, is_finished, mark_finished, parse_phases, read_finished
+from eeg_hf.training import (
+    Pairs,
+    Phase,
+    is_finished,
+    mark_finished,
+    mark_started,
+    parse_phases,
+    read_finished,
+)
 
 MASKED = {"name": "masked", "data": {"a": 0.7, "b": 0.3}, "auxiliary": "hbn"}
 CONTRAST = {"name": "contrast", "data": "film", "pairs": {"stimulus": "film", "seconds": "second"}}
@@ -124,6 +132,13 @@ def test_a_phase_that_was_trained_as_something_else_is_refused(tmp_path, changes
     mark_finished(tmp_path, DESCRIPTION, {})
     with pytest.raises(ValueError, match=f"trained with another {named}: choose another output_dir"):
         is_finished(tmp_path, {**DESCRIPTION, **changes})
+
+
+def test_a_phase_that_was_begun_as_something_else_is_refused(tmp_path):
+    mark_started(tmp_path / "masked", DESCRIPTION)
+    assert not is_finished(tmp_path / "masked", DESCRIPTION)
+    with pytest.raises(ValueError, match="trained with another seed"):
+        is_finished(tmp_path / "masked", {**DESCRIPTION, "seed": 1})
 
 
 def test_half_of_a_report_does_not_finish_a_phase(tmp_path):

@@ -8,7 +8,7 @@ from .checkpoint import resume_checkpoint
 from .class_weights import balanced_class_weights
 from .codec_trainer import EEGTokenizerTrainer
 from .pair_sampler import PairSampler
-from .phases import START, Pairs, Phase, is_finished, mark_finished, parse_phases, read_finished
+from .phases import START, Pairs, Phase, is_finished, mark_finished, mark_started, parse_phases, read_finished
 from .probe import EncoderProbe, probe_encoder, read_probe_curve
 from .recipe import parse_config_fields, parse_recipe, run_main
 from .sampler import ChannelGroupedSampler, padding_share
@@ -25,6 +25,7 @@ __all__ = [
     "fit_auxiliary_tasks",
     "is_finished",
     "mark_finished",
+    "mark_started",
     "parse_phases",
     "ChannelGroupedSampler",
     "EEGFoundationTrainer",

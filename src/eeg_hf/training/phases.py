@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training in phases, as data: each says what it learns, on what, and what it takes from the one before.
 
-A phase that was finished leaves `phase.json` in its folder, written last. A run that is started again skips
-the phases that are finished and goes on in the one that is not; a phase whose description has changed since
-is refused, since what came after it would be of two recipes.
+A phase leaves `started.json` in its folder when it begins and `phase.json` when it is finished. A run that is
+started again skips the phases that are finished and goes on in the one that is not; a phase whose description
+has changed since is refused: what comes out would be of two recipes.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from typing import Any
 from .carry_over import CARRIES
 
 OBJECTIVES = ("pretraining", "classification", "regression")
-FINISHED = "phase.json"
+STARTED, FINISHED = "started.json", "phase.json"
 START = "start"  # what the first phase begins with, as if it came out of a phase of this name
 
 
@@ -205,22 +205,24 @@ def _did_you_mean(name: str, known: Sequence[str]) -> str:
 
 
 def is_finished(folder: Path, description: Mapping[str, Any]) -> bool:
-    """Return whether a phase was trained to its end, and refuse one that was trained as something else.
+    """Return whether a phase was trained to its end; refuse one that was begun as something else.
 
     Args:
         folder: Of the phase.
         description: All that decides its result.
     """
-    if not (folder / FINISHED).is_file():
+    path = folder / (FINISHED if (folder / FINISHED).is_file() else STARTED)
+    if not path.is_file():
         return False
-    theirs, ours = read_finished(folder)["description"], json.loads(json.dumps(description))
+    theirs = json.loads(path.read_text(encoding="utf-8"))["description"]
+    ours = json.loads(json.dumps(description))
     changed = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
     if changed:
         raise ValueError(
             f"{folder} was trained with another {', '.join(changed)}: choose another output_dir, or remove "
             "the folder and those of the phases after it"
         )
-    return True
+    return path.name == FINISHED
 
 
 def read_finished(folder: Path) -> dict[str, Any]:
@@ -228,12 +230,31 @@ def read_finished(folder: Path) -> dict[str, Any]:
     return json.loads((folder / FINISHED).read_text(encoding="utf-8"))
 
 
+def mark_started(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write what a phase is going to be, before there is a checkpoint of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_whole(folder / STARTED, {"description": description})
+
+
 def mark_finished(folder: Path, description: Mapping[str, Any], report: Mapping[str, Any]) -> None:
-    """Write that a phase is finished, with what it was and what came of it; whole or not at all."""
-    path = folder / FINISHED
+    """Write that a phase is finished, with what it was and what came of it."""
+    _write_whole(folder / FINISHED, {"description": description, **report})
+
+
+def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON, all of it or nothing."""
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"description": description, **report}, indent=2), encoding="utf-8")
+    partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
     partial.replace(path)
 
 
-__all__ = ["START", "Pairs", "Phase", "is_finished", "mark_finished", "parse_phases", "read_finished"]
+__all__ = [
+    "START",
+    "Pairs",
+    "Phase",
+    "is_finished",
+    "mark_finished",
+    "mark_started",
+    "parse_phases",
+    "read_finished",
+]
