@@ -93,6 +93,15 @@ def test_another_size_is_new_and_dropped():
     assert "new: model.embeddings.time_positions.weight; dropped: model.embeddings.time" in str(report)
 
 
+def test_as_many_numbers_in_another_shape_are_not_carried():
+    earlier, model = copy_of(build(seed=1)), build()
+    before = copy_of(model)
+    earlier["decoder.weight"] = earlier["decoder.weight"].T
+    report = carry_over(model, earlier)
+    assert_carried(model, before, earlier, report)
+    assert report.new == report.dropped == ["decoder.weight"]
+
+
 def test_too_little_in_common_is_refused_and_changes_nothing():
     earlier, model = build(hidden_size=64, seed=1), build()
     before = copy_of(model)
