@@ -8,6 +8,7 @@ from transformers import TrainingArguments
 
 from eeg_hf import create_model
 from eeg_hf.training import EEGTrainer, FreezeEncoder
+from eeg_hf.training.optimizer import layer_index
 from eeg_hf.training.transfer import ArrayWindows
 
 FIELDS = {
@@ -81,3 +82,18 @@ def test_lower_layers_learn_more_slowly(tmp_path):
     assert grouped == len(list(trainer.model.parameters()))
     with pytest.raises(ValueError, match="layer_decay"):
         EEGTrainer(model=trainer.model, args=trainer.args, layer_decay=2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"),
+    [
+        ("model.channel_adapter.queries", 0),
+        ("model.embeddings.mask_token", 0),
+        ("model.layers.0.feed_forward.up_proj.weight", 1),
+        ("model.layers.3.temporal_norm.bias", 4),
+        ("model.norm.weight", 5),
+        ("classifier.out.weight", 5),
+    ],
+)
+def test_what_comes_before_the_layers_is_deepest(name, depth):
+    assert layer_index(name, num_layers=4) == depth

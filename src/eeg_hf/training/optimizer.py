@@ -9,10 +9,10 @@ from torch import nn
 
 
 def layer_index(name: str, num_layers: int) -> int:
-    """Return how deep a parameter sits: 0 = embeddings, i + 1 = `layers.i`, num_layers + 1 = after them."""
+    """Return how deep a parameter sits: 0 = before the layers, i + 1 = `layers.i`, num_layers + 1 = after."""
     if match := re.search(r"(?:^|\.)layers\.(\d+)\.", name):
         return int(match.group(1)) + 1
-    return 0 if re.search(r"(?:^|\.)embeddings\.", name) else num_layers + 1
+    return 0 if re.search(r"(?:^|\.)(?:embeddings|channel_adapter)\.", name) else num_layers + 1
 
 
 def layerwise_parameter_groups(
