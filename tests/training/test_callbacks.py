@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from eeg_hf import create_model
+from eeg_hf import EEGFoundationConfig, EEGFoundationForPreTraining, create_model
 from eeg_hf.training import EEGTrainer, FreezeEncoder
 from eeg_hf.training.optimizer import layer_index
 from eeg_hf.training.transfer import ArrayWindows
@@ -97,3 +97,12 @@ def test_lower_layers_learn_more_slowly(tmp_path):
 )
 def test_what_comes_before_the_layers_is_deepest(name, depth):
     assert layer_index(name, num_layers=4) == depth
+
+
+def test_weight_decay_leaves_a_learned_temperature_alone(tmp_path):
+    trainer = make_trainer(tmp_path, FreezeEncoder(0), epochs=1)
+    config = {**FIELDS, "learnable_temperature": True}
+    model = EEGFoundationForPreTraining(EEGFoundationConfig(**config))
+    decayed = trainer.get_decay_parameter_names(model)
+    assert "temperature.log_temperature" in dict(model.named_parameters())
+    assert "temperature.log_temperature" not in decayed and "decoder.weight" in decayed

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one phase of training leaves to the next: tensors of the same name and size, and a report of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ class CarryReport:
             they were initialised with.
         dropped: Names of those that the later model does not have, or not in that size, or that were not to
             be carried.
-        share: Share of the later model's numbers that were carried.
+        share: Share of the later model that was carried: of its numbers or of its tensors, whichever is less.
+            A small model can be mostly one large tensor of fixed size.
     """
 
     carried: list[str]
@@ -56,10 +57,11 @@ def carry_over(
 
     Args:
         model: Changed in place, parameters and saved buffers.
-        earlier: Folder with `model.safetensors`, or the tensors by name.
+        earlier: Folder with `model.safetensors`, or the tensors by name. Those of an encoder by itself find
+            their place in a model that holds one.
         carry: `"all"`; `"encoder"`, without heads (names that begin with the model's `base_model_prefix`); or
             `"none"`.
-        minimum_share: Share of the model's numbers that must be carried, unless nothing is to be.
+        minimum_share: Share of the model that must be carried, unless nothing is to be.
 
     Raises:
         ValueError: If less than the minimum matches, naming what does not.
@@ -71,16 +73,18 @@ def carry_over(
         raise ValueError(f"minimum_carried: expected a share from 0 to 1, got {minimum_share}")
     theirs = dict(earlier) if isinstance(earlier, Mapping) else read_weights(Path(earlier))
     ours = model.state_dict()
-    prefix = f"{getattr(model, 'base_model_prefix', 'model')}." if carry == "encoder" else ""
+    prefix = f"{getattr(model, 'base_model_prefix', 'model')}."
+    if _is_inside(prefix, ours) and not _is_inside(prefix, theirs):  # an encoder, for a model that holds one
+        theirs = {prefix + name if prefix + name in ours else name: tensor for name, tensor in theirs.items()}
     carried = [
         name
         for name, tensor in ours.items()
-        if carry != "none"
-        and name.startswith(prefix)
+        if (carry == "all" or (carry == "encoder" and name.startswith(prefix)))
         and name in theirs
         and theirs[name].shape == tensor.shape
     ]
-    share = sum(ours[name].numel() for name in carried) / sum(tensor.numel() for tensor in ours.values())
+    num_carried = sum(ours[name].numel() for name in carried)
+    share = min(num_carried / sum(tensor.numel() for tensor in ours.values()), len(carried) / len(ours))
     report = CarryReport(carried, sorted(set(ours) - set(carried)), sorted(set(theirs) - set(carried)), share)
     if carry != "none" and share < minimum_share:
         resized = [name for name in report.new if name in theirs]
@@ -92,6 +96,10 @@ def carry_over(
         )
     model.load_state_dict({name: theirs[name] for name in carried}, strict=False)
     return report
+
+
+def _is_inside(prefix: str, names: Iterable[str]) -> bool:
+    return any(name.startswith(prefix) for name in names)
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:

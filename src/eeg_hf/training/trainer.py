@@ -128,6 +128,11 @@ class EEGTrainer(Trainer):
             self.optimizer = optimizer_class(groups, **settings)
         return super().create_optimizer(model)
 
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Return what weight decay pulls to 0: not single numbers, such as a learned temperature."""
+        numbers = {name for name, parameter in model.named_parameters() if parameter.ndim == 0}
+        return [name for name in super().get_decay_parameter_names(model) if name not in numbers]
+
     def compute_loss(
         self,
         model: nn.Module,
