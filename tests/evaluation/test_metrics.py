@@ -230,3 +230,10 @@ def test_trainer_metrics_take_the_logits_out_of_several_outputs():
     assert compute(prediction) == classification_metrics(labels, logits, ["rest", "task"])
     with pytest.raises(ValueError, match="one task, got several"):
         compute(EvalPrediction(predictions={"age": logits}, label_ids={"age": labels}))
+
+
+def test_equal_targets_have_no_nrmse_whatever_is_left_of_rounding():
+    targets = np.full(7, 0.1)
+    assert targets.std() > 0
+    metrics = regression_metrics(targets, np.linspace(0, 1, 7))
+    assert np.isnan(metrics["nrmse_std"]) and np.isnan(metrics["pearson"])

@@ -149,7 +149,8 @@ def regression_metrics(
     is_known = ~np.isnan(target)
     target, predicted = target[is_known], predicted[is_known]
     _check_judgeable(len(target), predicted)
-    spread, predicted_spread = target.std(), predicted.std()
+    # Of equal numbers the rounding error remains, by which nothing may be divided
+    spread, predicted_spread = (side.std() if np.ptp(side) else 0.0 for side in (target, predicted))
     covariance = np.mean((target - target.mean()) * (predicted - predicted.mean()))
     error = np.sqrt(np.mean((target - predicted) ** 2))
     spreads = spread * predicted_spread
