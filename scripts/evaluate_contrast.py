@@ -44,7 +44,7 @@ from transformers.utils import logging
 from eeg_hf import EEGFeatureExtractor, PairColumns
 from eeg_hf.corpora import SimulatedFilm, SplitArguments, load_windows
 from eeg_hf.evaluation import aggregate_folds, collect_provenance, write_json
-from eeg_hf.evaluation.report import NOTHING, format_summary, markdown_table
+from eeg_hf.evaluation.report import NOTHING, format_summary, markdown_table, write_text
 from eeg_hf.training import parse_recipe, run_main
 
 logger = logging.get_logger("eeg_hf.evaluate_contrast")
@@ -84,8 +84,12 @@ def main() -> None:
     judge = FeatureJudge(test, pairs, args.batch_size, args.subjects_per_time, args.temperature)
     components, isc = measure_isc(train, test, args.num_components, args.num_shifts)
     signals = {
-        **{"isc": isc.isc, "isc_sum": isc.total, "null_mean": isc.null_mean, "null_95": isc.null_95},
-        **{"p_value": isc.p_value, "num_subjects": len(isc.subject_isc)},
+        "isc": isc.isc,
+        "isc_sum": isc.total,
+        "null_mean": isc.null_mean,
+        "null_95": isc.null_95,
+        "p_value": isc.p_value,
+        "num_subjects": len(isc.subject_isc),
     }
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
     for method, features in baseline_features(train, test, components):
@@ -114,12 +118,12 @@ def main() -> None:
         windows={"train": len(train.values), args.part: len(test.values)},
         models=args.models,
     )
+    content = {"provenance": provenance, "signals": signals, "features": results, "auxiliary": auxiliary}
+    tables = "\n\n".join(format_tables(signals, results, auxiliary)) + "\n"
     output_dir = Path(args.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
-    content = {"provenance": provenance, "signals": signals, "features": results, "auxiliary": auxiliary}
     write_json(output_dir / "metrics.json", content)
-    tables = "\n\n".join(format_tables(signals, results, auxiliary)) + "\n"
-    (output_dir / "table.md").write_text(tables, encoding="utf-8")
+    write_text(output_dir / "table.md", tables)
     sys.stdout.write(tables)
 
 
@@ -172,15 +176,18 @@ def format_tables(signals: dict, results: dict, auxiliary: dict) -> Iterator[str
         f"people {signals['null_mean']:.3f} (95 %: {signals['null_95']:.3f}), p = {signals['p_value']:.3f}"
         + ("" if truth is None else f"; in closed form {', '.join(f'{value:.3f}' for value in truth)}")
     )
-    titles = {"matching_accuracy": "Matching accuracy", "matching_chance": "Chance"}
+    titles = {"matching_accuracy": "Matching accuracy", "alignment": "Alignment"}
     titles |= {
-        "alignment": "Alignment",
         "alignment_share": "/ any two",
         "uniformity": "Uniformity",
         "contrastive_loss": "Contrastive loss",
     }
     rows = [
-        {"Features": method, **{title: format_summary(scores[name]) for name, title in titles.items()}}
+        {
+            "Features": method,
+            "Chance": f"{scores['matching_chance']['mean']:.3f}",
+            **{title: format_summary(scores[name]) for name, title in titles.items()},
+        }
         for method, scores in results.items()
     ]
     yield markdown_table(rows, texts=("Features",))

@@ -89,6 +89,12 @@ class PhasesArguments:
         common = parse_config_fields(self.config, EEGFoundationConfig)
         merged = {**common, **phase.config, **(TINY_CONFIG if self.tiny else {})}
         merged = parse_config_fields(json.dumps(merged), EEGFoundationConfig)
+        for name in ("auxiliary_tasks", "tasks"):
+            if name in merged:
+                raise ValueError(
+                    f"phase {phase.name!r}: config cannot hold {name}: name the columns in the "
+                    "phase's auxiliary"
+                )
         if merged.get("channel_adapter", "none") != "none":
             places = montage_positions(self.adapter_montage or STANDARD_19)
             merged["adapter_channel_names"] = list(places)

@@ -205,6 +205,7 @@ def phase(**changes):
         ({"phases": [phase(data="nowhere")]}, "nowhere"),
         ({"phases": [phase(pairs={"stimulus": "corpus"})]}, "so there is no negative"),
         ({"phases": [{}]}, "lacks name, data"),
+        ({"phases": [phase(config={"auxiliary_tasks": {}})]}, "name the columns in the phase's auxiliary"),
         ({"probe": {"data": "DATA"}}, "probe: expected data, label_column"),
         (
             {"config": {**TINY, "channel_adapter": "spline"}, "adapter_montage": "biosemi65"},
