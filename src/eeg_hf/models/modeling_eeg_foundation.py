@@ -20,7 +20,6 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
@@ -40,9 +39,17 @@ from .losses import (
     movie_isc_loss,
     task_loss,
 )
-from .masking import hide, random_stretch_mask
-from .patching import count_patches, find_real_patches, patchify, unpatchify
+from .masking import hide
+from .patching import patchify, unpatchify
 from .temporal_encoder import FourierFilterbank, MultiScaleTemporalEncoder, UnitLinear
+from .token_grid import (
+    create_attention_masks,
+    find_real_samples,
+    find_real_tokens,
+    mean_over_real,
+    resolve_mask,
+    resolve_positions,
+)
 
 
 class EEGFoundationEmbeddings(nn.Module):
@@ -263,91 +270,22 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         Raises:
             ValueError: On shapes that do not fit each other or the config.
         """
-        channel_positions = self.resolve_positions(input_values, channel_positions)
+        channel_positions = resolve_positions(self.config, input_values, channel_positions)
         values = hide(input_values, channel_mask, attention_mask, mask)
         if self.config.channel_adapter != "none":
             adapted = self.channel_adapter(values, channel_positions, channel_mask, mask)
             values, channel_positions = adapted.values, adapted.channel_positions
             channel_mask, mask = adapted.channel_mask, adapted.mask
-        is_real = self.find_real_tokens(values, channel_mask, attention_mask)  # (batch, channels, patches)
+        cut = (self.config.patch_size, self.config.hop_size)
+        is_real = find_real_tokens(values, channel_mask, attention_mask, *cut)  # (batch, channels, patches)
         hidden_states = self.embeddings(values, channel_positions, mask)
-        masks = self.create_attention_masks(hidden_states, is_real, channel_mask, attention_mask)
+        masks = create_attention_masks(self.config, hidden_states, is_real, channel_mask, attention_mask)
         for layer in self.layers:
             hidden_states = layer(hidden_states, *masks, **kwargs)
         hidden_states = self.norm(hidden_states)
         return EEGFoundationOutput(
             last_hidden_state=hidden_states, pooler_output=mean_over_real(hidden_states, is_real)
         )
-
-    def resolve_positions(self, input_values: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
-        """Check the shape of the signal and return positions (batch, channels, 3)."""
-        if input_values.ndim != 3:
-            raise ValueError(
-                f"input_values: expected (batch, channels, time), got {tuple(input_values.shape)}"
-            )
-        batch, channels, num_samples = input_values.shape
-        if not 0 < num_samples <= self.config.max_seq_length:
-            raise ValueError(
-                f"input_values: expected 1 to {self.config.max_seq_length} samples (max_seq_length), got "
-                f"{num_samples}; cut the signal into windows"
-            )
-        if positions is None:
-            if channels != self.config.num_channels or self.config.channel_positions is None:
-                raise ValueError(
-                    f"input_values has {channels} channels, the config knows the positions of "
-                    f"{len(self.config.channel_positions or ())}: pass channel_positions (batch, channels, "
-                    "3) in metres"
-                )
-            positions = torch.tensor(self.config.channel_positions, device=input_values.device)
-        if positions.shape[-2:] != (channels, 3):
-            raise ValueError(
-                f"channel_positions: expected (batch, {channels}, 3), got {tuple(positions.shape)}"
-            )
-        return positions.expand(batch, channels, 3)
-
-    def find_real_tokens(
-        self, values: torch.Tensor, channel_mask: torch.Tensor | None, attention_mask: torch.Tensor | None
-    ) -> torch.Tensor:
-        """Return which tokens stand for real signal: (batch, channels, num_patches) bool."""
-        batch, channels, num_samples = values.shape
-        cut = (self.config.patch_size, self.config.hop_size)
-        is_real = values.new_ones(batch, channels, count_patches(num_samples, *cut), dtype=torch.bool)
-        if channel_mask is not None:
-            is_real = is_real & channel_mask.bool()[:, :, None]
-        if attention_mask is not None:
-            is_real = is_real & find_real_patches(attention_mask.bool(), *cut)[:, None]
-        return is_real
-
-    def create_attention_masks(
-        self,
-        hidden_states: torch.Tensor,
-        is_real: torch.Tensor,
-        channel_mask: torch.Tensor | None,
-        attention_mask: torch.Tensor | None,
-    ) -> tuple[Any, Any]:
-        """Return what the two attentions may look at, in the form the implementation wants.
-
-        Padding never masks along its own axis alone: a padded channel still sees its own real patches, so no
-        row of an attention is empty, which softmax would turn into NaN.
-        """
-        temporal_mask = spatial_mask = None
-        if attention_mask is not None:
-            real_patches = is_real.any(dim=1, keepdim=True).expand(is_real.shape).flatten(0, 1)
-            tokens = hidden_states.flatten(0, 1)  # (batch * channels, num_patches, hidden_size)
-            temporal_mask = create_bidirectional_mask(self.config, tokens, real_patches)
-        if channel_mask is not None and self.config.use_channel_attention:
-            real_channels = channel_mask.bool()[:, None].expand(-1, is_real.shape[2], -1).flatten(0, 1)
-            tokens = hidden_states.transpose(1, 2).flatten(
-                0, 1
-            )  # (batch * num_patches, channels, hidden_size)
-            spatial_mask = create_bidirectional_mask(self.config, tokens, real_channels)
-        return temporal_mask, spatial_mask
-
-
-def mean_over_real(hidden_states: torch.Tensor, is_real: torch.Tensor) -> torch.Tensor:
-    """Average (batch, channels, num_patches, hidden_size) over real tokens to (batch, hidden_size)."""
-    weights = is_real[..., None].to(hidden_states.dtype)
-    return (hidden_states * weights).sum(dim=(1, 2)) / weights.sum(dim=(1, 2)).clamp(min=1)
 
 
 class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
@@ -465,10 +403,11 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             **kwargs: As in [`EEGFoundationModel`].
         """
         num_windows = len(input_values)
-        mask = self.resolve_mask(input_values, channel_mask, attention_mask, mask, mask_ratio, mask_noise)
+        is_real = find_real_samples(input_values, channel_mask, attention_mask)
+        mask = self.resolve_mask(is_real, mask, mask_ratio, mask_noise)
         inputs = {
             "input_values": input_values,
-            "channel_positions": self.model.resolve_positions(input_values, channel_positions),
+            "channel_positions": resolve_positions(self.config, input_values, channel_positions),
             "channel_mask": channel_mask,
             "attention_mask": attention_mask,
             "mask": mask,
@@ -483,7 +422,6 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
                 for name, value in inputs.items()
             }
         outputs = self.model(**inputs, **kwargs)
-        is_real = self.find_real_samples(input_values, channel_mask, attention_mask)
         reconstruction, reconstruction_loss, visible_loss = self.reconstruct(
             outputs, input_values, mask, is_real, inputs["channel_positions"][:num_windows], channel_mask
         )
@@ -526,40 +464,16 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
 
     def resolve_mask(
         self,
-        input_values: torch.Tensor,
-        channel_mask: torch.Tensor | None,
-        attention_mask: torch.Tensor | None,
+        is_real: torch.Tensor,
         mask: torch.Tensor | None,
         mask_ratio: float | None,
         mask_noise: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return what to hide, (batch, channels, time) bool: the given mask, or a random one.
-
-        Where nothing is predicted of what is hidden, nothing is.
-        """
-        is_real = self.find_real_samples(input_values, channel_mask, attention_mask)
-        if mask is not None:
-            if mask.shape != input_values.shape:
-                raise ValueError(f"mask: expected {tuple(input_values.shape)}, got {tuple(mask.shape)}")
-            return mask.bool() & is_real
-        if not self.predicts_hidden:
+        """Return what to hide, (batch, channels, time) bool; where nothing of it is predicted, nothing."""
+        if mask is None and not self.predicts_hidden:
             return torch.zeros_like(is_real)
         mask_ratio = self.config.mask_ratio if mask_ratio is None else mask_ratio
-        if not 0 < mask_ratio < 1:
-            raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {mask_ratio}")
-        return random_stretch_mask(is_real, self.config.patch_size, mask_ratio, mask_noise)
-
-    def find_real_samples(
-        self,
-        input_values: torch.Tensor,
-        channel_mask: torch.Tensor | None,
-        attention_mask: torch.Tensor | None,
-    ) -> torch.Tensor:
-        """Return which samples are real, (batch, channels, time) bool."""
-        is_real = torch.ones_like(input_values, dtype=torch.bool)
-        if channel_mask is not None:
-            is_real = is_real & channel_mask.bool()[:, :, None]
-        return is_real if attention_mask is None else is_real & attention_mask.bool()[:, None]
+        return resolve_mask(is_real, self.config.patch_size, mask, mask_ratio, mask_noise)
 
     def reconstruct(
         self,
