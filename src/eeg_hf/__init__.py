@@ -28,6 +28,9 @@ _PUBLIC_NAMES = {
     "MovieISCLoss": "models.losses",
     "EEGFSQConfig": "models.configuration_eeg_fsq",
     "EEGFSQModel": "models.modeling_eeg_fsq",
+    "EEGMaskedVAEConfig": "models.configuration_eeg_masked_vae",
+    "EEGMaskedVAEForPreTraining": "models.modeling_eeg_masked_vae",
+    "EEGMaskedVAEModel": "models.modeling_eeg_masked_vae",
     "EEGTokenizerCollator": "tokenizer_collator",
     "RecordingTokens": "inference.recording_tokens",
     "add_tokens": "inference.tokens",
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from .inference.tokens import add_tokens, tokens_to_signal
     from .models.configuration_eeg_foundation import EEGFoundationConfig
     from .models.configuration_eeg_fsq import EEGFSQConfig
+    from .models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
     from .models.heads import HBN_AUXILIARY_TASKS
     from .models.losses import InfoNCE, MovieISCLoss
     from .models.modeling_eeg_foundation import (
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
         EEGFoundationModel,
     )
     from .models.modeling_eeg_fsq import EEGFSQModel
+    from .models.modeling_eeg_masked_vae import EEGMaskedVAEForPreTraining, EEGMaskedVAEModel
     from .models.stimulus_pairs import describe_pairs
     from .pair_columns import PairColumns
     from .tokenizer_collator import EEGTokenizerCollator

@@ -12,6 +12,7 @@ from .feature_extraction_eeg import EEGFeatureExtractor
 from .import_hooks import when_imported
 from .models.configuration_eeg_foundation import EEGFoundationConfig
 from .models.configuration_eeg_fsq import EEGFSQConfig
+from .models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -23,6 +24,10 @@ _MODEL_CLASSES: dict[type[PreTrainedConfig], dict[Any, str]] = {
         AutoModelForSequenceClassification: "EEGFoundationForSequenceClassification",
     },
     EEGFSQConfig: {AutoModel: "EEGFSQModel"},
+    EEGMaskedVAEConfig: {
+        AutoModel: "EEGMaskedVAEModel",
+        AutoModelForPreTraining: "EEGMaskedVAEForPreTraining",
+    },
 }
 
 

@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from eeg_hf import EEGFoundationConfig, EEGFSQConfig, create_model
+from eeg_hf import EEGFoundationConfig, EEGFSQConfig, EEGMaskedVAEConfig, create_model
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Case:
 
     name: str
     auto_class: type
-    config: EEGFoundationConfig | EEGFSQConfig
+    config: EEGFoundationConfig | EEGFSQConfig | EEGMaskedVAEConfig
     inputs: dict[str, torch.Tensor | dict[str, torch.Tensor]]
     has_loss: bool = True
     never_learned: tuple[str, ...] = field(default=())  # with these inputs
@@ -79,6 +79,7 @@ ABOUT_PEOPLE = EEGFoundationConfig(
     auxiliary_tasks={"age": {"num_outputs": 1, "mean": 10.0, "std": 3.0}, "sex": {"num_outputs": 2}},
 )
 RATES = torch.tensor([160.0, 500.0])
+MASKED_VAE = EEGMaskedVAEConfig(**ENCODER, num_decoder_layers=1, latent_size=8)
 
 
 def adapter_case(name: str) -> Case:
@@ -106,8 +107,10 @@ def adapter_case(name: str) -> Case:
     )
 
 
+UNSEEN = ("embeddings.mask_token",)  # where nothing is hidden
+
 CASES = [
-    Case("foundation", AutoModel, FOUNDATION, WINDOWS, has_loss=False),
+    Case("foundation", AutoModel, FOUNDATION, WINDOWS, has_loss=False, never_learned=UNSEEN),
     Case("foundation-pretraining", AutoModelForPreTraining, FOUNDATION, {**WINDOWS, "mask": HIDDEN}),
     Case(
         "foundation-classification",
@@ -131,6 +134,15 @@ CASES = [
         EEGFSQConfig(**CODEC, architecture="conv", activation="snake", use_conditioning=True),
         {**WINDOWS, "sampling_rate": RATES},
     ),
+    Case(
+        "masked-vae",
+        AutoModel,
+        MASKED_VAE,
+        WINDOWS,
+        has_loss=False,
+        never_learned=(*UNSEEN, "latent_head.weight", "latent_head.bias"),  # pooled is what comes before
+    ),
+    Case("masked-vae-pretraining", AutoModelForPreTraining, MASKED_VAE, {**WINDOWS, "mask": HIDDEN}),
 ]
 
 
@@ -206,7 +218,7 @@ def check_every_parameter_gets_a_gradient(case: Case, folder: Path) -> None:
     outputs = model(**case.inputs)
     (outputs.loss if case.has_loss else outputs.pooler_output.sum()).backward()
     without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
-    assert without == (set(case.never_learned) if case.has_loss else {"embeddings.mask_token"})
+    assert without == set(case.never_learned)
     assert all(
         parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None
     )

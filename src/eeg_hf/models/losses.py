@@ -31,6 +31,28 @@ def masked_reconstruction_loss(
     return (error.flatten(1).sum(dim=-1) / mask.flatten(1).sum(dim=-1).clamp(min=1)).mean()
 
 
+def kl_divergence_loss(
+    mean: torch.Tensor, log_variance: torch.Tensor, is_real: torch.Tensor, free_bits: float = 0.0
+) -> torch.Tensor:
+    """Return the KL divergence of normal distributions from the standard one, in nats a token.
+
+    It is averaged over the real tokens of a window, summed over the dimensions and averaged over windows.
+
+    Args:
+        mean: (batch, channels, num_patches, latent_size).
+        log_variance: Same shape.
+        is_real: (batch, channels, num_patches), True = real.
+        free_bits: What a dimension may carry, averaged over a window, before it counts: below, each costs
+            this much and has no gradient (Kingma et al. 2016, https://arxiv.org/abs/1606.04934, appendix C.8;
+            there averaged over a batch).
+    """
+    mean, log_variance = mean.float(), log_variance.float()
+    divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+    divergence = divergence.masked_fill(~is_real[..., None], 0.0).sum(dim=(1, 2))  # (batch, latent_size)
+    divergence = divergence / is_real.flatten(1).sum(dim=-1, keepdim=True).clamp(min=1)
+    return divergence.clamp(min=free_bits * math.log(2)).sum(dim=-1).mean()
+
+
 def masked_code_loss(
     logits: torch.Tensor, digits: torch.Tensor, levels: Sequence[int], is_hidden: torch.Tensor
 ) -> torch.Tensor:

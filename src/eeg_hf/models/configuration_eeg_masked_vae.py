@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration of EEGMaskedVAE."""
+
+import math
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+from .configuration_eeg_foundation import STANDARD_POSITIONS
+
+
+@strict
+class EEGMaskedVAEConfig(PreTrainedConfig):
+    r"""Configuration of [`EEGMaskedVAEModel`] and [`EEGMaskedVAEForPreTraining`].
+
+    The names `d_model`, `n_heads`, `n_layers`, `d_ff` and `n_channels` are accepted as well.
+
+    Args:
+        hidden_size (`int`): Width of every token.
+        num_hidden_layers (`int`): Number of transformer layers of the encoder.
+        num_decoder_layers (`int`): Number of those of the decoder.
+        num_attention_heads (`int`): Heads of the temporal and of the channel attention; divides
+            `hidden_size`.
+        intermediate_size (`int`): Width of the feed-forward layers.
+        latent_size (`int`): Dimensions of the latent of one patch of one channel.
+        dropout (`float`): Dropout on attention weights and residual branches.
+        sampling_rate (`float`): Rate in Hz of the signals the model is trained on; `patch_size` counts such
+            samples.
+        num_channels (`int`): Number of channels that `model(eeg)` accepts when no positions are given.
+        channel_names (`list[str]`, *optional*): Names of those channels; the 19 of the 10-20 system by
+            default.
+        channel_positions (`list[list[float]]`, *optional*): Their positions in metres (head frame), one
+            triple each.
+        max_seq_length (`int`): Longest signal in samples.
+        patch_size (`int`): Samples of one patch (50 = 0.25 s at 200 Hz); patches do not overlap.
+        use_channel_attention (`bool`): Let the channels of one patch attend to each other in every layer.
+        mask_ratio (`float`): Share of the stretches hidden in training.
+        stretch_patches (`int`): Patches of one stretch, which is hidden on one channel as a whole.
+        visible_weight (`float`): Weight of the squared error where nothing was hidden; that of the hidden
+            samples has 1.
+        beta (`float`): Weight of the KL divergence, in nats a sample: what a decoder whose error has the
+            variance beta / 2 would need for the evidence lower bound.
+        beta_warmup_steps (`int`): Training batches over which that weight grows from 0, in a straight line.
+        free_bits (`float`): Bits that a dimension of a latent may carry, on the average of a window, before
+            the divergence counts (https://arxiv.org/abs/1606.04934, appendix C.8).
+
+    Example:
+        >>> from eeg_hf import EEGMaskedVAEConfig
+        >>> EEGMaskedVAEConfig(mask_ratio=0.75, stretch_patches=2).stretch_size
+        100
+    """
+
+    model_type = "eeg_masked_vae"
+    attribute_map = {
+        "d_model": "hidden_size",
+        "n_heads": "num_attention_heads",
+        "n_layers": "num_hidden_layers",
+        "d_ff": "intermediate_size",
+        "n_channels": "num_channels",
+    }
+
+    hidden_size: int = 256
+    num_hidden_layers: int = 6
+    num_decoder_layers: int = 2
+    num_attention_heads: int = 8
+    intermediate_size: int = 1024
+    latent_size: int = 32
+    dropout: float | int = 0.0
+    hidden_act: str = "gelu"
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-6
+    sampling_rate: float | int = 200.0
+    num_channels: int = 19
+    channel_names: list[str] | tuple[str, ...] | None = None
+    channel_positions: list | tuple | None = None
+    max_seq_length: int = 10_000
+    patch_size: int = 50
+    use_channel_attention: bool = True
+    mask_ratio: float | int = 0.5
+    stretch_patches: int = 4
+    visible_weight: float | int = 0.1
+    beta: float | int = 0.001
+    beta_warmup_steps: int = 1000
+    free_bits: float | int = 0.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.channel_names is None and self.num_channels == len(STANDARD_POSITIONS):
+            self.channel_names = list(STANDARD_POSITIONS)
+        if self.channel_positions is None and set(self.channel_names or ()) <= set(STANDARD_POSITIONS):
+            self.channel_positions = [
+                list(STANDARD_POSITIONS[name]) for name in self.channel_names or ()
+            ] or None
+        self.validate_architecture()
+
+    @property
+    def stretch_size(self) -> int:
+        """Samples of one stretch, hidden as a whole."""
+        return self.patch_size * self.stretch_patches
+
+    def validate_architecture(self) -> None:
+        """Raise a ValueError naming the first field that cannot work with the others."""
+        for name in (
+            *("hidden_size", "num_attention_heads", "intermediate_size", "latent_size", "num_channels"),
+            *("patch_size", "stretch_patches"),
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected a positive whole number, got {getattr(self, name)}")
+        if self.hidden_size % self.num_attention_heads or self.hidden_size % 2:
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be even and a multiple of num_attention_heads "
+                f"({self.num_attention_heads})"
+            )
+        if self.max_seq_length < self.patch_size:
+            raise ValueError(
+                f"max_seq_length ({self.max_seq_length}) is shorter than one patch ({self.patch_size} "
+                "samples)"
+            )
+        if not 0 < self.mask_ratio < 1:
+            raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {self.mask_ratio}")
+        for name in ("visible_weight", "beta", "beta_warmup_steps", "free_bits"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        for name in ("channel_names", "channel_positions"):
+            value = getattr(self, name)
+            if value is not None and len(value) != self.num_channels:
+                raise ValueError(f"{name} has {len(value)} entries, but num_channels is {self.num_channels}")
+
+
+__all__ = ["EEGMaskedVAEConfig"]

@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EEGMaskedVAE: a masked variational autoencoder with a vision transformer over patches of EEG.
+
+The signal of each channel is cut into patches that do not overlap, each embedded by one linear layer, with
+its place in time (sines and cosines, https://arxiv.org/abs/1706.03762) and on the head added. Some stretches
+are hidden; the encoder makes of every token, hidden ones too, a normal distribution over latents, the decoder
+makes patches of latents drawn from it (https://arxiv.org/abs/1312.6114). What counts is the error where the
+signal was hidden, and how far the distributions are from the standard one.
+
+NOTE: a masked autoencoder (https://arxiv.org/abs/2111.06377) leaves hidden patches out of its encoder. Here
+    a token of its own stands for each, because attention that runs along time and then across channels needs
+    the whole grid, and because the latents of what is hidden have to come from somewhere.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import ModelOutput
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .configuration_eeg_masked_vae import EEGMaskedVAEConfig
+from .electrode_embedding import ChannelPositionEmbedding
+from .factorized_attention import ChannelAttention, FactorizedLayer, TemporalAttention
+from .losses import kl_divergence_loss, masked_reconstruction_loss
+from .masking import hide
+from .patching import count_patches, patchify, unpatchify
+from .temporal_encoder import UnitLinear
+from .token_grid import (
+    create_attention_masks,
+    find_real_samples,
+    find_real_tokens,
+    mean_over_real,
+    resolve_mask,
+    resolve_positions,
+)
+
+LONGEST_PERIOD = 10_000.0  # of the sines, in patches and over 2 pi
+LOG_VARIANCE_LIMIT = 20.0  # exp of it is finite in every type, and no posterior needs to be there
+
+
+class PlaceEmbedding(nn.Module):
+    """Where a token is: the coordinates of its electrode, and its place in time."""
+
+    def __init__(self, config: EEGMaskedVAEConfig) -> None:
+        super().__init__()
+        self.channel_positions = ChannelPositionEmbedding(config)
+
+    def forward(self, channel_positions: torch.Tensor, num_patches: int) -> torch.Tensor:
+        """Map positions (batch, channels, 3) in metres to (batch, channels, num_patches, hidden_size)."""
+        places = self.channel_positions(channel_positions)[:, :, None]
+        half = torch.arange(places.shape[-1] // 2, device=places.device)
+        frequency = LONGEST_PERIOD ** (-half / len(half))
+        phase = torch.arange(num_patches, device=places.device)[:, None] * frequency
+        return places + torch.cat([phase.sin(), phase.cos()], dim=-1).to(places.dtype)
+
+
+class EEGMaskedVAEEmbeddings(nn.Module):
+    """Patches, their place in time and their place on the head, as tokens."""
+
+    def __init__(self, config: EEGMaskedVAEConfig) -> None:
+        super().__init__()
+        self.patch_size = config.patch_size
+        self.projection = UnitLinear(config.patch_size, config.hidden_size)
+        self.places = PlaceEmbedding(config)
+        self.mask_token = nn.Parameter(torch.empty(config.hidden_size))
+
+    def forward(
+        self, values: torch.Tensor, channel_positions: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return (batch, channels, num_patches, hidden_size); a wholly hidden patch is the mask token."""
+        cut = (self.patch_size, self.patch_size)
+        tokens = self.projection(patchify(values, *cut))
+        if mask is not None:
+            is_hidden = patchify((~mask).to(values.dtype), *cut).amax(dim=-1) == 0
+            tokens = torch.where(is_hidden[..., None], self.mask_token.to(tokens.dtype), tokens)
+        return tokens + self.places(channel_positions, tokens.shape[2])
+
+
+class EEGMaskedVAEDecoder(nn.Module):
+    """Latents and their places to patches."""
+
+    def __init__(self, config: EEGMaskedVAEConfig) -> None:
+        super().__init__()
+        self.projection = UnitLinear(config.latent_size, config.hidden_size)
+        self.places = PlaceEmbedding(config)
+        self.layers = nn.ModuleList(FactorizedLayer(config) for _ in range(config.num_decoder_layers))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.patch_head = nn.Linear(config.hidden_size, config.patch_size)
+
+    def forward(
+        self, latents: torch.Tensor, channel_positions: torch.Tensor, *masks: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Map (batch, channels, num_patches, latent_size) to (batch, channels, num_patches, patch_size)."""
+        hidden_states = self.projection(latents) + self.places(channel_positions, latents.shape[2])
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, *masks, **kwargs)
+        return self.patch_head(self.norm(hidden_states))
+
+
+@dataclass
+class EEGMaskedVAEOutput(ModelOutput):
+    """What the encoder returns.
+
+    Attributes:
+        last_hidden_state: (batch, channels, num_patches, hidden_size).
+        pooler_output: (batch, hidden_size), the mean over real channels and patches.
+        latent_mean: (batch, channels, num_patches, latent_size), of the distribution of each latent.
+        latent_log_variance: Same shape, the logarithm of its variance.
+        hidden_states: One tensor shaped like `last_hidden_state` a layer and the embeddings, on request.
+        attentions: (batch, channels, heads, num_patches, num_patches) a layer, on request and with `eager`.
+        channel_attentions: (batch, num_patches, heads, channels, channels) a layer, likewise
+            (`output_channel_attentions=True`).
+    """
+
+    last_hidden_state: torch.Tensor | None = None
+    pooler_output: torch.Tensor | None = None
+    latent_mean: torch.Tensor | None = None
+    latent_log_variance: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    channel_attentions: tuple[torch.Tensor, ...] | None = None
+
+
+@dataclass
+class EEGMaskedVAEForPreTrainingOutput(ModelOutput):
+    """What the autoencoder returns.
+
+    Attributes:
+        loss: `reconstruction_loss`, and by their weights `visible_loss` and `kl_loss`.
+        reconstruction: (batch, channels, time), in the unit of the input; of latents drawn in training, of
+            their means otherwise.
+        latent_mean: As in [`EEGMaskedVAEOutput`].
+        latent_log_variance: Likewise.
+        reconstruction_loss: Mean squared error over the hidden samples.
+        visible_loss: The same over the others; None unless `visible_weight` is above 0.
+        kl_loss: KL divergence from the standard normal distribution, in nats a sample.
+        mask: (batch, channels, time) bool, True = hidden.
+        hidden_states: As in [`EEGMaskedVAEOutput`], of the encoder.
+        attentions: Likewise.
+        channel_attentions: Likewise.
+    """
+
+    loss: torch.Tensor | None = None
+    reconstruction: torch.Tensor | None = None
+    latent_mean: torch.Tensor | None = None
+    latent_log_variance: torch.Tensor | None = None
+    reconstruction_loss: torch.Tensor | None = None
+    visible_loss: torch.Tensor | None = None
+    kl_loss: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    channel_attentions: tuple[torch.Tensor, ...] | None = None
+
+
+class EEGMaskedVAEPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and what both classes share."""
+
+    config: EEGMaskedVAEConfig
+    base_model_prefix = "model"
+    main_input_name = "input_values"
+    input_modalities = "time"
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # our losses are means: Trainer must divide them itself when it accumulates
+    _no_split_modules = ["EEGMaskedVAEEmbeddings", "FactorizedLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {
+        "hidden_states": FactorizedLayer,
+        "attentions": TemporalAttention,
+        "channel_attentions": ChannelAttention,
+    }
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, UnitLinear):
+            init.normal_(module.weight, std=module.in_features**-0.5)
+        elif isinstance(module, EEGMaskedVAEEmbeddings):
+            init.normal_(module.mask_token, std=self.config.initializer_range)
+        elif isinstance(module, EEGMaskedVAEForPreTraining):
+            init.zeros_(module.num_steps)
+
+    def get_embeddings(self, input_values: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+        """Return one vector (batch, hidden_size) a window: the mean token of the encoder.
+
+        Args:
+            input_values: (batch, channels, time), normalised as by the feature extractor saved with the
+                model.
+            **inputs: The other arguments of [`EEGMaskedVAEModel`]'s forward.
+        """
+        return self.base_model(input_values, **inputs).pooler_output
+
+
+class EEGMaskedVAEModel(EEGMaskedVAEPreTrainedModel):
+    """The encoder: any montage and any length up to `max_seq_length` to a distribution over latents.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf import EEGMaskedVAEConfig, EEGMaskedVAEModel
+        >>> config = EEGMaskedVAEConfig(d_model=64, n_layers=2, n_heads=4, d_ff=256)
+        >>> EEGMaskedVAEModel(config)(torch.randn(2, 19, 1000)).latent_mean.shape
+        torch.Size([2, 19, 20, 32])
+    """
+
+    def __init__(self, config: EEGMaskedVAEConfig) -> None:
+        super().__init__(config)
+        self.embeddings = EEGMaskedVAEEmbeddings(config)
+        self.layers = nn.ModuleList(FactorizedLayer(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.latent_head = nn.Linear(config.hidden_size, 2 * config.latent_size)
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> EEGMaskedVAEOutput:
+        """Encode windows.
+
+        Args:
+            input_values: (batch, channels, time), normalised.
+            channel_positions: (batch, channels, 3) or (channels, 3), metres; those of the config by default.
+            channel_mask: (batch, channels) bool, True = real.
+            attention_mask: (batch, time) bool, True = real.
+            mask: (batch, channels, time) bool, True = hidden from the model.
+            **kwargs: `output_hidden_states`, `output_attentions`, `output_channel_attentions`, `return_dict`.
+
+        Raises:
+            ValueError: On shapes that do not fit each other or the config.
+        """
+        channel_positions = resolve_positions(self.config, input_values, channel_positions)
+        values = hide(input_values, channel_mask, attention_mask, mask)
+        cut = (self.config.patch_size, self.config.patch_size)
+        is_real = find_real_tokens(values, channel_mask, attention_mask, *cut)
+        hidden_states = self.embeddings(values, channel_positions, mask)
+        masks = create_attention_masks(self.config, hidden_states, is_real, channel_mask, attention_mask)
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, *masks, **kwargs)
+        hidden_states = self.norm(hidden_states)
+        mean, log_variance = self.latent_head(hidden_states).chunk(2, dim=-1)
+        return EEGMaskedVAEOutput(
+            last_hidden_state=hidden_states,
+            pooler_output=mean_over_real(hidden_states, is_real),
+            latent_mean=mean,
+            latent_log_variance=log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT),
+        )
+
+
+class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
+    """The autoencoder: hides stretches, encodes, draws latents, decodes.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf import EEGMaskedVAEConfig, EEGMaskedVAEForPreTraining
+        >>> config = EEGMaskedVAEConfig(d_model=64, n_layers=2, n_heads=4, d_ff=256)
+        >>> model = EEGMaskedVAEForPreTraining(config).eval()
+        >>> model(torch.randn(2, 19, 1000), mask_ratio=0.75).reconstruction.shape
+        torch.Size([2, 19, 1000])
+        >>> model.sample(3, config.channel_positions, 400, torch.Generator().manual_seed(0)).shape
+        torch.Size([3, 19, 400])
+    """
+
+    num_steps: torch.Tensor
+
+    def __init__(self, config: EEGMaskedVAEConfig) -> None:
+        super().__init__(config)
+        self.model = EEGMaskedVAEModel(config)
+        self.decoder = EEGMaskedVAEDecoder(config)
+        # Saved with the weights: a run that goes on weighs the divergence as the first one would have
+        self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64))
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        mask_ratio: float | None = None,
+        mask_noise: torch.Tensor | None = None,
+        latent_noise: torch.Tensor | None = None,
+        return_loss: bool = True,
+        **kwargs: Any,
+    ) -> EEGMaskedVAEForPreTrainingOutput:
+        """Hide stretches and rebuild the signal.
+
+        Args:
+            input_values: (batch, channels, time), normalised.
+            channel_positions: As in [`EEGMaskedVAEModel`].
+            channel_mask: As in [`EEGMaskedVAEModel`].
+            attention_mask: As in [`EEGMaskedVAEModel`].
+            mask: (batch, channels, time) bool, True = hidden; drawn at random by default.
+            mask_ratio: Share to hide in this call instead of the config's.
+            mask_noise: (batch, channels, num_stretches) in [0, 1), decides the random mask.
+            latent_noise: (batch, channels, num_patches, latent_size), standard normal, decides the latents;
+                by default it is drawn in training, and outside of it the latents are their means.
+            return_loss: Compute the losses; Trainer looks for this argument where a model needs no labels.
+            **kwargs: As in [`EEGMaskedVAEModel`].
+        """
+        is_real = find_real_samples(input_values, channel_mask, attention_mask)
+        mask_ratio = self.config.mask_ratio if mask_ratio is None else mask_ratio
+        mask = resolve_mask(is_real, self.config.stretch_size, mask, mask_ratio, mask_noise)
+        channel_positions = resolve_positions(self.config, input_values, channel_positions)
+        encoded = self.model(input_values, channel_positions, channel_mask, attention_mask, mask, **kwargs)
+        latents = self.draw_latents(encoded.latent_mean, encoded.latent_log_variance, latent_noise)
+        masks = (channel_mask, attention_mask)
+        reconstruction = self.decode(latents, channel_positions, input_values.shape[-1], *masks)
+        losses = {}
+        if return_loss:
+            target = torch.where(is_real, input_values.float(), 0.0)
+            losses = self.compute_losses(reconstruction, target, mask, is_real & ~mask, encoded, masks)
+        return EEGMaskedVAEForPreTrainingOutput(
+            **losses,
+            reconstruction=reconstruction,
+            latent_mean=encoded.latent_mean,
+            latent_log_variance=encoded.latent_log_variance,
+            mask=mask,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+            channel_attentions=encoded.channel_attentions,
+        )
+
+    def draw_latents(
+        self, mean: torch.Tensor, log_variance: torch.Tensor, noise: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return latents shaped like their mean: mean + deviation * noise, outside of training the mean."""
+        if noise is None:
+            if not self.training:
+                return mean
+            noise = torch.randn_like(mean)
+        if noise.shape != mean.shape:
+            raise ValueError(f"latent_noise: expected {tuple(mean.shape)}, got {tuple(noise.shape)}")
+        return mean + (0.5 * log_variance).exp() * noise
+
+    def decode(
+        self,
+        latents: torch.Tensor,
+        channel_positions: torch.Tensor,
+        num_samples: int | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the signals (batch, channels, num_samples) that latents stand for.
+
+        Args:
+            latents: (batch, channels, num_patches, latent_size).
+            channel_positions: (batch, channels, 3) or (channels, 3), metres.
+            num_samples: Length of the signals; whole patches by default.
+            channel_mask: (batch, channels) bool, True = real.
+            attention_mask: (batch, num_samples) bool, True = real.
+        """
+        size = self.config.patch_size
+        num_samples = latents.shape[2] * size if num_samples is None else num_samples
+        signal = latents.new_empty(*latents.shape[:2], num_samples)
+        positions = resolve_positions(self.config, signal, channel_positions)
+        is_real = find_real_tokens(signal, channel_mask, attention_mask, size, size)
+        masks = create_attention_masks(self.config, latents, is_real, channel_mask, attention_mask)
+        return unpatchify(self.decoder(latents, positions, *masks).float(), size, num_samples)
+
+    def compute_losses(
+        self,
+        reconstruction: torch.Tensor,
+        target: torch.Tensor,
+        hidden: torch.Tensor,
+        visible: torch.Tensor,
+        encoded: EEGMaskedVAEOutput,
+        masks: tuple[torch.Tensor | None, torch.Tensor | None],
+    ) -> dict[str, torch.Tensor]:
+        """Return the loss and its parts; each training batch moves the weight of the divergence on."""
+        config, size = self.config, self.config.patch_size
+        is_real = find_real_tokens(target, *masks, size, size)
+        mean, log_variance = encoded["latent_mean"], encoded["latent_log_variance"]
+        losses = {
+            "reconstruction_loss": masked_reconstruction_loss(reconstruction, target, hidden),
+            "kl_loss": kl_divergence_loss(mean, log_variance, is_real, config.free_bits) / size,
+        }
+        loss = losses["reconstruction_loss"] + self.kl_weight() * losses["kl_loss"]
+        if config.visible_weight > 0:
+            losses["visible_loss"] = masked_reconstruction_loss(reconstruction, target, visible)
+            loss = loss + config.visible_weight * losses["visible_loss"]
+        if self.training:
+            self.num_steps += 1
+        return {"loss": loss, **losses}
+
+    def kl_weight(self) -> torch.Tensor:
+        """Return the weight of the divergence: from 0 in a straight line to `beta`."""
+        share = (self.num_steps + 1) / (self.config.beta_warmup_steps + 1)
+        return self.config.beta * share.clamp(max=1.0)
+
+    def reconstruct(
+        self,
+        input_values: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Rebuild whole windows (batch, channels, time) from the means of their latents.
+
+        Args:
+            input_values: (batch, channels, time), normalised.
+            mask: (batch, channels, time) bool, True = hidden; by default nothing is.
+            channel_positions: As in [`EEGMaskedVAEModel`].
+            channel_mask: As in [`EEGMaskedVAEModel`].
+            attention_mask: As in [`EEGMaskedVAEModel`].
+        """
+        channel_positions = resolve_positions(self.config, input_values, channel_positions)
+        mask = torch.zeros_like(input_values, dtype=torch.bool) if mask is None else mask
+        encoded = self.model(input_values, channel_positions, channel_mask, attention_mask, mask)
+        masks = (channel_mask, attention_mask)
+        return self.decode(encoded.latent_mean, channel_positions, input_values.shape[-1], *masks)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        num: int,
+        channel_positions: torch.Tensor | list[list[float]],
+        num_samples: int,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Draw signals (num, channels, num_samples), in the unit of the training signals.
+
+        Args:
+            num: How many.
+            channel_positions: (channels, 3), where their electrodes sit, in metres.
+            num_samples: Their length.
+            generator: Draws the latents; the global one by default.
+        """
+        positions = torch.as_tensor(channel_positions, device=self.device)
+        num_patches = count_patches(num_samples, self.config.patch_size, self.config.patch_size)
+        shape = (num, len(positions), num_patches, self.config.latent_size)
+        drawn_on = self.device if generator is None else generator.device
+        latents = torch.randn(shape, generator=generator, device=drawn_on).to(self.device, self.dtype)
+        return self.decode(latents, positions, num_samples)
+
+
+__all__ = ["EEGMaskedVAEForPreTraining", "EEGMaskedVAEModel", "EEGMaskedVAEPreTrainedModel"]
