@@ -31,7 +31,7 @@ def alignment(first: ArrayLike, second: ArrayLike, alpha: float = 2.0) -> float:
     Raises:
         ValueError: If shapes differ, there is no pair, or an embedding is zero or not finite.
     """
-    left, right = _unit(first), _unit(second)
+    left, right = unit_vectors(first), unit_vectors(second)
     if left.shape != right.shape:
         raise ValueError(f"expected as many first as second, of one size, got {left.shape} and {right.shape}")
     return float(np.mean(np.linalg.norm(left - right, axis=1) ** alpha))
@@ -50,7 +50,7 @@ def uniformity(embeddings: ArrayLike, t: float = 2.0) -> float:
     Raises:
         ValueError: If there are fewer than two, or one is zero or not finite.
     """
-    unit = _unit(embeddings)
+    unit = unit_vectors(embeddings)
     if len(unit) < 2:
         raise ValueError("embeddings: expected two or more, got one")
     potentials = -t * pdist(unit, "sqeuclidean")
@@ -109,7 +109,7 @@ def matching_accuracy(
         ValueError: If lengths differ, an embedding is zero or not finite, or no window has a match.
     """
     stimuli, moments, people = _index(stimulus_ids, seconds, subjects)
-    unit = _unit(features)
+    unit = unit_vectors(features)
     if len(unit) != len(moments):
         raise ValueError(f"features: expected {len(moments)} windows as in seconds, got {len(unit)}")
     hits, chances = [], []
@@ -171,7 +171,12 @@ def _index(
     return stimuli, moments, people
 
 
-def _unit(embeddings: ArrayLike) -> np.ndarray:
+def unit_vectors(embeddings: ArrayLike) -> np.ndarray:
+    """Return embeddings (windows, size) divided by their length.
+
+    Raises:
+        ValueError: If there is none, or one is zero or not finite.
+    """
     values = np.asarray(embeddings, float)
     if values.ndim != 2 or not len(values):
         raise ValueError(f"expected embeddings (windows, size), got {values.shape}")

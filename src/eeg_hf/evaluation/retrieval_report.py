@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Retrieval of images from EEG and of EEG from images, person by person and together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .embeddings_file import EEGImageEmbeddings
+from .report import NOTHING, format_summary, markdown_table
+from .retrieval import Rankings, RetrievalScore, rank_items, score_rankings
+
+if TYPE_CHECKING:
+    from .metrics import MetricSummary
+
+Match = Literal["image", "concept"]
+Group = Literal["image", "concept", "subject"]
+
+DIRECTIONS: Mapping[str, str] = {"eeg_to_image": "EEG → image", "image_to_eeg": "image → EEG"}
+GROUPS: tuple[str, ...] = ("image", "concept", "subject")
+
+
+def judge_retrieval(
+    embeddings: EEGImageEmbeddings,
+    ks: Sequence[int] = (1, 5, 10),
+    match: Match = "image",
+    n_way: int | None = None,
+    resample: Group = "image",
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, dict[str, RetrievalScore]]:
+    """Score both directions.
+
+    From EEG to image each trial asks for its image among all images of the file. From image to EEG each image
+    that a person saw asks for his trials of it among all trials of his, not of others: chance does not depend
+    on how many people there are.
+
+    Args:
+        embeddings: Trials and gallery; see [`EEGImageEmbeddings.average_repetitions`].
+        ks: At which K to score.
+        match: What makes an item correct: the same image, or only the same concept.
+        n_way: From EEG to image, also score the correct image among n - 1 drawn from the gallery.
+        resample: What the bootstrap draws: images, concepts or subjects. An interval over images says nothing
+            of other people, one over subjects nothing of other images.
+        num_resamples: Draws of the bootstrap.
+        seed: Seed of the draws.
+
+    Returns:
+        `eeg_to_image` and `image_to_eeg`: metric -> score, see [`score_rankings`].
+
+    Raises:
+        ValueError: On what [`rank_items`] and [`score_rankings`] refuse, or an unknown `match` or `resample`.
+    """
+    if match not in ("image", "concept") or resample not in GROUPS:
+        raise ValueError(
+            f"expected match image or concept and resample {', '.join(GROUPS)}, got {match!r} and "
+            f"{resample!r}"
+        )
+    of_trials = {"image": embeddings.eeg_image_ids, "concept": embeddings.concepts}
+    of_images = {"image": embeddings.image_ids, "concept": embeddings.image_concepts}
+    seen = rank_items(
+        embeddings.eeg_embeddings, embeddings.image_embeddings, of_trials[match], of_images[match], ks
+    )
+    groups = {**of_trials, "subject": embeddings.subjects}[resample]
+    backwards, owners = _rank_trials(embeddings, ks, match, resample)
+    options: dict[str, Any] = {"num_resamples": num_resamples, "seed": seed}
+    return {
+        "eeg_to_image": score_rankings(seen, groups, n_way, **options),
+        "image_to_eeg": score_rankings(backwards, owners, **options),
+    }
+
+
+def _rank_trials(
+    embeddings: EEGImageEmbeddings, ks: Sequence[int], match: Match, resample: Group
+) -> tuple[Rankings, np.ndarray]:
+    """Rank each person's trials for the images that he saw, and say what group each query is of."""
+    rankings, groups = [], []
+    for subject in np.unique(embeddings.subjects):
+        own = embeddings.of_subject(subject)
+        is_seen = np.isin(own.image_ids, own.eeg_image_ids)
+        asked = {"image": own.image_ids[is_seen], "concept": own.image_concepts[is_seen]}
+        there = {"image": own.eeg_image_ids, "concept": own.concepts}
+        rankings.append(
+            rank_items(own.image_embeddings[is_seen], own.eeg_embeddings, asked[match], there[match], ks)
+        )
+        groups.append({**asked, "subject": np.full(is_seen.sum(), subject)}[resample])
+    return Rankings.concatenate(rankings), np.concatenate(groups)
+
+
+def parse_metrics(text: str, ks: Sequence[int] = ()) -> list[str]:
+    """Read names of metrics: `recall@1,5,10` are three; `recall` or `ndcg` alone are those at each of `ks`.
+
+    Args:
+        text: Names with commas between them.
+        ks: What a name without K stands for.
+
+    Raises:
+        ValueError: If there is no such metric.
+
+    Example:
+        >>> parse_metrics("recall@1,5"), parse_metrics("mrr,ndcg", [1, 5])
+        (['recall@1', 'recall@5'], ['mrr', 'ndcg@1', 'ndcg@5'])
+    """
+    names: list[str] = []
+    family = ""  # what a number alone is a K of
+    for word in (word.strip() for word in text.split(",")):
+        name, at, number = (family, "@", word) if word.isdigit() else word.partition("@")
+        is_ranked = name in ("recall", "ndcg")
+        family = name if is_ranked and at else ""
+        if family and number.isdigit():
+            names.append(f"{name}@{number}")
+        elif is_ranked and not at:
+            names += [f"{name}@{k}" for k in ks]
+        elif word in ("mrr", "mean_rank", "median_rank"):
+            names.append(word)
+        else:
+            raise ValueError(
+                f"metric: expected recall@K, ndcg@K, mrr, mean_rank or median_rank, got {word!r} in {text!r}"
+            )
+    return names
+
+
+def retrieval_table(
+    found: Mapping[str, Mapping[str, Mapping[str, RetrievalScore]]], metrics: Sequence[str]
+) -> str:
+    """Return a Markdown table: a row for each method, or person, and metric, chance beside each.
+
+    Args:
+        found: Title -> what [`judge_retrieval`] returned.
+        metrics: Which metrics, in order.
+    """
+    rows = [
+        {
+            "Of": title,
+            "Metric": name,
+            **{
+                column: cell
+                for direction, said in DIRECTIONS.items()
+                for column, cell in _cells(said, directions[direction].get(name)).items()
+            },
+        }
+        for title, directions in found.items()
+        for name in metrics
+    ]
+    return markdown_table(rows, texts=("Of", "Metric")) + "\n"
+
+
+def _cells(title: str, score: RetrievalScore | None) -> dict[str, str]:
+    if score is None:
+        return {title: NOTHING, f"{title}, chance": NOTHING}
+    summary: MetricSummary = {"mean": score.value}
+    if score.interval is not None:
+        summary["interval"] = score.interval
+    return {
+        title: format_summary(summary),
+        f"{title}, chance": format_summary({"mean": score.chance}),
+    }
+
+
+def as_plain(found: Mapping[str, Mapping[str, RetrievalScore]]) -> dict[str, Any]:
+    """Return what [`judge_retrieval`] found as JSON can hold it."""
+    return {way: {name: asdict(score) for name, score in scores.items()} for way, scores in found.items()}
+
+
+__all__ = ["DIRECTIONS", "GROUPS", "as_plain", "judge_retrieval", "parse_metrics", "retrieval_table"]
