@@ -33,10 +33,14 @@ ALLOWED = {
         "augmentation",
     },
     "models": set(),
+    "vision_towers": {"models"},
+    "image_folder": set(),
+    "image_embeddings": {"image_folder"},
     "corpora": {"channels", "preprocessing"},
     "pair_columns": set(),
     "data_collator": {"augmentation", "pair_columns"},
     "tokenizer_collator": {"data_collator"},
+    "eeg_image_collator": {"data_collator", "image_embeddings", "image_folder"},
     "evaluation": {"channels"},
     # what a training pushes carries its code
     "training": {"data_collator", "tokenizer_collator", "pair_columns", "evaluation", "hub"},
@@ -44,7 +48,7 @@ ALLOWED = {
     # a pipeline takes paths, and what opens a recording of any format is part of corpora
     "inference": {"channels", "preprocessing", "feature_extraction_eeg", "data_collator", "corpora"},
     "import_hooks": set(),
-    "auto": {"models", "feature_extraction_eeg", "corpora", "inference", "import_hooks"},
+    "auto": {"models", "feature_extraction_eeg", "corpora", "inference", "import_hooks", "vision_towers"},
     "__init__": {"auto"},
 }
 # A model file travels alone to machines without eeg_hf: these it finds there

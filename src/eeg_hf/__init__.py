@@ -26,6 +26,13 @@ _PUBLIC_NAMES = {
     "describe_pairs": "models.stimulus_pairs",
     "InfoNCE": "models.losses",
     "MovieISCLoss": "models.losses",
+    "EEGCLIPConfig": "models.configuration_eeg_clip",
+    "EEGCLIPModel": "models.modeling_eeg_clip",
+    "EEGConvTransformerConfig": "models.configuration_eeg_conv_transformer",
+    "EEGConvTransformerModel": "models.modeling_eeg_conv_transformer",
+    "EEGImageCollator": "eeg_image_collator",
+    "ImageEmbeddings": "image_embeddings",
+    "create_vision_tower": "vision_towers",
     "EEGFSQConfig": "models.configuration_eeg_fsq",
     "EEGFSQModel": "models.modeling_eeg_fsq",
     "EEGMaskedVAEConfig": "models.configuration_eeg_masked_vae",
@@ -49,15 +56,21 @@ if TYPE_CHECKING:
     from .corpora import get_corpus
     from .corpora.recordings.eeg_feature import Eeg
     from .data_collator import EEGDataCollator, EEGPreTrainingCollator, MixupCollator, WindowDataset
+    from .eeg_image_collator import EEGImageCollator
     from .eeg_preprocessor import EEGPreprocessor
     from .feature_extraction_eeg import EEGFeatureExtractor
+    from .image_embeddings import ImageEmbeddings
     from .inference.recording_tokens import RecordingTokens, decode_recording, encode_recording
     from .inference.tokens import add_tokens, tokens_to_signal
+    from .models.configuration_eeg_clip import EEGCLIPConfig
+    from .models.configuration_eeg_conv_transformer import EEGConvTransformerConfig
     from .models.configuration_eeg_foundation import EEGFoundationConfig
     from .models.configuration_eeg_fsq import EEGFSQConfig
     from .models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
     from .models.heads import HBN_AUXILIARY_TASKS
     from .models.losses import InfoNCE, MovieISCLoss
+    from .models.modeling_eeg_clip import EEGCLIPModel
+    from .models.modeling_eeg_conv_transformer import EEGConvTransformerModel
     from .models.modeling_eeg_foundation import (
         EEGFoundationForPreTraining,
         EEGFoundationForSequenceClassification,
@@ -68,6 +81,7 @@ if TYPE_CHECKING:
     from .models.stimulus_pairs import describe_pairs
     from .pair_columns import PairColumns
     from .tokenizer_collator import EEGTokenizerCollator
+    from .vision_towers import create_vision_tower
 
 
 def __getattr__(name: str) -> Any:

@@ -10,11 +10,15 @@ from transformers.models.auto.configuration_auto import model_type_to_module_nam
 
 from .feature_extraction_eeg import EEGFeatureExtractor
 from .import_hooks import when_imported
+from .models.configuration_eeg_clip import EEGCLIPConfig
+from .models.configuration_eeg_conv_transformer import EEGConvTransformerConfig
 from .models.configuration_eeg_foundation import EEGFoundationConfig
 from .models.configuration_eeg_fsq import EEGFSQConfig
 from .models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
+from .models.vision_registry import set_tower_builder
 
 if TYPE_CHECKING:
+    from torch.nn import Module
     from transformers import PreTrainedModel
 
 _MODEL_CLASSES: dict[type[PreTrainedConfig], dict[Any, str]] = {
@@ -24,6 +28,8 @@ _MODEL_CLASSES: dict[type[PreTrainedConfig], dict[Any, str]] = {
         AutoModelForSequenceClassification: "EEGFoundationForSequenceClassification",
     },
     EEGFSQConfig: {AutoModel: "EEGFSQModel"},
+    EEGConvTransformerConfig: {AutoModel: "EEGConvTransformerModel"},
+    EEGCLIPConfig: {AutoModel: "EEGCLIPModel"},
     EEGMaskedVAEConfig: {
         AutoModel: "EEGMaskedVAEModel",
         AutoModelForPreTraining: "EEGMaskedVAEForPreTraining",
@@ -41,8 +47,15 @@ def register() -> None:
         AutoFeatureExtractor.register(config_class, EEGFeatureExtractor, exist_ok=True)
         for auto_class, class_name in model_classes.items():
             _register_by_name(auto_class, config_class, class_name)
+    set_tower_builder(_create_vision_tower)
     when_imported("datasets", _register_recordings)
     when_imported("transformers.pipelines", _register_pipelines)
+
+
+def _create_vision_tower(name: str, is_pretrained: bool) -> "Module":
+    from .vision_towers import create_vision_tower
+
+    return create_vision_tower(name, is_pretrained)
 
 
 def _register_recordings() -> None:

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration of EEGCLIP."""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+from .configuration_eeg_conv_transformer import EEGConvTransformerConfig
+from .configuration_eeg_foundation import EEGFoundationConfig
+
+TOWER_ALIASES = {
+    "openclip_vit_b32": "open_clip:ViT-B-32:laion2b_s34b_b79k",
+    "torchvision_vit_b32": "torchvision:vit_b_32:IMAGENET1K_V1",
+}
+TOWER_KINDS = ("open_clip", "torchvision", "transformers", "features")
+PROJECTIONS = ("mlp", "linear", "none")
+_OWN_ENCODERS: tuple[Any, ...] = (EEGConvTransformerConfig, EEGFoundationConfig)
+_ENCODER_FIELDS = {
+    "eeg_d_model": "hidden_size",
+    "eeg_layers": "num_hidden_layers",
+    "eeg_hidden": "intermediate_size",
+    "temporal_pool": "temporal_pool",
+}
+
+
+def full_tower_name(name: str) -> str:
+    """Return a tower's name with its kind, and with the weights that an alias stands for.
+
+    Args:
+        name: `openclip_vit_b32`, `torchvision_vit_b32`, or with a kind before a colon: `open_clip:` and a
+            name of that library, with a tag or a file of weights after one more colon (without it the weights
+            are random); `torchvision:` likewise; `transformers:` and a name on the Hub or a folder;
+            `features:` and what somebody else made features with, of which no tower is known here.
+
+    Raises:
+        ValueError: On anything else.
+
+    Example:
+        >>> full_tower_name("openclip_vit_b32")
+        'open_clip:ViT-B-32:laion2b_s34b_b79k'
+    """
+    name = TOWER_ALIASES.get(name, name)
+    kind, _, model = name.partition(":")
+    if kind not in TOWER_KINDS or not model:
+        raise ValueError(
+            f"vision tower: expected {', '.join(TOWER_ALIASES)}, or "
+            f"{', '.join(f'{kind}:<name>' for kind in TOWER_KINDS)}, got {name!r}"
+        )
+    return name
+
+
+@strict
+class EEGCLIPConfig(PreTrainedConfig):
+    r"""Configuration of [`EEGCLIPModel`].
+
+    `eeg_d_model`, `eeg_layers`, `eeg_hidden` and `temporal_pool` are accepted for the EEG tower of its own,
+    `proj_dim` and `vision_encoder` for `projection_dim` and `vision_tower`.
+
+    Args:
+        eeg_config (`dict` or `PreTrainedConfig`, *optional*): Config of the EEG tower: fields of
+            [`EEGConvTransformerConfig`], or the config of any encoder that returns a `pooler_output`, such as
+            [`EEGFoundationConfig`].
+        vision_tower (`str`): What embeds images, with its pretrained weights; see [`full_tower_name`].
+        vision_dim (`int`): Numbers that it makes of an image.
+        freeze_vision (`bool`): Leave the tower as it is. Then it is not saved with the model, and is loaded
+            only when the model meets pixels.
+        projection_dim (`int`): Dimensions of the space that both share.
+        projection_hidden_size (`int`): Width between the two layers of a projection head.
+        vision_projection (`str`): Head of the images: `"mlp"`, `"linear"`, or `"none"`: their embeddings stay
+            as the tower made them, and `projection_dim` is `vision_dim`.
+        dropout (`float`): In the projection heads.
+        temperature (`float`): What similarities are divided by at the start; its inverse is learned.
+
+    Example:
+        >>> from eeg_hf import EEGCLIPConfig
+        >>> config = EEGCLIPConfig(eeg_config={"num_channels": 63}, eeg_d_model=128)
+        >>> config.eeg_config.hidden_size, config.vision_tower
+        (128, 'open_clip:ViT-B-32:laion2b_s34b_b79k')
+    """
+
+    model_type = "eeg_clip"
+    attribute_map = {"proj_dim": "projection_dim", "vision_encoder": "vision_tower"}
+    keys_to_ignore_at_inference = ["logits_per_eeg"]  # (batch, batch): nothing to put end to end
+    sub_configs_defaults = {
+        "eeg_config": SubConfigSpec(config_class=AutoConfig, model_type=EEGConvTransformerConfig.model_type)
+    }
+
+    eeg_config: dict | PreTrainedConfig | None = None
+    vision_tower: str = "openclip_vit_b32"
+    vision_dim: int = 512
+    freeze_vision: bool = True
+    projection_dim: int = 512
+    projection_hidden_size: int = 1024
+    vision_projection: str = "mlp"
+    dropout: float | int = 0.1
+    temperature: float | int = 0.07
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        fields = {name: kwargs.pop(alias) for alias, name in _ENCODER_FIELDS.items() if alias in kwargs}
+        self.eeg_config = _encoder_config(self.eeg_config, fields)
+        super().__post_init__(**kwargs)  # applies the attribute map
+        self.vision_tower = full_tower_name(self.vision_tower)
+        self.validate_architecture()
+
+    @property
+    def pooler_size(self) -> int:
+        """Width of what the EEG tower makes of a window."""
+        return getattr(self.eeg_config, "pooler_size", None) or self.eeg_config.hidden_size
+
+    def validate_architecture(self) -> None:
+        """Raise a ValueError naming the first field that cannot work with the others."""
+        for name in ("vision_dim", "projection_dim", "projection_hidden_size"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected a positive whole number, got {getattr(self, name)!r}")
+        if self.vision_projection not in PROJECTIONS:
+            raise ValueError(
+                f"vision_projection: expected one of {', '.join(PROJECTIONS)}, got {self.vision_projection!r}"
+            )
+        if self.vision_projection == "none" and self.projection_dim != self.vision_dim:
+            raise ValueError(
+                f"vision_projection='none' needs projection_dim = vision_dim ({self.vision_dim}), got "
+                f"{self.projection_dim}"
+            )
+        if not 0.01 <= self.temperature <= 1:
+            raise ValueError(f"temperature: expected 0.01 to 1, got {self.temperature}")
+        if not self.freeze_vision and self.vision_tower.startswith("features:"):
+            raise ValueError(f"freeze_vision=False: {self.vision_tower} is no tower that could be trained")
+
+
+def _encoder_config(config: dict | PreTrainedConfig | None, fields: dict[str, Any]) -> Any:
+    """Return the config of the EEG tower; our own are made here, also where nobody registered them."""
+    if isinstance(config, PreTrainedConfig):
+        if fields:
+            raise ValueError(f"{', '.join(fields)}: expected them in eeg_config, which is a config already")
+        return config
+    settings = {**(config or {}), **fields}
+    model_type = settings.get("model_type", EEGConvTransformerConfig.model_type)
+    own = {known.model_type: known for known in _OWN_ENCODERS}
+    return own[model_type](**settings) if model_type in own else settings
+
+
+__all__ = ["EEGCLIPConfig", "full_tower_name"]

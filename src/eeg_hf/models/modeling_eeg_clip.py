@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EEGCLIP: windows of EEG and the images that people saw, in one space.
+
+As CLIP (https://arxiv.org/abs/2103.00020) does for text: an EEG tower and an image tower, a projection head
+on each, and a symmetric InfoNCE with a learned temperature. The image tower is frozen by default, so images
+are embedded once and training reads their embeddings.
+
+NOTE: an image is shown several times, so a batch may hold it more than once. Other than in CLIP, windows of
+    one image are positives of each other, and none pushes another away.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import ModelOutput
+from transformers.utils.generic import can_return_tuple
+
+from .configuration_eeg_clip import EEGCLIPConfig
+from .gathering import gather_rows, own_rows
+from .losses import NO_SIMILARITY, similarities
+from .modeling_eeg_conv_transformer import EEGConvTransformerModel
+from .modeling_eeg_foundation import EEGFoundationModel
+from .vision_registry import build_tower
+
+MAX_LOGIT_SCALE = math.log(100)  # beyond, one pair decides all (section 2.5 of the paper)
+
+
+def matching_loss(
+    eeg: torch.Tensor, images: torch.Tensor, image_ids: torch.Tensor, logit_scale: torch.Tensor
+) -> torch.Tensor:
+    """Return the symmetric InfoNCE of windows and their images, over the rows of all processes.
+
+    Without repeated images it is that of CLIP. Where an image is repeated, each of its pairs is contrasted
+    with the rows of other images only.
+
+    Args:
+        eeg: (batch, features), unit vectors.
+        images: (batch, features), unit vectors; row i is what the person of row i saw.
+        image_ids: (batch,), equal where the image is.
+        logit_scale: Multiplies the cosine similarities.
+    """
+    ids, own = gather_rows(image_ids), own_rows(len(eeg))
+    is_positive = ids[own, None] == ids[None]  # (batch, rows of all processes)
+    losses = []
+    for anchors, candidates in ((eeg, images), (images, eeg)):
+        logits = similarities(anchors, gather_rows(candidates)) * logit_scale
+        hardness = logits.masked_fill(is_positive, NO_SIMILARITY).logsumexp(dim=-1, keepdim=True)
+        each = nn.functional.softplus(hardness - logits).masked_fill(~is_positive, 0.0)
+        losses.append((each.sum(dim=-1) / is_positive.sum(dim=-1)).mean())
+    return torch.stack(losses).mean()
+
+
+class ProjectionHead(nn.Module):
+    """Two layers into the space that EEG and images share."""
+
+    def __init__(self, config: EEGCLIPConfig, size: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(size, config.projection_hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(config.projection_hidden_size, config.projection_dim)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map (batch, size) to (batch, projection_dim)."""
+        return self.out(self.dropout(nn.functional.gelu(self.dense(features))))
+
+
+@dataclass
+class EEGCLIPOutput(ModelOutput):
+    """What the model returns.
+
+    Attributes:
+        loss: Symmetric InfoNCE; None without images.
+        logits_per_eeg: (batch, batch), scaled cosines of the windows of this process with its images.
+        eeg_embeds: (batch, projection_dim), unit vectors.
+        image_embeds: (batch, projection_dim), unit vectors; None without images.
+    """
+
+    loss: torch.Tensor | None = None
+    logits_per_eeg: torch.Tensor | None = None
+    eeg_embeds: torch.Tensor | None = None
+    image_embeds: torch.Tensor | None = None
+
+
+class EEGCLIPPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and what Trainer must know."""
+
+    config: EEGCLIPConfig
+    base_model_prefix = "eeg_model"
+    main_input_name = "input_values"
+    input_modalities = ("time", "image")
+    accepts_loss_kwargs = False  # the loss is a mean: Trainer must divide it itself when it accumulates
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):  # unit features in, unit features out
+            init.normal_(module.weight, std=module.in_features**-0.5)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, EEGCLIPModel):
+            init.constant_(module.logit_scale, -math.log(self.config.temperature))
+
+
+class EEGCLIPModel(EEGCLIPPreTrainedModel):
+    """EEG and image towers with their projection heads.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf import EEGCLIPConfig, EEGCLIPModel
+        >>> model = EEGCLIPModel(EEGCLIPConfig(eeg_config={"num_channels": 17}))
+        >>> outputs = model(torch.randn(4, 17, 100), image_embeds=torch.randn(4, 512))
+        >>> outputs.eeg_embeds.shape, outputs.logits_per_eeg.shape
+        (torch.Size([4, 512]), torch.Size([4, 4]))
+    """
+
+    def __init__(self, config: EEGCLIPConfig) -> None:
+        super().__init__(config)
+        self.eeg_model = build_encoder(config.eeg_config)
+        self.eeg_projection = ProjectionHead(config, config.pooler_size)
+        self.image_projection = build_projection(config)
+        self.logit_scale = nn.Parameter(torch.empty(()))
+        self._frozen_tower: list[nn.Module] = []  # in a list, so that it is no part of what is saved
+        if not config.freeze_vision:
+            is_loading = torch.empty(0).is_meta  # from_pretrained builds so, and fills in what was saved
+            self.set_vision_tower(build_tower(config.vision_tower, not is_loading), not is_loading)
+        self.post_init()
+
+    def set_vision_tower(self, tower: nn.Module, keeps_weights: bool = True) -> None:
+        """Hand over the image tower, instead of having it built by its name.
+
+        Args:
+            tower: Maps pixels (batch, 3, height, width) to (batch, vision_dim); frozen and not saved where
+                the config says `freeze_vision`.
+            keeps_weights: Its weights stay as they are; False where others are about to be loaded.
+
+        Raises:
+            ValueError: If it makes embeddings of another size.
+        """
+        size = getattr(tower, "embedding_dim", self.config.vision_dim)
+        if size != self.config.vision_dim:
+            raise ValueError(
+                f"vision_dim: expected what {self.config.vision_tower} makes, {size}, the config says "
+                f"{self.config.vision_dim}"
+            )
+        if self.config.freeze_vision:
+            self._frozen_tower = [tower.eval().requires_grad_(False)]
+            return
+        if keeps_weights:  # transformers would initialise what it did not load itself
+            for part in (*tower.modules(), *tower.parameters(), *tower.buffers()):
+                part._is_hf_initialized = True  # type: ignore[assignment]
+        self.vision_model = tower
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        image_embeds: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        image_ids: torch.Tensor | None = None,
+        return_loss: bool = True,
+        **kwargs: Any,
+    ) -> EEGCLIPOutput:
+        """Embed windows and images, and match them.
+
+        Args:
+            input_values: (batch, channels, time), normalised.
+            channel_positions: (batch, channels, 3), metres.
+            channel_mask: (batch, channels) bool, True = real.
+            attention_mask: (batch, time) bool, True = real.
+            image_embeds: (batch, vision_dim), what the image tower made of the image of each window.
+            pixel_values: (batch, 3, height, width), the images themselves instead.
+            image_ids: (batch,) whole numbers, equal where the image is; all differ by default.
+            return_loss: Compute the loss; Trainer looks for this argument where a model needs no labels.
+            **kwargs: Handed on to the EEG tower.
+
+        Raises:
+            ValueError: On shapes that do not fit, or embeddings where the image tower is to be trained.
+        """
+        if self.training and image_embeds is not None and not self.config.freeze_vision:
+            raise ValueError("freeze_vision=False: expected pixel_values, image_embeds train no tower")
+        eeg = self.get_eeg_features(input_values, channel_positions, channel_mask, attention_mask, **kwargs)
+        if image_embeds is None and pixel_values is None:
+            return EEGCLIPOutput(eeg_embeds=eeg)
+        images = self.get_image_features(pixel_values=pixel_values, image_embeds=image_embeds)
+        if len(images) != len(eeg):
+            raise ValueError(f"expected one image a window, got {len(images)} for {len(eeg)}")
+        scale = self.clamped_logit_scale()
+        loss = None
+        if return_loss:
+            if image_ids is None:
+                own = own_rows(len(eeg))
+                image_ids = torch.arange(own.start, own.stop, device=eeg.device)
+            loss = matching_loss(eeg, images, image_ids, scale)
+        logits = similarities(eeg, images) * scale
+        return EEGCLIPOutput(loss=loss, logits_per_eeg=logits, eeg_embeds=eeg, image_embeds=images)
+
+    def get_eeg_features(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        """Return unit vectors (batch, projection_dim) of windows; the arguments are those of `forward`."""
+        outputs = self.eeg_model(
+            input_values,
+            channel_positions=channel_positions,
+            channel_mask=channel_mask,
+            attention_mask=attention_mask,
+            **{**kwargs, "return_dict": True},
+        )
+        return nn.functional.normalize(self.eeg_projection(outputs.pooler_output).float(), dim=-1)
+
+    def get_image_features(
+        self, pixel_values: torch.Tensor | None = None, image_embeds: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return unit vectors (batch, projection_dim) of images.
+
+        Args:
+            pixel_values: (batch, 3, height, width), as the tower's `preprocess` makes them.
+            image_embeds: (batch, vision_dim), what the tower made of them instead. Their length does not
+                count.
+
+        Raises:
+            ValueError: If both or neither are given, or embeddings are of another size.
+        """
+        if (pixel_values is None) == (image_embeds is None):
+            raise ValueError("expected either pixel_values or image_embeds")
+        if image_embeds is None:
+            image_embeds = self.embed_pixels(pixel_values)
+        if image_embeds.ndim != 2 or image_embeds.shape[1] != self.config.vision_dim:
+            raise ValueError(
+                f"image_embeds: expected (batch, {self.config.vision_dim}), got {tuple(image_embeds.shape)}"
+            )
+        embeds = nn.functional.normalize(image_embeds.float(), dim=-1)
+        # Of order one, whatever the tower: embeddings of CLIP have a length of 10, those of others of 30
+        embeds = self.image_projection(embeds * math.sqrt(self.config.vision_dim))
+        return nn.functional.normalize(embeds.float(), dim=-1)
+
+    def embed_pixels(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Return what the image tower makes of (batch, 3, height, width); a frozen one is loaded at first."""
+        if not self.config.freeze_vision:
+            return self.vision_model(pixel_values)
+        if not self._frozen_tower:
+            self.set_vision_tower(build_tower(self.config.vision_tower))
+        tower = self._frozen_tower[0].to(pixel_values.device)
+        with torch.no_grad():
+            return tower(pixel_values)
+
+    def clamped_logit_scale(self) -> torch.Tensor:
+        """Return what similarities are multiplied by, 1 to 100.
+
+        The parameter itself is clamped: a clamp of its exponential would have no gradient beyond, and it
+        would stay there for ever.
+        """
+        with torch.no_grad():
+            self.logit_scale.clamp_(0.0, MAX_LOGIT_SCALE)
+        return self.logit_scale.float().exp()
+
+
+def build_encoder(config: PreTrainedConfig) -> PreTrainedModel:
+    """Build the EEG tower of a config, with random weights."""
+    own = {"eeg_conv_transformer": EEGConvTransformerModel, "eeg_foundation": EEGFoundationModel}
+    if config.model_type in own:  # also where the code travels alone and nobody registered them
+        return own[config.model_type](config)
+    return AutoModel.from_config(config)
+
+
+def build_projection(config: EEGCLIPConfig) -> nn.Module:
+    """Return the head of the images."""
+    if config.vision_projection == "none":
+        return nn.Identity()
+    if config.vision_projection == "linear":
+        return nn.Linear(config.vision_dim, config.projection_dim)
+    return ProjectionHead(config, config.vision_dim)
+
+
+__all__ = ["EEGCLIPModel", "EEGCLIPPreTrainedModel", "matching_loss"]
