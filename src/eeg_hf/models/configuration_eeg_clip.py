@@ -108,7 +108,8 @@ class EEGCLIPConfig(PreTrainedConfig):
     @property
     def pooler_size(self) -> int:
         """Width of what the EEG tower makes of a window."""
-        return getattr(self.eeg_config, "pooler_size", None) or self.eeg_config.hidden_size
+        encoder: Any = self.eeg_config
+        return getattr(encoder, "pooler_size", None) or encoder.hidden_size
 
     def validate_architecture(self) -> None:
         """Raise a ValueError naming the first field that cannot work with the others."""

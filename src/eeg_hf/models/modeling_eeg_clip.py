@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple
@@ -92,7 +92,7 @@ class EEGCLIPPreTrainedModel(PreTrainedModel):
     config: EEGCLIPConfig
     base_model_prefix = "eeg_model"
     main_input_name = "input_values"
-    input_modalities = ("time", "image")
+    input_modalities = ["time", "image"]
     accepts_loss_kwargs = False  # the loss is a mean: Trainer must divide it itself when it accumulates
     supports_gradient_checkpointing = True
     _supports_sdpa = True
@@ -156,8 +156,9 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
             self._frozen_tower = [tower.eval().requires_grad_(False)]
             return
         if keeps_weights:  # transformers would initialise what it did not load itself
-            for part in (*tower.modules(), *tower.parameters(), *tower.buffers()):
-                part._is_hf_initialized = True  # type: ignore[assignment]
+            parts: tuple[Any, ...] = (*tower.modules(), *tower.parameters(), *tower.buffers())
+            for part in parts:
+                part._is_hf_initialized = True
         self.vision_model = tower
 
     @can_return_tuple
@@ -238,10 +239,10 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         Raises:
             ValueError: If both or neither are given, or embeddings are of another size.
         """
-        if (pixel_values is None) == (image_embeds is None):
-            raise ValueError("expected either pixel_values or image_embeds")
-        if image_embeds is None:
+        if pixel_values is not None and image_embeds is None:
             image_embeds = self.embed_pixels(pixel_values)
+        elif pixel_values is not None or image_embeds is None:
+            raise ValueError("expected either pixel_values or image_embeds")
         if image_embeds.ndim != 2 or image_embeds.shape[1] != self.config.vision_dim:
             raise ValueError(
                 f"image_embeds: expected (batch, {self.config.vision_dim}), got {tuple(image_embeds.shape)}"
@@ -272,7 +273,7 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         return self.logit_scale.float().exp()
 
 
-def build_encoder(config: PreTrainedConfig) -> PreTrainedModel:
+def build_encoder(config: Any) -> PreTrainedModel:
     """Build the EEG tower of a config, with random weights."""
     own = {"eeg_conv_transformer": EEGConvTransformerModel, "eeg_foundation": EEGFoundationModel}
     if config.model_type in own:  # also where the code travels alone and nobody registered them

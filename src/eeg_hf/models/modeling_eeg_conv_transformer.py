@@ -141,7 +141,8 @@ class EEGConvTransformerPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, nn.Conv1d):  # unit signals in, unit features out
             init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
-            init.zeros_(module.bias)
+            if module.bias is not None:
+                init.zeros_(module.bias)
         elif isinstance(module, ConvTransformerEmbeddings) and hasattr(module, "cls_token"):
             init.normal_(module.cls_token, std=self.config.initializer_range)
         elif isinstance(module, (ChannelAdapter, LocalScores)):
@@ -161,7 +162,8 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
 
     def __init__(self, config: EEGConvTransformerConfig) -> None:
         super().__init__(config)
-        adapter = build_channel_adapter(config)
+        montage: Any = config  # it reads what EEGFoundationConfig has, and this has too
+        adapter = build_channel_adapter(montage)
         if adapter is not None:
             self.channel_adapter = adapter
         self.embeddings = ConvTransformerEmbeddings(config)
