@@ -25,14 +25,15 @@ from .tuh import TUAB, TUEG, TUEV
 from .windows.alignment import load_alignments
 from .windows.audit import audit
 from .windows.label_table import LabelTable
+from .windows.leaks import LeakError, check_disjoint
 from .windows.mixture import mixture
 from .windows.prepare import prepare
 from .windows.prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
 from .windows.split_arguments import SplitArguments
 from .windows.splits import (
-    LeakError,
-    check_disjoint,
+    cross_splits,
     folds,
+    leave_out,
     official_split,
     split_by,
     split_by_subject,
@@ -102,9 +103,11 @@ __all__ = [
     "ThingsEEG2",
     "audit",
     "check_disjoint",
+    "cross_splits",
     "drop_unlabelled",
     "folds",
     "get_corpus",
+    "leave_out",
     "load_alignments",
     "load_windows",
     "mixture",

@@ -87,6 +87,7 @@ class Corpus(ABC):
         official_split: Part -> subjects, where the corpus or its literature has fixed one.
         official_split_column: Label that holds `"train"`, `"validation"` or `"test"`, where the split
             is not by lists of subjects.
+        official_split_by: Label that no two parts of such a split share, such as the concept of an image.
         has_events: Whether `events` finds any.
         is_whitened: Whether the samples have no unit any more, so that no amplitude is wrong.
         is_of_people: Whether people were recorded.
@@ -112,6 +113,7 @@ class Corpus(ABC):
     label_names: Mapping[str, type[str] | type[float]]
     official_split: Mapping[str, tuple[str, ...]] | None = None
     official_split_column: str | None = None
+    official_split_by: str = "window_id"
     has_events: bool = False
     is_whitened: bool = False
     is_of_people: bool = True

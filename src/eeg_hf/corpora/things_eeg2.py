@@ -91,6 +91,7 @@ class ThingsEEG2(Corpus):
         "part": str,
     }
     official_split_column = "part"
+    official_split_by = "concept"
     has_events = True
     layout = "sub-01/preprocessed_eeg_training.npy and sub-01/preprocessed_eeg_test.npy"
     num_subjects = 10

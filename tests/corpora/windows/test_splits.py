@@ -7,7 +7,9 @@ from sklearn.model_selection import GroupKFold
 from eeg_hf.corpora import (
     LeakError,
     check_disjoint,
+    cross_splits,
     folds,
+    leave_out,
     official_split,
     split_by,
     split_by_subject,
@@ -188,7 +190,7 @@ def test_windows_of_two_concepts_that_overlap_are_warned_of(caplog):
     import logging
 
     apart, close = (split_by(epochs(step=step), "concept") for step in (1.0, 0.2))
-    logger = logging.getLogger("eeg_hf.corpora.windows.splits")
+    logger = logging.getLogger("eeg_hf.corpora.windows.leaks")
     logger.addHandler(caplog.handler)
     try:
         check_disjoint(apart, by="concept")
@@ -261,3 +263,93 @@ def test_numbers_may_be_split_by_too():
     rows = Dataset.from_dict({"release": [1, 2, 3, 4] * 3})
     splits = split_by(rows, "release", (0.5, 0.25, 0.25))
     assert sorted(len(set(part["release"])) for part in splits.values()) == [1, 1, 2]
+
+
+@pytest.fixture
+def said(caplog):
+    """Return the messages of the splits."""
+    import logging
+
+    loggers = [logging.getLogger(f"eeg_hf.corpora.windows.{name}") for name in ("leaks", "splits")]
+    for logger in loggers:
+        logger.addHandler(caplog.handler)
+    yield caplog
+    for logger in loggers:
+        logger.removeHandler(caplog.handler)
+
+
+def photographs(num_subjects=10, num_concepts=20):
+    """Everybody saw two images of every concept."""
+    rows = [
+        (f"{s:02d}", c, i) for s in range(1, num_subjects + 1) for c in range(num_concepts) for i in range(2)
+    ]
+    return Dataset.from_dict(
+        {
+            "window_id": [f"{s}/{c}/{i}" for s, c, i in rows],
+            "corpus": ["things"] * len(rows),
+            "subject": [s for s, _, _ in rows],
+            "concept": [f"c{c:02d}" for _, c, _ in rows],
+            "image": [f"c{c:02d}_{i}.jpg" for _, c, i in rows],
+        }
+    )
+
+
+def values_of(splits, column):
+    return {part: set(rows[column]) for part, rows in splits.items()}
+
+
+def test_leaving_one_out_tests_him_and_nobody_else():
+    splits = leave_out(photographs(), "08", num_validation=2, seed=3)
+    people = values_of(splits, "subject")
+    assert people["test"] == {"08"} and [len(people[part]) for part in splits] == [7, 2, 1]
+    check_disjoint(splits)
+    assert values_of(leave_out(photographs(), "08", 2, seed=4), "subject") != people
+    assert list(leave_out(photographs(), "things/08", num_validation=0)) == ["train", "test"]
+    by_concept = leave_out(photographs(), "c03", column="concept")
+    assert values_of(by_concept, "concept")["test"] == {"c03"}
+
+
+def test_who_cannot_be_left_out_is_named():
+    with pytest.raises(
+        ValueError, match="one of the subjects to leave out, none is '11': things/01, things/02"
+    ):
+        leave_out(photographs(), "11")
+    with pytest.raises(ValueError, match="9 validation subjects leave none to train on: without '08' the"):
+        leave_out(photographs(), "08", num_validation=9)
+    other = photographs().map(lambda row: {"corpus": "other"})
+    with pytest.raises(ValueError, match="to leave out, 2 are '08'"):
+        leave_out(concatenate_datasets([photographs(), other]), "08")
+
+
+@pytest.mark.parametrize("first", ["subject", "leave_out"])
+def test_crossed_splits_share_neither_people_nor_concepts_nor_images(first, said):
+    rows = photographs().shuffle(seed=0)
+    by_person = split_by_subject(rows) if first == "subject" else leave_out(rows, "08")
+    crossed = cross_splits([by_person, split_by(rows, "concept", seed=1)])
+    for column in ("subject", "concept", "image"):
+        check_disjoint(crossed, by=column)
+    assert [len(part) for part in crossed.values()] == [8 * 16 * 2, 1 * 2 * 2, 1 * 2 * 2]
+    assert f"{400 - 256 - 8} of 400 windows are in no part" in said.text
+    assert "were seen in training too" not in said.text
+
+
+def test_splits_that_cannot_be_crossed_are_refused():
+    rows = photographs(3, 3)
+    with pytest.raises(ValueError, match=r"the splits have no window of part '\w+' in common"):
+        cross_splits([split_by(rows, "concept", seed=seed) for seed in (0, 1, 2)])
+    with pytest.raises(ValueError, match="crossing splits needs a column 'window_id'"):
+        cross_splits([split_by_subject(rows.remove_columns("window_id"))] * 2)
+
+
+def test_images_that_parts_share_are_named_and_refused_where_the_split_keeps_them_apart(said):
+    rows = photographs()
+    check_disjoint(split_by_subject(rows))  # everybody saw everything
+    assert "40 of 40 images of the other parts were seen in training too: c00_0.jpg, c00_1.jpg" in said.text
+    with pytest.raises(LeakError, match="'train' and 'validation' share 40 values of 'image': c00_0.jpg"):
+        check_disjoint(split_by_subject(rows), by="image")
+    by_concept = split_by(rows, "concept")
+    seen = by_concept["train"]["image"][0]
+    named_twice = by_concept["test"].map(lambda row, i: {"image": seen if i == 0 else row["image"]}, True)
+    named_twice = DatasetDict({**by_concept, "test": named_twice})
+    with pytest.raises(LeakError, match=f"'train' and 'test' share 1 images: {seen}"):
+        check_disjoint(named_twice, by="concept")

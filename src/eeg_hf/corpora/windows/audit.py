@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from .encoding import LARGEST_COUNT, window_schema
-from .splits import read_columns
+from .row_groups import read_columns
 
 PLAUSIBLE_UV = (0.1, 200.0)
 """Median |x| of scalp EEG; outside it the unit is most likely not microvolt."""

@@ -14,7 +14,8 @@ from datasets import Dataset, DatasetDict, concatenate_datasets, interleave_data
 
 from .parquet_rows import open_shards
 from .prepared import check_across, load_windows, split_where_possible
-from .splits import PARTS, read_columns
+from .row_groups import read_columns
+from .splits import PARTS
 
 if TYPE_CHECKING:
     from .mixture_stream import MixtureStream

@@ -18,7 +18,7 @@ from datasets import Dataset
 from datasets.table import InMemoryTable
 
 from .prepared import refuse_unfinished
-from .splits import read_columns
+from .row_groups import read_columns
 
 ROW = "__row__"
 _HEAVY = ("signal", "scale", "channel_positions")

@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
 from transformers.utils import logging
 
+from .leaks import check_disjoint
+from .row_groups import read_columns
 from .splits import (
-    check_disjoint,
+    cross_splits,
     folds,
+    leave_out,
     official_split,
-    read_columns,
     split_as_marked,
     split_by,
     take_validation,
@@ -22,7 +24,11 @@ from .splits import (
 
 logger = logging.get_logger(__name__)
 
-SPLIT_METHODS = ("official", "subject", "session", "fold", "none", "column:<name>")
+SPLIT_METHODS = (
+    *("official", "subject", "session", "fold", "none", "column:<name>", "leave_out:<subject>"),
+    "several with + between",
+)
+_LEAVE_OUT = "leave_out:"
 
 
 def load_windows(source: str | Path) -> Dataset:
@@ -111,15 +117,17 @@ def split_windows(
     Args:
         dataset: Windows of one corpus.
         method: `"official"` (the corpus's own), `"subject"` or `"session"` (80/10/10), `"column:<name>"` (so
-            with any other column, such as a release or a concept), `"fold"` (one of `num_folds`) or
-            `"none"`.
+            with any other column, such as a release or a concept), `"fold"` (one of `num_folds`),
+            `"leave_out:<subject>"` (tests one value of `column`) or `"none"`. Several with a `+` between are
+            crossed: `"subject+column:concept"` keeps people and concepts apart, `"official+leave_out:08"`
+            tests one person on the official test part of a corpus split by concept.
         num_folds: Number of folds.
         fold: Which of them.
-        num_validation_subjects: Subjects (values of `column`) of each fold taken from training for
-            validation.
+        num_validation_subjects: Subjects (values of `column`) of each fold, or of those not left out, taken
+            from training for validation.
         seed: Seed of a random split, and of the validation subjects of a fold or of an official split that
             has none.
-        column: What `"fold"` keeps together.
+        column: What `"fold"` and `"leave_out"` keep together.
         fractions: Shares of train, validation and test in a random split.
 
     Returns:
@@ -130,6 +138,10 @@ def split_windows(
         ValueError: If the method does not exist or cannot be applied to this corpus.
         LeakError: If parts share data.
     """
+    if "+" in method:
+        settings: dict[str, Any] = {"num_folds": num_folds, "fold": fold, "seed": seed, "column": column}
+        settings |= {"num_validation_subjects": num_validation_subjects, "fractions": fractions}
+        return cross_splits([split_windows(dataset, one.strip(), **settings) for one in method.split("+")])
     by = "subject"
     if method == "official":
         splits, by = _official(dataset, seed)
@@ -137,6 +149,9 @@ def split_windows(
         if not 0 <= fold < num_folds:
             raise ValueError(f"fold: expected 0 to {num_folds - 1}, got {fold}")
         splits, by = folds(dataset, num_folds, num_validation_subjects, seed, column)[fold], column
+    elif method.startswith(_LEAVE_OUT):
+        value, by = method.removeprefix(_LEAVE_OUT), column
+        splits = leave_out(dataset, value, num_validation_subjects, seed, column)
     elif method == "none":
         splits = DatasetDict(train=dataset)
     elif split_column(method):
@@ -225,8 +240,18 @@ def _official(dataset: Dataset, seed: int) -> tuple[DatasetDict, str]:
     subjects, column = _official_parts(dataset)
     if column is None:
         return take_validation(official_split(dataset, subjects), seed=seed), "subject"
-    # What the column separates, people or concepts, only the corpus knows: windows at least must differ
-    return take_validation(split_as_marked(dataset, column), seed=seed), "window_id"
+    by = _official_column(dataset)
+    whole = "subject" if by == "window_id" else by
+    return take_validation(split_as_marked(dataset, column), seed=seed, column=whole), by
+
+
+def _official_column(dataset: Dataset) -> str:
+    """Name what the marks of an official split keep apart; windows where its corpus does not say."""
+    from .. import CORPORA
+
+    by = CORPORA[dataset.unique("corpus")[0]].official_split_by
+    is_there = by in dataset.column_names and not read_columns(dataset, [by]).column(0).null_count
+    return by if is_there else "window_id"
 
 
 def _official_parts(dataset: Dataset) -> tuple[Any, str | None]:

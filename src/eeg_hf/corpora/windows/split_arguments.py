@@ -15,13 +15,18 @@ class SplitArguments:
 
     split: str = field(
         default="official",
-        metadata={"help": "official, subject, session, fold, none, or column:<name>, e.g. column:release."},
+        metadata={
+            "help": "official, subject, session, fold, none, column:<name> (e.g. column:concept), or "
+            "leave_out:<subject>; several with + between keep all of it apart, e.g. official+leave_out:08."
+        },
     )
-    split_column: str = field(default="subject", metadata={"help": "What --split fold keeps together."})
+    split_column: str = field(
+        default="subject", metadata={"help": "What --split fold and leave_out keep together."}
+    )
     num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
     fold: int = field(default=0, metadata={"help": "The fold of --split fold: who is tested."})
     num_validation_subjects: int = field(
-        default=4, metadata={"help": "Subjects of each fold that select epochs."}
+        default=4, metadata={"help": "Subjects of each fold, or beside the one left out, that select epochs."}
     )
     split_seed: int = field(default=0, metadata={"help": "Seed of the split (which subjects validate)."})
 
