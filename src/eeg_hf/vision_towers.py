@@ -134,4 +134,4 @@ def _measure_size(encoder: nn.Module, preprocess: Callable[[Any], torch.Tensor])
         return VisionTower("", encoder.eval(), 0, preprocess)(pixels).shape[-1]
 
 
-__all__ = ["VisionTower", "create_vision_tower"]
+__all__ = ["VisionTower", "create_vision_tower", "full_tower_name"]

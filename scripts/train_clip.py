@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Align EEG with the images that people saw: EEG-CLIP.
+
+    # CPU, a minute: prepared THINGS-EEG2, images embedded by scripts/embed_images.py
+    python scripts/train_clip.py --data_root runs/data/things_eeg2 --image_embeddings runs/images \
+        --epochs 1 --eeg_d_model 64 --eeg_layers 1 --devices cpu
+    # one GPU, as published: data/eeg/sub-01/*.npy, image_metadata.npy, data/images/training_images/…
+    python scripts/train_clip.py --data_root data --image_embeddings runs/images --subjects 01 --augment_eeg
+    # several GPUs, from a recipe
+    accelerate launch scripts/train_clip.py scripts/recipes/clip_things.yaml
+    # the image tower in the loop, trained as well
+    python scripts/train_clip.py --data_root data --freeze_vision false --batch_size 32
+
+The epoch is selected on concepts taken from training; the test part is not touched here, it is for
+export_embeddings.py and eval_retrieval.py. Rate, length and filters are those of the files: what the options
+say is compared with them. A run that was killed goes on with --resume true.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from clip_parts.arguments import AugmentationArguments, ClipTrainingArguments, ModelArguments, PairArguments
+from clip_parts.models import build_model
+from clip_parts.pairs import open_images, open_windows, split_pairs
+from transformers import EvalPrediction, set_seed
+from transformers.utils import logging
+
+from eeg_hf import EEGFeatureExtractor, EEGImageCollator, ImageEmbeddings, WindowDataset
+from eeg_hf.eeg_image_collator import PAIR_COLUMNS
+from eeg_hf.evaluation import rank_items, score_rankings, write_json
+from eeg_hf.training import EEGTrainer, parse_recipe, resume_checkpoint, run_main
+
+logger = logging.get_logger("eeg_hf.train_clip")
+
+
+def main() -> None:
+    """Train, select the epoch by retrieval among validation images, and save."""
+    kinds = (PairArguments, AugmentationArguments, ModelArguments, ClipTrainingArguments)
+    options = parse_recipe(kinds, description=__doc__)
+    pair_args, augmentation_args, model_args, args = options
+    training_args = args.to_trainer()
+    set_seed(training_args.seed)
+    dataset, folder = open_windows(pair_args)
+    splits = split_pairs(pair_args, dataset)
+    images, tower = open_images(pair_args, model_args.vision_encoder, model_args.freeze_vision)
+    extractor = EEGFeatureExtractor.from_pretrained(model_args.eeg_model or folder)
+    if isinstance(images, ImageEmbeddings):
+        name, size = images.tower, images.dim
+    else:
+        name, size = tower.name, tower.embedding_dim
+    model = build_model(model_args, splits["train"], extractor, name, size, tower)
+    windows = {part: WindowDataset(splits[part], PAIR_COLUMNS) for part in ("train", "validation")}
+    for part in ("train", "validation"):  # before the first step, not in the middle of an epoch
+        images.index.find(*(splits[part][column] for column in PAIR_COLUMNS))
+    collate = {"num_samples": pair_args.eeg_len or None, "seed": training_args.seed}
+    augmentation = augmentation_args.transform(extractor.sampling_rate)
+    trainer = EEGTrainer(
+        model=model,
+        args=training_args,
+        train_dataset=windows["train"],
+        eval_dataset=windows["validation"],
+        data_collator=EEGImageCollator(extractor, images, augmentation=augmentation, **collate),
+        eval_data_collator=EEGImageCollator(extractor, images, **collate),
+        processing_class=extractor,
+        compute_metrics=retrieval_metrics,
+    )
+    logger.warning(
+        f"{model.num_parameters(only_trainable=True):,} parameters, {len(windows['train']):,} windows of "
+        f"{len(set(splits['train']['concept'])):,} concepts, {len(windows['validation']):,} of "
+        f"{len(set(splits['validation']['concept'])):,} others select the epoch"
+    )
+    trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
+    trainer.save_model()
+    trainer.save_state()
+    metrics = trainer.evaluate()
+    if trainer.is_world_process_zero():
+        trainer.save_metrics("eval", metrics)
+        write_json(Path(args.save_dir) / "train_clip.json", merged(options))
+
+
+def retrieval_metrics(predicted: EvalPrediction) -> dict[str, float]:
+    """Rank the validation images for each window; only MRR and recall at 1, 5 and 10 are returned."""
+    eeg, images = predicted.predictions
+    image_ids = np.asarray(predicted.label_ids)
+    _, first = np.unique(image_ids, return_index=True)
+    ks = [k for k in (1, 5, 10) if k <= len(first)]
+    found = score_rankings(rank_items(eeg, images[first], image_ids, image_ids[first], ks), num_resamples=0)
+    return {name.replace("@", "_at_"): score.value for name, score in found.items() if "ndcg" not in name}
+
+
+def merged(options: tuple[Any, ...]) -> dict[str, Any]:
+    """Return all options, so that an evaluation can split the same way."""
+    return {name: value for each in options for name, value in dataclasses.asdict(each).items()}
+
+
+if __name__ == "__main__":
+    run_main(main, "eeg_hf.train_clip")
