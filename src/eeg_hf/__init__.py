@@ -44,6 +44,8 @@ _PUBLIC_NAMES = {
     "decode_recording": "inference.recording_tokens",
     "encode_recording": "inference.recording_tokens",
     "tokens_to_signal": "inference.tokens",
+    "EEGImageReconstructor": "inference.image_reconstruction",
+    "ImageDiffusion": "inference.image_diffusion",
     "Eeg": "corpora.recordings.eeg_feature",
     "get_corpus": "corpora",
     "create_model": "auto",
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from .eeg_preprocessor import EEGPreprocessor
     from .feature_extraction_eeg import EEGFeatureExtractor
     from .image_embeddings import ImageEmbeddings
+    from .inference.image_diffusion import ImageDiffusion
+    from .inference.image_reconstruction import EEGImageReconstructor
     from .inference.recording_tokens import RecordingTokens, decode_recording, encode_recording
     from .inference.tokens import add_tokens, tokens_to_signal
     from .models.configuration_eeg_clip import EEGCLIPConfig

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an embedding of EEG to the embedding of the image that was seen: a ridge regression.
+
+Trials are few and noisy, and the two spaces were aligned in training where the EEG comes from an EEG-CLIP
+model: a linear map whose penalty is chosen by cross-validation leaves little for a deeper one to find.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+_FOLDS = 5
+_PENALTIES = np.logspace(-3, 3, 13)  # of the mean eigenvalue of the embeddings' scatter
+
+
+@dataclass(frozen=True)
+class EmbeddingPrior:
+    """A linear map from embeddings of EEG to embeddings of images.
+
+    Attributes:
+        weight: (d, size) of EEG and of images.
+        eeg_mean: (d,) of the EEG it was fitted to.
+        image_mean: (size,) of the images it was fitted to, which it says of EEG that says nothing.
+        image_length: Mean distance of these images' embeddings from their mean.
+    """
+
+    weight: np.ndarray
+    eeg_mean: np.ndarray
+    image_mean: np.ndarray
+    image_length: np.ndarray | float
+
+    @classmethod
+    def fit(
+        cls, eeg_embeddings: ArrayLike, image_embeddings: ArrayLike, groups: ArrayLike | None = None
+    ) -> "tuple[EmbeddingPrior, np.ndarray]":
+        """Fit the map, its penalty chosen by cross-validation.
+
+        Args:
+            eeg_embeddings: (n, d).
+            image_embeddings: (n, size), what was seen, in the same order.
+            groups: (n,) what no fold may share with another, such as the image or its concept.
+
+        Returns:
+            The prior, and what priors that did not see them say of the n rows (n, size): less alike the
+            images than what this one says of them, and as alike as what it will say of new ones.
+
+        Raises:
+            ValueError: If shapes differ, a number is not finite, or there are fewer than two groups.
+        """
+        from sklearn.linear_model import Ridge, RidgeCV
+        from sklearn.model_selection import GroupKFold, cross_val_predict
+
+        eeg, images = _check_embeddings(eeg_embeddings, image_embeddings)
+        owners = np.arange(len(eeg)) if groups is None else np.asarray(groups)
+        if len(owners) != len(eeg):
+            raise ValueError(f"groups: expected one for each of {len(eeg)} rows, got {len(owners)}")
+        num_groups = len(np.unique(owners))
+        if num_groups < 2:
+            raise ValueError(f"expected two or more images to learn from, got {num_groups}")
+        folds = list(GroupKFold(min(_FOLDS, num_groups)).split(eeg, groups=owners))
+        scatter = len(eeg) * float(np.var(eeg, axis=0).mean())
+        penalties = _PENALTIES * max(scatter, np.finfo(float).tiny)
+        search = RidgeCV(penalties, cv=folds, scoring="neg_mean_squared_error").fit(eeg, images)
+        unseen = cross_val_predict(Ridge(search.alpha_), eeg, images, cv=folds)
+        center = images.mean(axis=0)
+        length = float(np.linalg.norm(images - center, axis=1).mean())
+        weight, eeg_mean, image_mean = (
+            np.ascontiguousarray(array, np.float32) for array in (search.coef_.T, eeg.mean(axis=0), center)
+        )
+        return cls(weight, eeg_mean, image_mean, length), unseen.astype(np.float32)
+
+    def predict(self, eeg_embeddings: ArrayLike, is_stretched: bool = False) -> np.ndarray:
+        """Return embeddings of images (n, size).
+
+        Args:
+            eeg_embeddings: (n, d).
+            is_stretched: Whether to bring them as far from the mean as images are. A regression answers what
+                it does not know with the mean; a diffusion model has never seen an embedding so near to it.
+
+        Raises:
+            ValueError: If there is none, or they are not of the size that was fitted.
+        """
+        eeg = np.asarray(eeg_embeddings, np.float32)
+        if eeg.ndim != 2 or eeg.shape[1] != len(self.weight) or not len(eeg):
+            raise ValueError(f"expected EEG embeddings (n, {len(self.weight)}), got {eeg.shape}")
+        said = (eeg - self.eeg_mean) @ self.weight
+        if is_stretched:
+            lengths = np.linalg.norm(said, axis=1, keepdims=True)
+            said = said * np.divide(self.image_length, lengths, out=np.ones_like(lengths), where=lengths > 0)
+        return self.image_mean + said
+
+
+def _check_embeddings(eeg: ArrayLike, images: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    pair = np.asarray(eeg, float), np.asarray(images, float)
+    for name, values in zip(("EEG", "image"), pair, strict=True):
+        if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+            raise ValueError(f"expected finite {name} embeddings (n, size), got {values.shape}")
+    if len(pair[0]) != len(pair[1]):
+        raise ValueError(
+            f"expected as many embeddings of EEG as of images, got {len(pair[0])} and {len(pair[1])}"
+        )
+    return pair

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images of a folder as one array of squares."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+_SHOWN = 3
+
+
+def read_images(folder: str | Path, names: Sequence[str], size: int) -> np.ndarray:
+    """Read images (n, size, size, 3) uint8: the middle square of each, made smaller.
+
+    Args:
+        folder: Where they are.
+        names: Their paths below it.
+        size: Pixels a side.
+
+    Raises:
+        FileNotFoundError: If an image is not there, naming the first of them.
+        ValueError: If there is none to read, or a file is no image or is damaged.
+    """
+    if not len(names):
+        raise ValueError(f"{folder}: expected images to read, got none")
+    paths = [Path(folder, str(name)) for name in names]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        shown = ", ".join(map(str, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
+        raise FileNotFoundError(f"{len(missing)} of {len(paths)} images are not there: {shown}")
+    return np.stack([_read(path, size) for path in paths])
+
+
+def resize_images(images: np.ndarray, size: int) -> np.ndarray:
+    """Return images (n, height, width, 3) uint8 as their middle squares (n, size, size, 3)."""
+    if images.shape[1:3] == (size, size):
+        return images
+    return np.stack([_square(Image.fromarray(image), size) for image in images])
+
+
+def _read(path: Path, size: int) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded at a fraction of its size
+            return _square(image.convert("RGB"), size)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: expected an image ({error}): is the file damaged?") from None
+
+
+def _square(image: Image.Image, size: int) -> np.ndarray:
+    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))
