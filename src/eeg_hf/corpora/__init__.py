@@ -18,6 +18,7 @@ from .moabb import MOABB
 from .recordings.formats import read_recording
 from .simulated import Simulated
 from .simulated_film import SimulatedFilm
+from .simulated_things import SimulatedThings
 from .sleep_edf import SleepEDF
 from .things_eeg1 import ThingsEEG1
 from .things_eeg2 import ThingsEEG2
@@ -43,7 +44,7 @@ from .windows.splits import (
 
 _ALL: tuple[type[Corpus], ...] = (
     *(EEGMAT, EEGMMIDB, TUEG, TUAB, TUEV, HBN, MOABB, ThingsEEG1, ThingsEEG2, HMS),
-    *(SleepEDF, CHBMIT, Bonn, ISCVideo, BIDSCorpus, FolderCorpus, Simulated, SimulatedFilm),
+    *(SleepEDF, CHBMIT, Bonn, ISCVideo, BIDSCorpus, FolderCorpus, Simulated, SimulatedFilm, SimulatedThings),
 )
 CORPORA: dict[str, type[Corpus]] = {corpus.name: corpus for corpus in _ALL}
 
@@ -94,6 +95,7 @@ __all__ = [
     "Recording",
     "Simulated",
     "SimulatedFilm",
+    "SimulatedThings",
     "SleepEDF",
     "SplitArguments",
     "TUAB",

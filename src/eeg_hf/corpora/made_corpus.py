@@ -40,7 +40,7 @@ class MadeCorpus(Corpus):
     access = "made on this machine"
     reference = "infinity"
     # Two of every six people, of however many; so six are the fewest that fill all parts.
-    official_split = {
+    official_split: Mapping[str, tuple[str, ...]] | None = {
         "train": tuple(f"{i:02d}" for i in range(_MOST_SUBJECTS) if i % 6 < 4),
         "validation": tuple(f"{i:02d}" for i in range(_MOST_SUBJECTS) if i % 6 == 4),
         "test": tuple(f"{i:02d}" for i in range(_MOST_SUBJECTS) if i % 6 == 5),

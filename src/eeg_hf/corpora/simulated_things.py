@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A corpus that nobody recorded: people who look at simple pictures, and how much of them EEG shows is known.
+
+For tests of what aligns EEG with images. An image shows one shape of one colour; what it shows is its latent,
+8 numbers of unit variance. A concept is a shape, a hue and a place; the images of a concept differ in size.
+An epoch is the latent, projected to electrodes and time, and noise:
+
+    epoch = sum_k latent_k * projection_k + noise        noise ~ N(0, covariance of electrodes), white in time
+
+Each number of the latent is answered by one bump in time with a pattern over the head; a share of the pattern
+is the person's own. With the projection known, the best decoder there can be is in closed form, and what it
+reaches in retrieval is the ceiling of any model (`ThingsTruth.ceiling`).
+
+As THINGS-EEG2 it is epochs, marked by concept as training and test: filters and the average reference must be
+off (scripts/recipes/prepare_simulated_things.yaml).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import hypergeom
+
+from ..channels import STANDARD_19
+from .corpus import Event, Label, Recording
+from .drawn_images import COLOURS, NUM_LATENTS, SHAPES, DrawnImages
+from .made_corpus import MadeCorpus, background_mixing
+from .things_eeg2 import ThingsEEG2
+
+if TYPE_CHECKING:
+    import mne
+
+_NOISE_UV = 10.0
+_PARTS: tuple[str, ...] = ("train", "test")
+_FOLDERS = {"train": "training_images", "test": "test_images"}
+_ALL = 1 << 20  # further than any subject's number: seed of what all people share
+
+
+@dataclass(frozen=True)
+class ThingsTruth:
+    """How a simulated person responds to images.
+
+    Attributes:
+        projection: Response to each number of the latent, (8, channels, time) in microvolt.
+        noise_covariance: Of the electrodes, (channels, channels) in squared microvolt; white in time.
+    """
+
+    projection: np.ndarray
+    noise_covariance: np.ndarray
+
+    @cached_property
+    def filters(self) -> np.ndarray:
+        """The matched filter of each number of the latent, (8, channels, time)."""
+        return np.einsum("cd,kdt->kct", np.linalg.inv(self.noise_covariance), self.projection)
+
+    @cached_property
+    def information(self) -> np.ndarray:
+        """Fisher information of one epoch about the latent, (8, 8)."""
+        return np.einsum("kct,lct->kl", self.filters, self.projection)
+
+    def decode(self, epochs_uv: np.ndarray, repetitions: int = 1) -> np.ndarray:
+        """Return the posterior mean of the latents (epochs, 8), as if latents were normally distributed.
+
+        Args:
+            epochs_uv: (epochs, channels, time) in microvolt, each the mean of so many repetitions.
+            repetitions: How many.
+        """
+        matched = repetitions * np.einsum("kct,nct->nk", self.filters, epochs_uv)
+        return np.linalg.solve(repetitions * self.information + np.eye(NUM_LATENTS), matched.T).T
+
+    def log_likelihoods(self, epochs_uv: np.ndarray, latents: np.ndarray, repetitions: int = 1) -> np.ndarray:
+        """Return how likely each image is, (epochs, images): no decoder ranks images better.
+
+        Args:
+            epochs_uv: As in `decode`.
+            latents: Of the images, (images, 8).
+            repetitions: As in `decode`.
+        """
+        matched = np.einsum("kct,nct->nk", self.filters, epochs_uv)
+        return repetitions * self._likelihoods(matched, latents)
+
+    def ceiling(
+        self,
+        latents: np.ndarray,
+        repetitions: int = 1,
+        ks: tuple[int, ...] = (1, 5),
+        n_way: int | None = None,
+        num_draws: int = 100,
+        seed: int = 0,
+    ) -> dict[int, float]:
+        """Return how often the best decoder has the image seen among its first K.
+
+        The noise is drawn; how the images drawn beside it come out is averaged over all draws.
+
+        Args:
+            latents: Of the gallery, (images, 8); each is seen equally often.
+            repetitions: Epochs of an image that are averaged.
+            ks: At which K.
+            n_way: Images to choose from, drawn from the gallery; all of it by default.
+            num_draws: How often to draw the noise of each image.
+            seed: Of the noise.
+        """
+        random, num, spread = np.random.default_rng(seed), len(latents), self.information / repetitions
+        hits = dict.fromkeys(ks, 0.0)
+        for _ in range(num_draws):
+            noise = random.multivariate_normal(np.zeros(NUM_LATENTS), spread, num, method="eigh")
+            scores = self._likelihoods(latents @ self.information + noise, latents)
+            own = np.diag(scores)[:, None]
+            better = (scores > own).sum(axis=1) + random.integers((scores == own).sum(axis=1))
+            for k in ks:
+                hits[k] += hypergeom.cdf(k - 1, num - 1, better, (n_way or num) - 1).mean() / num_draws
+        return {k: float(share) for k, share in hits.items()}
+
+    def _likelihoods(self, matched: np.ndarray, latents: np.ndarray) -> np.ndarray:
+        energy = np.einsum("nk,kl,nl->n", latents, self.information, latents)
+        return np.asarray(matched @ latents.T - energy / 2)
+
+
+class SimulatedThings(MadeCorpus):
+    """People look at pictures of shapes; made anew at each reading and always the same.
+
+    A recording is one repetition of all images of a part, an epoch an image. Labels are those of
+    [`ThingsEEG2`]; `part` is by concept.
+
+    Args:
+        num_subjects: How many people; subject n is the same person whatever this number.
+        num_concepts: Concepts of the training part.
+        images_per_concept: Images of each of them.
+        repetitions: How often each is seen.
+        num_test_concepts: Other concepts, with one image each.
+        test_repetitions: How often these are seen.
+        average_repetitions: Average the repetitions of each test image.
+        snr: Power of the response over that of the noise, in one epoch, over all channels and samples.
+        subject_share: Share of the patterns over the head that is a person's own, 0 to 1.
+        seconds: Length of an epoch.
+        seed: Another seed makes other people and images.
+        sampling_rate: In Hz.
+
+    Example:
+        >>> corpus = SimulatedThings(num_subjects=2, num_concepts=5, num_test_concepts=20)
+        >>> recording = corpus.recordings()[-1]
+        >>> recording.task, corpus.read(recording).get_data().shape
+        ('train_03', (50, 19, 100))
+        >>> corpus.images("test").concepts[0], corpus.images("test").latents.shape
+        ('cyan_star_0006', (20, 8))
+    """
+
+    name = "simulated_things"
+    title = "Simulated EEG of people who look at shapes"
+    label_names = ThingsEEG2.label_names
+    official_split = None
+    official_split_column = "part"
+    official_split_by = "concept"
+    made_of = (
+        *(*MadeCorpus.made_of, "num_concepts", "images_per_concept", "repetitions", "num_test_concepts"),
+        *("test_repetitions", "average_repetitions", "snr", "subject_share"),
+    )
+
+    def __init__(
+        self,
+        num_subjects: int = 2,
+        num_concepts: int = 100,
+        images_per_concept: int = 10,
+        repetitions: int = 4,
+        num_test_concepts: int = 200,
+        test_repetitions: int = 20,
+        average_repetitions: bool = False,
+        snr: float = 0.005,
+        subject_share: float = 0.3,
+        seconds: float = 1.0,
+        seed: int = 0,
+        sampling_rate: float = 100.0,
+    ) -> None:
+        super().__init__(num_subjects, seconds, seed, sampling_rate)
+        counts = {
+            "num_concepts": num_concepts,
+            "images_per_concept": images_per_concept,
+            "repetitions": repetitions,
+            "num_test_concepts": num_test_concepts,
+            "test_repetitions": test_repetitions,
+        }
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"{name} must be 1 or more, got {count}")
+        if snr < 0 or not 0 <= subject_share <= 1:
+            raise ValueError(f"expected snr >= 0 and subject_share 0 to 1, got {snr} and {subject_share}")
+        self.num_concepts = num_concepts
+        self.images_per_concept = images_per_concept
+        self.repetitions = repetitions
+        self.num_test_concepts = num_test_concepts
+        self.test_repetitions = test_repetitions
+        self.average_repetitions = average_repetitions
+        self.snr = snr
+        self.subject_share = subject_share
+
+    def recordings(self, root: Path | None = None) -> list[Recording]:
+        """List a recording for each person, part and repetition; their paths are names only."""
+        names = [f"train_{number:02d}" for number in range(self.repetitions)]
+        averaged = self.average_repetitions
+        names += ["test_mean"] if averaged else [f"test_{n:02d}" for n in range(self.test_repetitions)]
+        empty: dict[str, Label] = dict.fromkeys(self.label_names)
+        return [
+            self._recording(root, number, run, name, {**empty, "part": name.partition("_")[0]})
+            for number in range(self.num_subjects)
+            for run, name in enumerate(sorted(names))
+        ]
+
+    def images(self, part: str) -> DrawnImages:
+        """Return what the images of a part show, in the order of their epochs.
+
+        Args:
+            part: `"train"` or `"test"`.
+
+        Raises:
+            ValueError: If there is no such part.
+        """
+        if part not in _PARTS:
+            raise ValueError(f"part: expected train or test, got {part!r}")
+        first, count, each = 1, self.num_concepts, self.images_per_concept
+        if part == "test":
+            first, count, each = 1 + self.num_concepts, self.num_test_concepts, 1
+        numbers = range(first, first + count)
+        drawn = [self._concept(number) for number in numbers]
+        shape, hue, x, y = (np.repeat(column, each) for column in zip(*drawn, strict=True))
+        size = [np.random.default_rng([self.seed, _ALL + 2, number]).random(each) for number in numbers]
+        concepts = [
+            f"{COLOURS[round(6 * hue) % 6]}_{SHAPES[shape]}_{number:04d}"
+            for number, (shape, hue, _, _) in zip(numbers, drawn, strict=True)
+        ]
+        return DrawnImages(
+            concepts=[concept for concept in concepts for _ in range(each)],
+            concept_index=np.repeat(numbers, each),
+            files=[f"{concept}_{number:02d}.jpg" for concept in concepts for number in range(1, each + 1)],
+            shape=shape.astype(int),
+            hue=hue,
+            place=np.stack([x, y], axis=1),
+            size=np.concatenate(size),
+        )
+
+    def write_images(self, root: Path | str, pixels: int = 64) -> Path:
+        """Draw all images into a folder laid out as that of THINGS-EEG2.
+
+        Args:
+            root: Where to: `training_images/00001_red_circle_0001/red_circle_0001_01.jpg`, …
+            pixels: Length of a side.
+
+        Returns:
+            The folder.
+        """
+        root = Path(root)
+        for part in _PARTS:
+            images = self.images(part)
+            for row, file in enumerate(images.files):
+                concept = f"{images.concept_index[row]:05d}_{images.concepts[row]}"
+                path = root / _FOLDERS[part] / concept / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                images.draw(row, pixels).save(path, quality=95)
+        return root
+
+    def truth(self, subject: str) -> ThingsTruth:
+        """Return how a person responds.
+
+        Args:
+            subject: `"00"` and on.
+        """
+        num_samples, mixing = round(self.seconds * self.sampling_rate), background_mixing()
+        shared, own = (
+            mixing @ np.random.default_rng([self.seed, number, 0]).normal(size=(len(mixing), NUM_LATENTS))
+            for number in (_ALL, int(subject))
+        )
+        share = self.subject_share
+        patterns = np.sqrt(1 - share) * shared + np.sqrt(share) * own  # (channels, 8)
+        times = np.arange(num_samples) / num_samples
+        peaks = np.linspace(0.15, 0.75, NUM_LATENTS)  # of the epoch
+        courses = np.exp(-(((times - peaks[:, None]) / 0.06) ** 2))  # (8, time)
+        raw = patterns.T[:, :, None] * courses[:, None]
+        power = np.square(raw).sum() / raw[0].size  # of latents of unit variance, a sample
+        return ThingsTruth(
+            projection=raw * np.sqrt(self.snr / power) * _NOISE_UV,
+            noise_covariance=_NOISE_UV**2 * mixing @ mixing.T,
+        )
+
+    def read(self, recording: Recording) -> "mne.BaseEpochs":
+        """Make the epochs, in volts."""
+        import mne
+
+        part, _, repetition = recording.task.partition("_")
+        numbers = range(self.test_repetitions) if repetition == "mean" else [int(repetition)]
+        projection = self.truth(recording.subject).projection
+        latents = self.images(part).latents
+        seen = np.einsum("nk,kct->nct", latents, projection)
+        noise = np.mean(
+            [self._noise(recording.subject, part, number, seen.shape) for number in numbers], axis=0
+        )
+        info = mne.create_info(list(STANDARD_19), self.sampling_rate, "eeg")
+        return mne.EpochsArray(1e-6 * (seen + noise), info, tmin=0.0, baseline=None, verbose="ERROR")
+
+    def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
+        """List what each epoch shows, named by its concept."""
+        part, _, repetition = recording.task.partition("_")
+        images = self.images(part)
+        return [
+            Event(
+                row * self.seconds,
+                self.seconds,
+                images.concepts[row],
+                {
+                    "image": file,
+                    "concept": images.concepts[row],
+                    "image_index": float(row),
+                    "concept_index": float(images.concept_index[row]),
+                    "repetition": None if repetition == "mean" else float(repetition),
+                    "part": part,
+                },
+            )
+            for row, file in enumerate(images.files)
+        ]
+
+    def _concept(self, number: int) -> tuple[int, float, float, float]:
+        """Shape, hue and place of a concept."""
+        random = np.random.default_rng([self.seed, _ALL + 1, number])
+        x, y = random.uniform(-1, 1, 2)
+        return int(random.integers(len(SHAPES))), float(random.random()), float(x), float(y)
+
+    def _noise(self, subject: str, part: str, repetition: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Noise of one repetition, (images, channels, time) in microvolt."""
+        random = np.random.default_rng([self.seed, int(subject), 1 + _PARTS.index(part), repetition])
+        return np.asarray(
+            _NOISE_UV * np.einsum("cd,ndt->nct", background_mixing(), random.normal(size=shape))
+        )
+
+
+__all__ = ["SimulatedThings", "ThingsTruth"]
