@@ -32,7 +32,8 @@ class PairArguments:
     split: str = field(
         default="concept",
         metadata={
-            "help": "concept (official where there is one), or subject; which images differ, see docs."
+            "help": "concept (official where there is one), subject, leave_out:<subject>, or several with + "
+            "such as official+leave_out:08: new images on a person left out."
         },
     )
     split_seed: int = field(default=0, metadata={"help": "Seed of the split."})

@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, ImageEmbeddings, create_vision_tower, get_corpus
-from eeg_hf.corpora import check_disjoint, drop_unlabelled, load_windows, prepare, split_by
+from eeg_hf.corpora import check_disjoint, drop_unlabelled, load_windows, prepare, split_by, split_windows
 from eeg_hf.image_folder import ImageFolder
 from eeg_hf.vision_towers import VisionTower, full_tower_name
 
@@ -86,14 +86,21 @@ def split_pairs(args: PairArguments, dataset: Dataset) -> DatasetDict:
     """Split windows into `train`, `validation` and `test`, and refuse what leaks.
 
     By concept as the corpus's column `part` says, where it has one; validation concepts are then taken from
-    training. By subject, everybody in one part; the images are the same in all.
+    training. By subject, everybody in one part; the images are the same in all. Otherwise as `split_windows`
+    has it, with one validation subject: `official+leave_out:08` tests new images on a person left out.
 
     Raises:
         ValueError: If there is no such split, or too few concepts.
         LeakError: If parts share what they are split by.
     """
+    if "+" in args.split or ":" in args.split:
+        splits = split_windows(dataset, args.split, seed=args.split_seed, num_validation_subjects=1)
+        return DatasetDict({**splits, "train": keep_concepts(args, splits["train"])})
     if args.split not in ("concept", "subject"):
-        raise ValueError(f"split: expected concept or subject, got {args.split!r}")
+        raise ValueError(
+            f"split: expected concept or subject, got {args.split!r}; or leave_out:<subject>, or several with "
+            "+ such as official+leave_out:08"
+        )
     if args.split == "subject":
         logger.warning("split by subject: where everybody saw the same images, all are known from training")
         splits = split_by(dataset, "subject", seed=args.split_seed)
