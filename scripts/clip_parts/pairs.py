@@ -98,8 +98,8 @@ def split_pairs(args: PairArguments, dataset: Dataset) -> DatasetDict:
         return DatasetDict({**splits, "train": keep_concepts(args, splits["train"])})
     if args.split not in ("concept", "subject"):
         raise ValueError(
-            f"split: expected concept or subject, got {args.split!r}; or leave_out:<subject>, or several with "
-            "+ such as official+leave_out:08"
+            f"split: expected concept or subject, got {args.split!r}; or leave_out:<subject>, or several "
+            "with + such as official+leave_out:08"
         )
     if args.split == "subject":
         logger.warning("split by subject: where everybody saw the same images, all are known from training")
