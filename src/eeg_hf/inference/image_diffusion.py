@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From embeddings to images by a pipeline of diffusers whose weights the user names.
 
-Three kinds are driven by an image embedding alone, with an empty prompt: Stable unCLIP
-(`StableUnCLIPImg2ImgPipeline`), Karlo's unCLIP (`UnCLIPImageVariationPipeline`) and Stable Diffusion with an
-IP-Adapter (`StableDiffusionPipeline`, `StableDiffusionXLPipeline`).
+Two kinds are driven by an image embedding alone, with an empty prompt: Stable unCLIP
+(`StableUnCLIPImg2ImgPipeline`), and Stable Diffusion with an IP-Adapter (`StableDiffusionPipeline`,
+`StableDiffusionXLPipeline`).
 
 The embeddings must be those of the pipeline's own image encoder, not brought to unit length and without a
 projection head of ours: scripts/embed_images.py makes them with the tower that the pipeline was trained with,
@@ -20,7 +20,6 @@ import torch
 _INSTALL = 'pip install "eeg-hf[diffusion]"'
 # Argument of the pipeline's call that takes embeddings: what the kind is called
 _KINDS = {
-    "image_embeddings": "unCLIP",
     "ip_adapter_image_embeds": "IP-Adapter",
     "image_embeds": "Stable unCLIP",
 }
@@ -30,7 +29,7 @@ class ImageDiffusion:
     """A pipeline of diffusers that draws an image embedding.
 
     Args:
-        pipeline: Of one of the three kinds; an IP-Adapter is loaded already.
+        pipeline: Of one of the two kinds; an IP-Adapter is loaded already.
         seed: Seed of the noise, the same for each image: an image depends on nothing but its embedding.
         **options: What the pipeline's call takes, such as `num_inference_steps` or `guidance_scale`.
 
@@ -52,7 +51,7 @@ class ImageDiffusion:
         if not self.argument or is_other:
             raise ValueError(
                 f"{type(pipeline).__name__}: expected a pipeline that draws image embeddings (Stable unCLIP, "
-                "unCLIP, or Stable Diffusion with an IP-Adapter)"
+                "or Stable Diffusion with an IP-Adapter)"
             )
         unknown = sorted(set(options) - set(accepted))
         if unknown:
@@ -65,7 +64,7 @@ class ImageDiffusion:
         name: str,
         ip_adapter: Mapping[str, str] | None = None,
         device: str = "cpu",
-        torch_dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype = torch.float32,
         seed: int = 0,
         **options: Any,
     ) -> "ImageDiffusion":
@@ -76,23 +75,23 @@ class ImageDiffusion:
             ip_adapter: What its `load_ip_adapter` takes: `pretrained_model_name_or_path_or_dict`, `subfolder`
                 and `weight_name`.
             device: Where it draws.
-            torch_dtype: Precision of its weights; float16 halves the memory of a GPU.
+            dtype: Precision of its weights; float16 halves the memory of a GPU.
             seed: See the class.
             **options: See the class.
 
         Raises:
             ImportError: If diffusers is not there.
-            ValueError: What the class refuses.
-            OSError: If there is no such pipeline.
+            OSError: If there is no such pipeline on the Hub.
+            ValueError: If there is no such folder, and what the class refuses.
         """
         try:
             from diffusers import DiffusionPipeline
         except ImportError:
             raise ImportError(f"drawing by diffusion needs diffusers: {_INSTALL}") from None
         # Weights in pickles, which can run code, are not read
-        pipeline = DiffusionPipeline.from_pretrained(name, torch_dtype=torch_dtype, use_safetensors=True)
+        pipeline = DiffusionPipeline.from_pretrained(name, dtype=dtype, use_safetensors=True)
         if ip_adapter is not None:
-            pipeline.load_ip_adapter(**ip_adapter)
+            pipeline.load_ip_adapter(image_encoder_folder=None, **ip_adapter)  # nothing is left to encode
         pipeline.to(device)
         pipeline.set_progress_bar_config(disable=True)
         return cls(pipeline, seed, **options)
@@ -121,8 +120,6 @@ class ImageDiffusion:
 
     def _conditioning(self, embedding: torch.Tensor) -> dict[str, Any]:
         """Return what the call takes of an embedding (1, embedding_size)."""
-        if self.argument == "image_embeddings":
-            return {"image_embeddings": embedding}
         prompt = {} if "prompt" in self.options else {"prompt": ""}
         if self.argument == "image_embeds":
             return {"image_embeds": embedding, **prompt}
@@ -132,8 +129,6 @@ class ImageDiffusion:
         return {"ip_adapter_image_embeds": [embedding[:, None]], **prompt}
 
     def _find_embedding_size(self) -> int:
-        if self.argument == "image_embeddings":
-            return self.pipeline.image_encoder.config.projection_dim
         if self.argument == "image_embeds":
             return self.pipeline.image_normalizer.config.embedding_dim
         projections = getattr(getattr(self.pipeline, "unet", None), "encoder_hid_proj", None)
