@@ -66,7 +66,7 @@ def create_vision_tower(name: str, is_pretrained: bool = True) -> VisionTower:
     try:
         with torch.device("cpu"):  # also where transformers builds a model on no device
             encoder, size, preprocess = builders[kind](model, is_pretrained)
-    except (RuntimeError, KeyError, OSError) as error:
+    except (RuntimeError, KeyError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"vision tower {name}: {reason[:300]}") from None
     return VisionTower(name, encoder, size, preprocess).eval()
@@ -103,7 +103,9 @@ def _torchvision(name: str, is_pretrained: bool) -> tuple[nn.Module, int, Callab
     if is_pretrained and not tag:
         logger.warning(f"torchvision:{name} names no weights: they are random; add a tag, as IMAGENET1K_V1")
     encoder = models.get_model(model, weights=tag if tag and is_pretrained else None)
-    head = next(part for part in ("heads", "head", "fc", "classifier") if hasattr(encoder, part))
+    head = next((part for part in ("heads", "head", "fc", "classifier") if hasattr(encoder, part)), None)
+    if head is None:
+        raise ValueError("expected a classifier, whose last layer can be left out")
     setattr(encoder, head, nn.Identity())  # features, not classes
     preprocess = models.get_model_weights(model).DEFAULT.transforms()
     return encoder, _measure_size(encoder, preprocess), preprocess
