@@ -46,7 +46,14 @@ ALLOWED = {
     "training": {"data_collator", "tokenizer_collator", "pair_columns", "evaluation", "hub"},
     "hub": {"channels", "preprocessing", "feature_extraction_eeg"},
     # a pipeline takes paths, and what opens a recording of any format is part of corpora
-    "inference": {"channels", "preprocessing", "feature_extraction_eeg", "data_collator", "corpora"},
+    "inference": {
+        "channels",
+        "preprocessing",
+        "feature_extraction_eeg",
+        "data_collator",
+        "image_folder",
+        "corpora",
+    },
     "import_hooks": set(),
     "auto": {"models", "feature_extraction_eeg", "corpora", "inference", "import_hooks", "vision_towers"},
     "__init__": {"auto"},

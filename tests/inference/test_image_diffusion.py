@@ -17,7 +17,7 @@ from diffusers import (
 )
 from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
 from safetensors.torch import save_file
-from tests.inference.drawn_shapes import draw_pairs
+from tests.inference.simulated_pairs import simulated_pairs
 from tokenizers import Tokenizer, models
 from transformers import (
     CLIPImageProcessor,
@@ -172,7 +172,7 @@ def test_an_embedding_is_drawn_as_the_pipeline_draws_the_image_that_has_it():
 def test_pipelines_are_loaded_by_name_and_draw_what_the_prior_says(tmp_path):
     pipeline = stable_unclip()
     pipeline.save_pretrained(tmp_path / "unclip")
-    images, embeddings, eeg = draw_pairs(20, dim=SIZE)
+    images, embeddings, eeg = simulated_pairs(20, 1, dim=SIZE)["train"]
     reconstructor = EEGImageReconstructor.fit(eeg, embeddings, images, has_decoder=False)
     diffusion = ImageDiffusion.from_pretrained(str(tmp_path / "unclip"), **STEPS)
     drawn = reconstructor.diffuse(eeg[:2], diffusion)

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..image_folder import open_image
+
 _SHOWN = 3
 
 
@@ -29,7 +31,7 @@ def read_images(folder: str | Path, names: Sequence[str], size: int) -> np.ndarr
     if missing:
         shown = ", ".join(map(str, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
         raise FileNotFoundError(f"{len(missing)} of {len(paths)} images are not there: {shown}")
-    return np.stack([_read(path, size) for path in paths])
+    return np.stack([_square(open_image(path), size) for path in paths])
 
 
 def resize_images(images: np.ndarray, size: int) -> np.ndarray:
@@ -37,15 +39,6 @@ def resize_images(images: np.ndarray, size: int) -> np.ndarray:
     if images.shape[1:3] == (size, size):
         return images
     return np.stack([_square(Image.fromarray(image), size) for image in images])
-
-
-def _read(path: Path, size: int) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded at a fraction of its size
-            return _square(image.convert("RGB"), size)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: expected an image ({error}): is the file damaged?") from None
 
 
 def _square(image: Image.Image, size: int) -> np.ndarray:
