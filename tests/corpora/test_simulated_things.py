@@ -14,8 +14,9 @@ def epochs_of(corpus, subject, name):
     return 1e6 * corpus.read(found).get_data()
 
 
-def test_the_best_decoder_reaches_the_ceiling_and_no_more():
-    corpus = SimulatedThings(**SMALL, test_repetitions=15, snr=0.004)
+@pytest.mark.parametrize(("snr", "variability"), [(0.004, 0.0), (0.2, 0.9)])
+def test_the_best_decoder_reaches_the_ceiling_and_no_more(snr, variability):
+    corpus = SimulatedThings(**SMALL, test_repetitions=15, snr=snr, variability=variability)
     latents = corpus.images("test").latents
     for subject in ("00", "01"):
         truth, single = corpus.truth(subject), []
@@ -50,7 +51,7 @@ def test_averaged_epochs_are_the_mean_of_the_repetitions():
 
 def test_signal_and_noise_are_as_strong_as_is_said():
     corpus = SimulatedThings(
-        num_concepts=400, repetitions=1, num_test_concepts=1, images_per_concept=2, snr=0.5
+        num_concepts=400, repetitions=1, num_test_concepts=1, images_per_concept=2, snr=0.5, variability=0
     )
     truth, epochs = corpus.truth("00"), epochs_of(corpus, "00", "train_00")
     seen = np.einsum("nk,kct->nct", corpus.images("train").latents, truth.projection)
@@ -63,10 +64,10 @@ def test_signal_and_noise_are_as_strong_as_is_said():
     assert abs(lag) < 0.5
 
 
-def test_the_decoded_latent_is_the_posterior_mean():
-    corpus = SimulatedThings(
-        num_concepts=2000, repetitions=1, num_test_concepts=1, images_per_concept=1, snr=0.003
-    )
+@pytest.mark.parametrize(("snr", "variability"), [(0.003, 0.0), (0.01, 0.8)])
+def test_the_decoded_latent_is_the_posterior_mean(snr, variability):
+    options = {"num_concepts": 2000, "repetitions": 1, "num_test_concepts": 1, "images_per_concept": 1}
+    corpus = SimulatedThings(**options, snr=snr, variability=variability)
     truth, latents = corpus.truth("00"), corpus.images("train").latents
     decoded = truth.decode(epochs_of(corpus, "00", "train_00"))
     error = np.cov((decoded - latents).T)
@@ -147,8 +148,11 @@ def test_prepared_windows_find_their_images_and_split_by_concept_and_person(tmp_
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"snr": -1}, "expected snr >= 0 and subject_share 0 to 1, got -1 and 0.3"),
-        ({"subject_share": 2}, "expected snr >= 0 and subject_share 0 to 1, got 0.005 and 2"),
+        ({"snr": -1}, "expected snr and variability >= 0 and subject_share 0 to 1, got -1, 0.7 and 0.3"),
+        (
+            {"subject_share": 2},
+            "expected snr and variability >= 0 and subject_share 0 to 1, got 0.2, 0.7 and 2",
+        ),
         ({"test_repetitions": 0}, "test_repetitions must be 1 or more, got 0"),
         ({"num_subjects": 0}, "expected 1 to 1000 subjects"),
     ],

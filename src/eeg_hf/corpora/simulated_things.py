@@ -3,9 +3,12 @@
 
 For tests of what aligns EEG with images. An image shows one shape of one colour; what it shows is its latent,
 8 numbers of unit variance. A concept is a shape, a hue and a place; the images of a concept differ in size.
-An epoch is the latent, projected to electrodes and time, and noise:
+An epoch is what the person made of the latent that time, projected to electrodes and time, and noise:
 
-    epoch = sum_k latent_k * projection_k + noise        noise ~ N(0, covariance of electrodes), white in time
+    epoch = sum_k (latent_k + variability * random_k) * projection_k + noise
+
+where the noise is that of the electrodes, white in time. Noise alone can be averaged away over electrodes and
+samples by whoever knows the projection; `variability` is in the response itself, and only repetitions help.
 
 Each number of the latent is answered by one bump in time with a pattern over the head; a share of the pattern
 is the person's own. With the projection known, the best decoder there can be is in closed form, and what it
@@ -45,15 +48,21 @@ class ThingsTruth:
     Attributes:
         projection: Response to each number of the latent, (8, channels, time) in microvolt.
         noise_covariance: Of the electrodes, (channels, channels) in squared microvolt; white in time.
+        variability: Standard deviation of what is responded to around the latent, from one time to another.
     """
 
     projection: np.ndarray
     noise_covariance: np.ndarray
+    variability: float = 0.0
 
     @cached_property
     def filters(self) -> np.ndarray:
         """The matched filter of each number of the latent, (8, channels, time)."""
-        return np.einsum("cd,kdt->kct", np.linalg.inv(self.noise_covariance), self.projection)
+        filters = np.einsum("cd,kdt->kct", np.linalg.inv(self.noise_covariance), self.projection)
+        # The inverse of the whole noise, that of the response in it, by Woodbury's identity
+        of_noise = np.einsum("kct,lct->kl", filters, self.projection)
+        damped = np.linalg.inv(np.eye(NUM_LATENTS) + self.variability**2 * of_noise)
+        return np.einsum("kl,lct->kct", damped, filters)
 
     @cached_property
     def information(self) -> np.ndarray:
@@ -132,7 +141,8 @@ class SimulatedThings(MadeCorpus):
         num_test_concepts: Other concepts, with one image each.
         test_repetitions: How often these are seen.
         average_repetitions: Average the repetitions of each test image.
-        snr: Power of the response over that of the noise, in one epoch, over all channels and samples.
+        snr: Power of the latent's response over that of the noise, over all channels and samples.
+        variability: Standard deviation of the response to a latent, in units of that between images.
         subject_share: Share of the patterns over the head that is a person's own, 0 to 1.
         seconds: Length of an epoch.
         seed: Another seed makes other people and images.
@@ -155,7 +165,7 @@ class SimulatedThings(MadeCorpus):
     official_split_by = "concept"
     made_of = (
         *(*MadeCorpus.made_of, "num_concepts", "images_per_concept", "repetitions", "num_test_concepts"),
-        *("test_repetitions", "average_repetitions", "snr", "subject_share"),
+        *("test_repetitions", "average_repetitions", "snr", "variability", "subject_share"),
     )
 
     def __init__(
@@ -167,7 +177,8 @@ class SimulatedThings(MadeCorpus):
         num_test_concepts: int = 200,
         test_repetitions: int = 20,
         average_repetitions: bool = False,
-        snr: float = 0.005,
+        snr: float = 0.2,
+        variability: float = 0.7,
         subject_share: float = 0.3,
         seconds: float = 1.0,
         seed: int = 0,
@@ -184,8 +195,11 @@ class SimulatedThings(MadeCorpus):
         for name, count in counts.items():
             if count < 1:
                 raise ValueError(f"{name} must be 1 or more, got {count}")
-        if snr < 0 or not 0 <= subject_share <= 1:
-            raise ValueError(f"expected snr >= 0 and subject_share 0 to 1, got {snr} and {subject_share}")
+        if min(snr, variability) < 0 or not 0 <= subject_share <= 1:
+            raise ValueError(
+                f"expected snr and variability >= 0 and subject_share 0 to 1, got {snr}, {variability} and "
+                f"{subject_share}"
+            )
         self.num_concepts = num_concepts
         self.images_per_concept = images_per_concept
         self.repetitions = repetitions
@@ -193,6 +207,7 @@ class SimulatedThings(MadeCorpus):
         self.test_repetitions = test_repetitions
         self.average_repetitions = average_repetitions
         self.snr = snr
+        self.variability = variability
         self.subject_share = subject_share
 
     def recordings(self, root: Path | None = None) -> list[Recording]:
@@ -280,6 +295,7 @@ class SimulatedThings(MadeCorpus):
         return ThingsTruth(
             projection=raw * np.sqrt(self.snr / power) * _NOISE_UV,
             noise_covariance=_NOISE_UV**2 * mixing @ mixing.T,
+            variability=self.variability,
         )
 
     def read(self, recording: Recording) -> "mne.BaseEpochs":
@@ -288,14 +304,10 @@ class SimulatedThings(MadeCorpus):
 
         part, _, repetition = recording.task.partition("_")
         numbers = range(self.test_repetitions) if repetition == "mean" else [int(repetition)]
-        projection = self.truth(recording.subject).projection
-        latents = self.images(part).latents
-        seen = np.einsum("nk,kct->nct", latents, projection)
-        noise = np.mean(
-            [self._noise(recording.subject, part, number, seen.shape) for number in numbers], axis=0
-        )
+        truth, latents = self.truth(recording.subject), self.images(part).latents
+        each = [self._epochs(truth, latents, recording.subject, part, number) for number in numbers]
         info = mne.create_info(list(STANDARD_19), self.sampling_rate, "eeg")
-        return mne.EpochsArray(1e-6 * (seen + noise), info, tmin=0.0, baseline=None, verbose="ERROR")
+        return mne.EpochsArray(1e-6 * np.mean(each, axis=0), info, tmin=0.0, baseline=None, verbose="ERROR")
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
         """List what each epoch shows, named by its concept."""
@@ -324,12 +336,15 @@ class SimulatedThings(MadeCorpus):
         x, y = random.uniform(-1, 1, 2)
         return int(random.integers(len(SHAPES))), float(random.random()), float(x), float(y)
 
-    def _noise(self, subject: str, part: str, repetition: int, shape: tuple[int, ...]) -> np.ndarray:
-        """Noise of one repetition, (images, channels, time) in microvolt."""
+    def _epochs(
+        self, truth: ThingsTruth, latents: np.ndarray, subject: str, part: str, repetition: int
+    ) -> np.ndarray:
+        """One repetition of some images, (images, channels, time) in microvolt."""
         random = np.random.default_rng([self.seed, int(subject), 1 + _PARTS.index(part), repetition])
-        return np.asarray(
-            _NOISE_UV * np.einsum("cd,ndt->nct", background_mixing(), random.normal(size=shape))
-        )
+        responded = latents + self.variability * random.normal(size=latents.shape)
+        noise = random.normal(size=(len(latents), *truth.projection.shape[1:]))
+        seen = np.einsum("nk,kct->nct", responded, truth.projection)
+        return np.asarray(seen + _NOISE_UV * np.einsum("cd,ndt->nct", background_mixing(), noise))
 
 
 __all__ = ["SimulatedThings", "ThingsTruth"]
