@@ -9,7 +9,7 @@ from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity as similarity
 
 from eeg_hf.evaluation import (
-    image_metrics,
+    judge_reconstructions,
     pixel_correlation,
     plot_contact_sheet,
     structural_similarity,
@@ -113,7 +113,7 @@ def test_all_metrics_have_a_chance_and_an_interval():
     truth = draw_images(12)
     noise = np.random.default_rng(9).normal(0, 60, truth.shape)
     found = np.clip(truth + noise, 0, 255).astype(np.uint8)
-    scores = image_metrics(truth, found, {"mean_colour": lambda batch: batch.mean(axis=(1, 2))})
+    scores = judge_reconstructions(truth, found, {"mean_colour": lambda batch: batch.mean(axis=(1, 2))})
     assert set(scores) == {"pixcorr", "ssim", "two_way_pixels", "two_way_mean_colour"}
     for score in scores.values():
         assert score["interval"][0] <= score["mean"] <= score["interval"][1]
@@ -126,8 +126,11 @@ def test_all_metrics_have_a_chance_and_an_interval():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: image_metrics(draw_images(1), draw_images(1)), "two or more images to tell apart, got 1"),
-        (lambda: image_metrics(draw_images(3), draw_images(2)), "as large, got"),
+        (
+            lambda: judge_reconstructions(draw_images(1), draw_images(1)),
+            "two or more images to tell apart, got 1",
+        ),
+        (lambda: judge_reconstructions(draw_images(3), draw_images(2)), "as large, got"),
         (lambda: pixel_correlation(draw_images(2) / 255, draw_images(2)), "images: expected uint8"),
         (lambda: pixel_correlation(draw_images(0), draw_images(0)), "images: expected uint8"),
         (lambda: structural_similarity(*[draw_images(2, size=8)] * 2), "11 pixels a side or more"),

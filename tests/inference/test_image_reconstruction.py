@@ -216,6 +216,8 @@ def test_the_middle_square_of_an_image_is_read(folder):
         (["half.jpg"], ValueError, r"half\.jpg cannot be read: .*truncated"),
         (["text.jpg"], ValueError, r"text\.jpg cannot be read: "),
         ([], ValueError, "expected images to read, got none"),
+        (["../wide.jpg"], ValueError, r"paths of images below it, got '\.\./wide\.jpg'"),
+        (["wide.jpg", "/etc/motd"], ValueError, "paths of images below it, got '/etc/motd'"),
     ],
 )
 def test_images_that_cannot_be_read_are_named(folder, names, error, message):

@@ -53,7 +53,7 @@ _PUBLIC_NAMES = {
     "eegnet": "baselines",
     "recentre_bands": "baselines",
     "tangent_space_classifier": "baselines",
-    "image_metrics": "image_metrics",
+    "judge_reconstructions": "image_metrics",
     "open_clip_features": "image_features",
     "pixel_correlation": "image_metrics",
     "plot_contact_sheet": "contact_sheet",

@@ -38,7 +38,7 @@ def open_clip_features(model_name: str, pretrained: str, batch_size: int = 32) -
 
     Example:
         >>> features = open_clip_features("ViT-L-14", "openai")  # doctest: +SKIP
-        >>> scores = image_metrics(seen, reconstructed, {"clip": features})  # doctest: +SKIP
+        >>> scores = judge_reconstructions(seen, reconstructed, {"clip": features})  # doctest: +SKIP
     """
     try:
         import open_clip

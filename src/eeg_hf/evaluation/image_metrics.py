@@ -134,7 +134,7 @@ def two_way_identification(
     }
 
 
-def image_metrics(
+def judge_reconstructions(
     images: ArrayLike,
     reconstructions: ArrayLike,
     features: Mapping[str, ImageFeatures] | None = None,

@@ -22,11 +22,14 @@ def read_images(folder: str | Path, names: Sequence[str], size: int) -> np.ndarr
 
     Raises:
         FileNotFoundError: If an image is not there, naming the first of them.
-        ValueError: If there is none to read, or a file is no image or is damaged.
+        ValueError: If there is none to read, a path leads out of the folder, or a file is no whole image.
     """
     if not len(names):
         raise ValueError(f"{folder}: expected images to read, got none")
-    paths = [Path(folder, str(name)) for name in names]
+    outside = [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]
+    if outside:
+        raise ValueError(f"{folder}: expected paths of images below it, got {str(outside[0])!r}")
+    paths = [Path(folder, name) for name in names]
     missing = [path for path in paths if not path.is_file()]
     if missing:
         shown = ", ".join(map(str, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
