@@ -27,6 +27,8 @@ from .whole_file import WriteError
 from .window_plan import Cuts, WindowPlan
 
 _LARGEST_UV = 1e18  # squares of more than that are not finite in float32, in which covariances are stored
+# Whitened samples have order 1 and no unit: times this, averages of many are not too small for EEG in uV
+_WHITENED_SCALE = 10.0
 _ROWS_AT_ONCE = 256  # of 20 x 2000 samples are 20 MB: what a row group and a reader's buffer hold
 
 
@@ -164,9 +166,13 @@ def _clean_epochs(
         raise ValueError(f"{len(epochs)} epochs with {len(events)} labels: expected one label an epoch")
     data = epochs.get_data(copy=False)  # (epochs, channels, time) in V
     length = data.shape[-1]
-    joined = mne.io.RawArray(np.concatenate(data, axis=-1), epochs.info, copy="auto", verbose="ERROR")
+    scale = _WHITENED_SCALE if job.corpus.is_whitened else 1.0
+    joined = mne.io.RawArray(scale * np.concatenate(data, axis=-1), epochs.info, copy="auto", verbose="ERROR")
     report["seconds"] = float(joined.n_times / joined.info["sfreq"])
     clean, decisions = job.extractor.preprocess(joined)
+    if scale != 1.0:
+        clean.apply_function(lambda samples: samples / scale, picks="all", channel_wise=False)
+        decisions.amplitude_uv /= scale
     report["decisions"] = decisions.to_dict()
     cuts = Cuts(np.arange(len(epochs), dtype=np.int64) * length, list(events), {})
     return _cleaned(clean, length, cuts, [event.name for event in events])
