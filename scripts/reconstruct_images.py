@@ -17,7 +17,9 @@ those learnt from (`nearest`), and a diffusion model whose weights are yours (`-
 `--image_embeddings` must be those of its own image encoder, by scripts/embed_images.py.
 
 Writes contact_sheet.png, metrics.json, table.md, the images, and the reconstructor. With `--shuffle_pairs`
-EEG and images are paired at random before anything is learnt: what is still found then is not of the EEG.
+EEG and images are paired at random before anything is learnt: what is still found then is not of the EEG. One
+pairing may be a little above or below chance by luck, which an interval over images does not hold: look at
+several (`--seed`).
 """
 
 import sys
