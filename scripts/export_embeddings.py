@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Embed a part of the windows, and the images that were seen, with a trained EEG-CLIP.
+
+    python scripts/export_embeddings.py --ckpt runs/clip --split test --out runs/test.npz
+    python scripts/export_embeddings.py --data_root data --ckpt checkpoints --split test --out test.npz
+    python scripts/export_embeddings.py --ckpt runs/clip --subjects 10 --out runs/person_10.npz --device cuda
+
+Windows are split as scripts/train_clip.py split them, which it wrote into train_clip.json beside the model;
+what is said here goes before it. `--split` is the part. `--subjects` who are not those of a training split by
+concept are new people, and see new images.
+
+The gallery are the images of the part; `--gallery all` adds all others, in which the same image is harder to
+find. scripts/eval_retrieval.py judges what is written.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from clip_parts.arguments import PairArguments
+from clip_parts.pairs import open_images, open_windows, split_pairs
+from datasets import Dataset
+from torch.utils.data import DataLoader
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils import logging
+
+from eeg_hf import EEGCLIPConfig, EEGDataCollator, EEGFeatureExtractor, ImageEmbeddings, WindowDataset
+from eeg_hf.corpora import load_alignments
+from eeg_hf.evaluation import EEGImageEmbeddings
+from eeg_hf.image_folder import ImageFolder
+from eeg_hf.training import parse_recipe, run_main
+
+logger = logging.get_logger("eeg_hf.export_embeddings")
+
+_SETTINGS = "train_clip.json"
+
+
+@dataclass
+class ExportArguments:
+    """What to embed, with what."""
+
+    ckpt: str = field(metadata={"help": "Folder or Hub name of the model that scripts/train_clip.py saved."})
+    out: str = field(metadata={"help": "The .npz to write."})
+    split: str = field(default="test", metadata={"help": "Part of the split: train, validation or test."})
+    data_root: str | None = field(default=None, metadata={"help": "Windows; default: those of the training."})
+    image_embeddings: str | None = field(
+        default=None, metadata={"help": "Folder by scripts/embed_images.py; default: as in the training."}
+    )
+    images: str | None = field(default=None, metadata={"help": "Image folder; default: as in the training."})
+    split_by: str | None = field(
+        default=None,
+        metadata={"help": "How windows are split, --split of train_clip.py; default: as in the training."},
+    )
+    subjects: list[str] | None = field(
+        default=None, metadata={"help": "Only these people; default: all, or those trained on."}
+    )
+    gallery: str = field(default="part", metadata={"help": "Images: part (those seen in it), or all."})
+    batch_size: int = field(default=256, metadata={"help": "Windows, or images, at once."})
+    device: str = field(default="cpu", metadata={"help": "cpu, cuda, cuda:1, mps, …"})
+
+
+def main() -> None:
+    """Load, split, embed, write."""
+    (args,) = parse_recipe((ExportArguments,), description=__doc__)
+    if args.gallery not in ("part", "all"):
+        raise ValueError(f"gallery: expected part or all, got {args.gallery!r}")
+    model, extractor = load_model(args.ckpt)
+    pairs = pair_arguments(args)
+    rows, folder = open_part(args, pairs)
+    images, tower = open_images(pairs, model.config.vision_tower, model.config.freeze_vision)
+    if isinstance(images, ImageEmbeddings) and images.tower != model.config.vision_tower:
+        raise ValueError(
+            f"image_embeddings: made by {images.tower}, the model was trained with "
+            f"{model.config.vision_tower}"
+        )
+    if tower is not None and model.config.freeze_vision:
+        model.set_vision_tower(tower)
+    places = images.index.find(rows["image"][:], rows["concept"][:])
+    shown = np.unique(places) if args.gallery == "part" else np.arange(len(images.index.image_ids))
+    model = model.to(args.device).eval()
+    found = gather(
+        rows,
+        places,
+        shown,
+        images,
+        np.concatenate([*embed_windows(model, extractor, rows, folder, args.batch_size)]),
+        np.concatenate([*embed_images(model, images, shown, args.batch_size)]),
+    )
+    embeddings = EEGImageEmbeddings(**found, split=args.split, model=args.ckpt)
+    path = embeddings.save(args.out)
+    people = sorted(set(embeddings.subjects.tolist()))
+    sys.stdout.write(
+        f"{path}: {len(rows):,} windows of {len(people)} subjects, {len(shown):,} images, "
+        f"{model.config.projection_dim} numbers each\n"
+    )
+
+
+def load_model(name: str) -> tuple[PreTrainedModel, EEGFeatureExtractor]:
+    """Load an EEG-CLIP and the feature extractor beside it."""
+    if not Path(name).exists() and name.count("/") != 1:  # the Hub would be asked for half a minute
+        raise FileNotFoundError(f"ckpt: {name} is neither a folder nor a Hub name: run scripts/train_clip.py")
+    config = AutoConfig.from_pretrained(name)
+    if not isinstance(config, EEGCLIPConfig):
+        raise ValueError(f"ckpt: {name} holds a model of type {config.model_type}, expected eeg_clip")
+    return AutoModel.from_pretrained(name), EEGFeatureExtractor.from_pretrained(name)
+
+
+def pair_arguments(args: ExportArguments) -> PairArguments:
+    """Return what the model was trained with, and what was said instead.
+
+    Raises:
+        ValueError: If it is not known what the model was trained with, nor said where the windows are.
+    """
+    folders = (Path(args.ckpt), Path(args.ckpt).parent)  # runs/clip, or runs/clip/checkpoint-100
+    path = next((folder / _SETTINGS for folder in folders if (folder / _SETTINGS).is_file()), None)
+    known: dict[str, Any] = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+    names = {one.name for one in dataclasses.fields(PairArguments)}
+    said = {"data_root": args.data_root, "image_embeddings": args.image_embeddings}
+    said |= {"images": args.images, "split": args.split_by}
+    said = {name: value for name, value in said.items() if value is not None}
+    if path is None and "data_root" not in said:
+        raise ValueError(
+            f"data_root: {args.ckpt} has no {_SETTINGS} that says which windows: say --data_root"
+        )
+    if path is None:
+        known = {"eeg_len": 0, "bandpass": [0.0, 0.1]}  # nothing was said that could be compared
+        logger.warning(f"{args.ckpt} has no {_SETTINGS}: split by {said.get('split', 'concept')}")
+    return PairArguments(**{**{name: known[name] for name in names & set(known)}, **said})
+
+
+def open_part(args: ExportArguments, pairs: PairArguments) -> tuple[Dataset, Path]:
+    """Return the windows of the part, and the folder of the prepared corpus.
+
+    Raises:
+        ValueError: If there is no such part, or nobody of those asked for in it.
+    """
+    if args.subjects and pairs.split == "concept":
+        pairs = dataclasses.replace(pairs, subjects=args.subjects)
+    dataset, folder = open_windows(pairs)
+    splits = split_pairs(pairs, dataset)
+    if args.split not in splits:
+        raise ValueError(f"split: expected one of {', '.join(splits)}, got {args.split!r}")
+    rows = splits[args.split]
+    if args.subjects:  # people of a split by person are split as they were in training
+        rows = rows.select(np.flatnonzero(np.isin(rows["subject"][:], args.subjects)))
+        missing = sorted(set(args.subjects) - set(rows["subject"]))
+        if missing:
+            raise ValueError(
+                f"subjects: {', '.join(missing)} not in part {args.split!r} of the split by {pairs.split}, "
+                f"which has {', '.join(sorted(set(splits[args.split]['subject'])))}"
+            )
+    return rows, folder
+
+
+@torch.inference_mode()
+def embed_windows(
+    model: PreTrainedModel, extractor: EEGFeatureExtractor, rows: Dataset, folder: Path, batch_size: int
+) -> Iterator[np.ndarray]:
+    """Yield unit vectors (windows, size), some windows at a time.
+
+    Raises:
+        ValueError: If the model was trained at another rate.
+    """
+    rates = {*rows.unique("sampling_rate")}
+    if rates != {extractor.sampling_rate}:
+        raise ValueError(
+            f"the model was trained at {extractor.sampling_rate:g} Hz, the windows have {sorted(rates)}: "
+            "prepare them at that rate"
+        )
+    alignments = load_alignments(folder) if extractor.alignment != "none" else None
+    collator = EEGDataCollator(extractor, alignments=alignments)
+    for batch in DataLoader(WindowDataset(rows), batch_size=batch_size, collate_fn=collator):
+        inputs = {name: values.to(model.device) for name, values in batch.items()}
+        yield model.get_eeg_features(**inputs).float().cpu().numpy()
+
+
+@torch.inference_mode()
+def embed_images(
+    model: PreTrainedModel, images: ImageEmbeddings | ImageFolder, places: np.ndarray, batch_size: int
+) -> Iterator[np.ndarray]:
+    """Yield unit vectors (images, size), some images at a time."""
+    for start in range(0, len(places), batch_size):
+        inputs = {
+            name: values.to(model.device)
+            for name, values in images.read(places[start : start + batch_size]).items()
+        }
+        yield model.get_image_features(**inputs).float().cpu().numpy()
+
+
+def gather(
+    rows: Dataset,
+    places: np.ndarray,
+    shown: np.ndarray,
+    images: ImageEmbeddings | ImageFolder,
+    of_windows: np.ndarray,
+    of_images: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Return the arrays of the file; a window and its image have the concept that the windows say."""
+    ids = np.array(images.index.image_ids, dtype=str)
+    concepts = np.array(rows["concept"][:], dtype=str)
+    of_place = dict(zip(places.tolist(), concepts.tolist(), strict=True))
+    repetitions = rows["repetition"][:] if "repetition" in rows.column_names else [None] * len(rows)
+    return {
+        "eeg_embeddings": of_windows,
+        "eeg_image_ids": ids[places],
+        "subjects": np.array(rows["subject"][:], dtype=str),
+        "concepts": concepts,
+        "repetitions": np.array([-1 if number is None else int(number) for number in repetitions]),
+        "image_embeddings": of_images,
+        "image_ids": ids[shown],
+        "image_concepts": np.array(
+            [of_place.get(place, images.index.concepts[place]) for place in shown.tolist()], dtype=str
+        ),
+    }
+
+
+if __name__ == "__main__":
+    run_main(main, "eeg_hf.export_embeddings")
