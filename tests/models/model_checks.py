@@ -119,6 +119,9 @@ def adapter_case(name: str) -> Case:
     )
 
 
+LATENT_HEADS = tuple(
+    f"{head}.{name}" for head in ("mean_head", "log_variance_head") for name in ("weight", "bias")
+)
 UNSEEN = ("embeddings.mask_token",)  # where nothing is hidden
 
 CASES = [
@@ -152,7 +155,7 @@ CASES = [
         MASKED_VAE,
         WINDOWS,
         has_loss=False,
-        never_learned=(*UNSEEN, "latent_head.weight", "latent_head.bias"),  # pooled is what comes before
+        never_learned=(*UNSEEN, *LATENT_HEADS),  # pooled is what comes before them
     ),
     Case("masked-vae-pretraining", AutoModelForPreTraining, MASKED_VAE, {**WINDOWS, "mask": HIDDEN}),
     *(

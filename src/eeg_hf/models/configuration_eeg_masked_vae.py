@@ -33,7 +33,7 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
         channel_positions (`list[list[float]]`, *optional*): Their positions in metres (head frame), one
             triple each.
         max_seq_length (`int`): Longest signal in samples.
-        patch_size (`int`): Samples of one patch (50 = 0.25 s at 200 Hz); patches do not overlap.
+        patch_size (`int`): Samples of one patch (100 = 0.5 s at 200 Hz); patches do not overlap.
         use_channel_attention (`bool`): Let the channels of one patch attend to each other in every layer.
         mask_ratio (`float`): Share of the stretches hidden in training.
         stretch_patches (`int`): Patches of one stretch, which is hidden on one channel as a whole.
@@ -47,8 +47,8 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
 
     Example:
         >>> from eeg_hf import EEGMaskedVAEConfig
-        >>> EEGMaskedVAEConfig(mask_ratio=0.75, stretch_patches=2).stretch_size
-        100
+        >>> EEGMaskedVAEConfig(patch_size=50, stretch_patches=4).stretch_size
+        200
     """
 
     model_type = "eeg_masked_vae"
@@ -65,7 +65,7 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
     num_decoder_layers: int = 2
     num_attention_heads: int = 8
     intermediate_size: int = 1024
-    latent_size: int = 32
+    latent_size: int = 64
     dropout: float | int = 0.0
     hidden_act: str = "gelu"
     initializer_range: float = 0.02
@@ -75,12 +75,12 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
     channel_names: list[str] | tuple[str, ...] | None = None
     channel_positions: list | tuple | None = None
     max_seq_length: int = 10_000
-    patch_size: int = 50
+    patch_size: int = 100
     use_channel_attention: bool = True
     mask_ratio: float | int = 0.5
-    stretch_patches: int = 4
+    stretch_patches: int = 2
     visible_weight: float | int = 0.1
-    beta: float | int = 0.001
+    beta: float | int = 0.01
     beta_warmup_steps: int = 1000
     free_bits: float | int = 0.0
 

@@ -9,7 +9,10 @@ signal was hidden, and how far the distributions are from the standard one.
 
 NOTE: a masked autoencoder (https://arxiv.org/abs/2111.06377) leaves hidden patches out of its encoder. Here
     a token of its own stands for each, because attention that runs along time and then across channels needs
-    the whole grid, and because the latents of what is hidden have to come from somewhere.
+    the whole grid, and because the latents of what is hidden have to come from somewhere. Nor is there a
+    norm before the latents or behind the decoder: a line from the patch to the latents and back, without
+    noise to speak of at the start, is learned first and fast. With norms, and variances that started at 1,
+    the same model had learned a tenth as much of the hidden signal after 80 steps.
 """
 
 from dataclasses import dataclass
@@ -40,7 +43,8 @@ from .token_grid import (
 )
 
 LONGEST_PERIOD = 10_000.0  # of the sines, in patches and over 2 pi
-LOG_VARIANCE_LIMIT = 20.0  # exp of it is finite in every type, and no posterior needs to be there
+FIRST_LOG_VARIANCE = -6.0  # a deviation of 0.05: nearly no noise until the divergence asks for some
+LOG_VARIANCE_LIMIT = 20.0  # exp of half of it is finite in every type, and no posterior needs to be there
 
 
 class PlaceEmbedding(nn.Module):
@@ -81,6 +85,10 @@ class EEGMaskedVAEEmbeddings(nn.Module):
         return tokens + self.places(channel_positions, tokens.shape[2])
 
 
+class LogVarianceLinear(nn.Linear):
+    """A linear layer that starts at a small variance, whatever comes in."""
+
+
 class EEGMaskedVAEDecoder(nn.Module):
     """Latents and their places to patches."""
 
@@ -89,7 +97,6 @@ class EEGMaskedVAEDecoder(nn.Module):
         self.projection = UnitLinear(config.latent_size, config.hidden_size)
         self.places = PlaceEmbedding(config)
         self.layers = nn.ModuleList(FactorizedLayer(config) for _ in range(config.num_decoder_layers))
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.patch_head = nn.Linear(config.hidden_size, config.patch_size)
 
     def forward(
@@ -99,7 +106,7 @@ class EEGMaskedVAEDecoder(nn.Module):
         hidden_states = self.projection(latents) + self.places(channel_positions, latents.shape[2])
         for layer in self.layers:
             hidden_states = layer(hidden_states, *masks, **kwargs)
-        return self.patch_head(self.norm(hidden_states))
+        return self.patch_head(hidden_states)
 
 
 @dataclass
@@ -184,6 +191,9 @@ class EEGMaskedVAEPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, UnitLinear):
             init.normal_(module.weight, std=module.in_features**-0.5)
+        elif isinstance(module, LogVarianceLinear):
+            init.zeros_(module.weight)
+            init.constant_(module.bias, FIRST_LOG_VARIANCE)
         elif isinstance(module, EEGMaskedVAEEmbeddings):
             init.normal_(module.mask_token, std=self.config.initializer_range)
         elif isinstance(module, EEGMaskedVAEForPreTraining):
@@ -208,15 +218,15 @@ class EEGMaskedVAEModel(EEGMaskedVAEPreTrainedModel):
         >>> from eeg_hf import EEGMaskedVAEConfig, EEGMaskedVAEModel
         >>> config = EEGMaskedVAEConfig(d_model=64, n_layers=2, n_heads=4, d_ff=256)
         >>> EEGMaskedVAEModel(config)(torch.randn(2, 19, 1000)).latent_mean.shape
-        torch.Size([2, 19, 20, 32])
+        torch.Size([2, 19, 10, 64])
     """
 
     def __init__(self, config: EEGMaskedVAEConfig) -> None:
         super().__init__(config)
         self.embeddings = EEGMaskedVAEEmbeddings(config)
         self.layers = nn.ModuleList(FactorizedLayer(config) for _ in range(config.num_hidden_layers))
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.latent_head = nn.Linear(config.hidden_size, 2 * config.latent_size)
+        self.mean_head = UnitLinear(config.hidden_size, config.latent_size)
+        self.log_variance_head = LogVarianceLinear(config.hidden_size, config.latent_size)
         self.post_init()
 
     @merge_with_config_defaults
@@ -251,12 +261,11 @@ class EEGMaskedVAEModel(EEGMaskedVAEPreTrainedModel):
         masks = create_attention_masks(self.config, hidden_states, is_real, channel_mask, attention_mask)
         for layer in self.layers:
             hidden_states = layer(hidden_states, *masks, **kwargs)
-        hidden_states = self.norm(hidden_states)
-        mean, log_variance = self.latent_head(hidden_states).chunk(2, dim=-1)
+        log_variance = self.log_variance_head(hidden_states)
         return EEGMaskedVAEOutput(
             last_hidden_state=hidden_states,
             pooler_output=mean_over_real(hidden_states, is_real),
-            latent_mean=mean,
+            latent_mean=self.mean_head(hidden_states),
             latent_log_variance=log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT),
         )
 
