@@ -38,15 +38,16 @@ def write_images(root):
 
 
 def features():
-    """Return (images, 16) of all images, training first."""
-    return np.random.default_rng(1).normal(size=(6 * CONCEPTS, 16)).astype(np.float32)
+    """Return (images, 16) of all images, training first: images differ in four ways."""
+    rng = np.random.default_rng(1)
+    return (rng.normal(size=(6 * CONCEPTS, 4)) @ rng.normal(size=(4, 16)) / 2).astype(np.float32)
 
 
 def write_epochs(root, subjects=("01", "02"), noise=0.5, rate=100.0):
     """Write files as published: each epoch is a fixed mixture of its image's features, and noise."""
     rng = np.random.default_rng(2)
-    mixing = rng.normal(size=(16, len(CHANNELS) * 40)) / 4
-    shown = (features() @ mixing).reshape(-1, len(CHANNELS), 40)
+    mixing = np.repeat(rng.normal(size=(16, len(CHANNELS), 5)) / 4, 8, axis=-1)  # slow, as EEG is
+    shown = np.tensordot(features(), mixing, axes=1)
     for subject in subjects:
         folder = Path(root) / f"sub-{subject}"
         folder.mkdir(parents=True)

@@ -9,8 +9,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from eeg_hf.models.heads import ContrastiveProjectionHead
 from eeg_hf.models.losses import InfoNCE, MovieISCLoss
+from eeg_hf.models.modeling_eeg_clip import matching_loss
 
-LOSSES = ("info_nce", "movie_isc", "movie_isc_across", "movie_isc_of_one")
+LOSSES = ("info_nce", "matching", "movie_isc", "movie_isc_across", "movie_isc_of_one")
 
 
 class Contrast(torch.nn.Module):
@@ -20,13 +21,15 @@ class Contrast(torch.nn.Module):
         super().__init__()
         self.loss = loss
         self.head = ContrastiveProjectionHead(6, 4)
-        self.contrast = (InfoNCE if loss == "info_nce" else MovieISCLoss)(0.3, is_learnable=True)
+        self.contrast = (MovieISCLoss if loss.startswith("movie") else InfoNCE)(0.3, is_learnable=True)
 
     def forward(self, rows: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the loss of the windows of this process."""
-        if self.loss == "info_nce":
-            both = self.head(torch.cat([rows["windows"], rows["views"]]))
-            return self.contrast(*both.chunk(2))
+        if self.loss in ("info_nce", "matching"):
+            both = self.head(torch.cat([rows["windows"], rows["views"]])).chunk(2)
+            if self.loss == "info_nce":
+                return self.contrast(*both)
+            return matching_loss(*both, rows["images"], 1 / self.contrast.temperature())
         return self.contrast(self.head(rows["windows"]), rows[self.loss], rows["seconds"], rows["people"])
 
 
@@ -38,6 +41,7 @@ def draw_windows() -> dict[str, torch.Tensor]:
     return {
         "windows": windows,
         "views": windows + 0.3 * torch.randn(16, 6, generator=generator),
+        "images": torch.tensor([1, 2, 3, 4, 1, 5, 6, 7, 2, 8, 9, 10, 3, 3, 11, 12]),  # across the halves too
         "movie_isc": films,
         # Only the first and the third person: all their pairs lie across the processes
         "movie_isc_across": torch.where(people % 2 == 0, films, -1),

@@ -139,7 +139,9 @@ class EEGConvTransformerPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, nn.Conv1d):  # unit signals in, unit features out
+        if isinstance(module, (nn.Conv1d, nn.Linear)):
+            # Unit features in, unit features out. At `initializer_range` a CLS token would hardly hear of the
+            # others, and windows would begin as good as equal
             init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
             if module.bias is not None:
                 init.zeros_(module.bias)

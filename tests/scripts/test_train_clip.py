@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EEG-CLIP as a user trains it: on embeddings, with the tower in the loop, resumed, and what is refused."""
+
+import json
+import runpy
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoFeatureExtractor, AutoModel
+
+from eeg_hf import EEGFoundationConfig, EEGFoundationModel, EEGImageCollator, ImageEmbeddings, WindowDataset
+from eeg_hf.corpora import load_windows
+from eeg_hf.eeg_image_collator import PAIR_COLUMNS
+from eeg_hf.evaluation import rank_items, score_rankings
+from tests.clip_world import features, image_ids, prepare_epochs, write_epochs, write_images, write_tower
+from tests.conftest import ROOT
+
+IDS = image_ids("train") + image_ids("test")
+OPTIONS = {
+    "eeg_len": 40,
+    "fs": 100,
+    "epochs": 2,
+    "batch_size": 32,
+    "lr": 2e-3,
+    "eeg_d_model": 32,
+    "eeg_layers": 1,
+    "eeg_hidden": 64,
+    "proj_dim": 16,
+    "config": '{"vision_projection": "none"}',
+    "devices": "cpu",
+    "num_workers": 0,
+    "training": '{"disable_tqdm": true, "report_to": "none"}',
+}
+LONGER = {"epochs": 12, "temporal_pool": "mean"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A prepared corpus of two people, photographs, features that the EEG is made of, and a tiny tower."""
+    root = tmp_path_factory.mktemp("world")
+    write_epochs(root / "eeg")
+    with pytest.MonkeyPatch.context() as patch:
+        prepare_epochs(root / "eeg", root / "prepared", patch)
+    write_images(root / "images")
+    ImageEmbeddings(IDS, features(), "features:made").save(root / "features")
+    shuffled = np.random.default_rng(5).permutation(features())
+    ImageEmbeddings(IDS, shuffled, "features:made").save(root / "shuffled")
+    write_tower(root / "tower")
+    return root
+
+
+def words(world, output, **options):
+    settings = {
+        "data_root": world / "prepared",
+        "image_embeddings": world / "features",
+        "save_dir": output,
+        "log_dir": output / "logs",
+        **OPTIONS,
+        **options,
+    }
+    return [
+        str(word) for name, value in settings.items() if value is not None for word in (f"--{name}", value)
+    ]
+
+
+@pytest.fixture
+def train(monkeypatch):
+    def run(*arguments):
+        path = ROOT / "scripts/train_clip.py"
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        monkeypatch.setattr(sys, "path", [*sys.path, str(path.parent)])
+        runpy.run_path(str(path), run_name="__main__")
+
+    return run
+
+
+def top_of_test(folder, world, images="features"):
+    """Return the recall at 1 among the images of the test concepts, which training did not see."""
+    model = AutoModel.from_pretrained(folder).eval()
+    embeddings = ImageEmbeddings.load(world / images)
+    rows = load_windows(world / "prepared").filter(lambda row: row["part"] == "test")
+    collator = EEGImageCollator(AutoFeatureExtractor.from_pretrained(folder), embeddings)
+    with torch.no_grad():
+        batch = collator(WindowDataset(rows, PAIR_COLUMNS).__getitems__(list(range(len(rows)))))
+        outputs = model(**batch)
+    ids = batch["image_ids"].numpy()
+    _, first = np.unique(ids, return_index=True)
+    found = rank_items(outputs.eeg_embeds, outputs.image_embeds[first], ids, ids[first], [1])
+    return score_rankings(found, num_resamples=0)["recall@1"].value
+
+
+def history(folder):
+    return json.loads((folder / "trainer_state.json").read_text())["log_history"]
+
+
+def test_images_of_unseen_concepts_are_told_from_eeg_and_not_from_shuffled_pairs(world, tmp_path, train):
+    train(*words(world, tmp_path / "right", **{**LONGER, "augment_eeg": "true"}))
+    assert top_of_test(tmp_path / "right", world) > 0.7  # of 12, chance 0.08
+    train(*words(world, tmp_path / "wrong", **{**LONGER, "image_embeddings": world / "shuffled"}))
+    assert top_of_test(tmp_path / "wrong", world, "shuffled") < 0.4
+    judged = [row for row in history(tmp_path / "right") if "eval_mrr" in row]
+    saved = json.loads((tmp_path / "right" / "eval_results.json").read_text())
+    assert len(judged) == 12 and saved["eval_mrr"] == max(row["eval_mrr"] for row in judged)
+    assert {"eval_recall_at_1", "eval_recall_at_5", "eval_median_rank", "eval_loss"} <= set(judged[0])
+    saved = json.loads((tmp_path / "right" / "train_clip.json").read_text())
+    assert saved["split"] == "concept" and saved["augment_eeg"] is True
+
+
+def test_the_model_is_saved_without_the_tower_and_knows_the_montage(world, tmp_path, train):
+    train(*words(world, tmp_path, temporal_pool="mean"))
+    config = AutoModel.from_pretrained(tmp_path).config
+    assert (config.vision_tower, config.vision_dim, config.freeze_vision) == ("features:made", 16, True)
+    encoder = config.eeg_config
+    assert (encoder.num_channels, encoder.sampling_rate, encoder.temporal_pool) == (6, 100.0, "mean")
+    assert len(encoder.channel_positions) == 6
+    assert not [name for name in load_file(tmp_path / "model.safetensors") if "vision" in name]
+
+
+def test_resumed_ends_with_the_same_weights(world, tmp_path, train):
+    train(*words(world, tmp_path / "whole", augment_eeg="true", log_dir=tmp_path / "logs"))
+    shutil.copytree(
+        tmp_path / "whole", tmp_path / "cut", ignore=shutil.ignore_patterns("model.*", "*-8", "*.json")
+    )
+    (checkpoint,) = (tmp_path / "whole").glob("checkpoint-[0-9]")
+    shutil.copytree(checkpoint, tmp_path / "cut" / checkpoint.name, dirs_exist_ok=True)
+    train(*words(world, tmp_path / "cut", augment_eeg="true", resume="true"))
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_tower_in_the_loop_frozen_and_trained(world, tmp_path, train, caplog):
+    tower = f"open_clip:local-dir:{world / 'tower'}"
+    loop = {"image_embeddings": None, "images": world / "images", "vision_encoder": tower, "epochs": 1}
+    train(*words(world, tmp_path / "frozen", **loop))
+    assert "embeds images anew whenever they are seen" in caplog.text
+    assert not [name for name in load_file(tmp_path / "frozen" / "model.safetensors") if "vision" in name]
+    train(*words(world, tmp_path / "trained", **loop, freeze_vision="false"))
+    trained = AutoModel.from_pretrained(tmp_path / "trained")
+    start = load_file(world / "tower" / "open_clip_model.safetensors")
+    moved = trained.vision_model.encoder.conv1.weight - start["visual.conv1.weight"]
+    assert 1e-5 < moved.abs().mean() < 0.1
+
+
+def test_a_pretrained_encoder_of_ours_is_the_eeg_tower(world, tmp_path, train, caplog):
+    fields = {"d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 24, "patch_size": 20, "scale_factors": [1]}
+    encoder = EEGFoundationModel(EEGFoundationConfig(**fields, sampling_rate=100))
+    encoder.save_pretrained(tmp_path / "encoder")
+    AutoFeatureExtractor.from_pretrained(world / "prepared").save_pretrained(tmp_path / "encoder")
+    train(*words(world, tmp_path / "out", eeg_model=tmp_path / "encoder", lr=1e-6, epochs=1))
+    assert "100.0% of the model" in caplog.text
+    found = AutoModel.from_pretrained(tmp_path / "out").eeg_model
+    torch.testing.assert_close(found.state_dict(), encoder.state_dict(), atol=1e-4, rtol=1e-2)
+
+
+def test_training_validation_and_test_share_no_concept(world, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
+    from clip_parts.arguments import PairArguments
+    from clip_parts.pairs import open_windows, split_pairs
+
+    args = PairArguments(data_root=str(world / "prepared"), eeg_len=0, n_classes=6, subjects=["02"])
+    parts = split_pairs(args, open_windows(args)[0])
+    concepts = {part: set(rows["concept"]) for part, rows in parts.items()}
+    assert {part: len(found) for part, found in concepts.items()} == {"train": 5, "validation": 1, "test": 12}
+    assert not concepts["train"] & concepts["validation"] and not concepts["train"] & concepts["test"]
+    assert set(parts["train"]["part"]) == {"train"} and set(parts["test"]["part"]) == {"test"}
+    assert {subject for rows in parts.values() for subject in rows["subject"]} == {"02"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eeg_len": 100}, "eeg_len: windows have 40 samples, got 100: say --eeg_len 40"),
+        ({"notch": 50}, "notch: 50 Hz is not below 50 Hz, half the rate of the files (100 Hz)"),
+        ({"bandpass": 45}, "bandpass: expected two edges in Hz"),
+        ({"n_classes": 1}, "n_classes: expected 2 to 12 concepts, got 1"),
+        ({"subjects": "09"}, "subject: no window of ['09']"),
+        ({"split": "random"}, "split: expected concept or subject"),
+        ({"split": "subject"}, "3 parts need as many subjects or more, the dataset has 2"),
+        ({"freeze_vision": "false"}, "a tower is trained by images"),
+        ({"image_embeddings": "none"}, "run scripts/embed_images.py first"),
+        ({"data_root": "none"}, "none is neither a folder nor a Hub name"),
+        ({"precision": "int8"}, "precision: expected amp or fp32"),
+        ({"devices": "2"}, "accelerate launch --num_processes 2"),
+        ({"devices": "tpu"}, "devices: expected 1, cpu, mps, cuda"),
+        ({"temporal_pool": "last"}, "temporal_pool: expected one of cls, mean, max"),
+        ({"channel_drop_prob": 2}, "channel_drop_prob: expected a chance"),
+        ({"training": "{"}, "training: expected JSON"),
+        ({"eeg_config": '{"kernels": 3}'}, "EEGConvTransformerConfig has no field 'kernels'"),
+        ({"config": '{"vison_dim": 3}'}, "did you mean 'vision_dim'"),
+    ],
+)
+def test_what_cannot_work_ends_in_one_line(options, message, world, tmp_path, fail_script):
+    said, code = fail_script("train_clip.py", *words(world, tmp_path, **options))
+    assert code == 1 and message in said
+
+
+def test_embeddings_of_another_tower_and_missing_images_are_refused(world, tmp_path, fail_script):
+    ImageEmbeddings(IDS, features(), "open_clip:ViT-L-14:openai").save(tmp_path / "other")
+    said, _ = fail_script("train_clip.py", *words(world, tmp_path, image_embeddings=tmp_path / "other"))
+    assert "made by open_clip:ViT-L-14:openai, expected open_clip:ViT-B-32:laion2b_s34b_b79k" in said
+    ImageEmbeddings(IDS[4:], features()[4:], "features:made").save(tmp_path / "few")
+    said, _ = fail_script("train_clip.py", *words(world, tmp_path, image_embeddings=tmp_path / "few"))
+    assert "is not there (" in said
+
+
+def test_what_the_files_say_is_taken_and_said(world, tmp_path, train, caplog):
+    train(*words(world, tmp_path, fs=500, epochs=1))
+    assert "500 Hz was said, the files say 100 Hz" in caplog.text
+    assert "windows stay as prepared" in caplog.text
+
+
+def test_the_options_have_the_names_and_defaults_of_the_published_script(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
+    from clip_parts import arguments
+
+    kinds = ("PairArguments", "AugmentationArguments", "ModelArguments", "ClipTrainingArguments")
+    found = {name: value for kind in kinds for name, value in vars(getattr(arguments, kind)()).items()}
+    expected = {
+        **{"data_root": "data", "n_classes": None, "eeg_len": 100, "fs": 500.0, "bandpass": [0.5, 45.0]},
+        **{"augment_eeg": False, "noise_std": 0.01, "jitter_ms": 20.0, "time_mask_prob": 0.2},
+        **{"channel_drop_prob": 0.1, "vision_encoder": "openclip_vit_b32", "freeze_vision": True},
+        **{"eeg_d_model": 256, "eeg_layers": 4, "eeg_hidden": 512, "proj_dim": 512, "temporal_pool": "cls"},
+        **{"epochs": 50, "batch_size": 128, "lr": 3e-4, "wd": 0.05, "warmup_ratio": 0.05, "precision": "amp"},
+        **{"num_workers": 4, "devices": "1", "save_dir": "./checkpoints", "log_dir": "./logs", "seed": 42},
+        **{"resume": None, "notch": None},
+    }
+    assert {name: found[name] for name in expected} == expected
