@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pretrain EEGFoundation on prepared corpora, without labels.
+r"""Pretrain EEGFoundation, or the masked VAE, on prepared corpora, without labels.
 
     # CPU, a minute
     python scripts/pretrain.py scripts/recipes/pretrain_tiny.yaml --data runs/data/simulated --max_steps 20
     # one GPU, several
     python scripts/pretrain.py scripts/recipes/pretrain_small.yaml --data runs/data/eegmat --bf16 true
     accelerate launch scripts/pretrain.py scripts/recipes/pretrain_small.yaml --data runs/data/eegmat
+    # a masked VAE on two corpora, then quickly aligned with a third
+    python scripts/pretrain.py scripts/recipes/masked_vae_tiny.yaml --data runs/data/eegmat runs/data/eegmmidb
+    python scripts/pretrain.py scripts/recipes/masked_vae_align.yaml --data runs/data/isc_video \
+        --split subject --model_name_or_path runs/masked_vae
 
 A mixture of corpora stands in the recipe in place of `data`, for example
 `mixture: {runs/data/hbn: 0.7, runs/data/tuh: 0.3}`; with `streaming: true` (and `max_steps`) it is read as it
@@ -25,6 +29,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForPreTraining,
+    PreTrainedConfig,
     PreTrainedModel,
     TrainingArguments,
     set_seed,
@@ -35,6 +40,7 @@ from eeg_hf import (
     EEGFeatureExtractor,
     EEGFoundationConfig,
     EEGFSQConfig,
+    EEGMaskedVAEConfig,
     EEGPreTrainingCollator,
     WindowDataset,
 )
@@ -80,7 +86,10 @@ class PretrainArguments:
     validation_windows: int = field(
         default=1024, metadata={"help": "With streaming: how many windows to validate on."}
     )
-    config: str = field(default="{}", metadata={"help": "Fields of EEGFoundationConfig (JSON)."})
+    architecture: str = field(
+        default="eeg_foundation", metadata={"help": "What to train anew: eeg_foundation or eeg_masked_vae."}
+    )
+    config: str = field(default="{}", metadata={"help": "Fields of the architecture's config (JSON)."})
     model_name_or_path: str | None = field(default=None, metadata={"help": "Go on from these weights."})
     codec: str | None = field(
         default=None, metadata={"help": "Trained tokenizer whose codes are predicted; with target: codes."}
@@ -106,11 +115,10 @@ def main() -> None:
 
     model = build_model(args, extractor)
     config = model.config
-    view = DEFAULT_VIEW if config.contrastive_weight > 0 else None
+    view = DEFAULT_VIEW if getattr(config, "contrastive_weight", 0) > 0 else None
+    stretch_size = getattr(config, "stretch_size", config.patch_size)
     collators = [
-        EEGPreTrainingCollator(
-            extractor, config.patch_size, view, alignments=alignments, seed=training_args.seed
-        )
+        EEGPreTrainingCollator(extractor, stretch_size, view, alignments=alignments, seed=training_args.seed)
         for _ in range(2)
     ]  # the second one never changes its epoch: every evaluation hides the same stretches
 
@@ -123,7 +131,7 @@ def main() -> None:
         eval_data_collator=collators[1],
         processing_class=extractor,
     )
-    if validation is not None and config.predicts_signal:
+    if validation is not None and getattr(config, "predicts_signal", True):
         names = validation[0]["channels"]
         trainer.add_callback(
             PlotReconstruction(Path(training_args.output_dir), extractor.sampling_rate, names)
@@ -141,7 +149,8 @@ def main() -> None:
 
 def build_model(args: PretrainArguments, extractor: EEGFeatureExtractor) -> PreTrainedModel:
     """Return the model, new or to go on with, and with it the codec whose codes it predicts."""
-    fields = parse_config_fields(args.config, EEGFoundationConfig)
+    config_class = find_config_class(args)
+    fields = parse_config_fields(args.config, config_class)
     codec = load_codec(args.codec, extractor) if args.codec else None
     if codec is not None:
         fields = {
@@ -153,13 +162,26 @@ def build_model(args: PretrainArguments, extractor: EEGFeatureExtractor) -> PreT
         config = AutoConfig.from_pretrained(args.model_name_or_path, **fields)
         model = AutoModelForPreTraining.from_pretrained(args.model_name_or_path, config=config)
     else:
-        config = EEGFoundationConfig(sampling_rate=extractor.sampling_rate, **fields)
+        config = config_class(**{"sampling_rate": extractor.sampling_rate, **fields})
         model = AutoModelForPreTraining.from_config(config)
     if codec is not None:
         model.set_codec(codec)
-    elif config.predicts_codes:
+    elif getattr(config, "predicts_codes", False):
         raise ValueError(f"target: {config.target} needs --codec, a model of scripts/train_tokenizer.py")
     return model
+
+
+def find_config_class(args: PretrainArguments) -> type[PreTrainedConfig]:
+    """Return the config of what is trained, that of the weights to go on from if there are any."""
+    known = {found.model_type: found for found in (EEGFoundationConfig, EEGMaskedVAEConfig)}
+    name = args.architecture
+    if args.model_name_or_path:
+        name = AutoConfig.from_pretrained(args.model_name_or_path).model_type
+    if name not in known:
+        raise ValueError(f"architecture: expected one of {', '.join(known)}, got {name}")
+    if args.codec and name != "eeg_foundation":
+        raise ValueError(f"codec: expected eeg_foundation, which predicts its tokens, got {name}")
+    return known[name]
 
 
 def load_codec(folder: str, extractor: EEGFeatureExtractor) -> PreTrainedModel:
