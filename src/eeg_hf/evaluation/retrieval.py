@@ -168,15 +168,15 @@ def score_rankings(
         raise ValueError(f"groups: expected one for each of {len(rankings)} queries, got {len(groups)}")
     if n_way is not None:
         _check_n_way(rankings, n_way)
-    values, ranks = _score_queries(rankings, n_way)
-    chances, chance_ranks = _score_queries(rankings.shuffled(), n_way)
+    values, cases, ranks = _score_queries(rankings, n_way)
+    chances, chance_cases, chance_ranks = _score_queries(rankings.shuffled(), n_way)
     owners = np.arange(len(rankings)) if groups is None else np.unique(groups, return_inverse=True)[1]
     table = np.stack([*values.values()], axis=1)  # (queries, metrics)
-    draws = _bootstrap(table, ranks, owners, num_resamples, seed)
+    draws = _bootstrap(table, cases, ranks, owners, num_resamples, seed)
     found = dict(zip(values, table.mean(axis=0), strict=True))
-    found["median_rank"] = _medians(ranks.sum(axis=0)[None])[0]
+    found["median_rank"] = _medians(np.bincount(cases)[None] @ ranks)[0]
     expected = {name: of_queries.mean() for name, of_queries in chances.items()}
-    expected["median_rank"] = _medians(chance_ranks.sum(axis=0)[None])[0]
+    expected["median_rank"] = _medians(np.bincount(chance_cases)[None] @ chance_ranks)[0]
     intervals: list[tuple[float, float] | None] = [None] * len(found)
     if len(draws):
         ends = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
@@ -213,8 +213,10 @@ def _rank(similarity: np.ndarray, is_correct: np.ndarray, ks: tuple[int, ...]) -
     )
 
 
-def _score_queries(rankings: Rankings, n_way: int | None) -> tuple[dict[str, np.ndarray], csr_array]:
-    """Return each query's scores (queries,), and how likely its rank is each (queries, ranks)."""
+def _score_queries(
+    rankings: Rankings, n_way: int | None
+) -> tuple[dict[str, np.ndarray], np.ndarray, csr_array]:
+    """Return scores and case of each query (queries,), and how likely a case has each rank (cases, ranks)."""
     columns = [rankings.better, rankings.tied, rankings.tied_correct, rankings.num_items]
     cases, of_query = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
     rows = []
@@ -237,7 +239,7 @@ def _score_queries(rankings: Rankings, n_way: int | None) -> tuple[dict[str, np.
     scores = {name: np.array([row[name] for row in rows])[of_query] for name in rows[0]}
     gains = {f"ndcg@{k}": rankings.gains[:, column] for column, k in enumerate(rankings.ks)}
     recalls = {f"recall@{k}": scores.pop(f"recall@{k}") for k in rankings.ks}
-    return {**recalls, **gains, **scores}, likely[of_query]
+    return {**recalls, **gains, **scores}, of_query, likely
 
 
 def _first_correct(tied: int, correct: int) -> np.ndarray:
@@ -248,7 +250,12 @@ def _first_correct(tied: int, correct: int) -> np.ndarray:
 
 
 def _bootstrap(
-    values: np.ndarray, ranks: csr_array, owners: np.ndarray, num_resamples: int, seed: int
+    values: np.ndarray,
+    cases: np.ndarray,
+    ranks: csr_array,
+    owners: np.ndarray,
+    num_resamples: int,
+    seed: int,
 ) -> np.ndarray:
     """Average over groups drawn with replacement, (resamples, metrics and the median rank)."""
     num_groups = int(owners.max()) + 1
@@ -256,7 +263,8 @@ def _bootstrap(
         return np.empty((0, values.shape[1] + 1))
     ones = np.ones(len(owners))
     is_of = csr_array((ones, (owners, np.arange(len(owners)))), shape=(num_groups, len(owners)))
-    sums, counts, ranks = is_of @ values, is_of @ ones, is_of @ ranks
+    has_case = csr_array((ones, (owners, cases)), shape=(num_groups, ranks.shape[0]))
+    sums, counts, ranks = is_of @ values, is_of @ ones, has_case @ ranks
     random, found = np.random.default_rng(seed), []
     for start in range(0, num_resamples, _DRAWS_AT_ONCE):
         number = min(_DRAWS_AT_ONCE, num_resamples - start)
