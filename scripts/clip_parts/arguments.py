@@ -37,9 +37,6 @@ class PairArguments:
         },
     )
     split_seed: int = field(default=0, metadata={"help": "Seed of the split."})
-    validation_share: float = field(
-        default=0.1, metadata={"help": "Share of the training concepts that select the epoch."}
-    )
     subjects: list[str] | None = field(default=None, metadata={"help": "Only these people, such as 01."})
     n_classes: int | None = field(default=None, metadata={"help": "Train on so many concepts; default: all."})
     eeg_len: int = field(default=100, metadata={"help": "Samples of a window; 0: whatever the files have."})

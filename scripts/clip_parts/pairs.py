@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, ImageEmbeddings, create_vision_tower, get_corpus
-from eeg_hf.corpora import check_disjoint, drop_unlabelled, load_windows, prepare, split_by, split_windows
+from eeg_hf.corpora import drop_unlabelled, load_windows, prepare, split_windows
 from eeg_hf.image_folder import ImageFolder
 from eeg_hf.vision_towers import VisionTower, full_tower_name
 
@@ -85,48 +85,39 @@ def check_signals(args: PairArguments, dataset: Dataset, extractor: EEGFeatureEx
 def split_pairs(args: PairArguments, dataset: Dataset) -> DatasetDict:
     """Split windows into `train`, `validation` and `test`, and refuse what leaks.
 
-    By concept as the corpus's column `part` says, where it has one; validation concepts are then taken from
-    training. By subject, everybody in one part; the images are the same in all. Otherwise as `split_windows`
-    has it, with one validation subject: `official+leave_out:08` tests new images on a person left out.
+    By concept means as the corpus's column `part` says, where it has one: validation concepts are then taken
+    from training.
 
     Raises:
         ValueError: If there is no such split, or too few concepts.
         LeakError: If parts share what they are split by.
     """
-    if "+" in args.split or ":" in args.split:
-        splits = split_windows(dataset, args.split, seed=args.split_seed, num_validation_subjects=1)
-        return DatasetDict({**splits, "train": keep_concepts(args, splits["train"])})
-    if args.split not in ("concept", "subject"):
+    is_marked = "part" in dataset.column_names
+    method = args.split
+    if method == "concept":
+        method = "official" if is_marked else "column:concept"
+    dataset = keep_concepts(args, dataset, is_marked)
+    splits = split_windows(dataset, method, num_validation_subjects=1, seed=args.split_seed)
+    missing = sorted({"train", "validation", "test"} - set(splits))
+    if missing:
         raise ValueError(
-            f"split: expected concept or subject, got {args.split!r}; or leave_out:<subject>, or several "
-            "with + such as official+leave_out:08"
+            f"split {args.split!r} has no {missing} part: choose concept, subject or leave_out:08"
         )
-    if args.split == "subject":
-        logger.warning("split by subject: where everybody saw the same images, all are known from training")
-        splits = split_by(dataset, "subject", seed=args.split_seed)
-    elif "part" in dataset.column_names:
-        known = {part: select(dataset, "part", [part]) for part in ("train", "test")}
-        taken = (1 - args.validation_share, args.validation_share, 0.0)
-        learned = split_by(keep_concepts(args, known["train"]), "concept", taken, args.split_seed)
-        splits = DatasetDict({**learned, "test": known["test"]})
-    else:
-        splits = split_by(keep_concepts(args, dataset), "concept", seed=args.split_seed)
-    check_disjoint(splits, args.split)
-    if args.split == "concept":
-        check_disjoint({part: rows for part, rows in splits.items() if "image" in rows.column_names}, "image")
     return splits
 
 
-def keep_concepts(args: PairArguments, dataset: Dataset) -> Dataset:
-    """Leave so many concepts as were asked for, the first by name."""
-    concepts = sorted(set(dataset["concept"]))
-    wanted = len(concepts) if args.n_classes is None else args.n_classes
-    if not 2 <= wanted <= len(concepts):
+def keep_concepts(args: PairArguments, dataset: Dataset, is_marked: bool) -> Dataset:
+    """Leave as many concepts to train on as were asked for, the first by name, and all to test on."""
+    concepts = np.array(dataset["concept"], dtype=str)
+    is_learned = np.array(dataset["part"]) == "train" if is_marked else np.ones(len(dataset), bool)
+    names = np.unique(concepts[is_learned])
+    wanted = len(names) if args.n_classes is None else args.n_classes
+    if not 2 <= wanted <= len(names):
         raise ValueError(
-            f"n_classes: expected 2 to {len(concepts)} concepts, got {wanted}: with one there is nothing to "
+            f"n_classes: expected 2 to {len(names)} concepts, got {wanted}: with one there is nothing to "
             "tell apart"
         )
-    return dataset if wanted == len(concepts) else select(dataset, "concept", concepts[:wanted])
+    return dataset.select(np.flatnonzero(~is_learned | np.isin(concepts, names[:wanted])))
 
 
 def select(dataset: Dataset, column: str, values: list[str]) -> Dataset:

@@ -20,6 +20,7 @@ from tests.clip_world import features, image_ids, prepare_epochs, write_epochs, 
 from tests.conftest import ROOT
 
 IDS = image_ids("train") + image_ids("test")
+QUIET = {"disable_tqdm": True, "report_to": "none"}
 OPTIONS = {
     "eeg_len": 40,
     "fs": 100,
@@ -33,9 +34,14 @@ OPTIONS = {
     "config": '{"vision_projection": "none"}',
     "devices": "cpu",
     "num_workers": 0,
-    "training": '{"disable_tqdm": true, "report_to": "none"}',
+    "training": json.dumps(QUIET),
 }
-LONGER = {"epochs": 12, "temporal_pool": "mean"}
+BY_LOSS = {
+    **QUIET,
+    "metric_for_best_model": "loss",
+    "greater_is_better": False,
+}  # of five images MRR is soon 1
+LONGER = {"epochs": 12, "temporal_pool": "mean", "training": json.dumps(BY_LOSS)}
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +108,10 @@ def test_images_of_unseen_concepts_are_told_from_eeg_and_not_from_shuffled_pairs
     assert top_of_test(tmp_path / "right", world) > 0.7  # of 12, chance 0.08
     train(*words(world, tmp_path / "wrong", **{**LONGER, "image_embeddings": world / "shuffled"}))
     assert top_of_test(tmp_path / "wrong", world, "shuffled") < 0.4
-    judged = [row for row in history(tmp_path / "right") if "eval_mrr" in row]
+    judged = [row for row in history(tmp_path / "right") if "eval_loss" in row]
     saved = json.loads((tmp_path / "right" / "eval_results.json").read_text())
-    assert len(judged) == 12 and saved["eval_mrr"] == max(row["eval_mrr"] for row in judged)
-    assert {"eval_recall_at_1", "eval_recall_at_5", "eval_median_rank", "eval_loss"} <= set(judged[0])
+    assert len(judged) == 12 and saved["eval_loss"] == min(row["eval_loss"] for row in judged)
+    assert {"eval_mrr", "eval_recall_at_1", "eval_recall_at_5", "eval_median_rank"} <= set(judged[0])
     saved = json.loads((tmp_path / "right" / "train_clip.json").read_text())
     assert saved["split"] == "concept" and saved["augment_eeg"] is True
 
@@ -176,9 +182,10 @@ def test_training_validation_and_test_share_no_concept(world, monkeypatch):
         ({"eeg_len": 100}, "eeg_len: windows have 40 samples, got 100: say --eeg_len 40"),
         ({"notch": 50}, "notch: 50 Hz is not below 50 Hz, half the rate of the files (100 Hz)"),
         ({"bandpass": 45}, "bandpass: expected two edges in Hz"),
+        ({"split": "none"}, "split 'none' has no ['test', 'validation'] part"),
         ({"n_classes": 1}, "n_classes: expected 2 to 12 concepts, got 1"),
         ({"subjects": "09"}, "subject: no window of ['09']"),
-        ({"split": "random"}, "split: expected concept or subject"),
+        ({"split": "random"}, "split: expected one of official, subject"),
         ({"split": "subject"}, "3 parts need as many subjects or more, the dataset has 2"),
         ({"freeze_vision": "false"}, "a tower is trained by images"),
         ({"image_embeddings": "none"}, "run scripts/embed_images.py first"),
