@@ -22,9 +22,9 @@ def test_defaults_are_those_of_things_eeg2():
 
 
 @pytest.mark.parametrize("samples", [1, 39, 40, 41])
-def test_a_token_stands_for_four_samples_and_a_cls_token_comes_first(samples):
+def test_a_token_stands_for_eight_samples_and_a_cls_token_comes_first(samples):
     outputs = build()(torch.randn(2, 5, samples))
-    assert outputs.last_hidden_state.shape == (2, 1 + -(-samples // 4), 16)
+    assert outputs.last_hidden_state.shape == (2, 1 + -(-samples // 8), 16)
     assert outputs.pooler_output.shape == (2, 24)
 
 
@@ -45,7 +45,7 @@ def test_the_convolutions_see_as_far_as_their_dilated_kernels_reach():
     model = build()
     eeg = torch.randn(1, 5, 160, requires_grad=True)
     tokens, _ = model.embeddings(eeg, None)
-    tokens[0, 1 + 20].sum().backward()  # token 20 stands at sample 80
+    tokens[0, 1 + 10].sum().backward()  # token 10 stands at sample 80
     reached = eeg.grad.abs().sum(dim=(0, 1)).nonzero().flatten()
     assert (reached.min().item(), reached.max().item()) == (80 - 27, 80 + 27)
 

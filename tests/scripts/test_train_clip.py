@@ -13,10 +13,18 @@ from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel
 
 from eeg_hf import EEGFoundationConfig, EEGFoundationModel, EEGImageCollator, ImageEmbeddings, WindowDataset
-from eeg_hf.corpora import load_windows
+from eeg_hf.corpora import load_windows, things_eeg2
 from eeg_hf.eeg_image_collator import PAIR_COLUMNS
 from eeg_hf.evaluation import rank_items, score_rankings
-from tests.clip_world import features, image_ids, prepare_epochs, write_epochs, write_images, write_tower
+from tests.clip_world import (
+    SHAPES,
+    features,
+    image_ids,
+    prepare_epochs,
+    write_epochs,
+    write_images,
+    write_tower,
+)
 from tests.conftest import ROOT
 
 IDS = image_ids("train") + image_ids("test")
@@ -149,6 +157,17 @@ def test_the_tower_in_the_loop_frozen_and_trained(world, tmp_path, train, caplog
     start = load_file(world / "tower" / "open_clip_model.safetensors")
     moved = trained.vision_model.encoder.conv1.weight - start["visual.conv1.weight"]
     assert 1e-5 < moved.abs().mean() < 0.1
+
+
+def test_a_tree_as_published_is_prepared_first_and_once(world, tmp_path, train, monkeypatch, caplog):
+    monkeypatch.setattr(things_eeg2, "_SHAPES", SHAPES)
+    write_epochs(tmp_path / "data" / "eeg", subjects=["01"])
+    for name in ("first", "second"):
+        train(*words(world, tmp_path / name, data_root=tmp_path / "data", epochs=1))
+    assert caplog.text.count("is as published") == 1
+    prepared = AutoFeatureExtractor.from_pretrained(tmp_path / "first")
+    assert (prepared.sampling_rate, prepared.highpass_hz, prepared.reference) == (100.0, None, "original")
+    assert len(load_windows(tmp_path / "data" / "prepared")) == 2 * 60 + 12
 
 
 def test_a_pretrained_encoder_of_ours_is_the_eeg_tower(world, tmp_path, train, caplog):

@@ -30,8 +30,8 @@ class EEGConvTransformerConfig(PreTrainedConfig):
         conv_size (`int`): Width of the convolutions.
         kernel_sizes (`list[int]`): Samples, of what comes in, that each convolution looks at; odd.
         dilations (`list[int]`): Distance between them.
-        strides (`list[int]`): Samples that each convolution moves on by. With a product of 4, a token stands
-            for 40 ms at 100 Hz, and the transformer costs a quarter.
+        strides (`list[int]`): Samples that each convolution moves on by. With a product of 8, a token stands
+            for 80 ms at 100 Hz, and the transformer costs an eighth.
         hidden_size (`int`): Width of every token.
         num_hidden_layers (`int`): Transformer layers.
         num_attention_heads (`int`): Their heads; divides `hidden_size`.
@@ -42,7 +42,7 @@ class EEGConvTransformerConfig(PreTrainedConfig):
     Example:
         >>> from eeg_hf import EEGConvTransformerConfig
         >>> EEGConvTransformerConfig(num_channels=63, d_model=128).total_stride
-        4
+        8
     """
 
     model_type = "eeg_conv_transformer"
@@ -63,7 +63,7 @@ class EEGConvTransformerConfig(PreTrainedConfig):
     conv_size: int = 128
     kernel_sizes: list[int] | tuple[int, ...] = (7, 5, 3)
     dilations: list[int] | tuple[int, ...] = (1, 2, 4)
-    strides: list[int] | tuple[int, ...] = (2, 2, 1)
+    strides: list[int] | tuple[int, ...] = (2, 2, 2)
     hidden_size: int = 256
     num_hidden_layers: int = 4
     num_attention_heads: int = 8
