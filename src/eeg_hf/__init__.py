@@ -25,6 +25,7 @@ _PUBLIC_NAMES = {
     "HBN_AUXILIARY_TASKS": "models.heads",
     "describe_pairs": "models.stimulus_pairs",
     "InfoNCE": "models.losses",
+    "random_stretch_mask": "models.masking",
     "MovieISCLoss": "models.losses",
     "EEGCLIPConfig": "models.configuration_eeg_clip",
     "EEGCLIPModel": "models.modeling_eeg_clip",
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from .models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
     from .models.heads import HBN_AUXILIARY_TASKS
     from .models.losses import InfoNCE, MovieISCLoss
+    from .models.masking import random_stretch_mask
     from .models.modeling_eeg_clip import EEGCLIPModel
     from .models.modeling_eeg_conv_transformer import EEGConvTransformerModel
     from .models.modeling_eeg_foundation import (
