@@ -28,6 +28,7 @@ from phase_parts.trainer_parts import callbacks, collation, draw_probe, is_class
 from phase_parts.windows import (
     check_contract,
     in_pairs,
+    known_people,
     load_extractor,
     load_parts,
     people_of,
@@ -47,7 +48,6 @@ from eeg_hf.training import (
     mark_finished,
     mark_started,
     parse_recipe,
-    read_finished,
     resume_checkpoint,
     run_main,
 )
@@ -64,7 +64,6 @@ def main() -> None:
     phases = args.read_phases()
     weights = {START: Path(args.start_from) if args.start_from else None}  # what a phase may begin with
     before = START
-    trained: dict[str, set[str]] = {}  # phase -> people
     for phase in phases:
         folder = Path(args.output_dir) / phase.name
         earlier = weights[phase.after or before]
@@ -80,22 +79,16 @@ def main() -> None:
         else:
             mark_started(folder, description)
             is_last = phase is phases[-1]
-            trainer, report = train_phase(phase, args, split_args, earlier, trained, is_last)
+            trainer, report = train_phase(phase, args, split_args, earlier, is_last)
             if trainer.is_world_process_zero():
                 mark_finished(folder, description, report)
                 draw_probe(args)
             trainer.accelerator.wait_for_everyone()
-        trained[phase.name] = set(read_finished(folder)["people"])
         weights[phase.name], before = folder, phase.name
 
 
 def train_phase(
-    phase: Phase,
-    args: PhasesArguments,
-    split_args: SplitArguments,
-    earlier: Path | None,
-    trained: dict[str, set[str]],
-    is_last: bool,
+    phase: Phase, args: PhasesArguments, split_args: SplitArguments, earlier: Path | None, is_last: bool
 ) -> tuple[EEGTrainer, dict[str, Any]]:
     """Train one phase, save its model and return its report."""
     training_args = args.training_arguments(phase)
@@ -104,7 +97,8 @@ def train_phase(
     pairs = PairColumns(phase.pairs.stimulus, phase.pairs.seconds) if phase.pairs else None
     columns = [*auxiliary_tasks(phase), *(pairs.columns if pairs else ())]
     parts = load_parts(phase, columns, split, args.seed)
-    refuse_known_people(phase, parts, trained)
+    known = set() if phase.carry == "none" else known_people(earlier)
+    refuse_known_people(phase, parts, known)
     if not phase.is_pretraining:
         columns = [str(phase.label_column)]
     extractor = load_extractor(phase, args.alignment)
@@ -149,7 +143,7 @@ def train_phase(
         "carried": carried and carried.to_dict(),
         "steps": trainer.state.global_step,
         "seconds": time.perf_counter() - started,
-        "people": sorted(people_of(parts["train"])),
+        "people": sorted(known | people_of(parts["train"])),
     }
     trainer.save_model()
     trainer.save_state()

@@ -18,7 +18,7 @@ from eeg_hf.corpora import (
 )
 from eeg_hf.data_collator import SIGNAL_COLUMNS
 from eeg_hf.pair_columns import PairColumns
-from eeg_hf.training import PairSampler, Phase
+from eeg_hf.training import FINISHED, PairSampler, Phase, read_finished
 
 logger = logging.get_logger("eeg_hf.train_phases")
 
@@ -59,19 +59,25 @@ def people_of(rows: Dataset) -> set[str]:
     return {f"{row['corpus']}/{row['subject']}" for row in found}
 
 
-def refuse_known_people(phase: Phase, parts: Mapping[str, Dataset], trained: Mapping[str, set[str]]) -> None:
-    """Refuse to test or to select epochs on people whom an earlier phase was trained on.
+def known_people(earlier: Path | None) -> set[str]:
+    """Return whom weights were trained on, in the phase that left them and in those before it."""
+    if earlier is None or not (earlier / FINISHED).is_file():
+        return set()
+    return set(read_finished(earlier)["people"])
+
+
+def refuse_known_people(phase: Phase, parts: Mapping[str, Dataset], known: set[str]) -> None:
+    """Refuse to test or to select epochs on people whom the weights were trained on.
 
     Not even without labels: a phase that told their age or their factors knows them.
     """
     for part in ("validation", "test"):
-        people = people_of(parts[part]) if part in parts else set()
-        for earlier, known in trained.items():
-            if shared := sorted(people & known):
-                raise ValueError(
-                    f"phase {phase.name!r}: {len(shared)} people of its {part} part, such as {shared[0]}, "
-                    f"were trained on in phase {earlier!r}; give both the same split"
-                )
+        shared = sorted(people_of(parts[part]) & known) if part in parts else []
+        if shared:
+            raise ValueError(
+                f"phase {phase.name!r}: {len(shared)} people of its {part} part, such as {shared[0]}, were "
+                "trained on in an earlier phase; give both the same split"
+            )
 
 
 def join(phase: Phase, splits: Sequence[DatasetDict], columns: Sequence[str]) -> dict[str, Dataset]:

@@ -227,7 +227,14 @@ def test_nobody_trained_on_is_tested_later(prepared, tmp_path, fail_script):
     settings["phases"][0]["split"] = {"split": "none"}
     recipe.write_text(yaml.safe_dump(settings, sort_keys=False))
     line, code = fail_script("train_phases.py", recipe, "--output_dir", tmp_path / "out", "--max_steps", 1)
-    assert code == 1 and "were trained on in phase 'masked'; give both the same split" in line
+    assert code == 1 and "trained on in an earlier phase; give both the same split" in line
+    options = ["--output_dir", tmp_path / "again", "--leave_out", "masked", "--max_steps", 1]
+    line, code = fail_script("train_phases.py", recipe, *options, "--start_from", tmp_path / "out/masked")
+    assert (
+        code == 1
+        and "trained on in an earlier phase" in line
+        and not (tmp_path / "again/metrics.json").exists()
+    )
 
 
 def test_every_recipe_of_phases_is_read():

@@ -8,7 +8,17 @@ from .checkpoint import resume_checkpoint
 from .class_weights import balanced_class_weights
 from .codec_trainer import EEGTokenizerTrainer
 from .pair_sampler import PairSampler
-from .phases import START, Pairs, Phase, is_finished, mark_finished, mark_started, parse_phases, read_finished
+from .phases import (
+    FINISHED,
+    START,
+    Pairs,
+    Phase,
+    is_finished,
+    mark_finished,
+    mark_started,
+    parse_phases,
+    read_finished,
+)
 from .probe import EncoderProbe, probe_encoder, read_probe_curve
 from .recipe import parse_config_fields, parse_recipe, run_main
 from .sampler import ChannelGroupedSampler, padding_share
@@ -17,6 +27,7 @@ from .trainer import EEGTrainer
 from .transfer import EEGFoundationTrainer, FineTuningConfig, TransferLearningPipeline
 
 __all__ = [
+    "FINISHED",
     "START",
     "CarryReport",
     "Pairs",

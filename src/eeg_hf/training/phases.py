@@ -249,6 +249,7 @@ def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
 
 
 __all__ = [
+    "FINISHED",
     "START",
     "Pairs",
     "Phase",
