@@ -123,6 +123,10 @@ LATENT_HEADS = tuple(
     f"{head}.{name}" for head in ("mean_head", "log_variance_head") for name in ("weight", "bias")
 )
 UNSEEN = ("embeddings.mask_token",)  # where nothing is hidden
+GUESS = tuple(
+    f"embeddings.spatial_guess.{name}"
+    for name in ("noise", "dense.weight", "dense.bias", "out.weight", "out.bias")
+)
 
 CASES = [
     Case("foundation", AutoModel, FOUNDATION, WINDOWS, has_loss=False, never_learned=UNSEEN),
@@ -155,7 +159,7 @@ CASES = [
         MASKED_VAE,
         WINDOWS,
         has_loss=False,
-        never_learned=(*UNSEEN, *LATENT_HEADS),  # pooled is what comes before them
+        never_learned=(*UNSEEN, *GUESS, *LATENT_HEADS),  # pooled is what comes before the last
     ),
     Case("masked-vae-pretraining", AutoModelForPreTraining, MASKED_VAE, {**WINDOWS, "mask": HIDDEN}),
     *(

@@ -5,11 +5,13 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.distributions import Normal, kl_divergence
 from transformers import AutoModel
 
 from eeg_hf import EEGMaskedVAEConfig, EEGMaskedVAEForPreTraining, EEGMaskedVAEModel
 from eeg_hf.models.losses import kl_divergence_loss
+from eeg_hf.models.spatial_guess import SpatialGuess
 
 TINY = {
     "hidden_size": 32,
@@ -190,6 +192,38 @@ def test_reconstruct_is_what_evaluation_rebuilds(model):
     )
     nothing = torch.zeros_like(mask)
     assert torch.equal(model.reconstruct(eeg), model.reconstruct(eeg, nothing))
+
+
+@torch.no_grad()
+def test_the_spatial_guess_is_that_of_a_gaussian_process():
+    torch.manual_seed(0)
+    guess, xyz, patches = SpatialGuess(), positions(6)[None], torch.randn(1, 6, 2, 5)
+    nn.init.constant_(guess.noise, -3.0)
+    is_known = torch.ones(1, 6, 2, dtype=torch.bool)
+    is_known[0, [1, 4], 0] = False
+    spoiled = torch.where(is_known[..., None], patches, 1e6)
+    kernel, noise = guess.kernel(xyz)
+    assert kernel.diagonal(dim1=1, dim2=2).add(noise).allclose(torch.ones(6))
+    known, hidden = [0, 2, 3, 5], [1, 4]
+    solved = torch.linalg.solve(kernel[0][known][:, known] + noise * torch.eye(4), patches[0, known, 0])
+    expected = kernel[0][hidden][:, known] @ solved
+    torch.testing.assert_close(guess(spoiled, is_known, xyz)[0, hidden, 0], expected, atol=1e-4, rtol=1e-4)
+    nobody = torch.zeros_like(is_known)
+    assert not guess(patches, nobody, xyz).any()
+
+
+@torch.no_grad()
+def test_bad_channels_have_no_say_in_what_is_guessed(model):
+    mask, padding = hidden_stretch(), {"channel_mask": torch.arange(19).ne(5).expand(2, -1)}
+    eeg = signal()
+    noisy = eeg.clone()
+    noisy[:, 5] = 1e6
+    rebuilt, other = (model.reconstruct(values, mask, **padding) for values in (eeg, noisy))
+    assert torch.equal(rebuilt[:, 3], other[:, 3])
+
+
+def test_without_the_guess_what_is_hidden_does_not_leak_either():
+    test_what_is_hidden_does_not_leak(build(use_spatial_guess=False), (110, 130))
 
 
 def test_samples_are_signals_that_a_seed_decides(model):

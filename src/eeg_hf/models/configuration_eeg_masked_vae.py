@@ -35,6 +35,8 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
         max_seq_length (`int`): Longest signal in samples.
         patch_size (`int`): Samples of one patch (100 = 0.5 s at 200 Hz); patches do not overlap.
         use_channel_attention (`bool`): Let the channels of one patch attend to each other in every layer.
+        use_spatial_guess (`bool`): Start from a guess of what is hidden, made of the other channels by a
+            learned kernel over the places of electrodes, instead of from nothing.
         mask_ratio (`float`): Share of the stretches hidden in training.
         stretch_patches (`int`): Patches of one stretch, which is hidden on one channel as a whole.
         visible_weight (`float`): Weight of the squared error where nothing was hidden; that of the hidden
@@ -77,6 +79,7 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
     max_seq_length: int = 10_000
     patch_size: int = 100
     use_channel_attention: bool = True
+    use_spatial_guess: bool = True
     mask_ratio: float | int = 0.5
     stretch_patches: int = 2
     visible_weight: float | int = 0.1
