@@ -119,7 +119,7 @@ class WienerInfilling(BaseEstimator):
             raise ValueError(f"windows: expected the channels of the training windows, got {num_channels}")
         filled = np.where(hidden, 0.0, windows)
         codes = self._encode(self._cut(filled))
-        is_unknown = self._cut(hidden).any(axis=-1)  # (windows, patches, channels)
+        is_unknown = np.asarray(self._cut(hidden).any(axis=-1))  # (windows, patches, channels)
         for window, unknown in enumerate(is_unknown):
             codes[window] = self._fill_codes(codes[window], unknown)
         patches = self.pca_.inverse_transform(codes.reshape(-1, codes.shape[-1]))
@@ -132,7 +132,7 @@ class WienerInfilling(BaseEstimator):
         index = np.arange(len(self.mean_)).reshape(span, *shape)
         mean = self.mean_.reshape(span, *shape)
         filled = codes.copy()
-        for patch in np.flatnonzero(is_unknown.any(axis=1)):
+        for patch in np.flatnonzero(is_unknown.any(axis=1)).tolist():
             places = np.arange(max(patch - self.reach, 0), min(patch + self.reach + 1, len(codes)))
             offsets = places - patch + self.reach
             is_known = ~is_unknown[places]

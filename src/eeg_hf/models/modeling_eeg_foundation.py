@@ -405,7 +405,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         num_windows = len(input_values)
         is_real = find_real_samples(input_values, channel_mask, attention_mask)
         mask = self.resolve_mask(is_real, mask, mask_ratio, mask_noise)
-        inputs = {
+        inputs: dict[str, Any] = {
             "input_values": input_values,
             "channel_positions": resolve_positions(self.config, input_values, channel_positions),
             "channel_mask": channel_mask,
