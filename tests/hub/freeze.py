@@ -42,6 +42,16 @@ CODEC = {
     "conv_strides": [5, 4],
     "conditioning_dim": 8,
 }
+AUTOENCODER = {
+    "d_model": 16,
+    "n_layers": 1,
+    "num_decoder_layers": 1,
+    "n_heads": 2,
+    "d_ff": 32,
+    "latent_size": 4,
+    "sampling_rate": 100,
+    "patch_size": 50,
+}
 
 
 def inputs() -> torch.Tensor:
@@ -70,6 +80,15 @@ def codec_outputs(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return {"indices": indices, "decoded": model.decode(indices, rates)[..., ::10], "loss": loss}
 
 
+def autoencoder_outputs(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return the embedding, and what is rebuilt where a stretch was hidden."""
+    mask = torch.zeros(2, 19, 300, dtype=torch.bool)
+    mask[:, ::2, 100:200] = True
+    outputs = model(inputs(), mask=mask)
+    rebuilt = outputs.reconstruction[:, ::6, ::10]
+    return {"pooler_output": model.get_embeddings(inputs()), "rebuilt": rebuilt, "loss": outputs.loss}
+
+
 @dataclass(frozen=True)
 class Kind:
     """A model to freeze: what opens it, what it is made from, and what of it must stay the same."""
@@ -87,6 +106,9 @@ KINDS = {
     ),
     "eeg_foundation-classification": Kind(
         AutoModelForSequenceClassification, eeg_hf.EEGFoundationConfig, ENCODER, encoder_outputs
+    ),
+    "eeg_masked_vae-pretraining": Kind(
+        AutoModelForPreTraining, eeg_hf.EEGMaskedVAEConfig, AUTOENCODER, autoencoder_outputs
     ),
     "eeg_fsq-mlp": Kind(AutoModel, eeg_hf.EEGFSQConfig, CODEC, codec_outputs),
     "eeg_fsq-conv": Kind(
