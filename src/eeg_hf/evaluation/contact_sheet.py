@@ -40,7 +40,7 @@ def plot_contact_sheet(
     columns = min(columns, num)
     starts = range(0, num, columns)
     height = len(starts) * (len(rows) + 0.3) * _INCHES
-    with drawing(1.6 + columns * _INCHES, 0.4 + height, path) as figure:
+    with drawing(1.6 + columns * _INCHES, (0.8 if title else 0.4) + height, path) as figure:
         for axes, start in zip(figure.subplots(len(starts), squeeze=False)[:, 0], starts, strict=True):
             strips = [_strip(images[start : start + columns], columns) for images in rows.values()]
             axes.imshow(np.concatenate(strips))
