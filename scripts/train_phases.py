@@ -77,7 +77,8 @@ def main() -> None:
         if is_finished(folder, description):
             logger.warning(f"{phase.name}: finished before, skipped")
         else:
-            mark_started(folder, description)
+            if args.training_arguments(phase).process_index == 0:
+                mark_started(folder, description)
             is_last = phase is phases[-1]
             trainer, report = train_phase(phase, args, split_args, earlier, is_last)
             if trainer.is_world_process_zero():

@@ -46,7 +46,7 @@ def world(tmp_path_factory):
     """Return a folder with runs/data as the recipes want it: children of R1 and R5, people of TUH."""
     folder = tmp_path_factory.mktemp("world")
     write_hbn(folder / "hbn", 5, 12.0, tasks=TASKS)
-    write_hbn(folder / "hbn", 4, 12.0, tasks=TASKS, release="R5_L100_bdf", first=21)
+    write_hbn(folder / "hbn", 4, 12.0, tasks=TASKS, release="R5_L100_bdf", first=11)
     write_tuh(folder / "tuh", 3, 22.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -79,7 +79,7 @@ def test_all_phases_of_hbn_and_tuh(in_world, caplog):
         model = AutoModelForSequenceClassification.from_pretrained(folder / name)
         assert model.config.num_labels == 1 and model.config.regression_std > 0
         assert reports[name]["validation"]["eval_nrmse_std"] > 0
-    assert not set(reports["multitask"]["people"]) & {f"hbn/NDARAA0000{number}" for number in range(21, 25)}
+    assert not set(reports["multitask"]["people"]) & {f"hbn/NDARAA0000{number}" for number in range(11, 15)}
     assert {row["phase"] for row in read_probe_curve(folder / "probe.jsonl")} == set(names)
     assert (folder / "probe.png").stat().st_size > 5000
     assert "leaves no test part" in caplog.text
