@@ -4,8 +4,8 @@ r"""Judge what was learned by contrasting people who saw the same film, on peopl
     python scripts/evaluate_contrast.py --data runs/data/films --output_dir runs/contrast
     python scripts/evaluate_contrast.py --data runs/data/films --output_dir runs/contrast \
         --models "contrast=runs/contrast-*/film"
-    python scripts/evaluate_contrast.py --data runs/data/isc_video_film --output_dir runs/contrast --split fold \
-        --fold 1 --models "three phases=runs/phases/film" --auxiliary_data runs/data/eegmat
+    python scripts/evaluate_contrast.py --data runs/data/isc_video_film --output_dir runs/contrast \
+        --split fold --fold 1 --models "three phases=runs/phases/film" --auxiliary_data runs/data/eegmat
 
 The data are windows of films: columns `stimulus` and `stimulus_seconds` (docs/data.md). A model is a folder
 that scripts/train_phases.py left for a phase, or any other with an encoder; `*` in its name means one run a

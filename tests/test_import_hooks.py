@@ -31,6 +31,9 @@ def test_recordings_and_pipelines_are_known_whichever_is_imported_first():
     for code in (
         "import eeg_hf, datasets, transformers.pipelines as p",
         "import datasets, transformers.pipelines as p, eeg_hf",
+        # as libraries do that ask what there is, before they need it
+        "import eeg_hf, importlib.util; importlib.util.find_spec('datasets'); "
+        "import datasets, transformers.pipelines as p",
     ):
         check = (
             "; from datasets import packaged_modules as m; "

@@ -69,6 +69,14 @@ def test_a_training_part_without_windows_is_an_error(script, nobody_to_train_on,
     assert code == 1 and line == "no subject of part 'train' is in the dataset, which has 04, 05"
 
 
+@pytest.mark.parametrize("objective", [{}, {"objective": "classification", "label_column": "condition"}])
+def test_a_phase_without_windows_is_an_error(objective, nobody_to_train_on, tmp_path, fail_script):
+    phases = json.dumps([{"name": "only", "data": str(nobody_to_train_on), **objective}])
+    command = ["--phases", phases, "--output_dir", tmp_path / "run", "--split", "official"]
+    line, code = fail_script("train_phases.py", *command)
+    assert code == 1 and line == "no subject of part 'train' is in the dataset, which has 04, 05"
+
+
 def test_shards_without_rows_are_refused(nobody_to_train_on, tmp_path):
     for shard in nobody_to_train_on.glob("data/*.parquet"):
         (tmp_path / "data").mkdir(exist_ok=True)
