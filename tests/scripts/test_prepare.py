@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -101,8 +102,19 @@ def test_a_recipe_with_a_wrong_field_is_refused_by_name(run, recipe, message, tm
     assert caught.value.code != 0 and message in capsys.readouterr().err
 
 
+RECIPES = sorted(SCRIPT.parent.glob("recipes/prepare_*.yaml"))
+SIMULATED = "prepare_simulated_things"  # the only one whose corpus is made, not found
+
+
+def test_the_recipe_of_the_simulated_pairs_makes_them(run, tmp_path, capsys):
+    small = json.dumps({"num_subjects": 1, "num_concepts": 2, "num_test_concepts": 3, "test_repetitions": 2})
+    recipe = SCRIPT.parent / f"recipes/{SIMULATED}.yaml"
+    assert run(recipe, "--output_dir", tmp_path / "out", "--corpus_options", small) == 0
+    assert f"{2 * 10 * 4 + 3 * 2} windows" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
-    "recipe", sorted(SCRIPT.parent.glob("recipes/prepare_*.yaml")), ids=lambda path: path.stem
+    "recipe", [path for path in RECIPES if path.stem != SIMULATED], ids=lambda path: path.stem
 )
 def test_the_recipes_of_the_repository_are_read(run, recipe, tmp_path, capsys):
     if recipe.stem == "prepare_moabb":
