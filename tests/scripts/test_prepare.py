@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-import json
 import importlib.util
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
