@@ -5,6 +5,7 @@
     python scripts/benchmark.py --output runs/benchmark.json   # on an idle machine, a quarter of an hour
     python scripts/benchmark.py --parts prepare --corpus eegmat --data_dir data/eegmat --processes 1 2
     python scripts/benchmark.py --parts scale --scale_windows 250000 --scratch /scratch   # 20 GB
+    python scripts/benchmark.py --parts clip --threads 1   # EEG-CLIP with and without its image tower
 
 Prints a Markdown table and writes it as JSON. Ours and the peer take turns, and who goes first alternates.
 The ratio is the median over such pairs, above 1 where we are faster or need less memory. Machines differ and
@@ -43,7 +44,7 @@ def measure_import(args: BenchmarkArguments) -> list[Row]:
 
 def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
     """Return what measures each part; imported here, because every worker process imports this file."""
-    from benchmark_parts import codec, models, phases, preparing, reading
+    from benchmark_parts import clip, codec, models, phases, preparing, reading
 
     def measure_memory(args: BenchmarkArguments) -> list[Row]:
         return reading.measure_reading_memory(args) + models.measure_training_memory(args)
@@ -60,6 +61,7 @@ def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
         "compile": models.measure_compile,
         "codec": codec.measure_codec,
         "phases": phases.measure_phases,
+        "clip": clip.measure_clip,
     }
 
 
@@ -73,7 +75,7 @@ def main() -> None:
     (args,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()  # type: ignore[arg-type]
     if args.quick:
         args.pairs, args.subjects, args.seconds, args.sizes = 1, 1, 20.0, ["tiny"]
-        args.num_windows, args.scale_windows = 64, 64
+        args.num_windows, args.scale_windows, args.clip_batch_size = 64, 64, 4
     for names, known in ((args.parts, PARTS), (args.sizes, SIZES)):
         if unknown := sorted(set(names) - set(known)):
             raise ValueError(f"expected some of {', '.join(known)}; got {', '.join(unknown)}")

@@ -15,7 +15,7 @@ import torch
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PARTS = (
     *("import", "prepare", "read", "scale", "padding"),
-    *("train", "inference", "memory", "compile", "codec", "phases"),
+    *("train", "inference", "memory", "compile", "codec", "phases", "clip"),
 )
 Work = Callable[[], object]
 Result = TypeVar("Result")
@@ -49,6 +49,11 @@ class BenchmarkArguments:
         default_factory=lambda: [0.0, 0.1], metadata={"help": "Dropout of both models in training."}
     )
     batch_size: int = field(default=8, metadata={"help": "Windows of a training or inference step."})
+    clip_batch_size: int = field(default=128, metadata={"help": "Windows of a step of EEG-CLIP."})
+    vision_encoder: str = field(
+        default="open_clip:ViT-B-32",
+        metadata={"help": "Image tower of EEG-CLIP; random weights cost the same."},
+    )
     compile_backend: str = field(default="inductor", metadata={"help": "Backend of torch.compile."})
 
 

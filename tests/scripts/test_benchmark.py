@@ -6,7 +6,11 @@ import json
 import sys
 
 import pytest
+import torch
 
+from eeg_hf import EEGImageCollator, WindowDataset, create_vision_tower
+from eeg_hf.eeg_image_collator import PAIR_COLUMNS
+from tests.clip_world import write_tower
 from tests.conftest import ROOT
 
 
@@ -59,7 +63,7 @@ def test_many_windows(run):
         " shards to be converted",
         " again",
     ]
-    assert all("64 windows" in row["name"] for row in rows[:3])
+    assert all("64 windows" in row["name"] for row in rows)
     assert all(row["value"] < 2000 for row in rows if row["unit"] == "MB")
 
 
@@ -151,6 +155,39 @@ def test_the_memory_of_an_adapter_is_that_of_a_process_of_its_own(benchmark):
     pretraining = phases.Pretraining("64 -> 19", "spline")
     peak = timing.in_fresh_process(timing.peak_memory, phases.train_two_steps, pretraining, args)
     assert 100 < peak < 4000
+
+
+def test_clip_is_timed_on_embeddings_beside_the_tower_in_the_loop(run, tmp_path):
+    tower = write_tower(tmp_path / "tower")
+    rows, _ = run("clip", "--vision_encoder", tower)
+    train = ("train CLIP", True)
+    once = [(f"embed images with {tower}", False), ("embedding has paid after", False)]
+    assert [(row["name"].split(",")[0], row["ratio"] is not None) for row in rows] == [train, train, *once]
+    assert all("batch of 4" in row["name"] for row in rows[:2]) and "in the loop" in rows[0]["peer_name"]
+    assert all(row["value"] > 0 for row in rows[:3])  # so small a tower may save nothing
+
+
+def test_clip_trains_on_the_same_pairs_either_way(benchmark, tmp_path):
+    clip = importlib.import_module("benchmark_parts.clip")
+    tower = create_vision_tower(write_tower(tmp_path / "tower"))
+    dataset, folder = clip.write_pairs(tmp_path, 3, tower)
+    table = WindowDataset(dataset, PAIR_COLUMNS).__getitems__([2, 0, 1])
+    ready, decoded = (
+        EEGImageCollator(clip.EXTRACTOR, images)(table)
+        for images in (clip.embed_images(folder, tower), folder)
+    )
+    assert ready["input_values"].shape == (3, 19, 100)
+    with torch.no_grad():
+        torch.testing.assert_close(ready["image_embeds"], tower(decoded["pixel_values"]))
+    assert len(set(ready["image_ids"].tolist())) == 3 and ready["image_embeds"].std(dim=0).min() > 1e-6
+    assert torch.equal(ready["image_ids"], decoded["image_ids"])
+
+
+def test_clip_without_open_clip_is_said_to_be_absent(benchmark, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    timing = importlib.import_module("benchmark_parts.timing")
+    (row,) = benchmark.measures()["clip"](timing.BenchmarkArguments())
+    assert row.value is None and "absent" in row.peer_name and "eeg-hf[clip]" in row.peer_name
 
 
 def test_what_cannot_be_compiled_is_a_row_with_the_reason(run):
