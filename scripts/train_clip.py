@@ -28,6 +28,7 @@ from transformers import EvalPrediction, set_seed
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, EEGImageCollator, ImageEmbeddings, WindowDataset
+from eeg_hf.corpora import load_alignments
 from eeg_hf.eeg_image_collator import PAIR_COLUMNS
 from eeg_hf.evaluation import rank_items, score_rankings, write_json
 from eeg_hf.training import EEGTrainer, parse_recipe, resume_checkpoint, run_main
@@ -45,7 +46,10 @@ def main() -> None:
     dataset, folder = open_windows(pair_args)
     splits = split_pairs(pair_args, dataset)
     images, tower = open_images(pair_args, model_args.vision_encoder, model_args.freeze_vision)
-    extractor = EEGFeatureExtractor.from_pretrained(model_args.eeg_model or folder)
+    extractor = EEGFeatureExtractor.from_pretrained(
+        model_args.eeg_model or folder, alignment=pair_args.alignment
+    )
+    alignments = load_alignments(folder) if pair_args.alignment != "none" else None
     if isinstance(images, ImageEmbeddings):
         name, size = images.tower, images.dim
     else:
@@ -54,7 +58,11 @@ def main() -> None:
     windows = {part: WindowDataset(splits[part], PAIR_COLUMNS) for part in ("train", "validation")}
     for part in ("train", "validation"):  # before the first step, not in the middle of an epoch
         images.index.find(*(splits[part][column] for column in PAIR_COLUMNS))
-    collate = {"num_samples": pair_args.eeg_len or None, "seed": training_args.seed}
+    collate = {
+        "num_samples": pair_args.eeg_len or None,
+        "seed": training_args.seed,
+        "alignments": alignments,
+    }
     augmentation = augmentation_args.transform(extractor.sampling_rate)
     trainer = EEGTrainer(
         model=model,

@@ -16,6 +16,10 @@ logger = logging.get_logger("eeg_hf.train_clip")
 
 MASK_EDGE_SECONDS = 0.05
 
+# What nobody said is known by being these very objects: the files say theirs, and no command line is at odds.
+RATE_UNSAID = 500.0
+BANDPASS_UNSAID = [0.5, 45.0]
+
 
 @dataclass
 class PairArguments:
@@ -41,16 +45,40 @@ class PairArguments:
     n_classes: int | None = field(default=None, metadata={"help": "Train on so many concepts; default: all."})
     eeg_len: int = field(default=100, metadata={"help": "Samples of a window; 0: whatever the files have."})
     fs: float = field(
-        default=500.0,
-        metadata={"help": "Rate in Hz. The files say theirs, which is taken; this is compared."},
+        default=RATE_UNSAID,
+        metadata={"help": "Rate in Hz. The files say theirs, which is taken; compared if you say it."},
     )
     bandpass: list[float] = field(
-        default_factory=lambda: [0.5, 45.0],
-        metadata={"help": "Pass band in Hz. Windows are never filtered, only whole recordings: compared."},
+        default_factory=lambda: BANDPASS_UNSAID,
+        metadata={
+            "help": "Pass band in Hz. Windows are never filtered, only whole recordings by prepare.py; "
+            "compared with theirs if you say it."
+        },
+    )
+    alignment: str = field(
+        default="none",
+        metadata={"help": "euclidean whitens the channels of each person, by unlabelled windows, or none."},
     )
     notch: float | None = field(
         default=None, metadata={"help": "Line frequency in Hz, 50 or 60; compared, as the pass band."}
     )
+    shuffle_pairs: bool = field(
+        default=False,
+        metadata={"help": "Control: train on another image, drawn at random, in the place of each."},
+    )
+
+    def asked_filters(self) -> dict[str, float | None]:
+        """Return the edges that somebody said, by the feature extractor's names for them.
+
+        Raises:
+            ValueError: If the pass band is none.
+        """
+        asked: dict[str, float | None] = {}
+        if self.bandpass is not BANDPASS_UNSAID:
+            if len(self.bandpass) != 2 or not 0 <= self.bandpass[0] < self.bandpass[1]:
+                raise ValueError(f"bandpass: expected two edges in Hz, the lower first, got {self.bandpass}")
+            asked = dict(zip(("highpass_hz", "lowpass_hz"), self.bandpass, strict=True))
+        return asked if self.notch is None else {**asked, "notch_hz": self.notch}
 
 
 @dataclass
