@@ -52,6 +52,20 @@ AUTOENCODER = {
     "sampling_rate": 100,
     "patch_size": 50,
 }
+PAIRS = {
+    "eeg_config": {
+        "num_channels": 19,
+        "conv_size": 8,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    },
+    "vision_tower": "features:frozen",  # nobody could load a tower of images here
+    "vision_dim": 6,
+    "projection_dim": 8,
+    "projection_hidden_size": 16,
+}
 
 
 def inputs() -> torch.Tensor:
@@ -89,6 +103,13 @@ def autoencoder_outputs(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return {"pooler_output": model.get_embeddings(inputs()), "rebuilt": rebuilt, "loss": outputs.loss}
 
 
+def pair_outputs(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return where two windows and two images lie."""
+    outputs = model(inputs(), image_embeds=torch.eye(6)[:2])
+    names = ("eeg_embeds", "image_embeds", "logits_per_eeg", "loss")
+    return {name: getattr(outputs, name) for name in names}
+
+
 @dataclass(frozen=True)
 class Kind:
     """A model to freeze: what opens it, what it is made from, and what of it must stay the same."""
@@ -110,6 +131,7 @@ KINDS = {
     "eeg_masked_vae-pretraining": Kind(
         AutoModelForPreTraining, eeg_hf.EEGMaskedVAEConfig, AUTOENCODER, autoencoder_outputs
     ),
+    "eeg_clip": Kind(AutoModel, eeg_hf.EEGCLIPConfig, PAIRS, pair_outputs),
     "eeg_fsq-mlp": Kind(AutoModel, eeg_hf.EEGFSQConfig, CODEC, codec_outputs),
     "eeg_fsq-conv": Kind(
         AutoModel, eeg_hf.EEGFSQConfig, {**CODEC, "architecture": "conv", **SNAKE}, codec_outputs
