@@ -4,6 +4,10 @@ r"""Embed a part of the windows, and the images that were seen, with a trained E
     python scripts/export_embeddings.py --ckpt runs/clip --split test --out runs/test.npz
     python scripts/export_embeddings.py --data_root data --ckpt checkpoints --split test --out test.npz
     python scripts/export_embeddings.py --ckpt runs/clip --subjects 10 --out runs/person_10.npz --device cuda
+    # what a model has to beat: ridge regression, on the windows and split of that training, or without one
+    python scripts/export_embeddings.py --ckpt runs/clip --baseline ridge --out runs/ridge.npz
+    python scripts/export_embeddings.py --data_root runs/data/things_eeg2 --image_embeddings runs/images \
+        --baseline ridge --out runs/ridge.npz
 
 Windows are split as scripts/train_clip.py split them, which it wrote into train_clip.json beside the model;
 what is said here goes before it. `--split` is the part. `--subjects` who are not those of a training split by
@@ -11,6 +15,11 @@ concept are new people, and see new images.
 
 The gallery are the images of the part; `--gallery all` adds all others, in which the same image is harder to
 find. scripts/eval_retrieval.py judges what is written.
+
+`--baseline ridge` maps all samples of a window to the image's embedding, a fit for each person that is asked
+for, or one for all where somebody was not trained on. Its penalty is selected on the validation part.
+Features of the embeddings are standardised by the training images on both sides before the cosine, and the
+gallery is of these, not of the model's.
 """
 
 import dataclasses
@@ -24,14 +33,13 @@ from typing import Any
 import numpy as np
 import torch
 from clip_parts.arguments import PairArguments
-from clip_parts.pairs import open_images, open_windows, split_pairs
-from datasets import Dataset
-from torch.utils.data import DataLoader
+from clip_parts.linear_baseline import predict_embeddings
+from clip_parts.pairs import open_images, open_windows, read_windows, split_pairs
+from datasets import Dataset, DatasetDict
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging
 
-from eeg_hf import EEGCLIPConfig, EEGDataCollator, EEGFeatureExtractor, ImageEmbeddings, WindowDataset
-from eeg_hf.corpora import load_alignments
+from eeg_hf import EEGCLIPConfig, EEGFeatureExtractor, ImageEmbeddings
 from eeg_hf.evaluation import EEGImageEmbeddings
 from eeg_hf.image_folder import ImageFolder
 from eeg_hf.training import parse_recipe, run_main
@@ -45,8 +53,13 @@ _SETTINGS = "train_clip.json"
 class ExportArguments:
     """What to embed, with what."""
 
-    ckpt: str = field(metadata={"help": "Folder or Hub name of the model that scripts/train_clip.py saved."})
     out: str = field(metadata={"help": "The .npz to write."})
+    ckpt: str | None = field(
+        default=None, metadata={"help": "Folder or Hub name of the model that scripts/train_clip.py saved."}
+    )
+    baseline: str | None = field(
+        default=None, metadata={"help": "ridge: a linear fit instead of the model, on the same windows."}
+    )
     split: str = field(default="test", metadata={"help": "Part of the split: train, validation or test."})
     data_root: str | None = field(default=None, metadata={"help": "Windows; default: those of the training."})
     image_embeddings: str | None = field(
@@ -70,9 +83,23 @@ def main() -> None:
     (args,) = parse_recipe((ExportArguments,), description=__doc__)
     if args.gallery not in ("part", "all"):
         raise ValueError(f"gallery: expected part or all, got {args.gallery!r}")
+    if args.baseline not in (None, "ridge"):
+        raise ValueError(f"baseline: expected ridge, got {args.baseline!r}")
+    made = from_ridge(args) if args.baseline else from_model(args)
+    embeddings = EEGImageEmbeddings(**made, split=args.split, model=args.baseline or str(args.ckpt))
+    path = embeddings.save(args.out)
+    people = sorted(set(embeddings.subjects.tolist()))
+    sys.stdout.write(
+        f"{path}: {len(embeddings.subjects):,} windows of {len(people)} subjects, "
+        f"{len(embeddings.image_ids):,} images, {embeddings.image_embeddings.shape[1]} numbers each\n"
+    )
+
+
+def from_model(args: ExportArguments) -> dict[str, np.ndarray]:
+    """Return the arrays of the file as a trained model embeds them."""
     model, extractor = load_model(args.ckpt)
     pairs = pair_arguments(args)
-    rows, folder = open_part(args, pairs)
+    _, rows, folder = open_part(args, pairs)
     images, tower = open_images(pairs, model.config.vision_tower, model.config.freeze_vision)
     if isinstance(images, ImageEmbeddings) and images.tower != model.config.vision_tower:
         raise ValueError(
@@ -81,30 +108,48 @@ def main() -> None:
         )
     if tower is not None and model.config.freeze_vision:
         model.set_vision_tower(tower)
-    places = images.index.find(rows["image"][:], rows["concept"][:])
-    shown = np.unique(places) if args.gallery == "part" else np.arange(len(images.index.image_ids))
+    places, shown = place_images(args, rows, images)
     model = model.to(args.device).eval()
-    found = gather(
+    windows = read_windows(rows, extractor, folder, args.batch_size)
+    return gather(
         rows,
         places,
         shown,
         images,
-        np.concatenate([*embed_windows(model, extractor, rows, folder, args.batch_size)]),
+        np.concatenate([*embed_windows(model, windows)]),
         np.concatenate([*embed_images(model, images, shown, args.batch_size)]),
     )
-    embeddings = EEGImageEmbeddings(**found, split=args.split, model=args.ckpt)
-    path = embeddings.save(args.out)
-    people = sorted(set(embeddings.subjects.tolist()))
-    sys.stdout.write(
-        f"{path}: {len(rows):,} windows of {len(people)} subjects, {len(shown):,} images, "
-        f"{model.config.projection_dim} numbers each\n"
+
+
+def from_ridge(args: ExportArguments) -> dict[str, np.ndarray]:
+    """Return the arrays of the file as a linear fit predicts them."""
+    pairs = pair_arguments(args)
+    if pairs.image_embeddings is None:
+        raise ValueError("baseline: embeddings are predicted, say --image_embeddings (embed_images.py)")
+    splits, rows, folder = open_part(args, pairs)
+    images = ImageEmbeddings.load(pairs.image_embeddings)
+    extractor = EEGFeatureExtractor.from_pretrained(args.ckpt or folder, alignment=pairs.alignment)
+    places, shown = place_images(args, rows, images)
+    of_windows, of_images = predict_embeddings(
+        splits,
+        rows,
+        lambda part: images.index.find(part["image"][:], part["concept"][:]),
+        images.embeddings,
+        lambda part: read_windows(part, extractor, folder, args.batch_size),
     )
+    return gather(rows, places, shown, images, of_windows, of_images[shown].astype(np.float32))
 
 
-def load_model(name: str) -> tuple[PreTrainedModel, EEGFeatureExtractor]:
+def load_model(name: str | None) -> tuple[PreTrainedModel, EEGFeatureExtractor]:
     """Load an EEG-CLIP and the feature extractor beside it."""
+    if name is None:
+        raise ValueError("expected --ckpt, a model of scripts/train_clip.py, or --baseline ridge")
     if not Path(name).exists() and name.count("/") != 1:  # the Hub would be asked for half a minute
         raise FileNotFoundError(f"ckpt: {name} is neither a folder nor a Hub name: run scripts/train_clip.py")
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        saved = sorted(Path(name).glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
+        last = f"take its last checkpoint, {saved[-1]}" if saved else "run scripts/train_clip.py"
+        raise FileNotFoundError(f"ckpt: {name} holds no model, the training did not end: {last}")
     config = AutoConfig.from_pretrained(name)
     if not isinstance(config, EEGCLIPConfig):
         raise ValueError(f"ckpt: {name} holds a model of type {config.model_type}, expected eeg_clip")
@@ -117,25 +162,26 @@ def pair_arguments(args: ExportArguments) -> PairArguments:
     Raises:
         ValueError: If it is not known what the model was trained with, nor said where the windows are.
     """
-    folders = (Path(args.ckpt), Path(args.ckpt).parent)  # runs/clip, or runs/clip/checkpoint-100
+    folders = [] if args.ckpt is None else [Path(args.ckpt), Path(args.ckpt).parent]  # or checkpoint-100
     path = next((folder / _SETTINGS for folder in folders if (folder / _SETTINGS).is_file()), None)
     known: dict[str, Any] = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
-    names = {one.name for one in dataclasses.fields(PairArguments)}
+    names = {one.name for one in dataclasses.fields(PairArguments)} - {"fs", "bandpass", "notch"}
     said = {"data_root": args.data_root, "image_embeddings": args.image_embeddings}
     said |= {"images": args.images, "split": args.split_by}
     said = {name: value for name, value in said.items() if value is not None}
     if path is None and "data_root" not in said:
-        raise ValueError(
-            f"data_root: {args.ckpt} has no {_SETTINGS} that says which windows: say --data_root"
+        reason = (
+            f"{args.ckpt} has no {_SETTINGS} that says which windows" if args.ckpt else "no --ckpt says it"
         )
+        raise ValueError(f"data_root: {reason}: say --data_root")
     if path is None:
-        known = {"eeg_len": 0, "bandpass": [0.0, 0.1]}  # nothing was said that could be compared
-        logger.warning(f"{args.ckpt} has no {_SETTINGS}: split by {said.get('split', 'concept')}")
+        known = {"eeg_len": 0}
+        logger.warning(f"no {_SETTINGS} of a training: split by {said.get('split', 'concept')}")
     return PairArguments(**{**{name: known[name] for name in names & set(known)}, **said})
 
 
-def open_part(args: ExportArguments, pairs: PairArguments) -> tuple[Dataset, Path]:
-    """Return the windows of the part, and the folder of the prepared corpus.
+def open_part(args: ExportArguments, pairs: PairArguments) -> tuple[DatasetDict, Dataset, Path]:
+    """Return the split, the windows asked for, and the folder of the prepared corpus.
 
     Raises:
         ValueError: If there is no such part, or nobody of those asked for in it.
@@ -155,27 +201,21 @@ def open_part(args: ExportArguments, pairs: PairArguments) -> tuple[Dataset, Pat
                 f"subjects: {', '.join(missing)} not in part {args.split!r} of the split by {pairs.split}, "
                 f"which has {', '.join(sorted(set(splits[args.split]['subject'])))}"
             )
-    return rows, folder
+    return splits, rows, folder
+
+
+def place_images(
+    args: ExportArguments, rows: Dataset, images: ImageEmbeddings | ImageFolder
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the place of each window's image, and the places of the gallery."""
+    places = images.index.find(rows["image"][:], rows["concept"][:])
+    return places, np.unique(places) if args.gallery == "part" else np.arange(len(images.index.image_ids))
 
 
 @torch.inference_mode()
-def embed_windows(
-    model: PreTrainedModel, extractor: EEGFeatureExtractor, rows: Dataset, folder: Path, batch_size: int
-) -> Iterator[np.ndarray]:
-    """Yield unit vectors (windows, size), some windows at a time.
-
-    Raises:
-        ValueError: If the model was trained at another rate.
-    """
-    rates = {*rows.unique("sampling_rate")}
-    if rates != {extractor.sampling_rate}:
-        raise ValueError(
-            f"the model was trained at {extractor.sampling_rate:g} Hz, the windows have {sorted(rates)}: "
-            "prepare them at that rate"
-        )
-    alignments = load_alignments(folder) if extractor.alignment != "none" else None
-    collator = EEGDataCollator(extractor, alignments=alignments)
-    for batch in DataLoader(WindowDataset(rows), batch_size=batch_size, collate_fn=collator):
+def embed_windows(model: PreTrainedModel, batches: Iterator[dict[str, torch.Tensor]]) -> Iterator[np.ndarray]:
+    """Yield unit vectors (windows, size), some windows at a time."""
+    for batch in batches:
         inputs = {name: values.to(model.device) for name, values in batch.items()}
         yield model.get_eeg_features(**inputs).float().cpu().numpy()
 

@@ -12,8 +12,9 @@ r"""Align EEG with the images that people saw: EEG-CLIP.
     python scripts/train_clip.py --data_root data --freeze_vision false --batch_size 32
 
 The epoch is selected on concepts taken from training; the test part is not touched here, it is for
-export_embeddings.py and eval_retrieval.py. Rate, length and filters are those of the files: what the options
-say is compared with them. A run that was killed goes on with --resume true.
+export_embeddings.py and eval_retrieval.py. Rate, length and filters are those of the files: what you say is
+compared with them. A run that was killed goes on with --resume true. --shuffle_pairs true trains the control:
+each training and validation image stands for another one, so that of new images nothing can be learnt.
 """
 
 import dataclasses
@@ -23,12 +24,11 @@ from typing import Any
 import numpy as np
 from clip_parts.arguments import AugmentationArguments, ClipTrainingArguments, ModelArguments, PairArguments
 from clip_parts.models import build_model
-from clip_parts.pairs import open_images, open_windows, split_pairs
+from clip_parts.pairs import ShuffledImages, alignments_for, open_images, open_windows, split_pairs
 from transformers import EvalPrediction, set_seed
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, EEGImageCollator, ImageEmbeddings, WindowDataset
-from eeg_hf.corpora import load_alignments
 from eeg_hf.eeg_image_collator import PAIR_COLUMNS
 from eeg_hf.evaluation import rank_items, score_rankings, write_json
 from eeg_hf.training import EEGTrainer, parse_recipe, resume_checkpoint, run_main
@@ -49,19 +49,19 @@ def main() -> None:
     extractor = EEGFeatureExtractor.from_pretrained(
         model_args.eeg_model or folder, alignment=pair_args.alignment
     )
-    alignments = load_alignments(folder) if pair_args.alignment != "none" else None
     if isinstance(images, ImageEmbeddings):
         name, size = images.tower, images.dim
     else:
         name, size = tower.name, tower.embedding_dim
     model = build_model(model_args, splits["train"], extractor, name, size, tower)
     windows = {part: WindowDataset(splits[part], PAIR_COLUMNS) for part in ("train", "validation")}
-    for part in ("train", "validation"):  # before the first step, not in the middle of an epoch
-        images.index.find(*(splits[part][column] for column in PAIR_COLUMNS))
+    # Before the first step, not in the middle of an epoch
+    places = [images.index.find(*(splits[part][column] for column in PAIR_COLUMNS)) for part in windows]
+    shown = ShuffledImages(images, places, training_args.seed) if pair_args.shuffle_pairs else images
     collate = {
         "num_samples": pair_args.eeg_len or None,
         "seed": training_args.seed,
-        "alignments": alignments,
+        "alignments": alignments_for(extractor, folder),
     }
     augmentation = augmentation_args.transform(extractor.sampling_rate)
     trainer = EEGTrainer(
@@ -69,8 +69,8 @@ def main() -> None:
         args=training_args,
         train_dataset=windows["train"],
         eval_dataset=windows["validation"],
-        data_collator=EEGImageCollator(extractor, images, augmentation=augmentation, **collate),
-        eval_data_collator=EEGImageCollator(extractor, images, **collate),
+        data_collator=EEGImageCollator(extractor, shown, augmentation=augmentation, **collate),
+        eval_data_collator=EEGImageCollator(extractor, shown, **collate),
         processing_class=extractor,
         compute_metrics=retrieval_metrics,
     )
@@ -79,13 +79,14 @@ def main() -> None:
         f"{len(set(splits['train']['concept'])):,} concepts, {len(windows['validation']):,} of "
         f"{len(set(splits['validation']['concept'])):,} others select the epoch"
     )
+    if trainer.is_world_process_zero():  # now: export_embeddings.py needs it of a run that was killed, too
+        write_json(Path(args.save_dir) / "train_clip.json", merged(options))
     trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
     trainer.save_model()
     trainer.save_state()
     metrics = trainer.evaluate()
     if trainer.is_world_process_zero():
         trainer.save_metrics("eval", metrics)
-        write_json(Path(args.save_dir) / "train_clip.json", merged(options))
 
 
 def retrieval_metrics(predicted: EvalPrediction) -> dict[str, float]:

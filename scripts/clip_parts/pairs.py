@@ -1,18 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Windows and the images that people saw: opened, checked against what was asked for, and split."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from datasets import Dataset, DatasetDict
+from torch.utils.data import DataLoader
 from transformers.utils import logging
 
-from eeg_hf import EEGFeatureExtractor, ImageEmbeddings, create_vision_tower, get_corpus
-from eeg_hf.corpora import drop_unlabelled, load_windows, prepare, split_windows
+from eeg_hf import (
+    EEGDataCollator,
+    EEGFeatureExtractor,
+    ImageEmbeddings,
+    WindowDataset,
+    create_vision_tower,
+    get_corpus,
+)
+from eeg_hf.corpora import drop_unlabelled, load_alignments, load_windows, prepare, split_windows
 from eeg_hf.image_folder import ImageFolder
 from eeg_hf.vision_towers import VisionTower, full_tower_name
 
-from .arguments import PairArguments
+from .arguments import RATE_UNSAID, PairArguments
 
 logger = logging.get_logger("eeg_hf.train_clip")
 
@@ -62,23 +72,21 @@ def check_signals(args: PairArguments, dataset: Dataset, extractor: EEGFeatureEx
             f"eeg_len: windows have {length} samples, got {args.eeg_len}: say --eeg_len {length}, or 0 for "
             "whatever there is, or prepare windows of another length"
         )
-    for name, edges in (("bandpass", args.bandpass), ("notch", [args.notch] if args.notch else [])):
-        beyond = [edge for edge in edges if edge >= rate / 2]
-        if beyond:
+    asked = args.asked_filters()
+    for name, edge in asked.items():
+        if edge >= rate / 2:
+            option = "notch" if name == "notch_hz" else "bandpass"
             raise ValueError(
-                f"{name}: {beyond[0]:g} Hz is not below {rate / 2:g} Hz, half the rate of the files "
+                f"{option}: {edge:g} Hz is not below {rate / 2:g} Hz, half the rate of the files "
                 f"({rate:g} Hz), above which they hold nothing"
             )
-    if len(args.bandpass) != 2 or not 0 <= args.bandpass[0] < args.bandpass[1]:
-        raise ValueError(f"bandpass: expected two edges in Hz, the lower first, got {args.bandpass}")
-    if args.fs != rate:
+    if args.fs is not RATE_UNSAID and args.fs != rate:
         logger.warning(f"fs: {args.fs:g} Hz was said, the files say {rate:g} Hz, which is taken")
-    asked = (*args.bandpass, args.notch)
-    there = (extractor.highpass_hz, extractor.lowpass_hz, extractor.notch_hz)
+    there = {name: getattr(extractor, name) for name in asked}
     if asked != there:
         logger.warning(
-            f"filters: windows stay as prepared (high-pass, low-pass, notch: {there}), not {asked}: "
-            "filtering what is a second long would leave edges longer than it"
+            f"filters: windows stay as prepared, {there}, not {asked} as was said: filtering what is a "
+            "second long would leave edges longer than it; prepare.py filters recordings"
         )
 
 
@@ -135,6 +143,29 @@ def select(dataset: Dataset, column: str, values: list[str]) -> Dataset:
     return dataset.select(np.flatnonzero(np.isin(found, values)))
 
 
+def read_windows(
+    rows: Dataset, extractor: EEGFeatureExtractor, folder: Path, batch_size: int
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield normalised windows in order, some at a time, as [`EEGDataCollator`] returns them.
+
+    Raises:
+        ValueError: If the extractor is for another rate.
+    """
+    rates = set(rows["sampling_rate"][:])  # not unique(), which copies all signals of selected rows
+    if rates != {extractor.sampling_rate}:
+        raise ValueError(
+            f"the model was trained at {extractor.sampling_rate:g} Hz, the windows have {sorted(rates)}: "
+            "prepare them at that rate"
+        )
+    collator = EEGDataCollator(extractor, alignments=alignments_for(extractor, folder))
+    yield from DataLoader(WindowDataset(rows), batch_size=batch_size, collate_fn=collator)
+
+
+def alignments_for(extractor: EEGFeatureExtractor, folder: Path) -> dict[str, np.ndarray] | None:
+    """Return the whitening matrices of the prepared corpus, where windows are aligned by them."""
+    return load_alignments(folder) if extractor.alignment != "none" else None
+
+
 def open_images(
     args: PairArguments, vision_encoder: str, freeze_vision: bool
 ) -> tuple[ImageEmbeddings | ImageFolder, VisionTower | None]:
@@ -162,4 +193,30 @@ def open_images(
     return found, None
 
 
-__all__ = ["open_images", "open_windows", "split_pairs"]
+class ShuffledImages:
+    """Images each of which stands for another one of its part: the control of a training.
+
+    All windows of an image get the same wrong image, and every image is used, so nothing else changes.
+
+    Args:
+        images: The true ones.
+        parts: Places of the images of each part's windows; no image is exchanged between parts.
+        seed: Of the permutation.
+    """
+
+    def __init__(self, images: ImageEmbeddings | ImageFolder, parts: Sequence[np.ndarray], seed: int) -> None:
+        self.images = images
+        self.index = images.index
+        self.stands_for = np.arange(len(images.index.image_ids))
+        rng = np.random.default_rng(seed)
+        for places in parts:
+            order = rng.permutation(np.unique(places))
+            self.stands_for[order] = np.roll(order, 1)  # none stays where it is
+        logger.warning("shuffle_pairs: images are paired at random, this is a control and no model")
+
+    def read(self, places: Sequence[int] | np.ndarray) -> dict[str, torch.Tensor]:
+        """Return what the images that stand for others are."""
+        return self.images.read(self.stands_for[np.asarray(places)])
+
+
+__all__ = ["ShuffledImages", "alignments_for", "open_images", "open_windows", "read_windows", "split_pairs"]

@@ -22,6 +22,7 @@ from eeg_hf.corpora import SimulatedThings, load_windows, prepare
 from eeg_hf.eeg_image_collator import PAIR_COLUMNS
 from eeg_hf.evaluation import EEGImageEmbeddings
 from eeg_hf.image_folder import ImageFolder, find_images
+from eeg_hf.training import EEGTrainer
 from tests.clip_world import write_tower
 from tests.scripts.test_evaluate_eeg2025 import run_here
 
@@ -163,3 +164,39 @@ def test_settings_of_the_training_are_read_and_what_is_said_goes_before_them(wor
         set(export(world, *said).concepts) for said in (("--split", "train"), ("--split", "validation"))
     )
     assert len(trained) == 7 and len(other) == 1 and not trained & other
+
+
+def test_a_run_that_was_killed_is_exported_from_its_last_checkpoint(
+    world, tmp_path, monkeypatch, fail_script
+):
+    step, steps = EEGTrainer.training_step, []
+
+    def killed(self, *args, **kwargs):
+        steps.append(1)
+        if len(steps) == 4:  # in the second epoch
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(EEGTrainer, "training_step", killed)
+    options = [str(word) for name, value in TINY.items() for word in (f"--{name}", value)]
+    with pytest.raises(KeyboardInterrupt):
+        run_here(
+            *("train_clip.py", "--data_root", world / "data", "--image_embeddings", world / "embedded"),
+            *(
+                "--vision_encoder",
+                "features:random",
+                "--save_dir",
+                tmp_path / "clip",
+                "--epochs",
+                2,
+                *options,
+            ),
+            *("--log_dir", tmp_path),
+        )
+    given = ("--out", tmp_path / "x.npz", "--ckpt")
+    line, code = fail_script("export_embeddings.py", *given, tmp_path / "clip")
+    assert (
+        code == 1
+        and f"the training did not end: take its last checkpoint, {tmp_path}/clip/checkpoint-3" in line
+    )
+    assert "x.npz: 90 windows" in run_here("export_embeddings.py", *given, tmp_path / "clip" / "checkpoint-3")

@@ -16,6 +16,7 @@ from eeg_hf import EEGFoundationConfig, EEGFoundationModel, EEGImageCollator, Im
 from eeg_hf.corpora import load_windows, things_eeg2
 from eeg_hf.eeg_image_collator import PAIR_COLUMNS
 from eeg_hf.evaluation import rank_items, score_rankings
+from eeg_hf.training import parse_recipe
 from tests.clip_world import (
     SHAPES,
     features,
@@ -61,8 +62,6 @@ def world(tmp_path_factory):
         prepare_epochs(root / "eeg", root / "prepared", patch)
     write_images(root / "images")
     ImageEmbeddings(IDS, features(), "features:made").save(root / "features")
-    shuffled = np.random.default_rng(5).permutation(features())
-    ImageEmbeddings(IDS, shuffled, "features:made").save(root / "shuffled")
     write_tower(root / "tower")
     return root
 
@@ -92,10 +91,10 @@ def train(monkeypatch):
     return run
 
 
-def top_of_test(folder, world, images="features"):
+def top_of_test(folder, world):
     """Return the recall at 1 among the images of the test concepts, which training did not see."""
     model = AutoModel.from_pretrained(folder).eval()
-    embeddings = ImageEmbeddings.load(world / images)
+    embeddings = ImageEmbeddings.load(world / "features")
     rows = load_windows(world / "prepared").filter(lambda row: row["part"] == "test")
     collator = EEGImageCollator(AutoFeatureExtractor.from_pretrained(folder), embeddings)
     with torch.no_grad():
@@ -114,8 +113,9 @@ def history(folder):
 def test_images_of_unseen_concepts_are_told_from_eeg_and_not_from_shuffled_pairs(world, tmp_path, train):
     train(*words(world, tmp_path / "right", **{**LONGER, "augment_eeg": "true"}))
     assert top_of_test(tmp_path / "right", world) > 0.7  # of 12, chance 0.08
-    train(*words(world, tmp_path / "wrong", **{**LONGER, "image_embeddings": world / "shuffled"}))
-    assert top_of_test(tmp_path / "wrong", world, "shuffled") < 0.4
+    train(*words(world, tmp_path / "wrong", **LONGER, shuffle_pairs="true"))
+    assert top_of_test(tmp_path / "wrong", world) < 0.4
+    assert json.loads((tmp_path / "wrong" / "train_clip.json").read_text())["shuffle_pairs"] is True
     judged = [row for row in history(tmp_path / "right") if "eval_loss" in row]
     saved = json.loads((tmp_path / "right" / "eval_results.json").read_text())
     assert len(judged) == 12 and saved["eval_loss"] == min(row["eval_loss"] for row in judged)
@@ -233,10 +233,46 @@ def test_embeddings_of_another_tower_and_missing_images_are_refused(world, tmp_p
     assert "is not there (" in said
 
 
-def test_what_the_files_say_is_taken_and_said(world, tmp_path, train, caplog):
-    train(*words(world, tmp_path, fs=500, epochs=1))
-    assert "500 Hz was said, the files say 100 Hz" in caplog.text
-    assert "windows stay as prepared" in caplog.text
+@pytest.mark.parametrize(
+    ("said", "warning"),
+    [
+        ([], None),
+        (["--fs", "500"], "fs: 500 Hz was said, the files say 100 Hz, which is taken"),
+        (["--fs", "100"], None),
+        (["--bandpass", "0.5", "45"], "windows stay as prepared, {'highpass_hz': None, 'lowpass_hz': None}"),
+        (["--notch", "25"], "{'notch_hz': None}, not {'notch_hz': 25.0}"),
+        (["recipe.yaml"], "fs: 500 Hz was said"),
+    ],
+)
+def test_what_was_said_and_only_that_is_compared_with_the_files(
+    said, warning, world, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
+    from clip_parts.arguments import PairArguments
+    from clip_parts.pairs import open_windows
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("fs: 500")
+    words = [*said, "--data_root", str(world / "prepared"), "--eeg_len", "40"]
+    (args,) = parse_recipe((PairArguments,), words)
+    open_windows(args)
+    assert warning in caplog.text if warning else caplog.text == ""
+
+
+def test_each_image_stands_for_another_of_its_part(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
+    from clip_parts.pairs import ShuffledImages
+
+    images = ImageEmbeddings(IDS, features(), "features:made")
+    parts = [np.repeat(np.arange(50), 4), np.arange(50, 60)]
+    shown = ShuffledImages(images, parts, seed=1)
+    for first, last in ((0, 50), (50, 60)):
+        found = shown.stands_for[first:last]
+        assert sorted(found) == [*range(first, last)] and (found != np.arange(first, last)).all()
+    assert (shown.stands_for[60:] == np.arange(60, 72)).all()  # the test part
+    assert torch.equal(shown.read([7, 7])["image_embeds"][1], torch.tensor(features()[shown.stands_for[7]]))
+    assert (ShuffledImages(images, parts, seed=1).stands_for == shown.stands_for).all()
+    assert (ShuffledImages(images, parts, seed=2).stands_for != shown.stands_for).any()
 
 
 def test_the_options_have_the_names_and_defaults_of_the_published_script(monkeypatch):
