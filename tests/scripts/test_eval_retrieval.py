@@ -52,6 +52,66 @@ def test_averaging_and_n_way_are_said_and_done(embeds, tmp_path):
     assert averaged["by_subject"]["01"]["eeg_to_image"]["recall@1"]["interval"] is None
 
 
+@pytest.fixture(scope="module")
+def methods(tmp_path_factory):
+    """Three trainings of one model that differ in their noise, a better method, and one of other people."""
+    folder = tmp_path_factory.mktemp("methods")
+    for seed, noise in enumerate((2.0, 2.5, 3.0)):
+        EEGImageEmbeddings(**make(60, noise=noise, seed=0)).save(folder / f"clip-{seed}" / "test.npz")
+    EEGImageEmbeddings(**{**make(60, noise=1.0), "model": "ridge"}).save(folder / "ridge.npz")
+    EEGImageEmbeddings(**make(60, subjects=("01", "03"))).save(folder / "others.npz")
+    EEGImageEmbeddings(**make(61)).save(folder / "more.npz")
+    return folder
+
+
+def test_methods_and_seeds_stand_in_one_table_beside_chance(methods, tmp_path):
+    out = tmp_path / "comparison.json"
+    printed = run_here(
+        *("eval_retrieval.py", "--embeds", f"EEG-CLIP={methods}/clip-*/test.npz", f"{methods}/ridge.npz"),
+        *("--metric", "recall@1,5", "--also", "mrr", "--out", out, "--num_resamples", 50),
+    )
+    assert "EEG-CLIP, ridge, split test: 480 trials" in printed and "± is the standard deviation" in printed
+    lines = printed.splitlines()
+    start = lines.index("**EEG → image**")
+    table = [line.strip("| ").split(" | ") for line in lines[start + 2 : start + 7]]
+    assert table[0] == ["Method", "recall@1", "recall@5", "mrr"]
+    assert [row[0] for row in table[2:]] == ["chance", "EEG-CLIP", "ridge"] and table[2][1] == "0.017"
+
+    found = json.loads(out.read_text())["methods"]
+    singles = []
+    for seed in range(3):
+        each = tmp_path / "each.json"
+        run_here(
+            *("eval_retrieval.py", "--embeds", f"{methods}/clip-{seed}/test.npz", "--metric", "recall@1,5"),
+            *("--out", each, "--num_resamples", 0),
+        )
+        singles.append(json.loads(each.read_text()))
+    values = [one["eeg_to_image"]["recall@1"]["value"] for one in singles]
+    score = found["EEG-CLIP"]["eeg_to_image"]["recall@1"]
+    assert score["values"] == values and values[0] > values[2]
+    assert score["value"] == pytest.approx(np.mean(values)) and score["sd"] == pytest.approx(np.std(values))
+    assert table[3][1] == f"{np.mean(values):.3f} ± {np.std(values):.3f}"
+    person = [one["by_subject"]["02"]["image_to_eeg"]["mrr"]["value"] for one in singles]
+    assert found["EEG-CLIP"]["by_subject"]["02"]["image_to_eeg"]["mrr"]["values"] == person
+    assert set(found["ridge"]["eeg_to_image"]["recall@1"]) == {"value", "chance", "interval"}
+    assert found["ridge"]["models"] == ["ridge"] and len(found["EEG-CLIP"]["files"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("embeds", "message"),
+    [
+        (("a={}/ridge.npz", "b={}/others.npz"), "b differs from a in 480 trials and 0 images of the gallery"),
+        (("a={}/ridge.npz", "b={}/more.npz"), "b differs from a in 8 trials and 1 images of the gallery"),
+        (("a={}/ridge.npz", "a={}/clip-1/test.npz"), "two methods are called 'a'"),
+        (("a={}/none-*.npz",), "none-*.npz does not exist: scripts/export_embeddings.py writes embeddings"),
+    ],
+)
+def test_methods_that_cannot_be_compared_end_with_one_line(methods, fail_script, embeds, message):
+    named = [each.format(methods) for each in embeds]
+    line, code = fail_script("eval_retrieval.py", "--embeds", *named, "--num_resamples", 0)
+    assert message in line and code == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

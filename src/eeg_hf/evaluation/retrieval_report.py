@@ -2,13 +2,14 @@
 """Retrieval of images from EEG and of EEG from images, person by person and together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .embeddings_file import EEGImageEmbeddings
-from .report import NOTHING, format_summary, markdown_table
+from .metrics import aggregate_folds
+from .report import NOTHING, escape_cell, format_summary, markdown_table
 from .retrieval import Rankings, RetrievalScore, rank_items, score_rankings
 
 if TYPE_CHECKING:
@@ -19,6 +20,19 @@ Group = Literal["image", "concept", "subject"]
 
 DIRECTIONS: Mapping[str, str] = {"eeg_to_image": "EEG → image", "image_to_eeg": "image → EEG"}
 GROUPS: tuple[str, ...] = ("image", "concept", "subject")
+
+
+@dataclass(frozen=True)
+class SeedsScore(RetrievalScore):
+    """One metric of several trainings: `value` is their mean, and there is no bootstrap interval.
+
+    Attributes:
+        sd: Population standard deviation over the trainings.
+        values: The metric of each.
+    """
+
+    sd: float = 0.0
+    values: tuple[float, ...] = ()
 
 
 def judge_retrieval(
@@ -146,14 +160,61 @@ def retrieval_table(
     return markdown_table(rows, texts=("Of", "Metric")) + "\n"
 
 
+def average_seeds(
+    seeds: Sequence[Mapping[str, Mapping[str, RetrievalScore]]],
+) -> dict[str, dict[str, RetrievalScore]]:
+    """Average what [`judge_retrieval`] returned of several trainings; one alone is returned as it is."""
+    if len(seeds) == 1:
+        return {way: dict(scores) for way, scores in seeds[0].items()}
+    found: dict[str, dict[str, RetrievalScore]] = {}
+    for way, first in seeds[0].items():
+        values = aggregate_folds([{name: score.value for name, score in seed[way].items()} for seed in seeds])
+        found[way] = {
+            name: SeedsScore(
+                values[name]["mean"], score.chance, None, values[name]["sd"], tuple(values[name]["values"])
+            )
+            for name, score in first.items()
+        }
+    return found
+
+
+def comparison_table(
+    found: Mapping[str, Mapping[str, Mapping[str, RetrievalScore]]], metrics: Sequence[str]
+) -> str:
+    """Return a Markdown table for each direction: a row for chance and one for each method.
+
+    Args:
+        found: Method -> what [`judge_retrieval`] or [`average_seeds`] returned of the same trials and images.
+        metrics: Which metrics, in order; those that a direction has not are left out.
+    """
+    tables = []
+    for way, said in DIRECTIONS.items():
+        methods = {name: directions[way] for name, directions in found.items()}
+        first = next(iter(methods.values()))
+        columns = [name for name in metrics if name in first]
+        chance = {name: format_summary({"mean": first[name].chance}) for name in columns}
+        rows = [{"Method": "chance", **chance}]
+        for method, scores in methods.items():
+            cells = {name: format_summary(_summary(scores[name])) for name in columns}
+            rows.append({"Method": escape_cell(method), **cells})
+        tables.append(f"**{said}**\n\n{markdown_table(rows, texts=('Method',))}\n")
+    return "\n".join(tables)
+
+
+def _summary(score: RetrievalScore) -> "MetricSummary":
+    summary: MetricSummary = {"mean": score.value}
+    if isinstance(score, SeedsScore):
+        summary = {**summary, "sd": score.sd, "values": list(score.values)}
+    if score.interval is not None:
+        summary["interval"] = score.interval
+    return summary
+
+
 def _cells(title: str, score: RetrievalScore | None) -> dict[str, str]:
     if score is None:
         return {title: NOTHING, f"{title}, chance": NOTHING}
-    summary: MetricSummary = {"mean": score.value}
-    if score.interval is not None:
-        summary["interval"] = score.interval
     return {
-        title: format_summary(summary),
+        title: format_summary(_summary(score)),
         f"{title}, chance": format_summary({"mean": score.chance}),
     }
 
@@ -163,4 +224,14 @@ def as_plain(found: Mapping[str, Mapping[str, RetrievalScore]]) -> dict[str, Any
     return {way: {name: asdict(score) for name, score in scores.items()} for way, scores in found.items()}
 
 
-__all__ = ["DIRECTIONS", "GROUPS", "as_plain", "judge_retrieval", "parse_metrics", "retrieval_table"]
+__all__ = [
+    "DIRECTIONS",
+    "GROUPS",
+    "SeedsScore",
+    "as_plain",
+    "average_seeds",
+    "comparison_table",
+    "judge_retrieval",
+    "parse_metrics",
+    "retrieval_table",
+]
