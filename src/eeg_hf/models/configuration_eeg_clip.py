@@ -83,9 +83,8 @@ class EEGCLIPConfig(PreTrainedConfig):
     model_type = "eeg_clip"
     attribute_map = {"proj_dim": "projection_dim", "vision_encoder": "vision_tower"}
     keys_to_ignore_at_inference = ["logits_per_eeg"]  # (batch, batch): nothing to put end to end
-    sub_configs_defaults = {
-        "eeg_config": SubConfigSpec(config_class=AutoConfig, model_type=EEGConvTransformerConfig.model_type)
-    }
+    # By its class: where the code travels alone, AutoConfig does not know the name of our own
+    sub_configs_defaults = {"eeg_config": SubConfigSpec(config_class=EEGConvTransformerConfig)}
 
     eeg_config: dict | PreTrainedConfig | None = None
     vision_tower: str = "openclip_vit_b32"
@@ -140,7 +139,7 @@ def _encoder_config(config: dict | PreTrainedConfig | None, fields: dict[str, An
     settings = {**(config or {}), **fields}
     model_type = settings.get("model_type", EEGConvTransformerConfig.model_type)
     own = {known.model_type: known for known in _OWN_ENCODERS}
-    return own[model_type](**settings) if model_type in own else settings
+    return own[model_type](**settings) if model_type in own else AutoConfig.for_model(**settings)
 
 
 __all__ = ["EEGCLIPConfig", "full_tower_name"]
