@@ -79,9 +79,8 @@ def paired_difference(
         2
     """
     if ours.keys() != theirs.keys():
-        raise ValueError(
-            f"expected scores of the same people, these are in one only: {sorted(ours.keys() ^ theirs.keys())}"
-        )
+        differing = sorted(ours.keys() ^ theirs.keys())
+        raise ValueError(f"expected scores of the same people, these are in one only: {differing}")
     differences = {person: ours[person] - theirs[person] for person in ours}
     known = _defined([*differences.values()])
     return {
