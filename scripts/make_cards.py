@@ -10,8 +10,16 @@
     python scripts/make_cards.py --from_run runs/codec/mlp --pretraining_data runs/data/eegmat \
         --evaluation_data runs/data/eegmat --evaluation runs/codecs --own "mlp, relu" \
         --saw_test_subjects false
+    python scripts/make_cards.py --from_run runs/masked_vae-0 --pretraining_data runs/data/eegmat \
+        --evaluation_data runs/data/eegmat --evaluation runs/infilling --own "masked VAE" \
+        --saw_test_subjects false
+    python scripts/make_cards.py --from_run runs/clip --pretraining_data runs/data/simulated_things \
+        --evaluation_data runs/data/simulated_things --own EEG-CLIP --saw_test_subjects true \
+        --evaluation EEG-CLIP=runs/retrieval.json "ridge regression=runs/ridge.json"
 
-What a run did not record stands in its card as not recorded. `--evaluation` is what scripts/evaluate.py left.
+What a run did not record stands in its card as not recorded. `--evaluation` is the folder that
+scripts/evaluate.py or scripts/evaluate_infilling.py left, or a file of scripts/eval_retrieval.py. Several of
+those have the name of a method before them; it may have two, one of single trials and one of averages.
 """
 
 import sys
@@ -49,7 +57,10 @@ class CardArguments:
     evaluation_data: list[str] = field(
         default_factory=list, metadata={"help": "Prepared corpora it was tested on."}
     )
-    evaluation: str | None = field(default=None, metadata={"help": "Folder of scripts/evaluate.py."})
+    evaluation: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Folder of a script that evaluates, or method=file.json of retrieval, several."},
+    )
     own: list[str] = field(
         default_factory=list, metadata={"help": "Methods or codecs of its table that are this model."}
     )
@@ -98,7 +109,7 @@ def gather(args: CardArguments) -> CardFacts:
             "fine-tuning": args.finetuning_data,
             "evaluation": args.evaluation_data,
         },
-        evaluation=args.evaluation,
+        evaluation=read_evaluation(args.evaluation),
         own_methods=args.own,
         pretrained=args.pretrained,
         saw_test_subjects=args.saw_test_subjects,
@@ -108,6 +119,16 @@ def gather(args: CardArguments) -> CardFacts:
         hardware=args.hardware,
         watts=args.watts,
     )
+
+
+def read_evaluation(named: list[str]) -> str | list[tuple[str, str]] | None:
+    """Take names and files apart; one folder or file has no name."""
+    if len(named) < 2 and "=" not in "".join(named):
+        return named[0] if named else None
+    pairs = [entry.partition("=") for entry in named]
+    if not all(name and path for name, _, path in pairs):
+        raise ValueError(f"evaluation: expected method=file.json of each of several, got {' '.join(named)}")
+    return [(name, path) for name, _, path in pairs]
 
 
 def refuse_difference(card: Path, expected: str, facts: Path) -> None:

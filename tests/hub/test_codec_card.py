@@ -172,9 +172,9 @@ def test_facts_survive_a_file_and_unknown_fields_are_refused(tmp_path):
 
 def test_results_of_classifiers_and_a_codec_do_not_go_together():
     rows = (ResultFacts("a", True, "unseen", "x", {}), ResultFacts("b", False, "unseen", "x", {}))
-    with pytest.raises(ValueError, match="Tiny codec: expected results of codecs, got results of others"):
+    with pytest.raises(ValueError, match="Tiny codec: expected results of codecs, got results of cl"):
         replace(FACTS, results=rows)
-    with pytest.raises(ValueError, match="expected results of others, got results of codecs"):
+    with pytest.raises(ValueError, match="expected results of classifiers, got results of codecs"):
         replace(FACTS, config={})
 
 

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Hub: versions of models with their code, cards and metrics, and prepared corpora."""
 
-from .card_facts import CardFacts, CodecResultFacts, ComputeFacts, CorpusFacts, ResultFacts
+from .card_facts import (
+    CardFacts,
+    CodecResultFacts,
+    ComputeFacts,
+    CorpusFacts,
+    InfillingResultFacts,
+    ResultFacts,
+    RetrievalResultFacts,
+)
 from .code import save_with_code
 from .errors import HubError
 from .eval_results import eval_result_entries
@@ -18,9 +26,11 @@ __all__ = [
     "ComputeFacts",
     "CorpusFacts",
     "HubError",
+    "InfillingResultFacts",
     "LocalRegistry",
     "Pushed",
     "ResultFacts",
+    "RetrievalResultFacts",
     "corpus_facts",
     "eval_result_entries",
     "facts_from_run",

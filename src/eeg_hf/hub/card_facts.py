@@ -11,6 +11,7 @@ UNKNOWN = "not recorded"
 REGIMES: Mapping[str, str] = {
     "unseen": "the person tested is unseen",
     "aligned": "unlabelled windows of the person tested were used",
+    "known": "the person tested was in the training",
 }
 ROLES = ("pretraining", "fine-tuning", "evaluation")
 Contamination = Literal["none", "same corpus", "unlabelled windows", "test subjects", "unknown"]
@@ -39,6 +40,7 @@ class CorpusFacts:
         recorded_against: Electrode(s) the amplifier referred to.
         reference: Reference of the windows.
         unit: Unit of the windows.
+        is_simulated: Whether nobody was recorded.
     """
 
     name: str
@@ -59,6 +61,7 @@ class CorpusFacts:
     recorded_against: str | None = None
     reference: str | None = None
     unit: str | None = None
+    is_simulated: bool = False
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.roles) - set(ROLES))
@@ -120,6 +123,44 @@ class CodecResultFacts(ResultFacts):
     compression_ratio: float
     total_compression_ratio: float
     parameters: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfillingResultFacts(ResultFacts):
+    """One method at one share of the signal hidden, as scripts/evaluate_infilling.py writes it.
+
+    Attributes:
+        hidden: That share; 0 where amplitude and bands of what comes out are compared with what went in.
+        stretch_seconds: How long the stretches are that were hidden, on one channel as a whole.
+    """
+
+    hidden: float
+    stretch_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalResultFacts(ResultFacts):
+    """One method asked in one direction, as scripts/eval_retrieval.py writes it; chance is a method too.
+
+    Attributes:
+        direction: `eeg_to_image` or `image_to_eeg`.
+        num_images: Size of the gallery.
+        match: What is correct, the same `image` or `concept`.
+        is_averaged: Whether a person's repetitions of an image were averaged, and are one window here.
+        resampled: What the intervals are over: `image`, `concept` or `subject`.
+    """
+
+    direction: str
+    num_images: int
+    match: str
+    is_averaged: bool
+    resampled: str
+
+    @property
+    def test(self) -> tuple[Any, ...]:
+        """What was asked: only rows of one test can be compared."""
+        asked = (self.direction, self.num_images, self.match, self.is_averaged)
+        return (*asked, self.split, self.num_subjects, self.num_windows)
 
 
 @dataclass(frozen=True)
@@ -197,9 +238,12 @@ class CardFacts:
     def __post_init__(self) -> None:
         if self.own_results and all(row.is_own for row in self.results):
             raise ValueError(f"{self.title}: expected a baseline beside its results, got none")
-        if len(self.codec_results) != len(self.results) * self.is_codec:
-            expected, got = ("codecs", "others") if self.is_codec else ("others", "codecs")
-            raise ValueError(f"{self.title}: expected results of {expected}, got results of {got}")
+        expected = self.result_type
+        other = next((type(row) for row in self.results if type(row) is not expected), None)
+        if other:
+            raise ValueError(
+                f"{self.title}: expected results of {_TABLES[expected]}, got results of {_TABLES[other]}"
+            )
 
     @property
     def own_results(self) -> tuple[ResultFacts, ...]:
@@ -212,19 +256,35 @@ class CardFacts:
         return self.model_class.endswith("ForSequenceClassification")
 
     @property
+    def result_type(self) -> type[ResultFacts]:
+        """What a row of its table of results is, which depends on what it does."""
+        return next((row for name, row in _RESULT_TYPES.items() if name in self.config), ResultFacts)
+
+    @property
     def is_codec(self) -> bool:
         """Whether it turns signals into tokens and back."""
-        return "levels" in self.config
+        return self.result_type is CodecResultFacts
 
     @property
     def sampling_rate(self) -> float:
         """Rate in Hz of the signals that it takes, 200 where nothing says it."""
-        return self.signal.get("sampling_rate") or self.config.get("sampling_rate") or 200.0
+        known = (self.signal.get("sampling_rate"), self.config.get("sampling_rate"))
+        return next(filter(None, (*known, self.config.get("eeg_config.sampling_rate"))), 200.0)
 
     @property
     def codec_results(self) -> tuple[CodecResultFacts, ...]:
         """The rows that are of codecs: all or none."""
         return tuple(row for row in self.results if isinstance(row, CodecResultFacts))
+
+    @property
+    def infilling_results(self) -> tuple[InfillingResultFacts, ...]:
+        """The rows that are of hidden stretches: all or none."""
+        return tuple(row for row in self.results if isinstance(row, InfillingResultFacts))
+
+    @property
+    def retrieval_results(self) -> tuple[RetrievalResultFacts, ...]:
+        """The rows that are of EEG and images: all or none."""
+        return tuple(row for row in self.results if isinstance(row, RetrievalResultFacts))
 
     def with_role(self, role: str) -> tuple[CorpusFacts, ...]:
         """Return the corpora that were used for something."""
@@ -272,8 +332,26 @@ class CardFacts:
             raise ValueError(f"{path}: expected the facts of a card ({error})") from None
 
 
+_RESULT_TYPES: Mapping[str, type[ResultFacts]] = {  # by a field that only this config has
+    "levels": CodecResultFacts,
+    "latent_size": InfillingResultFacts,
+    "vision_tower": RetrievalResultFacts,
+}
+_TABLES: Mapping[type[ResultFacts], str] = {
+    ResultFacts: "classifiers",
+    CodecResultFacts: "codecs",
+    InfillingResultFacts: "in-filling",
+    RetrievalResultFacts: "retrieval",
+}
+_MARKS: Mapping[str, type[ResultFacts]] = {  # by a field that only this row has
+    "bits_per_second": CodecResultFacts,
+    "hidden": InfillingResultFacts,
+    "direction": RetrievalResultFacts,
+}
+
+
 def _build_result(row: Mapping[str, Any]) -> Any:
-    return _build(CodecResultFacts if "bits_per_second" in row else ResultFacts, row)
+    return _build(next((kind for name, kind in _MARKS.items() if name in row), ResultFacts), row)
 
 
 def _build(cls: type, content: Mapping[str, Any]) -> Any:
@@ -293,5 +371,7 @@ __all__ = [
     "ComputeFacts",
     "Contamination",
     "CorpusFacts",
+    "InfillingResultFacts",
     "ResultFacts",
+    "RetrievalResultFacts",
 ]

@@ -16,6 +16,10 @@ _CONTAMINATION: Mapping[Contamination, str] = {
     "unknown": "Nobody recorded whether the people tested were in the pretraining: take the results as an "
     "upper bound.",
 }
+_SIMULATED = (
+    " **Nobody was recorded for it**: it is simulated, and what was measured says that the model works on "
+    "signals of this kind, and nothing of EEG of people."
+)
 
 
 def results_section(facts: CardFacts) -> str:
@@ -34,7 +38,8 @@ def tested_on(facts: CardFacts) -> str:
     """Name the corpora of the test and their licences."""
     corpora = facts.with_role("evaluation")
     tested = in_words([f"{corpus.title} (licence {corpus.licence or UNKNOWN})" for corpus in corpora])
-    return f"Measured on {tested}." if corpora else f"Corpus: {UNKNOWN}."
+    made = _SIMULATED if any(corpus.is_simulated for corpus in corpora) else ""
+    return f"Measured on {tested}.{made}" if corpora else f"Corpus: {UNKNOWN}."
 
 
 def seeds_line(facts: CardFacts) -> str:
@@ -74,24 +79,40 @@ def _verdicts(facts: CardFacts) -> Iterable[str]:
     """Say in words, for each split and regime, whether this model or a baseline is better."""
     metric = next((name for name in METRICS if any(_mean(row, name) for row in facts.own_results)), None)
     for split, regime in dict.fromkeys((row.split, row.regime) for row in facts.own_results):
-        peers = [row for row in facts.results if (row.split, row.regime) == (split, regime) and metric]
-        own = max((r for r in peers if r.is_own), key=lambda r: _mean(r, metric) or 0, default=None)
-        other = max((r for r in peers if not r.is_own), key=lambda r: _mean(r, metric) or 0, default=None)
-        if metric is None or own is None or other is None:
-            continue
-        mine, best = _mean(own, metric) or 0.0, _mean(other, metric) or 0.0
-        verdict = "better than" if mine > best else "worse than" if mine < best else "equal to"
-        overlap = "; their intervals overlap" if intervals_overlap(own, other, metric) else ""
-        yield (
-            f"Where {REGIMES[regime]} ({split}), this model is {verdict} the best baseline: "
-            f"{METRICS[metric].lower()} {mine:.3f} ({own.method}) against {best:.3f} ({other.method})"
-            f"{overlap}."
-        )
+        peers = [row for row in facts.results if (row.split, row.regime) == (split, regime)]
+        said = metric and verdict(peers, metric, METRICS[metric].lower())
+        if said:
+            yield f"Where {REGIMES[regime]} ({split}), {said}."
+
+
+def verdict(rows: Sequence[ResultFacts], metric: str, title: str) -> str | None:
+    """Say whether the best row of this model or the best of the others is better.
+
+    Args:
+        rows: Rows that can be compared.
+        metric: By which metric; more is better.
+        title: What a reader calls it.
+
+    Returns:
+        The verdict; `None` where there is nobody to compare with.
+    """
+    ordered = sorted(rows, key=lambda row: _mean(row, metric) or 0, reverse=True)
+    own = next((row for row in ordered if row.is_own), None)
+    other = next((row for row in ordered if not row.is_own), None)
+    if own is None or other is None:
+        return None
+    mine, best = _mean(own, metric) or 0.0, _mean(other, metric) or 0.0
+    word = "better than" if mine > best else "worse than" if mine < best else "equal to"
+    overlap = "; their intervals overlap" if intervals_overlap(own, other, metric) else ""
+    return (
+        f"this model is {word} the best baseline: {title} {mine:.3f} ({own.method}) against "
+        f"{best:.3f} ({other.method}){overlap}"
+    )
 
 
 def intervals_overlap(first: ResultFacts, second: ResultFacts, metric: str) -> bool:
     """Tell whether the intervals of two rows overlap; not where one has none."""
-    one, two = first.metrics[metric].get("interval"), second.metrics[metric].get("interval")
+    one, two = (row.metrics.get(metric, {}).get("interval") for row in (first, second))
     return bool(one and two and one[0] <= two[1] and two[0] <= one[1])
 
 
@@ -143,4 +164,5 @@ __all__ = [
     "seeds_line",
     "summary_cell",
     "tested_on",
+    "verdict",
 ]

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 
 from huggingface_hub import EvalResult, EvalResultEntry
 
-from .card_facts import REGIMES, CardFacts, CorpusFacts, ResultFacts
+from .card_facts import (
+    REGIMES,
+    CardFacts,
+    CorpusFacts,
+    InfillingResultFacts,
+    ResultFacts,
+    RetrievalResultFacts,
+)
 
 BANDS = ("delta", "theta", "alpha", "beta", "gamma")
 METRICS = {
@@ -25,6 +32,21 @@ CODEC_METRICS = {
     "codebook_perplexity": ("Perplexity", 0),
 }
 """Metric -> its title and decimals."""
+INFILLING_METRICS = {"correlation": "Correlation", "nrmse_std": "NRMSE (std)"}
+LEVELS = {level: f"{level.capitalize()} (dB)" for level in ("amplitude", *BANDS)}
+DIRECTIONS = {"eeg_to_image": "EEG → image", "image_to_eeg": "image → EEG"}
+
+
+def retrieval_title(metric: str) -> str | None:
+    """Return what a card calls a metric of retrieval, `None` where it does not show it.
+
+    Example:
+        >>> retrieval_title("recall@5"), retrieval_title("ndcg@5")
+        ('Recall@5', None)
+    """
+    if metric.startswith(("recall@", "top@")):
+        return metric.capitalize()
+    return {"mrr": "MRR", "median_rank": "Median rank"}.get(metric)
 
 
 def eval_results(facts: CardFacts) -> list[EvalResult]:
@@ -32,6 +54,8 @@ def eval_results(facts: CardFacts) -> list[EvalResult]:
     corpora = facts.with_role("evaluation")
     if facts.is_codec:
         return list(_codec_eval_results(facts, corpora))
+    if facts.infilling_results or facts.retrieval_results:
+        return list(_other_eval_results(facts, corpora))
     return [
         EvalResult(
             task_type="eeg-classification",
@@ -90,6 +114,35 @@ def _codec_eval_results(facts: CardFacts, corpora: Sequence[CorpusFacts]) -> Ite
                 )
 
 
+def _other_eval_results(facts: CardFacts, corpora: Sequence[CorpusFacts]) -> Iterator[EvalResult]:
+    """Yield what the Hub shows of hidden stretches and of retrieval."""
+    for row in facts.own_results:
+        for metric, summary in row.metrics.items():
+            task, name = _task_and_name(row, metric)
+            if corpora and task and summary["mean"] is not None:
+                yield EvalResult(
+                    task_type=task.lower().replace(" ", "-"),
+                    task_name=task,
+                    dataset_type=" ".join(corpus.hub_id or corpus.name for corpus in corpora),
+                    dataset_name=", ".join(corpus.title for corpus in corpora),
+                    dataset_split=row.split,
+                    metric_type=metric,
+                    metric_value=summary["mean"],
+                    metric_name=f"{name} ({row.method}; {REGIMES[row.regime]})",
+                )
+
+
+def _task_and_name(row: ResultFacts, metric: str) -> tuple[str, str]:
+    """Say what was asked and what a metric is of; nothing where the Hub need not know it."""
+    if isinstance(row, RetrievalResultFacts) and metric.startswith("recall@"):
+        trials = "averaged repetitions" if row.is_averaged else "single trials"
+        asked = f"{DIRECTIONS[row.direction]}, {row.num_images} images, {trials}"
+        return "EEG image retrieval", f"{retrieval_title(metric)}, {asked}"
+    if isinstance(row, InfillingResultFacts) and row.hidden:
+        return "EEG infilling", f"{INFILLING_METRICS[metric]} of what was hidden, {row.hidden:.0%}"
+    return "", ""
+
+
 def _notes(facts: CardFacts, row: ResultFacts, corpus: CorpusFacts) -> str:
     chance = facts.chance.get("balanced_accuracy")
     return "; ".join(
@@ -107,4 +160,14 @@ def _task(facts: CardFacts) -> str:
     return f"EEG classification: {', '.join(facts.labels)}" if facts.labels else "EEG classification"
 
 
-__all__ = ["BANDS", "CODEC_METRICS", "METRICS", "eval_result_entries", "eval_results"]
+__all__ = [
+    "BANDS",
+    "CODEC_METRICS",
+    "DIRECTIONS",
+    "INFILLING_METRICS",
+    "LEVELS",
+    "METRICS",
+    "eval_result_entries",
+    "eval_results",
+    "retrieval_title",
+]

@@ -1,15 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The card of a model: what an engineer and a researcher must know before they use it, and no more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from huggingface_hub import ModelCardData
 
-from .card_facts import UNKNOWN, CardFacts, CorpusFacts
+from .card_facts import (
+    UNKNOWN,
+    CardFacts,
+    CodecResultFacts,
+    CorpusFacts,
+    InfillingResultFacts,
+    ResultFacts,
+    RetrievalResultFacts,
+)
 from .card_results import in_words, results_section
 from .codec_card import codec_calls, codec_limits, codec_results_section, codec_summary
 from .eval_results import eval_results
+from .infilling_card import infilling_calls, infilling_limits, infilling_results_section, infilling_summary
+from .retrieval_card import (
+    fixed_channels,
+    retrieval_calls,
+    retrieval_limits,
+    retrieval_results_section,
+    retrieval_summary,
+    retrieval_towers,
+)
 
 _LICENCES = {"apache-2.0": "Apache-2.0", "mit": "MIT"}
 
@@ -31,7 +49,7 @@ def model_card(facts: CardFacts, repo_id: str | None = None) -> str:
     sections = [
         f"# {facts.title}\n\n{_summary(facts)}",
         f"## How to use\n\n{_usage(facts, repo_id)}",
-        f"## Results\n\n{codec_results_section(facts) if facts.is_codec else results_section(facts)}",
+        f"## Results\n\n{_KINDS[facts.result_type].results(facts)}",
         f"## Limits and misuse\n\n{_limits(facts)}",
         f"## Input\n\n{_input(facts)}",
         f"## Training\n\n{_training(facts)}",
@@ -58,33 +76,41 @@ def _metadata(facts: CardFacts) -> ModelCardData:
 
 
 def _pipeline_tag(facts: CardFacts) -> str | None:
-    if facts.is_codec:  # no task of the Hub is to code a signal and bring it back
-        return None
-    return "eeg-classification" if facts.is_classifier else "eeg-feature-extraction"
+    if facts.is_classifier:
+        return "eeg-classification"
+    # No task of the Hub is to code a signal and bring it back, or to find an image by EEG
+    is_encoder = facts.result_type in (ResultFacts, InfillingResultFacts)
+    return "eeg-feature-extraction" if is_encoder else None
 
 
 def _summary(facts: CardFacts) -> str:
     size = UNKNOWN if facts.parameters is None else _count(facts.parameters)
+    does = _KINDS[facts.result_type].summary(facts)
+    return "\n\n".join(
+        [
+            f"`{facts.model_class}` (parameters: {size}) {does}. A research model, not a medical device.",
+            *([retrieval_towers(facts)] if facts.result_type is RetrievalResultFacts else []),
+            *([facts.weights] if facts.weights else []),
+        ]
+    )
+
+
+def _encoder_summary(facts: CardFacts) -> str:
     does = f"tells {in_words(facts.labels)} apart" if facts.labels else "turns EEG into embeddings"
     window = facts.signal.get("window_seconds")
-    of = f" in windows of {window:g} s" if window else ""
-    if facts.is_codec:
-        does, of = codec_summary(facts), ""
-    lines = [
-        f"`{facts.model_class}` (parameters: {size}) {does}{of}. A research model, not a medical device."
-    ]
-    if facts.weights:
-        lines.append(facts.weights)
-    return "\n\n".join(lines)
+    return does + (f" in windows of {window:g} s" if window else "")
 
 
 def _usage(facts: CardFacts, repo_id: str) -> str:
-    with_library = _example(facts, repo_id, is_trusted=False)
-    alone = _example(facts, repo_id, is_trusted=True)
-    needed = "transformers and mne" if facts.signal else "transformers"
-    note = (
-        "" if facts.signal else "No feature extractor was saved here: cleaning and scaling are up to you.\n\n"
-    )
+    note, shown = "", facts
+    if not facts.signal:
+        note = "No feature extractor was saved here: cleaning and scaling are up to you.\n\n"
+    elif fixed_channels(facts) not in (None, len(facts.channels)):
+        note = "Names of the electrodes are not recorded: these are windows as the extractor makes them.\n\n"
+        shown = replace(facts, signal={}, channels=())
+    with_library = _example(shown, repo_id, is_trusted=False)
+    alone = _example(shown, repo_id, is_trusted=True)
+    needed = "transformers and mne" if shown.signal else "transformers"
     microvolts = (
         "\n\nTokens hold neither the location nor the scale of a channel, which the extractor takes out: who "
         "wants microvolts back stores both, as `scripts/store_as_tokens.py` of eeg_hf does."
@@ -98,22 +124,25 @@ def _usage(facts: CardFacts, repo_id: str) -> str:
 
 def _example(facts: CardFacts, repo_id: str, is_trusted: bool) -> str:
     """Write a program that loads the model and runs it on noise."""
-    auto = "AutoModelForSequenceClassification" if facts.is_classifier else "AutoModel"
+    auto = _auto_class(facts)
     trust = ", trust_remote_code=True" if is_trusted else ""
     library = [] if is_trusted else ["import eeg_hf  # registers the classes"]
     channels = list(facts.channels) or ["Fz", "Cz", "Pz"]
     rate = facts.sampling_rate
     least = 4 * facts.config["patch_size"] / rate if facts.is_codec else 2
-    shape = f"({len(channels)}, {round((facts.signal.get('window_seconds') or least) * rate)})"
-    call = codec_calls(facts) if facts.is_codec else _call(facts)
+    num_samples = round((facts.signal.get("window_seconds") or least) * rate)
+    call = _KINDS[facts.result_type].calls(facts)
     load = f"model = {auto}.from_pretrained(model_id{trust}).eval()"
     if not facts.signal:
+        num_samples = min(num_samples, facts.config.get("eeg_config.max_seq_length", num_samples))
+        shape = f"1, {fixed_channels(facts) or len(channels)}, {num_samples}"
         lines = [*library, "import torch", f"from transformers import {auto}", ""]
         lines += [f'model_id = "{repo_id}"', load]
-        lines += ["# (batch, channels, time): noise, put yours", f"eeg = torch.randn(1, {shape[1:-1]})"]
+        lines += ["# (batch, channels, time): noise, put yours", f"eeg = torch.randn({shape})"]
         return "\n".join([*lines, *call])
     is_aligned = facts.signal.get("alignment") == "euclidean"
     covariance = ["covariance = np.cov(eeg)  # uV^2, of all clean windows of this person, labels unknown"]
+    shape = f"({len(channels)}, {num_samples})"
     return "\n".join(
         [
             *library,
@@ -135,7 +164,15 @@ def _example(facts: CardFacts, repo_id: str, is_trusted: bool) -> str:
     )
 
 
-def _call(facts: CardFacts) -> list[str]:
+def _auto_class(facts: CardFacts) -> str:
+    """Name the class that opens it with what the example calls."""
+    if facts.is_classifier:
+        return "AutoModelForSequenceClassification"
+    has_decoder = facts.result_type is InfillingResultFacts and facts.model_class.endswith("ForPreTraining")
+    return "AutoModelForPreTraining" if has_decoder else "AutoModel"
+
+
+def _encoder_calls(facts: CardFacts) -> list[str]:
     value = "logits.softmax(-1)" if facts.is_classifier else "pooler_output"
     given, comment = ("**inputs", "  # one row a window") if facts.signal else ("eeg", "")
     return ["with torch.no_grad():", f"    print(model({given}).{value}){comment}"]
@@ -150,25 +187,62 @@ def _wrapped(names: Sequence[str]) -> str:
 
 
 def _limits(facts: CardFacts) -> str:
+    kind = _KINDS[facts.result_type]
     lines = [
         "Not for diagnosis, monitoring, treatment or any decision about a person: it was not validated for "
         "any, and no authority has cleared it.",
         "Not for inferring what people have not agreed to share. EEG can identify a person: get consent, "
-        "keep recordings private, and do not try to identify anybody from embeddings.",
+        f"keep recordings private, and do not try to identify anybody from {kind.makes}.",
         "Expect less on other amplifiers, montages, ages, illnesses and tasks than the corpora below hold. "
-        "Measure on your own people, split by person, beside a classical baseline.",
-        "Scores were not calibrated: 0.9 need not mean nine in ten.",
+        f"Measure on your own people, split by person, beside {kind.baseline}.",
+        *kind.limits(facts),
     ]
-    if not facts.is_classifier:
-        lines[-1] = "Embeddings mix brain, muscle, eyes and the amplifier: a cluster need not be neural."
-    if facts.is_codec:
-        lines = [
-            lines[0],
-            lines[1].replace("embeddings", "tokens"),
-            lines[2].replace("a classical baseline", "principal components at the same bits"),
-            *codec_limits(facts),
-        ]
     return "\n".join(f"* {line}" for line in lines)
+
+
+def _encoder_limits(facts: CardFacts) -> list[str]:
+    if facts.is_classifier:
+        return ["Scores were not calibrated: 0.9 need not mean nine in ten."]
+    return ["Embeddings mix brain, muscle, eyes and the amplifier: a cluster need not be neural."]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a card says of one kind of model and of no other."""
+
+    summary: Callable[[CardFacts], str]
+    calls: Callable[[CardFacts], list[str]]
+    limits: Callable[[CardFacts], list[str]]
+    results: Callable[[CardFacts], str]
+    makes: str = "embeddings"
+    baseline: str = "a classical baseline"
+
+
+_KINDS: Mapping[type[ResultFacts], _Kind] = {
+    ResultFacts: _Kind(_encoder_summary, _encoder_calls, _encoder_limits, results_section),
+    CodecResultFacts: _Kind(
+        codec_summary,
+        codec_calls,
+        codec_limits,
+        codec_results_section,
+        makes="tokens",
+        baseline="principal components at the same bits",
+    ),
+    InfillingResultFacts: _Kind(
+        infilling_summary,
+        infilling_calls,
+        infilling_limits,
+        infilling_results_section,
+        baseline="the best linear guess",
+    ),
+    RetrievalResultFacts: _Kind(
+        retrieval_summary,
+        retrieval_calls,
+        retrieval_limits,
+        retrieval_results_section,
+        baseline="chance and a linear decoder",
+    ),
+}
 
 
 def _input(facts: CardFacts) -> str:
@@ -181,7 +255,7 @@ def _input(facts: CardFacts) -> str:
         "Unit": "the extractor takes volts (mne) or microvolts, when told which",
         "Rate": f"{_hz(signal.get('sampling_rate'))}; other rates are resampled",
         "Channels in training": montage,
-        "Channels accepted": _channels_accepted(signal),
+        "Channels accepted": _channels_accepted(facts),
         "Reference": _named(signal.get("reference")),
         "Pass band": band,
         "Line noise": _notch(signal.get("notch_hz")),
@@ -192,7 +266,10 @@ def _input(facts: CardFacts) -> str:
     return "The feature extractor saved with the weights does this:\n\n| | |\n|:--|:--|\n" + "\n".join(lines)
 
 
-def _channels_accepted(signal: Mapping[str, Any]) -> str:
+def _channels_accepted(facts: CardFacts) -> str:
+    signal, count = facts.signal, fixed_channels(facts)
+    if count:
+        return f"the {count} of the training, in their order"
     if signal.get("channels"):
         missing = {"error": "an error", "interpolate": "interpolated", "mask": "masked"}
         lacking = missing.get(signal.get("missing_channels", ""), UNKNOWN)

@@ -12,9 +12,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from .card_facts import ROLES, CardFacts, CodecResultFacts, ComputeFacts, CorpusFacts, ResultFacts
-from .eval_results import CODEC_METRICS
+from .card_facts import ROLES, CardFacts, ComputeFacts, CorpusFacts
+from .infilling_card import masking_objective
 from .registry import count_parameters
+from .retrieval_card import contrast_objective
+from .run_results import Evaluation, read_json, read_reports, read_results
 
 _SUMMARY = (
     *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
@@ -24,9 +26,19 @@ _CODEC_SUMMARY = (
     *("architecture", "patch_size", "levels", "codes_per_patch", "hidden_dims", "conv_channels"),
     *("conv_strides", "activation", "linear_path", "use_conditioning", "sampling_rate"),
 )
-_CODEC_ROW = (
-    *("corpus", "sampling_rate", "bits_per_second", "budget_bits_per_second", "compression_ratio"),
-    *("total_compression_ratio", "parameters", "num_subjects", "num_windows"),
+_MASKED_VAE_SUMMARY = (
+    *("hidden_size", "num_hidden_layers", "num_decoder_layers", "num_attention_heads", "intermediate_size"),
+    *("latent_size", "sampling_rate", "patch_size", "max_seq_length", "use_channel_attention"),
+    *("use_spatial_guess", "mask_ratio", "stretch_patches", "visible_weight", "beta", "free_bits"),
+)
+_CLIP_SUMMARY = (
+    *("vision_tower", "vision_dim", "freeze_vision", "projection_dim", "projection_hidden_size"),
+    *("vision_projection", "temperature"),
+)
+_TOWER_SUMMARY = (
+    *("model_type", "num_channels", "channel_adapter", "sampling_rate", "max_seq_length", "patch_size"),
+    *("conv_size", "kernel_sizes", "dilations", "strides", "hidden_size", "num_hidden_layers"),
+    *("num_attention_heads", "intermediate_size", "temporal_pool"),
 )
 _SIGNAL = (
     *("sampling_rate", "highpass_hz", "lowpass_hz", "notch_hz", "reference", "channels", "window_seconds"),
@@ -45,7 +57,7 @@ def facts_from_run(
     *,
     title: str | None = None,
     data: Mapping[str, Collection[str | Path]] | None = None,
-    evaluation: str | Path | None = None,
+    evaluation: Evaluation | None = None,
     own_methods: Collection[str] = (),
     pretrained: Sequence[str | Path] = (),
     saw_test_subjects: bool | None = None,
@@ -61,8 +73,9 @@ def facts_from_run(
         model: Folder of the model: config.json and weights; the rest where it is there.
         title: Heading; the name of the class by default.
         data: Role (pretraining, fine-tuning, evaluation) -> folders of prepared corpora.
-        evaluation: Folder that scripts/evaluate.py left.
-        own_methods: Which methods of its table are this model.
+        evaluation: Folder that scripts/evaluate.py or scripts/evaluate_infilling.py left, or what
+            scripts/eval_retrieval.py wrote: a file, or several with the name of a method each.
+        own_methods: Which methods of its table are this model; a single file of retrieval is.
         pretrained: Folders of the stages before, for their objectives and times.
         saw_test_subjects: Whether windows of the subjects tested were in the pretraining. No file tells:
             left out, the card calls it unknown.
@@ -80,30 +93,34 @@ def facts_from_run(
         >>> facts = facts_from_run("runs/classifier", evaluation="runs/table")  # doctest: +SKIP
     """
     folder = Path(model)
-    config = _read_json(folder / "config.json", "a saved model")
+    config = read_json(folder / "config.json", "a saved model")
     if not list(folder.glob("*.safetensors")):
         raise FileNotFoundError(f"{folder}: expected weights as safetensors, got none")
-    report = _read_json(Path(evaluation) / "metrics.json", "an evaluation") if evaluation else {}
-    about = report.get("provenance", {})
     stages = [*(Path(stage) for stage in pretrained), folder]
     architecture = (config.get("architectures") or ["unknown"])[0]
     signal_path = folder / "preprocessor_config.json"
-    signal = _read_json(signal_path, "a feature extractor") if signal_path.is_file() else {}
+    signal = read_json(signal_path, "a feature extractor") if signal_path.is_file() else {}
     corpora = _corpora(data or {}, hub_ids or {})
-    is_codec = "levels" in config
+    name = re.sub(r"(Model|For[A-Z]\w+)$", "", architecture)
+    reports = read_reports(evaluation, name) if evaluation else []
+    if isinstance(evaluation, str | Path) and "vision_tower" in config:
+        own_methods = own_methods or [name]
+    about = _provenance(reports, own_methods)
     return CardFacts(
         architecture=config["model_type"],
         model_class=architecture,
-        title=title or re.sub(r"(Model|For[A-Z]\w+)$", "", architecture),
+        title=title or name,
         parameters=count_parameters(folder),
-        config={name: config[name] for name in (_CODEC_SUMMARY if is_codec else _SUMMARY) if name in config},
+        config=_summary(config),
         labels=_labels(config) if architecture.endswith("ForSequenceClassification") else (),
         signal={name: signal[name] for name in _SIGNAL if name in signal},
-        channels=tuple(config.get("channel_names") or (_channels(corpora) if is_codec else ())),
+        channels=_channels(config, corpora),
         corpora=corpora,
-        objectives=tuple(_objective(_read_json(stage / "config.json", "a saved model")) for stage in stages),
+        objectives=tuple(_objective(read_json(stage / "config.json", "a saved model")) for stage in stages),
         weights=weights,
-        results=_results(report, own_methods, signal),
+        results=read_results(
+            reports, own_methods, _regime(signal, saw_test_subjects, reports), _training_split(folder)
+        ),
         chance=about.get("chance") or {},
         num_seeds=len(about["seeds"]) if "seeds" in about else None,
         saw_test_subjects=saw_test_subjects,
@@ -161,6 +178,7 @@ def corpus_facts(folder: str | Path, roles: Collection[str]) -> CorpusFacts:
         recorded_against=_said(card, r"Recorded against: (.+?)\.$"),
         reference=", ".join(sorted(reference)),
         unit=_said(card, r"\[:, None\]  # (.+)$"),
+        is_simulated="\nNobody was recorded.\n" in card,
     )
 
 
@@ -180,59 +198,43 @@ def _corpora(
     return tuple(replace(corpus, hub_id=hub_ids.get(corpus.name)) for corpus in found)
 
 
-def _results(
-    report: Mapping[str, Any], own: Collection[str], signal: Mapping[str, Any]
-) -> tuple[ResultFacts, ...]:
-    """Take the rows of a report over; tell this model from the baselines."""
-    rows = report.get("results", ())
-    methods = {_method(row) for row in rows}
-    unknown = sorted(set(own) - methods)
-    if unknown:
-        known = ", ".join(sorted(methods)) or "no method, because no evaluation was given"
-        raise ValueError(f"own_methods: the table has no {', '.join(unknown)}; it has {known}")
-    if rows and not own:
-        raise ValueError(f"own_methods: say which of {', '.join(sorted(methods))} is this model")
-    regime = "aligned" if signal.get("alignment") == "euclidean" else "unseen"
-    return tuple(
-        _codec_result(row, row["codec"] in own, regime, report["provenance"])
-        if "codec" in row
-        else ResultFacts(
-            method=row["method"],
-            is_own=row["method"] in own,
-            regime=row["regime"],
-            split=row["split"],
-            metrics=row["metrics"],
-            num_subjects=row["num_subjects"],
-            num_windows=row["num_windows"],
-            seeds=tuple(row["seeds"]),
-        )
-        for row in rows
-    )
+def _summary(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a config worth reading; those of an EEG tower within say whose they are."""
+    tower = config.get("eeg_config", {})
+    kinds = {"levels": _CODEC_SUMMARY, "latent_size": _MASKED_VAE_SUMMARY, "vision_tower": _CLIP_SUMMARY}
+    names = next((names for field, names in kinds.items() if field in config), _SUMMARY)
+    own = {name: config[name] for name in names if name in config}
+    return own | {f"eeg_config.{name}": tower[name] for name in _TOWER_SUMMARY if name in tower}
 
 
-def _method(row: Mapping[str, Any]) -> str:
-    return row["codec"] if "codec" in row else row["method"]
+def _channels(config: Mapping[str, Any], corpora: Sequence[CorpusFacts]) -> tuple[str, ...]:
+    """Name the channels of what was trained on: codecs, masked VAEs and EEG-CLIP do not remember them."""
+    trained_on = [corpus.channels for corpus in corpora if "pretraining" in corpus.roles]
+    found = tuple(dict.fromkeys(name for names in trained_on for name in names))
+    known = config.get("channel_names") or config.get("eeg_config", {}).get("channel_names") or ()
+    remembers = not {"levels", "latent_size", "vision_tower"} & set(config)
+    return tuple(known) if remembers else found or tuple(known)
 
 
-def _codec_result(
-    row: Mapping[str, Any], is_own: bool, regime: str, about: Mapping[str, Any]
-) -> CodecResultFacts:
-    """Take the row of a codec over, with the metrics that a card shows."""
-    return CodecResultFacts(
-        method=row["codec"],
-        is_own=is_own,
-        regime=regime,
-        split=about["split"],
-        metrics={name: row["metrics"][name] for name in CODEC_METRICS if name in row["metrics"]},
-        seeds=tuple(about["seeds"][: row["seeds"]]) if row["seeds"] > 1 else (),
-        **{name: row[name] for name in _CODEC_ROW},
-    )
+def _regime(signal: Mapping[str, Any], saw_test_subjects: bool | None, reports: Sequence[Any]) -> str:
+    """Say what was known of the people tested; pairs are split by image, which says nothing of people."""
+    if saw_test_subjects is None and any("eeg_to_image" in report for _, report in reports):
+        raise ValueError("saw_test_subjects: say whether the people of the test were in the training, or not")
+    if saw_test_subjects:
+        return "known"
+    return "aligned" if signal.get("alignment") == "euclidean" else "unseen"
 
 
-def _channels(corpora: Sequence[CorpusFacts]) -> list[str]:
-    """Name the channels of what was trained on: a codec codes each alone and remembers none."""
-    trained_on = (corpus.channels for corpus in corpora if "pretraining" in corpus.roles)
-    return list(dict.fromkeys(name for names in trained_on for name in names))
+def _provenance(reports: Sequence[tuple[str, Mapping[str, Any]]], own: Collection[str]) -> dict[str, Any]:
+    """Return where the results of this model come from; of several reports the first of its own says it."""
+    ordered = sorted(reports, key=lambda pair: pair[0] not in own)
+    return ordered[0][1].get("provenance", {}) if ordered else {}
+
+
+def _training_split(folder: Path) -> str | None:
+    """Return how scripts/train_clip.py split the pairs, where it left that beside the model."""
+    path = folder / "train_clip.json"
+    return read_json(path, "a training of EEG-CLIP")["split"] if path.is_file() else None
 
 
 def _objective(config: Mapping[str, Any]) -> str:
@@ -242,8 +244,12 @@ def _objective(config: Mapping[str, Any]) -> str:
         return f"cross-entropy over {', '.join(_labels(config))}{_of_labels(config)}"
     if "levels" in config:
         return "mean squared error of patches through finite scalar quantization, no codebook loss"
+    if "vision_tower" in config:
+        return contrast_objective(config)
     if not name.endswith("ForPreTraining"):
         return "not recorded: an encoder says nothing of the head it was trained with"
+    if "latent_size" in config:
+        return masking_objective(config)
     used = [
         name for name in _OBJECTIVES if config.get(name) and name != _IDLE.get(config.get("target", "signal"))
     ]
@@ -274,15 +280,6 @@ def _training_seconds(stages: Sequence[Path]) -> float | None:
         runtime = next((log["train_runtime"] for log in reversed(logs) if "train_runtime" in log), math.nan)
         total += runtime
     return None if math.isnan(total) else round(total, 1)
-
-
-def _read_json(path: Path, what: str) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path.parent} is not the folder of {what}: it has no {path.name}") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: expected JSON ({error})") from None
 
 
 def _said(text: str, pattern: str) -> str | None:
