@@ -5,7 +5,7 @@
     things.truth("01").ceiling(things.images("test").latents, repetitions=80)
 
 Numbers of images and repetitions are those of the reader: 16,540 by 4 and 200 by 80. Images are real JPEGs of
-shapes; all 200 of the test part, and of the training part those of the first concepts.
+shapes; all 200 of the test part, and of the training part those of the first concepts by name.
 """
 
 import pickle
@@ -81,7 +81,8 @@ def write_things(
         num_times: Samples of an epoch at 100 Hz, or at 250 Hz.
         is_pickle: As others made them (NICE, ATM): a bare pickle by the name of .npy at 250 Hz, whose times
             begin 50 samples before its data; else an .npy with a dict at 100 Hz, as the authors did.
-        image_concepts: Training concepts whose images are written; 1654 for all, which takes half a minute.
+        image_concepts: Training concepts whose images are written, the first by name, as --n_classes takes
+            them; 1654 for all, which takes half a minute.
         pixels: Length of an image's side.
         parts: Parts whose epochs are written.
         **options: Of [`SimulatedThings`], such as `snr`.
@@ -96,9 +97,12 @@ def write_things(
         for part in parts:
             write_epochs(things, subject, part, is_pickle)
     write_metadata(things)
-    for part, most in (("train", 10 * image_concepts), ("test", 200)):
+    for part, most in (("train", image_concepts), ("test", len(simulated.images("test").files))):
         images = simulated.images(part)
-        for row, image_id in enumerate(things.image_ids(part)[:most]):
+        wanted = sorted(set(images.concepts))[:most]
+        for row, (concept, image_id) in enumerate(zip(images.concepts, things.image_ids(part), strict=True)):
+            if concept not in wanted:
+                continue
             path = root / "images" / image_id
             path.parent.mkdir(parents=True, exist_ok=True)
             images.draw(row, pixels).save(path, quality=95)
