@@ -15,11 +15,12 @@
         --saw_test_subjects false
     python scripts/make_cards.py --from_run runs/clip --pretraining_data runs/data/simulated_things \
         --evaluation_data runs/data/simulated_things --own EEG-CLIP --saw_test_subjects true \
-        --evaluation EEG-CLIP=runs/retrieval.json "ridge regression=runs/ridge.json"
+        --evaluation runs/comparison.json runs/averaged.json
 
 What a run did not record stands in its card as not recorded. `--evaluation` is the folder that
-scripts/evaluate.py or scripts/evaluate_infilling.py left, or a file of scripts/eval_retrieval.py. Several of
-those have the name of a method before them; it may have two, one of single trials and one of averages.
+scripts/evaluate.py or scripts/evaluate_infilling.py left, or files of scripts/eval_retrieval.py. One of a
+single method has the name of that before it, `"ridge regression=runs/ridge.json"`; without a name it is this
+model. Of each method there can be one of single trials and one of averages.
 """
 
 import sys
@@ -59,7 +60,7 @@ class CardArguments:
     )
     evaluation: list[str] = field(
         default_factory=list,
-        metadata={"help": "Folder of a script that evaluates, or method=file.json of retrieval, several."},
+        metadata={"help": "Folder of a script that evaluates, or files of retrieval, also method=file."},
     )
     own: list[str] = field(
         default_factory=list, metadata={"help": "Methods or codecs of its table that are this model."}
@@ -121,14 +122,11 @@ def gather(args: CardArguments) -> CardFacts:
     )
 
 
-def read_evaluation(named: list[str]) -> str | list[tuple[str, str]] | None:
-    """Take names and files apart; one folder or file has no name."""
-    if len(named) < 2 and "=" not in "".join(named):
-        return named[0] if named else None
-    pairs = [entry.partition("=") for entry in named]
-    if not all(name and path for name, _, path in pairs):
-        raise ValueError(f"evaluation: expected method=file.json of each of several, got {' '.join(named)}")
-    return [(name, path) for name, _, path in pairs]
+def read_evaluation(given: list[str]) -> str | list[tuple[str, str]] | None:
+    """Take names and files apart; one folder or file stands for itself."""
+    if len(given) < 2 and "=" not in "".join(given):
+        return given[0] if given else None
+    return [(name, path) if path else ("", name) for name, _, path in (each.partition("=") for each in given)]
 
 
 def refuse_difference(card: Path, expected: str, facts: Path) -> None:

@@ -122,7 +122,7 @@ def test_each_test_has_a_table_with_chance_and_a_verdict(facts):
     assert "60 averages of repetitions of 2 people" in card
     verdicts = [line for line in card.splitlines() if line.startswith("Here this model is better")]
     assert "(ridge | regression)" in verdicts[0] and "(chance)" in verdicts[2]
-    assert "**Nobody was recorded for it**" in card and "95 % intervals over images" in card
+    assert "**Nobody was recorded for it**" in card and "a 95 % interval over images" in card
 
 
 def test_both_towers_are_described(facts):
@@ -151,6 +151,24 @@ def test_one_file_is_of_this_model_and_stands_beside_chance(trained, scores):
     facts = facts_from_run(trained, evaluation=scores[0][1], saw_test_subjects=False)
     assert [(row.method, row.is_own) for row in facts.results[:2]] == [("EEGCLIP", True), ("chance", False)]
     assert facts.results[0].regime == "unseen"
+
+
+def test_a_file_of_several_methods_has_their_seeds(trained, scores, tmp_path):
+    single = json.loads(scores[0][1].read_text())
+    parts = {way: single[way] for way in ("eeg_to_image", "image_to_eeg")}
+    seeds = json.loads(json.dumps(parts))
+    for way in seeds.values():
+        for score in way.values():
+            score |= {"interval": None, "sd": 0.01, "values": [0.5, 0.52]}
+    content = {"provenance": single["provenance"], "methods": {"ours": seeds, "ridge": parts}}
+    write_json(tmp_path / "comparison.json", content)
+    facts = facts_from_run(
+        trained, evaluation=tmp_path / "comparison.json", own_methods=["ours"], saw_test_subjects=False
+    )
+    assert facts.num_seeds == 2 and facts.own_results[0].seeds == (0, 1)
+    rows = [(row.method, row.seeds) for row in facts.results[:3]]
+    assert rows == [("ours", (0, 1)), ("chance", ()), ("ours", (0, 1))]
+    assert " ± 0.010 |" in model_card(facts)
 
 
 def test_what_does_not_go_together_is_refused(trained, scores):

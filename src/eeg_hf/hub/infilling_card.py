@@ -140,7 +140,9 @@ def _hidden_table(rows: Sequence[InfillingResultFacts]) -> str:
 
 def _level_table(rows: Sequence[InfillingResultFacts]) -> str:
     titles = ["Off by", *LEVELS.values()]
-    cells = [[method_cell(row), *(summary_cell(row.metrics[name], 2) for name in LEVELS)] for row in rows]
+    cells = [
+        [method_cell(row), *(summary_cell(row.metrics.get(name, {}), 2) for name in LEVELS)] for row in rows
+    ]
     return _markdown([titles, [":--", *["--:"] * len(LEVELS)], *cells])
 
 
@@ -175,8 +177,8 @@ def _people_better(own: InfillingResultFacts, other: InfillingResultFacts) -> st
 def _bands_off(facts: CardFacts) -> str:
     """Name the bands whose power is off by a factor of two, even in the best run of this model."""
     own = [row.metrics for row in facts.infilling_results if row.is_own and not row.hidden]
-    found = {name: [each[name]["mean"] for each in own if each[name]["mean"] is not None] for name in LEVELS}
-    least = {name: min(values, default=0.0) for name, values in found.items()}
+    found = {name: [each[name]["mean"] for each in own if name in each] for name in LEVELS}
+    least = {name: min(filter(None, values), default=0.0) for name, values in found.items()}
     off = [f"{name} by {value:.1f} dB" for name, value in least.items() if value >= _OFF_DB]
     return f" With nothing hidden, power is off: {in_words(off)}." if off else ""
 

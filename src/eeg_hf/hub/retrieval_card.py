@@ -134,8 +134,8 @@ def retrieval_results_section(facts: CardFacts) -> str:
         return "None is recorded with these weights: nobody should rely on them before measuring."
     over = in_words(sorted({f"{row.resampled}s" for row in rows}))
     guide = (
-        "Recall@K is the share of queries with a right one among the first K. Brackets are 95 % intervals "
-        f"over {over}."
+        "Recall@K is the share of queries with a right one among the first K. ± is the standard deviation "
+        f"over seeds, brackets a 95 % interval over {over}."
     )
     parts = [f"{tested_on(facts)} {guide} {seeds_line(facts)}"]
     for test in dict.fromkeys(row.test for row in rows):

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from .card_facts import ROLES, CardFacts, ComputeFacts, CorpusFacts
+from .card_facts import ROLES, CardFacts, ComputeFacts, CorpusFacts, ResultFacts, RetrievalResultFacts
 from .infilling_card import masking_objective
 from .registry import count_parameters
 from .retrieval_card import contrast_objective
@@ -73,9 +73,9 @@ def facts_from_run(
         model: Folder of the model: config.json and weights; the rest where it is there.
         title: Heading; the name of the class by default.
         data: Role (pretraining, fine-tuning, evaluation) -> folders of prepared corpora.
-        evaluation: Folder that scripts/evaluate.py or scripts/evaluate_infilling.py left, or what
-            scripts/eval_retrieval.py wrote: a file, or several with the name of a method each.
-        own_methods: Which methods of its table are this model; a single file of retrieval is.
+        evaluation: Folder that scripts/evaluate.py or scripts/evaluate_infilling.py left, or a file that
+            scripts/eval_retrieval.py wrote; of those also several, pairs of the name of a method and a file.
+        own_methods: Which methods of its table are this model; what has no name is.
         pretrained: Folders of the stages before, for their objectives and times.
         saw_test_subjects: Whether windows of the subjects tested were in the pretraining. No file tells:
             left out, the card calls it unknown.
@@ -103,9 +103,11 @@ def facts_from_run(
     corpora = _corpora(data or {}, hub_ids or {})
     name = re.sub(r"(Model|For[A-Z]\w+)$", "", architecture)
     reports = read_reports(evaluation, name) if evaluation else []
-    if isinstance(evaluation, str | Path) and "vision_tower" in config:
+    if "vision_tower" in config and name in dict(reports):
         own_methods = own_methods or [name]
     about = _provenance(reports, own_methods)
+    regime = _regime(signal, saw_test_subjects, reports)
+    results = read_results(reports, own_methods, regime, _training_split(folder))
     return CardFacts(
         architecture=config["model_type"],
         model_class=architecture,
@@ -118,11 +120,9 @@ def facts_from_run(
         corpora=corpora,
         objectives=tuple(_objective(read_json(stage / "config.json", "a saved model")) for stage in stages),
         weights=weights,
-        results=read_results(
-            reports, own_methods, _regime(signal, saw_test_subjects, reports), _training_split(folder)
-        ),
+        results=results,
         chance=about.get("chance") or {},
-        num_seeds=len(about["seeds"]) if "seeds" in about else None,
+        num_seeds=_num_seeds(about, results),
         saw_test_subjects=saw_test_subjects,
         caveats=tuple(caveats),
         compute=ComputeFacts(_training_seconds(stages), hardware, watts),
@@ -229,6 +229,12 @@ def _provenance(reports: Sequence[tuple[str, Mapping[str, Any]]], own: Collectio
     """Return where the results of this model come from; of several reports the first of its own says it."""
     ordered = sorted(reports, key=lambda pair: pair[0] not in own)
     return ordered[0][1].get("provenance", {}) if ordered else {}
+
+
+def _num_seeds(about: Mapping[str, Any], results: Sequence[ResultFacts]) -> int | None:
+    """Count the trainings; the seed that scripts/eval_retrieval.py records is of its bootstrap."""
+    own = [len(row.seeds) or 1 for row in results if isinstance(row, RetrievalResultFacts) and row.is_own]
+    return max(own, default=len(about["seeds"]) if "seeds" in about else None)
 
 
 def _training_split(folder: Path) -> str | None:

@@ -9,6 +9,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 import numpy as np
+from scipy.stats import bootstrap
 
 from .card_facts import (
     UNKNOWN,
@@ -21,6 +22,8 @@ from .eval_results import CODEC_METRICS, DIRECTIONS, INFILLING_METRICS, LEVELS, 
 
 Report = Mapping[str, Any]
 Evaluation = str | Path | Sequence[tuple[str, str | Path]]
+_SPREAD = ("interval", "sd", "values")  # over what was asked, or over seeds
+_PEOPLE = {"correlation": "by_subject", "nrmse_std": "nrmse_by_subject"}
 CHANCE = "chance"
 
 _CODEC_ROW = (
@@ -34,17 +37,23 @@ def read_reports(evaluation: Evaluation, name: str) -> list[tuple[str, Report]]:
 
     Args:
         evaluation: Folder of scripts/evaluate.py or scripts/evaluate_infilling.py, or a file of
-            scripts/eval_retrieval.py; several of those with a name each.
-        name: Of the method of a single file.
+            scripts/eval_retrieval.py; of those also several, with the name of a method before each.
+        name: Of a method that has none.
+
+    Returns:
+        Name and report; a file of several methods is as many.
 
     Raises:
         FileNotFoundError: If there is none.
         ValueError: If it is none.
     """
-    named = [(name, evaluation)] if isinstance(evaluation, str | Path) else evaluation
-    paths = [(method, Path(path)) for method, path in named]
-    files = [(method, path if path.suffix == ".json" else path / "metrics.json") for method, path in paths]
-    return [(method, read_json(path, "an evaluation")) for method, path in files]
+    reports: list[tuple[str, Report]] = []
+    for method, given in [("", evaluation)] if isinstance(evaluation, str | Path) else evaluation:
+        path = Path(given)
+        report = read_json(path if path.suffix == ".json" else path / "metrics.json", "an evaluation")
+        methods = report.get("methods", {method or name: report})
+        reports += [(each, {**report, **scores}) for each, scores in methods.items()]
+    return reports
 
 
 def read_results(
@@ -69,7 +78,7 @@ def read_results(
         if "eeg_to_image" in report:
             rows += _retrieval_results(name, report, own, regime, split)
         elif len(reports) > 1:
-            raise ValueError(f"evaluation {name}: only files of scripts/eval_retrieval.py can be several")
+            raise ValueError("evaluation: only files of scripts/eval_retrieval.py can be several")
         elif "hidden" in report:
             rows += _infilling_results(report, own, regime)
         elif "results" in report:
@@ -140,9 +149,12 @@ def _infilling_results(report: Report, own: Collection[str], regime: str) -> Ite
     ]
     found += [(method, 0.0, runs, LEVELS) for method, runs in report["levels_db"].items()]
     for method, hidden, runs, metrics in found:
-        summaries = {name: _over_runs([run[name] for run in runs]) for name in metrics}
-        if hidden:
-            summaries["correlation"] |= _over_people([run["by_subject"] for run in runs])
+        summaries = {
+            name: _over_runs([run[name] for run in runs])
+            | _over_people([run[_PEOPLE[name]] for run in runs if hidden and _PEOPLE[name] in run])
+            for name in metrics
+            if name in runs[0]  # a band beyond what the rate allows is not
+        }
         yield InfillingResultFacts(
             method=method,
             is_own=method in own,
@@ -166,12 +178,15 @@ def _over_runs(values: Sequence[float | None]) -> dict[str, Any]:
 
 def _over_people(runs: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
     """Return the mean over runs of each person, and a 95 % interval of the mean over people."""
+    if not runs:
+        return {}
     people = [_over_runs([run[person] for run in runs])["mean"] for person in sorted(runs[0])]
     known = np.array([value for value in people if value is not None])
     if len(known) < 2:
         return {"people": people}
-    drawn = known[np.random.default_rng(0).integers(len(known), size=(1000, len(known)))]
-    return {"people": people, "interval": np.quantile(drawn.mean(axis=1), [0.025, 0.975]).tolist()}
+    random = np.random.default_rng(0)
+    found = bootstrap((known,), np.mean, method="percentile", random_state=random).confidence_interval
+    return {"people": people, "interval": [float(found.low), float(found.high)]}
 
 
 def _retrieval_results(
@@ -189,9 +204,10 @@ def _retrieval_results(
             regime=regime,
             split=f"{split} split, {part}" if split else part,
             metrics={
-                name: {"mean": score["value"], "interval": score["interval"]}
+                name: {"mean": score["value"], **{k: score[k] for k in _SPREAD if k in score}}
                 for name, score in scores.items()
             },
+            seeds=tuple(range(len(next(iter(scores.values())).get("values", ())))),
             num_subjects=about["num_subjects"],
             num_windows=about["num_trials"],
             direction=direction,
@@ -202,7 +218,7 @@ def _retrieval_results(
         )
         guessed = {name: {"mean": score["chance"]} for name, score in scores.items()}
         yield row
-        yield replace(row, method=CHANCE, is_own=False, metrics=guessed)
+        yield replace(row, method=CHANCE, is_own=False, metrics=guessed, seeds=())
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
