@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -129,18 +130,23 @@ def fill_with(model: PreTrainedModel) -> Filler:
     return fill
 
 
-def judge_hidden(windows: Windows, filled: np.ndarray, mask: np.ndarray) -> dict[str, object]:
-    """Return the mean scores of what was hidden, and the correlation of each person and channel."""
+def judge_hidden(windows: Windows, filled: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
+    """Return the mean scores of what was hidden, those of each person, and each channel's correlation."""
     scores = hidden_scores(windows.values, filled, mask)
     correlation = scores["correlation"]
     return {
         **{name: mean(values) for name, values in scores.items()},
         "num_undefined": int(np.isnan(correlation[mask.any(axis=-1)]).sum()),
-        "by_subject": {
-            str(subject): mean(correlation[windows.subjects == subject])
-            for subject in np.unique(windows.subjects)
-        },
+        "by_subject": by_subject(windows, correlation),
+        "nrmse_by_subject": by_subject(windows, scores["nrmse_std"]),
         "by_channel": dict(zip(windows.channels, map(mean, correlation.T), strict=True)),
+    }
+
+
+def by_subject(windows: Windows, scores: np.ndarray) -> dict[str, float]:
+    """Return the mean score (windows, channels) of each person."""
+    return {
+        str(subject): mean(scores[windows.subjects == subject]) for subject in np.unique(windows.subjects)
     }
 
 

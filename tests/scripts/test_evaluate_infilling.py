@@ -67,7 +67,8 @@ def test_before_and_after_an_alignment_stand_beside_the_references(prepared, tra
     options = {"data": prepared, "output_dir": aligned, **TRAINING, "model_name_or_path": trained}
     run_script("pretrain.py", recipe("align"), *flags(**options))
     assert AutoModelForPreTraining.from_pretrained(aligned).num_steps.item() == 8  # the warm-up is over once
-    options = {"data": prepared, "output_dir": out, "max_windows": 12, "stretch_seconds": 0.5}
+    options = {"data": prepared, "output_dir": out, "max_windows": 24, "stretch_seconds": 0.5}
+    options |= {"split": "fold", "num_folds": 2, "num_validation_subjects": 1}  # three people to test
     models = ["--models", f"before={trained}", f"after it={aligned}", "--mask_ratios", "0.25", "0.75"]
     done = run_script("evaluate_infilling.py", *flags(**options), *models)
     assert done.stdout == (out / "table.md").read_text()
@@ -75,12 +76,47 @@ def test_before_and_after_an_alignment_stand_beside_the_references(prepared, tra
     assert [line.split(" | ")[0] for line in done.stdout.splitlines()[2:6]] == [f"| {name}" for name in names]
     found = json.loads((out / "metrics.json").read_text())
     assert list(found["hidden"]) == names and list(found["levels_db"]) == names[2:]
+    check_differences(found, done.stdout, names)
+    assert found["samples"] == {} and "Drawn by" not in done.stdout
     wiener, line = (found["hidden"][name]["25%"][0] for name in (names[1], names[0]))
     assert wiener["nrmse_std"] < line["nrmse_std"]
     assert len(wiener["by_channel"]) == 19 and len(wiener["by_subject"]) == found["provenance"]["people"]
     assert {picture.name for picture in out.glob("*.png")} == {
         f"{name}-{ratio}.png" for name in ("before", "after_it") for ratio in (25, 75)
     }
+
+
+def check_differences(found, shown, names):
+    """What is said of people is what the scores of people say."""
+    differences = found["differences"]
+    assert differences.pop("reference") == names[1] and list(differences) == names[2:]
+    lines = [line for line in shown.splitlines() if line.startswith(("| before", "| after it"))][2:4]
+    for name, line in zip(names[2:], lines, strict=True):
+        for metric, key in (("correlation", "by_subject"), ("nrmse_std", "nrmse_by_subject")):
+            ours, theirs = (found["hidden"][method]["25%"][0][key] for method in (name, names[1]))
+            gains = [ours[person] - theirs[person] for person in ours]
+            one = differences[name]["25%"][metric]
+            low, high = one["interval"]
+            assert low <= one["mean"] <= high and one["mean"] == pytest.approx(sum(gains) / len(gains))
+            better = sum(gain < 0 if metric == "nrmse_std" else gain > 0 for gain in gains)
+            text = f"{one['mean']:.3f} [{low:.3f}, {high:.3f}], better in {better} of {len(gains)}"
+            assert text in line
+
+
+def test_what_a_model_draws_stands_beside_the_test_windows(prepared, trained, tmp_path, run_script):
+    options = {"data": prepared, "output_dir": tmp_path, "samples": "true", "mask_ratios": 0.5}
+    done = run_script("evaluate_infilling.py", *flags(**options), "--models", f"VAE={trained}")
+    found = json.loads((tmp_path / "metrics.json").read_text())["samples"]
+    test, prior, fitted = found.values()
+    assert list(found) == [
+        "the test windows",
+        "VAE, from the prior",
+        "VAE, from latents fitted to training windows",
+    ]
+    assert test[0]["amplitude"] == test[0]["beta"] == 0.0
+    # four steps of training: the latents are hardly those of the prior, but windows that exist have made them
+    assert fitted[0]["amplitude"] < prior[0]["amplitude"]
+    assert f"{prior[0]['amplitude']:.2f}" in done.stdout.split("Drawn by")[1]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def subject_interval(
 ) -> tuple[float, float] | None:
     """Return a percentile interval of the mean over people, by drawing people.
 
-    Of fewer than ten people it is somewhat too narrow, as every bootstrap is.
+    Of few people it is too narrow: of normal scores, 95 % are 80 % with 4 people, 89 % with 10, 93 % with 20.
 
     Args:
         scores: Score of each person; NaN is left out.
