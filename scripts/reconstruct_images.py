@@ -6,15 +6,20 @@ r"""Reconstruct the images that people saw from embeddings of their EEG, and say
     python scripts/reconstruct_images.py --train runs/train.npz --test runs/test.npz --images data/images \
         --output_dir runs/images_shuffled --shuffle_pairs
     python scripts/reconstruct_images.py --train runs/train.npz --test runs/test.npz --images data/images \
-        --image_embeddings runs/images_vit_h --pipeline models/stable-unclip --output_dir runs/unclip \
-        --features open_clip:ViT-L-14:openai torchvision:alexnet:IMAGENET1K_V1:features.4 --device cuda
+        --image_embeddings runs/images_vit_h --pipeline models/stable-unclip --dtype float16 --device cuda \
+        --pipeline_options num_inference_steps=20 guidance_scale=5 --output_dir runs/unclip \
+        --features open_clip:ViT-L-14:openai torchvision:alexnet:IMAGENET1K_V1:features.4
 
 scripts/export_embeddings.py writes the embeddings: of images to learn from, and of others to reconstruct.
 Trials of an image are averaged, over repetitions and people, or of one person (`--subject`).
 
 Three ways lead from an embedding to an image: a small decoder trained here (`decoder`), the nearest image of
 those learnt from (`nearest`), and a diffusion model whose weights are yours (`--pipeline`). For the last,
-`--image_embeddings` must be those of its own image encoder, by scripts/embed_images.py.
+`--image_embeddings` must be those of its own image encoder, by scripts/embed_images.py: ViT-H-14 of LAION for
+Stable unCLIP and most IP-Adapters.
+
+All are judged at `--judged_size`: the size of the decoder's images, or with a diffusion model 425 pixels, as
+papers do it. Images are written at the size they were drawn in.
 
 Writes contact_sheet.png, metrics.json, table.md, the images, and the reconstructor. With `--shuffle_pairs`
 EEG and images are paired at random before anything is learnt: what is still found then is not of the EEG. One
@@ -22,12 +27,15 @@ pairing may be a little above or below chance by luck, which an interval over im
 several (`--seed`).
 """
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from eeg_hf import EEGImageReconstructor, ImageDiffusion, ImageEmbeddings
@@ -47,6 +55,8 @@ from eeg_hf.inference.image_files import read_images, resize_images
 from eeg_hf.training import parse_recipe, run_main
 
 _MIN_CONCEPTS = 5  # fewer cannot be five folds of the prior
+_SMALLEST = 11  # the window of SSIM
+_PAPERS = 425  # pixels a side at which papers judge
 _METRICS = {"pixcorr": "PixCorr", "ssim": "SSIM", "two_way_embedding": "two-way, embedding"}
 
 
@@ -62,13 +72,16 @@ class ReconstructionArguments:
     ways: list[str] = field(
         default_factory=lambda: ["decoder", "nearest"], metadata={"help": "Of these: decoder, nearest."}
     )
-    image_size: int = field(default=64, metadata={"help": "Pixels a side: 16, 32, 64 or 128."})
-    num_steps: int = field(default=1000, metadata={"help": "Batches of the decoder's training."})
-    base_channels: int = field(default=16, metadata={"help": "Channels of the decoder at full size."})
-    learning_rate: float = field(default=3e-3, metadata={"help": "Highest learning rate of the decoder."})
+    image_size: int = field(default=64, metadata={"help": "Pixels a side that the decoder draws."})
+    num_steps: int = field(default=1500, metadata={"help": "Batches of the decoder's training."})
+    decoder_width: int = field(default=64, metadata={"help": "Numbers of a layer of the decoder."})
+    learning_rate: float = field(default=5e-3, metadata={"help": "Highest learning rate of the decoder."})
     num_nearest: int = field(default=1, metadata={"help": "Of how many nearest images to take the mean."})
     pipeline: str | None = field(default=None, metadata={"help": "Folder or Hub name of a diffusion model."})
-    pipeline_steps: int = field(default=20, metadata={"help": "Its steps."})
+    pipeline_options: list[str] = field(
+        default_factory=list, metadata={"help": "What its call takes, such as num_inference_steps=20, …"}
+    )
+    dtype: str = field(default="float32", metadata={"help": "Of its weights: float32, float16 or bfloat16."})
     ip_adapter: list[str] | None = field(
         default=None, metadata={"help": "Its IP-Adapter: name, subfolder and file of the weights."}
     )
@@ -79,10 +92,16 @@ class ReconstructionArguments:
         default_factory=list,
         metadata={"help": "open_clip:<name>:<weights> or torchvision:<name>:<weights>:<layer>, …"},
     )
+    judged_size: int | None = field(
+        default=None,
+        metadata={"help": "Pixels a side to judge at; default: image_size, 425 with --pipeline."},
+    )
     shuffle_pairs: bool = field(default=False, metadata={"help": "Pair EEG and images at random: a control."})
     num_shown: int = field(default=24, metadata={"help": "Images on the contact sheet."})
     num_resamples: int = field(default=1000, metadata={"help": "Draws of the bootstrap."})
-    device: str = field(default="cpu", metadata={"help": "Where decoder and diffusion model compute."})
+    device: str = field(
+        default="cpu", metadata={"help": "Where decoder, diffusion model and features compute."}
+    )
     seed: int = field(default=0, metadata={"help": "Seed of the decoder, the noise and the draws."})
 
 
@@ -99,15 +118,18 @@ class Pairs:
 def main() -> None:
     """Fit, reconstruct, judge, write."""
     (args,) = parse_recipe((ReconstructionArguments,), description=__doc__)
-    check_ways(args)
+    check_arguments(args)
+    size = args.judged_size or (_PAPERS if args.pipeline else args.image_size)
     train, test = (read_pairs(path, args) for path in (args.train, args.test))
     check_apart(train, test)
-    features = {name: load_features(name) for name in args.features}
+    features = {name: load_features(name, args.device) for name in args.features}
     diffusion = load_diffusion(args)
-    seen = read_images(args.images, test.ids, args.image_size)
+    seen = read_images(args.images, test.ids, size)
 
     reconstructor = fit(args, train, read_images(args.images, train.ids, args.image_size))
     found = reconstruct(args, reconstructor, diffusion, test.eeg)
+    write_images(Path(args.output_dir), test.ids, found)
+    found = {way: resize_images(images, size) for way, images in found.items()}
     draws = {"num_resamples": args.num_resamples, "seed": args.seed}
     said = reconstructor.prior.predict(test.eeg)
     scores = {"prior": {"two_way_embedding": two_way_identification(test.embeddings, said, **draws)}}
@@ -115,7 +137,6 @@ def main() -> None:
 
     table = format_scores(scores)
     write_results(args, reconstructor, scores, train, test)
-    write_images(Path(args.output_dir), test.ids, found)
     shown = {"seen": seen, **found}
     plot_contact_sheet(
         {name: images[: args.num_shown] for name, images in shown.items()},
@@ -125,12 +146,22 @@ def main() -> None:
     sys.stdout.write(table)
 
 
-def check_ways(args: ReconstructionArguments) -> None:
-    """Refuse ways that there are not."""
+def check_arguments(args: ReconstructionArguments) -> None:
+    """Refuse ways that there are not, and sizes that cannot be judged."""
+    for name in ("image_size", "judged_size"):
+        if getattr(args, name) is not None and getattr(args, name) < _SMALLEST:
+            raise ValueError(f"{name}: expected {_SMALLEST} pixels or more, got {getattr(args, name)}")
     if not set(args.ways) <= {"decoder", "nearest"} or not (args.ways or args.pipeline):
         raise ValueError(f"ways: expected decoder, nearest or both, got {', '.join(args.ways) or 'none'}")
     if args.ip_adapter is not None and (args.pipeline is None or len(args.ip_adapter) != 3):
         raise ValueError("ip_adapter: expected name, subfolder and file of its weights, beside --pipeline")
+    if args.pipeline is not None and args.image_embeddings is None:
+        raise ValueError(
+            "pipeline: expected --image_embeddings, of its own image encoder; those of the .npz are what an "
+            "EEG-CLIP makes of them, which no diffusion model knows"
+        )
+    if args.dtype not in ("float32", "float16", "bfloat16"):
+        raise ValueError(f"dtype: expected float32, float16 or bfloat16, got {args.dtype!r}")
 
 
 def read_pairs(path: str, args: ReconstructionArguments) -> Pairs:
@@ -156,7 +187,10 @@ def read_pairs(path: str, args: ReconstructionArguments) -> Pairs:
 
 
 def check_apart(train: Pairs, test: Pairs) -> None:
-    """Refuse to reconstruct images that were learnt from."""
+    """Refuse to reconstruct images that were learnt from, or one alone, which nothing can be told from."""
+    for name, pairs in (("train", train), ("test", test)):
+        if len(pairs.ids) < 2:
+            raise ValueError(f"{name}: expected two or more images, got {len(pairs.ids)}")
     both = np.intersect1d(train.ids, test.ids)
     if len(both):
         raise ValueError(
@@ -170,13 +204,13 @@ def check_apart(train: Pairs, test: Pairs) -> None:
         )
 
 
-def load_features(name: str) -> ImageFeatures:
+def load_features(name: str, device: str) -> ImageFeatures:
     """Load what images are told apart by."""
     kind, *parts = name.split(":")
     if kind == "open_clip" and len(parts) == 2:
-        return open_clip_features(*parts)
+        return open_clip_features(*parts, device=device)
     if kind == "torchvision" and len(parts) == 3:
-        return torchvision_features(*parts)
+        return torchvision_features(*parts, device=device)
     raise ValueError(
         f"features: expected open_clip:<name>:<weights> or torchvision:<name>:<weights>:<layer>, got {name!r}"
     )
@@ -188,8 +222,28 @@ def load_diffusion(args: ReconstructionArguments) -> ImageDiffusion | None:
         return None
     names = ("pretrained_model_name_or_path_or_dict", "subfolder", "weight_name")
     adapter = None if args.ip_adapter is None else dict(zip(names, args.ip_adapter, strict=True))
-    options = {"device": args.device, "seed": args.seed, "num_inference_steps": args.pipeline_steps}
-    return ImageDiffusion.from_pretrained(args.pipeline, adapter, **options)
+    return ImageDiffusion.from_pretrained(
+        args.pipeline,
+        adapter,
+        device=args.device,
+        dtype=getattr(torch, args.dtype),
+        seed=args.seed,
+        **read_options(args.pipeline_options),
+    )
+
+
+def read_options(options: Sequence[str]) -> dict[str, Any]:
+    """Read name=value; a value that is no number, true or false is text."""
+    found: dict[str, Any] = {}
+    for option in options:
+        name, sign, value = option.partition("=")
+        if not (name and sign):
+            raise ValueError(f"pipeline_options: expected name=value, got {option!r}")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
 
 
 def fit(args: ReconstructionArguments, train: Pairs, images: np.ndarray) -> EEGImageReconstructor:
@@ -197,7 +251,7 @@ def fit(args: ReconstructionArguments, train: Pairs, images: np.ndarray) -> EEGI
     if args.shuffle_pairs:
         order = np.random.default_rng(args.seed).permutation(len(train.ids))
         train = replace(train, eeg=train.eeg[order])
-    options = {name: getattr(args, name) for name in ("num_steps", "base_channels", "learning_rate")}
+    options = {"num_steps": args.num_steps, "learning_rate": args.learning_rate, "width": args.decoder_width}
     return EEGImageReconstructor.fit(
         train.eeg,
         train.embeddings,
@@ -214,14 +268,14 @@ def reconstruct(
     diffusion: ImageDiffusion | None,
     eeg: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Return the images (n, size, size, 3) of each way."""
+    """Return the images (n, height, width, 3) of each way."""
     found = {}
     if "decoder" in args.ways:
         found["decoder"] = reconstructor.decode(eeg)
     if "nearest" in args.ways:
         found["nearest"] = reconstructor.retrieve(eeg, args.num_nearest)
     if diffusion is not None:
-        found["diffusion"] = resize_images(reconstructor.diffuse(eeg, diffusion), args.image_size)
+        found["diffusion"] = reconstructor.diffuse(eeg, diffusion)
     return found
 
 
@@ -234,7 +288,9 @@ def format_scores(scores: Mapping[str, Mapping[str, ImageScore]]) -> str:
             rows.append(
                 {
                     "Way": way,
-                    "Metric": _METRICS.get(metric, metric.replace("two_way_", "two-way, ")),
+                    "Metric": _METRICS.get(
+                        metric, metric.replace("two_way_", "two-way, ").replace("distance_", "distance, ")
+                    ),
                     "Mean": f"{score['mean']:.3f} [{low:.3f}, {high:.3f}]",
                     "Chance": f"{score['chance']:.3f}",
                     "p": f"{score['p_value']:.3f}" if "p_value" in score else NOTHING,

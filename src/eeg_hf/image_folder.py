@@ -57,6 +57,8 @@ def open_image(path: Path) -> Any:
         raise FileNotFoundError(f"image {path} is not there")
     try:
         with Image.open(path) as image:
+            if image.mode.startswith("I"):  # 16 bit of grey: PIL would cut off all above 255
+                return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
             return image.convert("RGB")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         reason = "it is empty" if path.stat().st_size == 0 else " ".join(str(error).split())
@@ -106,7 +108,7 @@ class ImageIndex:
             reason = "is not there" if place is None else "could be several"
             raise ValueError(
                 f"image {name!r} {reason} ({len(kinds)} such): expected one of {len(self.image_ids)}, as "
-                f"{self.image_ids[0]!r}"
+                f"{self.image_ids[0]!r}; ids are paths below the image folder"
             )
         return np.array(found, np.int64)
 

@@ -2,7 +2,9 @@
 """Features of reconstructed images, from files of weights that are drawn here: none can be fetched."""
 
 import json
+import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -39,9 +41,37 @@ def test_features_of_torchvision_are_those_of_the_layer(squeezenet, suffix):
     np.testing.assert_allclose(found(IMAGES), expected, atol=1e-5)
 
 
+def test_a_file_may_hold_other_heads_and_the_prefix_of_several_gpus(squeezenet, tmp_path):
+    network, path = squeezenet
+    state = {
+        f"module.{name}": value for name, value in network.state_dict().items() if "classifier" not in name
+    }
+    state["module.prototypes.weight"] = torch.ones(3, 2)  # as SwAV's file has them
+    torch.save({"state_dict": state}, tmp_path / "swav.pth.tar")
+    found = torchvision_features("squeezenet1_1", str(tmp_path / "swav.pth.tar"), "features.2")
+    np.testing.assert_array_equal(
+        found(IMAGES), torchvision_features("squeezenet1_1", str(path), "features.2")(IMAGES)
+    )
+
+
+def test_the_literatures_layers_are_there(tmp_path):
+    for name, layer, size in (("alexnet", "features.4", 192), ("alexnet", "features.11", 256)):
+        network = torchvision.models.get_model(name, weights=None, num_classes=2)
+        shallow = {key: value for key, value in network.state_dict().items() if key.startswith("features")}
+        save_file(shallow, tmp_path / "network.safetensors")
+        found = torchvision_features(name, str(tmp_path / "network.safetensors"), layer)(IMAGES)
+        assert found.shape[1] % size == 0 and found.min() == 0  # behind its rectifier
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ("squeezenet1_1", "{other}", "features.2"),
+            "expected weights of squeezenet1_1, 2 of 2 are not there",
+        ),
+        (("squeezenet1_1", "{pickle}", "features.2"), "expected a state dict"),
+        (("squeezenet1_1", "{text}", "features.2"), "expected a state dict"),
         (("squeezenet9", "IMAGENET1K_V1", "avgpool"), "a network of torchvision such as alexnet"),
         (("squeezenet1_1", "", "avgpool"), "got none: it would be random"),
         (
@@ -53,8 +83,13 @@ def test_features_of_torchvision_are_those_of_the_layer(squeezenet, suffix):
 )
 def test_networks_that_are_not_there_are_refused(squeezenet, arguments, message):
     _, path = squeezenet
+    other, pickled, text = (path.with_name(name) for name in ("other.pth", "pickle.pth", "text.safetensors"))
+    torch.save({"fc.weight": torch.ones(2)}, other)
+    pickled.write_bytes(pickle.dumps(Path(), protocol=2))
+    text.write_text("no weights")
+    paths = {"path": path, "other": other, "pickle": pickled, "text": text}
     with pytest.raises(ValueError, match=message) as raised:
-        torchvision_features(*(argument.format(path=path) for argument in arguments))
+        torchvision_features(*(argument.format(**paths) for argument in arguments))
     assert "\n" not in str(raised.value)
 
 

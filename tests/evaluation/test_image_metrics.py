@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import correlation
 from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity as similarity
 
@@ -114,10 +115,14 @@ def test_all_metrics_have_a_chance_and_an_interval():
     noise = np.random.default_rng(9).normal(0, 60, truth.shape)
     found = np.clip(truth + noise, 0, 255).astype(np.uint8)
     scores = judge_reconstructions(truth, found, {"mean_colour": lambda batch: batch.mean(axis=(1, 2))})
-    assert set(scores) == {"pixcorr", "ssim", "two_way_pixels", "two_way_mean_colour"}
+    two_way = {"two_way_pixels", "two_way_mean_colour"}
+    assert set(scores) == {"pixcorr", "ssim", "distance_mean_colour", *two_way}
+    distance = scores["distance_mean_colour"]
     for score in scores.values():
         assert score["interval"][0] <= score["mean"] <= score["interval"][1]
-        assert score["mean"] > score["chance"]
+        assert (score["mean"] < score["chance"]) == (score is distance)
+    colours = truth.mean(axis=(1, 2)), found.mean(axis=(1, 2))
+    assert distance["mean"] == pytest.approx(np.mean([*map(correlation, *colours)]))
     mismatched = [pixel_correlation(truth, np.roll(found, shift, axis=0)) for shift in range(1, 11)]
     assert scores["pixcorr"]["chance"] == pytest.approx(np.mean(mismatched))
     assert scores["two_way_pixels"]["mean"] == 1.0

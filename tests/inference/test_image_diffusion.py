@@ -10,10 +10,13 @@ from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
     DDPMScheduler,
+    KandinskyV22Img2ImgPipeline,
+    KandinskyV22Pipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionPipeline,
     StableUnCLIPImg2ImgPipeline,
     UNet2DConditionModel,
+    VQModel,
 )
 from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
 from safetensors.torch import save_file
@@ -134,6 +137,34 @@ def ip_adapter():
     return pipeline
 
 
+def kandinsky(cls=KandinskyV22Pipeline):
+    torch.manual_seed(0)
+    network = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=8,
+        block_out_channels=(WIDTH, WIDTH),
+        layers_per_block=1,
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        addition_embed_type="image",
+        encoder_hid_dim_type="image_proj",
+        encoder_hid_dim=SIZE,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=8,
+        resnet_time_scale_shift="scale_shift",
+        class_embed_type=None,
+    ).eval()
+    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+    movq = VQModel(
+        block_out_channels=(16, 16), latent_channels=4, vq_embed_dim=4, norm_num_groups=4, **blocks
+    )
+    scheduler = DDIMScheduler(steps_offset=1, clip_sample=False)
+    return cls(unet=network, scheduler=scheduler, movq=movq.eval())
+
+
 @pytest.fixture(scope="module", params=[stable_unclip, ip_adapter])
 def pipeline(request):
     pipeline = request.param()
@@ -158,15 +189,81 @@ def test_guidance_may_be_off(pipeline, scale):
     assert diffusion.draw(np.ones((1, SIZE), np.float32)).shape == (1, 16, 16, 3)
 
 
-def test_an_embedding_is_drawn_as_the_pipeline_draws_the_image_that_has_it():
+@pytest.mark.parametrize("noise_level", [0, 500])
+def test_an_embedding_is_drawn_as_the_pipeline_draws_the_image_that_has_it(noise_level):
     pipeline = stable_unclip()
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        embedding = pipeline.image_encoder(image).image_embeds.numpy()
-    options = {"prompt": "", "output_type": "np", **STEPS}
-    theirs = pipeline(image, generator=torch.Generator().manual_seed(0), **options).images[0]
-    ours = ImageDiffusion(pipeline, **STEPS).draw(embedding)[0]
+        embedding = pipeline.image_encoder(image).image_embeds
+        pipeline.image_normalizer.mean.copy_(embedding)
+        pipeline.image_normalizer.std.fill_(0.1)
+    options = {"noise_level": noise_level, **STEPS}
+    theirs = pipeline(
+        image, "", output_type="np", generator=torch.Generator().manual_seed(0), **options
+    ).images[0]
+    ours = ImageDiffusion(pipeline, **options).draw(embedding.numpy())[0]
     np.testing.assert_allclose(ours, theirs * 255, atol=1)
+
+
+def test_an_ip_adapter_draws_an_embedding_as_the_image_that_has_it():
+    pipeline = ip_adapter()
+    pipeline.register_modules(image_encoder=image_encoder(), feature_extractor=CLIPImageProcessor())
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        embedding = pipeline.image_encoder(image).image_embeds.numpy()
+    for scale in (1.0, 7.5):
+        options = {"guidance_scale": scale, **STEPS}
+        generator = torch.Generator().manual_seed(0)
+        theirs = pipeline(
+            "", ip_adapter_image=image, output_type="np", generator=generator, **options
+        ).images[0]
+        ours = ImageDiffusion(pipeline, **options).draw(embedding)[0]
+        np.testing.assert_allclose(ours, theirs * 255, atol=1)
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_kandinsky_is_guided_away_from_what_it_is_told(scale):
+    pipeline, random = kandinsky(), np.random.default_rng(0)
+    pipeline.set_progress_bar_config(disable=True)
+    embeddings = random.normal(size=(2, SIZE)).astype(np.float32)
+    negative = torch.randn(1, SIZE, generator=torch.Generator().manual_seed(1))
+    options = {"guidance_scale": scale, "height": 32, "width": 32, **STEPS}
+    diffusion = ImageDiffusion(pipeline, negative_image_embeds=negative, **options)
+    assert diffusion.embedding_size == SIZE
+    theirs = pipeline(
+        torch.from_numpy(embeddings[1:]),
+        negative,
+        output_type="np",
+        generator=torch.Generator().manual_seed(0),
+        **options,
+    ).images[0]
+    np.testing.assert_allclose(diffusion.draw(embeddings)[1], theirs * 255, atol=1)
+    other = ImageDiffusion(pipeline, negative_image_embeds=-negative, **options)
+    assert np.array_equal(other.draw(embeddings), diffusion.draw(embeddings)) == (scale == 1.0)
+
+
+def test_embeddings_that_are_not_of_the_encoder_are_refused():
+    pipeline = stable_unclip()
+    pipeline.image_normalizer.std.data.fill_(10)  # as long as those of a real tower
+    diffusion = ImageDiffusion(pipeline, **STEPS)
+    unit = np.eye(SIZE, dtype=np.float32)
+    with pytest.raises(
+        ValueError, match=r"about 34\.6 long, .* got 1\.0: of another tower, or brought to unit"
+    ):
+        diffusion.draw(unit)
+    assert diffusion.draw(30 * unit[:1]).shape == (1, 16, 16, 3)
+    with pytest.raises(ValueError, match="finite numbers, got NaN"):
+        ImageDiffusion(ip_adapter(), **STEPS).draw(np.nan * unit)
+
+
+def test_half_precision_is_drawn_in(pipeline):
+    embeddings = np.random.default_rng(0).normal(size=(1, SIZE)).astype(np.float32)
+    full = ImageDiffusion(pipeline, **STEPS).draw(embeddings).astype(int)
+    try:
+        half = ImageDiffusion(pipeline.to(torch.bfloat16), **STEPS).draw(embeddings)
+    finally:
+        pipeline.to(torch.float32)
+    assert 0 < np.abs(half - full).mean() < 10
 
 
 def test_pipelines_are_loaded_by_name_and_draw_what_the_prior_says(tmp_path):
@@ -180,6 +277,12 @@ def test_pipelines_are_loaded_by_name_and_draw_what_the_prior_says(tmp_path):
     np.testing.assert_array_equal(drawn, ImageDiffusion(pipeline, **STEPS).draw(stretched))
     other = EEGImageReconstructor.fit(eeg, embeddings[:, :5], images, has_decoder=False)
     with pytest.raises(ValueError, match=r"image embeddings \(n, 12\) of its own encoder, got \(2, 5\)"):
+        other.diffuse(eeg[:2], diffusion)
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    other = EEGImageReconstructor.fit(eeg, unit, images, has_decoder=False)
+    with pytest.raises(
+        ValueError, match="all are of unit length, expected what the pipeline's image encoder"
+    ):
         other.diffuse(eeg[:2], diffusion)
 
 
@@ -203,6 +306,8 @@ def test_an_ip_adapter_is_loaded_by_name(tmp_path):
     [
         (stable_diffusion, {}, r"expected one IP-Adapter that takes an embedding, .* got \[\]"),
         (lambda: stable_diffusion(StableDiffusionImg2ImgPipeline), {}, "that draws image embeddings"),
+        (kandinsky, {}, r"the option negative_image_embeds \(1, 12\), .* got none"),
+        (lambda: kandinsky(KandinskyV22Img2ImgPipeline), {}, "that draws image embeddings"),
         (stable_unclip, {"num_steps": 3}, "StableUnCLIPImg2ImgPipeline has no option num_steps"),
     ],
 )

@@ -3,6 +3,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +12,15 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from tests.inference.simulated_pairs import simulated_pairs
 
-from eeg_hf.evaluation import two_way_identification
+from eeg_hf.corpora import SimulatedThings
+from eeg_hf.corpora.drawn_images import SHAPES
+from eeg_hf.evaluation import pixel_correlation, two_way_identification
 from eeg_hf.inference.embedding_prior import EmbeddingPrior
 from eeg_hf.inference.image_decoder import ImageDecoder, fit_image_decoder
 from eeg_hf.inference.image_files import read_images, resize_images
 from eeg_hf.inference.image_reconstruction import EEGImageReconstructor
 
-FAST = {"num_steps": 250, "base_channels": 8, "learning_rate": 1e-2, "batch_size": 32}
+FAST = {"num_steps": 250, "width": 32, "learning_rate": 1e-2, "batch_size": 64, "num_pixels": 24}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,7 @@ def test_no_fold_shares_a_group_with_another():
 def test_the_decoder_learns_images_by_heart_and_by_its_seed():
     images = simulated_pairs(4, 1)["train"][0]
     embeddings = np.eye(4, dtype=np.float32)
-    options = {"num_steps": 150, "batch_size": 8, "learning_rate": 1e-2, "base_channels": 8}
+    options = {"num_steps": 150, "batch_size": 8, "learning_rate": 1e-2, "width": 16}
     state = torch.random.get_rng_state()
     drawn = fit_image_decoder(embeddings, images, **options).draw(embeddings)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -102,9 +105,24 @@ def test_the_decoder_learns_images_by_heart_and_by_its_seed():
     assert not np.array_equal(drawn, other)
 
 
-@pytest.mark.parametrize("size", [8, 32, 128])
+def test_the_decoder_draws_the_shapes_of_images_that_it_never_saw():
+    corpus = SimulatedThings(num_concepts=800, images_per_concept=1, num_test_concepts=60)
+    seen, new = corpus.images("train"), corpus.images("test")
+
+    def draw(images):
+        return np.stack([np.asarray(images.draw(row, 24)) for row in range(len(images))])
+
+    options = {"num_steps": 500, "num_pixels": 32, "width": 48, "learning_rate": 1e-2}
+    decoder = fit_image_decoder(seen.latents, draw(seen), batch_size=64, **options)
+    drawn = decoder.draw(new.latents)
+    as_others = [draw(replace(new, shape=np.full_like(new.shape, shape))) for shape in range(len(SHAPES))]
+    nearest = np.argmax([pixel_correlation(images, drawn) for images in as_others], axis=0)
+    assert np.mean(nearest == new.shape) > 0.6  # 0.25 by chance
+
+
+@pytest.mark.parametrize("size", [1, 20, 128])
 def test_the_decoder_draws_images_of_its_size(size):
-    drawn = ImageDecoder(5, size, base_channels=4).draw(np.ones((3, 5), np.float32), batch_size=2)
+    drawn = ImageDecoder(5, size, width=4).draw(np.ones((3, 5), np.float32), batch_size=2)
     assert drawn.shape == (3, size, size, 3) and drawn.dtype == np.uint8
 
 
@@ -154,12 +172,11 @@ def test_half_a_reconstructor_is_refused(reconstructor, tmp_path):
         EEGImageReconstructor.from_pretrained(tmp_path)
 
 
-def fit(eeg=(4, 3), embeddings=(4, 2), images=(4, 8, 8, 3), **options):
+def fit(eeg=(4, 3), embeddings=(4, 2), images=(4, 8, 8, 3), eeg_values=None, **options):
     random = np.random.default_rng(0)
     drawn = random.integers(256, size=images, dtype=np.uint8)
-    return EEGImageReconstructor.fit(
-        random.normal(size=eeg), random.normal(size=embeddings), drawn, **options
-    )
+    of_eeg = random.normal(size=eeg) if eeg_values is None else eeg_values
+    return EEGImageReconstructor.fit(of_eeg, random.normal(size=embeddings), drawn, **options)
 
 
 @pytest.mark.parametrize(
@@ -173,9 +190,15 @@ def fit(eeg=(4, 3), embeddings=(4, 2), images=(4, 8, 8, 3), **options):
         (lambda: fit(images=(3, 8, 8, 3)), r"an embedding of each image, \(3, 2\), got \(4, 2\)"),
         (lambda: fit(images=(4, 8, 8, 1)), "images: expected uint8"),
         (lambda: fit(images=(4, 8, 9, 3)), "expected square images"),
-        (lambda: fit(images=(4, 12, 12, 3)), "image_size: expected 8, 16, 32, 64 or another double, got 12"),
+        (
+            lambda: fit(decoder_options={"num_steps": 0}),
+            "expected a step, an image and a pixel or more, got 0",
+        ),
+        (lambda: ImageDecoder(5, 0), "expected 1 or more of each, got image_size 0"),
         (lambda: fit(has_decoder=False).retrieve(np.ones((2, 4))), r"EEG embeddings \(n, 3\), got \(2, 4\)"),
         (lambda: fit(has_decoder=False).retrieve(np.ones((0, 3))), r"EEG embeddings \(n, 3\), got \(0, 3\)"),
+        (lambda: fit(has_decoder=False).retrieve(np.full((2, 3), np.nan)), "finite numbers, got NaN"),
+        (lambda: fit(eeg_values=np.full((4, 3), np.inf)), "finite EEG embeddings .* got NaN or infinite"),
         (lambda: fit(has_decoder=False).retrieve(np.ones((2, 3)), 5), "num_nearest: expected 1 to 4, got 5"),
         (lambda: ImageDecoder(5, 8).draw(np.ones((2, 4))), r"image embeddings \(n, 5\), got \(2, 4\)"),
     ],
@@ -207,6 +230,24 @@ def test_the_middle_square_of_an_image_is_read(folder):
     assert (images[1] == (10, 20, 30)).all()
     assert resize_images(images, 16) is images
     assert resize_images(images, 8).shape == (2, 8, 8, 3)
+
+
+def test_images_of_all_kinds_become_colours_of_one_size(folder):
+    """Grey of 8 and 16 bit, a palette, CMYK, a single pixel: what they show stays."""
+    grey = np.full((20, 30), 100, np.uint8)
+    kinds = {
+        "grey.png": Image.fromarray(grey),
+        "deep.png": Image.fromarray(grey.astype(np.uint16) * 257),
+        "palette.png": Image.fromarray(grey).convert("P"),
+        "print.jpg": Image.new("CMYK", (20, 30), (0, 0, 0, 155)),
+        "dot.png": Image.new("RGB", (1, 1), (100, 100, 100)),
+        "tall.png": Image.new("RGB", (9, 300), (100, 100, 100)),
+    }
+    for name, image in kinds.items():
+        image.save(folder / name)
+    images = read_images(folder, [*kinds], 16)
+    assert images.shape == (len(kinds), 16, 16, 3) and images.dtype == np.uint8
+    assert np.abs(images.astype(int) - 100).max() <= 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 """Images from embeddings of simulated people who looked at shapes, from files to the contact sheet."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -18,9 +19,9 @@ FAST = (
     "--image_size",
     16,
     "--num_steps",
-    250,
-    "--base_channels",
-    8,
+    150,
+    "--decoder_width",
+    32,
     "--learning_rate",
     0.01,
     "--num_resamples",
@@ -59,9 +60,27 @@ def folder(tmp_path_factory):
     corpus.write_images(folder / "images", pixels=32)
     projections = random.normal(size=(2, 8, DIM))
     ids = [write_embeddings(folder / f"{part}.npz", corpus, part, projections, random) for part in FOLDERS]
+    write_broken(folder)
     known = np.concatenate(ids).tolist()
     ImageEmbeddings(known, random.normal(size=(len(known), SIZE)), "random").save(folder / "tower")
     return folder
+
+
+def write_broken(folder):
+    """Write files of embeddings that cannot be used, beside the good ones."""
+    test = EEGImageEmbeddings.load(folder / "test.npz")
+    good = {field.name: np.asarray(getattr(test, field.name)) for field in fields(test)}
+    trials = ("eeg_embeddings", "eeg_image_ids", "subjects", "concepts", "repetitions")
+    one = {name: good[name][:1] for name in trials}
+    np.savez(folder / "one.npz", **{**good, **one})
+    np.savez(folder / "pickled.npz", **{**good, "image_ids": good["image_ids"].astype(object)})
+    eeg = good["eeg_embeddings"].copy()
+    eeg[3, 5] = np.nan
+    np.savez(folder / "nan.npz", **{**good, "eeg_embeddings": eeg})
+    ids = np.array(["nobody/0.jpg", "nobody/1.jpg"])
+    two = {name: good[name][:2] for name in (*trials, "image_embeddings", "image_concepts")}
+    concepts = {"concepts": ids, "image_concepts": ids}
+    np.savez(folder / "strangers.npz", **{**good, **two, **concepts, "image_ids": ids, "eeg_image_ids": ids})
 
 
 def arguments(folder, *more, **replaced):
@@ -113,7 +132,15 @@ def test_everything_is_left_to_look_at(results, folder):
 
 def test_one_person_and_a_diffusion_model(folder):
     stable_unclip().save_pretrained(folder / "unclip")
-    more = ("--pipeline", folder / "unclip", "--pipeline_steps", 1, "--ways", "nearest", "--subject", "02")
+    more = ("--pipeline", folder / "unclip", "--ways", "nearest", "--subject", "02", "--dtype", "bfloat16")
+    more += (
+        "--pipeline_options",
+        "num_inference_steps=1",
+        "guidance_scale=1",
+        "prompt=a",
+        "--judged_size",
+        24,
+    )
     more += ("--image_embeddings", folder / "tower", "--num_nearest", 3)
     run_here("reconstruct_images.py", *arguments(folder, *more, output_dir=folder / "diffused"))
     content = json.loads((folder / "diffused" / "metrics.json").read_text())
@@ -122,6 +149,8 @@ def test_one_person_and_a_diffusion_model(folder):
         abs(content["results"]["diffusion"]["two_way_pixels"]["mean"] - 0.5) < 0.2
     )  # its weights are random
     assert content["provenance"]["settings"]["subject"] == "02"
+    with Image.open(next((folder / "diffused" / "diffusion").rglob("*.png"))) as image:
+        assert image.size == (16, 16)  # as it was drawn, not as it was judged
 
 
 @pytest.mark.parametrize(
@@ -130,15 +159,41 @@ def test_one_person_and_a_diffusion_model(folder):
         ((), {"train": "test.npz"}, "40 of 40 images to reconstruct were learnt from, such as test_images/"),
         ((), {"images": "tower"}, "40 of 40 images are not there: "),
         ((), {"train": "none.npz"}, "none.npz does not exist"),
+        ((), {"test": "one.npz"}, "test: expected two or more images, got 1"),
+        (
+            (),
+            {"test": "pickled.npz"},
+            "pickled.npz: image_ids is a pickled array of objects, which could run code",
+        ),
+        ((), {"test": "nan.npz"}, "nan.npz: eeg_embeddings: 1 of 160 are NaN, infinite or zero"),
+        ((), {"test": "strangers.npz"}, "2 of 2 images are not there: "),
+        (
+            ("--image_embeddings", "{folder}/tower"),
+            {"test": "strangers.npz"},
+            "image 'nobody/0.jpg' is not there",
+        ),
         (("--subject", "09"), {}, "has 01, 02, got '09'"),
         (("--ways", "magic"), {}, "expected decoder, nearest or both, got magic"),
         (("--features", "clip"), {}, "expected open_clip:<name>:<weights> or torchvision:"),
         (("--features", "open_clip:ViT-B-32:"), {}, "it would be random"),
         (("--ip_adapter", "a", "b", "c"), {}, "beside --pipeline"),
-        (("--image_size", 20), {}, "image_size: expected 8, 16, 32, 64 or another double, got 20"),
+        (("--image_size", 8), {}, "image_size: expected 11 pixels or more, got 8"),
+        (("--judged_size", 0), {}, "judged_size: expected 11 pixels or more, got 0"),
+        (
+            ("--pipeline", "models/unclip"),
+            {},
+            "pipeline: expected --image_embeddings, of its own image encoder",
+        ),
+        (("--dtype", "int8"), {}, "expected float32, float16 or bfloat16, got 'int8'"),
+        (
+            ("--pipeline", "x", "--image_embeddings", "{folder}/tower", "--pipeline_options", "fast"),
+            {},
+            "pipeline_options: expected name=value, got 'fast'",
+        ),
     ],
 )
 def test_what_cannot_be_reconstructed_ends_with_one_line(folder, fail_script, more, replaced, message):
     paths = {name: folder / value for name, value in replaced.items()}
+    more = [str(word).format(folder=folder) for word in more]
     line, code = fail_script("reconstruct_images.py", *arguments(folder, *more, **paths))
     assert message in line and code == 1

@@ -24,13 +24,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def open_clip_features(model_name: str, pretrained: str, batch_size: int = 32) -> ImageFeatures:
+def open_clip_features(
+    model_name: str, pretrained: str, batch_size: int = 32, device: str = "cpu"
+) -> ImageFeatures:
     """Return a function from images to the embeddings of an open_clip image tower, as the CLIP row of papers.
 
     Args:
         model_name: A name of open_clip, such as `"ViT-L-14"`.
         pretrained: A tag of its weights, which are downloaded if need be, or a file of them.
         batch_size: Images at a time.
+        device: Where to compute.
 
     Raises:
         ImportError: If open_clip is not there.
@@ -52,25 +55,29 @@ def open_clip_features(model_name: str, pretrained: str, batch_size: int = 32) -
         raise ValueError(
             f"{model_name}: expected weights of open_clip, got {pretrained!r}: {error}"
         ) from None
-    return _extractor(model.eval(), model.encode_image, transform, batch_size)
+    return _extractor(model.eval(), model.encode_image, transform, batch_size, device)
 
 
-def torchvision_features(model_name: str, weights: str, layer: str, batch_size: int = 32) -> ImageFeatures:
+def torchvision_features(
+    model_name: str, weights: str, layer: str, batch_size: int = 32, device: str = "cpu"
+) -> ImageFeatures:
     """Return a function from images to what a layer of a torchvision network says, flattened.
 
-    The literature's are `("alexnet", "features.4")` and `("alexnet", "features.11")`, AlexNet(2) and (5), and
-    `("inception_v3", "avgpool")`.
+    The literature's are `("alexnet", "features.4")` and `("alexnet", "features.11")`, AlexNet(2) and (5),
+    `("inception_v3", "avgpool")` and `("efficientnet_b1", "avgpool")`; SwAV is `"resnet50"` with the file of
+    its weights, and `"avgpool"`.
 
     Args:
         model_name: A name of torchvision.
         weights: A name of its weights such as `"IMAGENET1K_V1"`, downloaded if need be, or a file of a state
-            dict (.pth or .safetensors).
+            dict (.safetensors, or of torch), which may hold more than the layers up to that one.
         layer: Name of a node of the network.
         batch_size: Images at a time.
+        device: Where to compute.
 
     Raises:
         ImportError: If torchvision is not there.
-        ValueError: If there is no such network, weights or layer.
+        ValueError: If there is no such network, weights or layer, or the file is of another network.
     """
     try:
         from torchvision import models
@@ -84,7 +91,6 @@ def torchvision_features(model_name: str, weights: str, layer: str, batch_size: 
     known = models.get_model_weights(model_name)
     if Path(weights).is_file():
         model = models.get_model(model_name, weights=None, **_OPTIONS.get(model_name, {}))
-        model.load_state_dict(_read_state(Path(weights)))
     elif weights in known.__members__:
         model = models.get_model(model_name, weights=weights)
     else:
@@ -97,17 +103,38 @@ def torchvision_features(model_name: str, weights: str, layer: str, batch_size: 
         network = create_feature_extractor(model.eval(), [layer])
     except ValueError as error:
         raise ValueError(f"{model_name}: no layer {layer!r} ({str(error).splitlines()[0]})") from None
-    return _extractor(network, lambda batch: network(batch)[layer].flatten(1), preprocess, batch_size)
+    if Path(weights).is_file():
+        _load_state(network, Path(weights), model_name)
+    return _extractor(network, lambda batch: network(batch)[layer].flatten(1), preprocess, batch_size, device)
 
 
-def _read_state(path: Path) -> "dict[str, torch.Tensor]":
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+def _load_state(network: "torch.nn.Module", path: Path, model_name: str) -> None:
+    """Load what the layers that are left of a network need; their file holds heads of its own too."""
+    state = _read_state(path)
+    state = {name.removeprefix("module."): value for name, value in state.get("state_dict", state).items()}
+    wanted = {name: value.shape for name, value in network.state_dict().items() if value.ndim}
+    wrong = [name for name, shape in wanted.items() if getattr(state.get(name), "shape", None) != shape]
+    if wrong:
+        raise ValueError(
+            f"{path}: expected weights of {model_name}, {len(wrong)} of {len(wanted)} are not there or of "
+            f"another shape, such as {wrong[0]}"
+        )
+    network.load_state_dict({name: state[name] for name in wanted}, strict=False)
 
-        return load_file(path)
+
+def _read_state(path: Path) -> "dict[str, Any]":
     import torch
+    from safetensors.torch import load_file
 
-    return torch.load(path, map_location="cpu", weights_only=True)  # False would run what the file says
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)  # False would run what it says
+    except Exception as error:  # each kind of damaged file has its own
+        raise ValueError(f"{path}: expected a state dict ({str(error).splitlines()[0]})") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected a state dict, got a {type(found).__name__}")
+    return found
 
 
 def _extractor(
@@ -115,11 +142,11 @@ def _extractor(
     embed: "Callable[[torch.Tensor], torch.Tensor]",
     preprocess: Callable[[Any], "torch.Tensor"],
     batch_size: int,
+    device: str,
 ) -> ImageFeatures:
     import torch
     from PIL import Image
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
 
     @torch.inference_mode()

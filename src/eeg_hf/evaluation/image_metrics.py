@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics of images that were reconstructed from EEG: PixCorr, SSIM and two-way identification.
 
-They are those of reconstruction from fMRI (https://arxiv.org/abs/2305.18274) that the papers on EEG took over
+They are those of reconstruction from fMRI (https://arxiv.org/abs/2303.05334) that the papers on EEG took over
 (https://arxiv.org/abs/2403.07721). There every image is brought to 425 pixels; here they are judged at the
-size they are handed in, which small decoders reach. SSIM depends on that size: compare at one.
+size they are handed in, which small decoders reach. SSIM and features depend on that size: compare at one.
 
 A number alone says little. Images of any two things correlate, so beside PixCorr and SSIM stands what the
 same reconstructions reach against other images; two-way identification has chance 0.5 whatever they show.
@@ -154,8 +154,10 @@ def judge_reconstructions(
         level: Share of the draws within the interval.
 
     Returns:
-        `pixcorr`, `ssim`, `two_way_pixels` and `two_way_<name>` of each of the features. The chance of the
-        first two is what the reconstructions reach against images that were not seen then, up to ten each.
+        `pixcorr`, `ssim`, `two_way_pixels`, and of each of the features `two_way_<name>` and
+        `distance_<name>`, the mean of 1 - correlation, lower for the better, as papers have it of SwAV and
+        EfficientNet. All but two-way identification have as chance what the reconstructions reach against
+        images that were not seen then, up to ten each.
 
     Raises:
         ImportError: If scikit-image is not there.
@@ -163,22 +165,40 @@ def judge_reconstructions(
     """
     truth, found = _check_images(images, reconstructions)
     _check_number(len(truth))
-    draws = {"num_resamples": num_resamples, "seed": seed}
-    scores: dict[str, ImageScore] = {}
-    for name, metric in (("pixcorr", pixel_correlation), ("ssim", structural_similarity)):
-        values = metric(truth, found)
-        shifts = [np.roll(found, shift, axis=0) for shift in range(1, min(len(found), _MAX_SHIFTS + 1))]
-        scores[name] = {
-            "mean": float(values.mean()),
-            "interval": _mean_interval(values, **draws, level=level),
-            "chance": float(np.mean([metric(truth, shifted) for shifted in shifts])),
-        }
-    extractors = {"pixels": lambda batch: batch.reshape(len(batch), -1), **(features or {})}
-    for name, extract in extractors.items():
-        scores[f"two_way_{name}"] = two_way_identification(
-            extract(truth), extract(found), **draws, level=level
-        )
+    scores: dict[str, ImageScore] = {
+        "pixcorr": _paired_score(pixel_correlation, truth, found, num_resamples, seed, level),
+        "ssim": _paired_score(structural_similarity, truth, found, num_resamples, seed, level),
+        "two_way_pixels": two_way_identification(
+            truth.reshape(len(truth), -1), found.reshape(len(found), -1), num_resamples, seed, level
+        ),
+    }
+    for name, extract in (features or {}).items():
+        pair = extract(truth), extract(found)
+        scores[f"two_way_{name}"] = two_way_identification(*pair, num_resamples, seed, level)
+        scores[f"distance_{name}"] = _paired_score(_distances, *pair, num_resamples, seed, level)
     return scores
+
+
+def _paired_score(
+    metric: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    truth: np.ndarray,
+    found: np.ndarray,
+    num_resamples: int,
+    seed: int,
+    level: float,
+) -> ImageScore:
+    """Return the mean of a metric of pairs, and as chance that of pairs that do not belong together."""
+    values = metric(truth, found)
+    shifts = range(1, min(len(found), _MAX_SHIFTS + 1))
+    return {
+        "mean": float(values.mean()),
+        "interval": _mean_interval(values, num_resamples, seed, level),
+        "chance": float(np.mean([metric(truth, np.roll(found, shift, axis=0)) for shift in shifts])),
+    }
+
+
+def _distances(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    return 1 - np.sum(_standardized(truth) * _standardized(found), axis=1)
 
 
 def _standardized(values: np.ndarray) -> np.ndarray:

@@ -79,11 +79,13 @@ class EmbeddingPrior:
                 it does not know with the mean; a diffusion model has never seen an embedding so near to it.
 
         Raises:
-            ValueError: If there is none, or they are not of the size that was fitted.
+            ValueError: If there is none, they are not of the size that was fitted, or not finite.
         """
         eeg = np.asarray(eeg_embeddings, np.float32)
         if eeg.ndim != 2 or eeg.shape[1] != len(self.weight) or not len(eeg):
             raise ValueError(f"expected EEG embeddings (n, {len(self.weight)}), got {eeg.shape}")
+        if not np.isfinite(eeg).all():
+            raise ValueError("EEG embeddings: expected finite numbers, got NaN or infinite")
         said = (eeg - self.eeg_mean) @ self.weight
         if is_stretched:
             lengths = np.linalg.norm(said, axis=1, keepdims=True)
@@ -95,7 +97,8 @@ def _check_embeddings(eeg: ArrayLike, images: ArrayLike) -> tuple[np.ndarray, np
     pair = np.asarray(eeg, float), np.asarray(images, float)
     for name, values in zip(("EEG", "image"), pair, strict=True):
         if values.ndim != 2 or not values.size or not np.isfinite(values).all():
-            raise ValueError(f"expected finite {name} embeddings (n, size), got {values.shape}")
+            wrong = "NaN or infinite" if values.ndim == 2 and values.size else values.shape
+            raise ValueError(f"expected finite {name} embeddings (n, size), got {wrong}")
     if len(pair[0]) != len(pair[1]):
         raise ValueError(
             f"expected as many embeddings of EEG as of images, got {len(pair[0])} and {len(pair[1])}"

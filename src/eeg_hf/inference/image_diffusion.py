@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """From embeddings to images by a pipeline of diffusers whose weights the user names.
 
-Two kinds are driven by an image embedding alone, with an empty prompt: Stable unCLIP
-(`StableUnCLIPImg2ImgPipeline`), and Stable Diffusion with an IP-Adapter (`StableDiffusionPipeline`,
-`StableDiffusionXLPipeline`).
+Three kinds are driven by an image embedding alone, with an empty prompt: Stable unCLIP
+(`StableUnCLIPImg2ImgPipeline`), Stable Diffusion with an IP-Adapter (`StableDiffusionPipeline`,
+`StableDiffusionXLPipeline`), and the decoder of Kandinsky 2.2 (`KandinskyV22Pipeline`).
 
 The embeddings must be those of the pipeline's own image encoder, not brought to unit length and without a
-projection head of ours: scripts/embed_images.py makes them with the tower that the pipeline was trained with,
-ViT-H-14 of LAION for Stable unCLIP 2.1-h and for the IP-Adapters of Stable Diffusion 1.5.
+projection head of ours: scripts/embed_images.py makes them with the tower that the pipeline was trained with.
+A pipeline does not say which; that of another tower of the same size draws noise or always the same.
+
+    open_clip:ViT-H-14:laion2b_s32b_b79k      1024   stable-diffusion-2-1-unclip, IP-Adapters sd15, sdxl_vit-h
+    open_clip:ViT-L-14:openai                  768   stable-diffusion-2-1-unclip-small
+    open_clip:ViT-bigG-14:laion2b_s39b_b160k  1280   IP-Adapter sdxl, kandinsky-2-2-decoder
 """
 
 import inspect
@@ -18,20 +22,19 @@ import numpy as np
 import torch
 
 _INSTALL = 'pip install "eeg-hf[diffusion]"'
-# Argument of the pipeline's call that takes embeddings: what the kind is called
-_KINDS = {
-    "ip_adapter_image_embeds": "IP-Adapter",
-    "image_embeds": "Stable unCLIP",
-}
+_ADAPTER, _NEGATIVE = "ip_adapter_image_embeds", "negative_image_embeds"
+_MAX_RATIO = 3.0  # of lengths, between embeddings and what Stable unCLIP was trained on
 
 
 class ImageDiffusion:
     """A pipeline of diffusers that draws an image embedding.
 
     Args:
-        pipeline: Of one of the two kinds; an IP-Adapter is loaded already.
+        pipeline: Of one of the three kinds; an IP-Adapter is loaded already.
         seed: Seed of the noise, the same for each image: an image depends on nothing but its embedding.
-        **options: What the pipeline's call takes, such as `num_inference_steps` or `guidance_scale`.
+        **options: What the pipeline's call takes, such as `num_inference_steps`, `guidance_scale` or
+            `noise_level`. Kandinsky needs `negative_image_embeds` (1, embedding_size), which
+            `get_zero_embed` of its prior's pipeline returns.
 
     Raises:
         ValueError: If the pipeline takes no image embedding, its IP-Adapter is missing or takes more than an
@@ -44,18 +47,11 @@ class ImageDiffusion:
 
     def __init__(self, pipeline: Any, seed: int = 0, **options: Any) -> None:
         self.pipeline, self.seed, self.options = pipeline, seed, options
-        accepted = inspect.signature(pipeline.__call__).parameters
-        self.argument = next((name for name in _KINDS if name in accepted), "")
-        is_other = "negative_image_embeds" in accepted  # of Kandinsky
-        is_other |= self.argument == "ip_adapter_image_embeds" and "image" in accepted  # it changes an image
-        if not self.argument or is_other:
-            raise ValueError(
-                f"{type(pipeline).__name__}: expected a pipeline that draws image embeddings (Stable unCLIP, "
-                "or Stable Diffusion with an IP-Adapter)"
-            )
-        unknown = sorted(set(options) - set(accepted))
+        self._parameters = inspect.signature(pipeline.__call__).parameters
+        self._name = type(pipeline).__name__
+        unknown = sorted(set(options) - set(self._parameters))
         if unknown:
-            raise ValueError(f"{type(pipeline).__name__} has no option {', '.join(unknown)}")
+            raise ValueError(f"{self._name} has no option {', '.join(unknown)}")
         self.embedding_size = self._find_embedding_size()
 
     @classmethod
@@ -103,39 +99,79 @@ class ImageDiffusion:
             embeddings: (n, embedding_size).
 
         Raises:
-            ValueError: If the embeddings are of another size.
+            ValueError: If the embeddings are of another size, not finite, or by far too short or too long.
         """
+        embeddings = np.asarray(embeddings, np.float32)
         if embeddings.ndim != 2 or embeddings.shape[1] != self.embedding_size or not len(embeddings):
             raise ValueError(
-                f"{_KINDS[self.argument]}: expected image embeddings (n, {self.embedding_size}) of its own "
-                f"encoder, got {embeddings.shape}"
+                f"{self._name}: expected image embeddings (n, {self.embedding_size}) of its own encoder, got "
+                f"{embeddings.shape}"
             )
+        self._check_lengths(np.linalg.norm(embeddings, axis=1))
         pipeline, drawn = self.pipeline, []
-        for row in torch.from_numpy(np.asarray(embeddings, np.float32)):
-            generator = torch.Generator(pipeline.device).manual_seed(self.seed)
+        for row in torch.from_numpy(embeddings):
             given = self._conditioning(row[None].to(pipeline.device, pipeline.dtype))
-            image = pipeline(generator=generator, output_type="np", **given, **self.options).images[0]
+            generator = torch.Generator().manual_seed(self.seed)  # of the CPU: one noise on every device
+            image = pipeline(**{"output_type": "np", "generator": generator, **self.options, **given}).images[
+                0
+            ]
             drawn.append((np.clip(image, 0, 1) * 255).round().astype(np.uint8))
         return np.stack(drawn)
 
     def _conditioning(self, embedding: torch.Tensor) -> dict[str, Any]:
         """Return what the call takes of an embedding (1, embedding_size)."""
-        prompt = {} if "prompt" in self.options else {"prompt": ""}
-        if self.argument == "image_embeds":
+        prompt = {"prompt": ""} if "prompt" in self._parameters and "prompt" not in self.options else {}
+        if _NEGATIVE in self.options:
+            negative = torch.as_tensor(self.options[_NEGATIVE]).to(embedding)
+            return {"image_embeds": embedding, _NEGATIVE: negative, **prompt}
+        if _ADAPTER not in self._parameters:
             return {"image_embeds": embedding, **prompt}
-        default = inspect.signature(self.pipeline.__call__).parameters["guidance_scale"].default
+        default = self._parameters["guidance_scale"].default
         if self.options.get("guidance_scale", default) > 1:  # then it wants what is to be avoided before it
             embedding = torch.cat([torch.zeros_like(embedding), embedding])
-        return {"ip_adapter_image_embeds": [embedding[:, None]], **prompt}
+        return {_ADAPTER: [embedding[:, None]], **prompt}
 
     def _find_embedding_size(self) -> int:
-        if self.argument == "image_embeds":
-            return self.pipeline.image_normalizer.config.embedding_dim
-        projections = getattr(getattr(self.pipeline, "unet", None), "encoder_hid_proj", None)
-        adapters = list(getattr(projections, "image_projection_layers", []))
+        normalizer = getattr(self.pipeline, "image_normalizer", None)
+        if "image_embeds" in self._parameters and normalizer is not None:
+            return normalizer.config.embedding_dim
+        unet = getattr(self.pipeline, "unet", None)
+        if _NEGATIVE in self._parameters and not {"prompt", "hint", "image"} & set(self._parameters):
+            return self._find_kandinsky_size(unet)
+        # With an image it changes that one instead of drawing its own
+        if _ADAPTER not in self._parameters or "image" in self._parameters:
+            raise ValueError(
+                f"{self._name}: expected a pipeline that draws image embeddings (Stable unCLIP, Stable "
+                "Diffusion with an IP-Adapter, or the decoder of Kandinsky 2.2)"
+            )
+        adapters = list(getattr(getattr(unet, "encoder_hid_proj", None), "image_projection_layers", []))
         if len(adapters) != 1 or not hasattr(adapters[0], "image_embeds"):
             raise ValueError(
-                f"{type(self.pipeline).__name__}: expected one IP-Adapter that takes an embedding, not a "
-                f"plus, full or face one, got {[type(adapter).__name__ for adapter in adapters]}"
+                f"{self._name}: expected one IP-Adapter that takes an embedding, not a plus, full or face "
+                f"one, got {[type(adapter).__name__ for adapter in adapters]}"
             )
         return adapters[0].image_embeds.in_features
+
+    def _find_kandinsky_size(self, unet: Any) -> int:
+        size = unet.config.encoder_hid_dim
+        shape = tuple(getattr(self.options.get(_NEGATIVE), "shape", ()))
+        if shape != (1, size):
+            raise ValueError(
+                f"{self._name}: expected the option {_NEGATIVE} (1, {size}), by get_zero_embed of its prior, "
+                f"got {shape or 'none'}"
+            )
+        return size
+
+    def _check_lengths(self, lengths: np.ndarray) -> None:
+        if not np.isfinite(lengths).all():
+            raise ValueError("image embeddings: expected finite numbers, got NaN or infinite")
+        normalizer = getattr(self.pipeline, "image_normalizer", None)
+        if normalizer is None:
+            return
+        mean, deviation = (part.detach().float() for part in (normalizer.mean, normalizer.std))
+        usual, length = float(torch.hypot(mean, deviation).norm()), float(np.mean(lengths))
+        if not usual / _MAX_RATIO < length < usual * _MAX_RATIO:
+            raise ValueError(
+                f"{self._name}: expected image embeddings about {usual:.1f} long, as its encoder makes them, "
+                f"got {length:.1f}: of another tower, or brought to unit length"
+            )

@@ -2,6 +2,7 @@
 """Images of a folder as one array of squares."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,8 @@ def read_images(folder: str | Path, names: Sequence[str], size: int) -> np.ndarr
     if missing:
         shown = ", ".join(map(str, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
         raise FileNotFoundError(f"{len(missing)} of {len(paths)} images are not there: {shown}")
-    return np.stack([_square(open_image(path), size) for path in paths])
+    with ThreadPoolExecutor() as pool:  # decoding leaves the interpreter to others
+        return np.stack([*pool.map(lambda path: _square(open_image(path), size), paths)])
 
 
 def resize_images(images: np.ndarray, size: int) -> np.ndarray:

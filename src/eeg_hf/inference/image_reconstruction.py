@@ -8,6 +8,7 @@ nothing: the last two ways draw a convincing one of any embedding. Two-way ident
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ class EEGImageReconstructor:
 
     Example:
         >>> reconstructor = EEGImageReconstructor.fit(eeg, embeddings, images)  # doctest: +SKIP
-        >>> seen = reconstructor.decode(new_eeg)  # (n, 64, 64, 3)  # doctest: +SKIP
+        >>> seen = reconstructor.decode(new_eeg)  # (n, size, size, 3)  # doctest: +SKIP
         >>> reconstructor.save_pretrained("runs/images")  # doctest: +SKIP
     """
 
@@ -69,7 +70,8 @@ class EEGImageReconstructor:
         A decoder that only ever saw the images' own embeddings takes the noise of EEG for detail.
 
         Args:
-            eeg_embeddings: (n, d); average the trials of an image.
+            eeg_embeddings: (n, d) from any encoder: embeddings of an EEG-CLIP, or the latents of a masked
+                autoencoder, flattened; average the trials of an image.
             image_embeddings: (n, size), of what was seen.
             images: (n, height, height, 3) uint8, what was seen; see [`read_images`].
             groups: (n,) what no fold of the prior may share with another, such as the concept.
@@ -77,8 +79,8 @@ class EEGImageReconstructor:
             has_decoder: Whether to train one.
 
         Raises:
-            ValueError: If lengths differ, there are fewer than two images or groups, or these are not of a
-                size that the decoder has.
+            ValueError: If lengths differ, there are fewer than two images or groups, or the images are not
+                square.
         """
         embeddings = np.asarray(image_embeddings, np.float32)
         prior, unseen = EmbeddingPrior.fit(eeg_embeddings, embeddings, groups)
@@ -125,12 +127,21 @@ class EEGImageReconstructor:
         """Return what a pipeline of diffusers draws (n, height, width, 3) uint8.
 
         Raises:
-            ValueError: If the pipeline takes embeddings of another size than the prior gives.
+            ValueError: If the pipeline takes embeddings of another size than the prior gives, or the prior
+                was fitted to embeddings that had been divided by their length.
         """
+        if np.allclose(np.linalg.norm(self.gallery_embeddings, axis=1), 1, atol=1e-3):
+            raise ValueError(
+                "image embeddings: all are of unit length, expected what the pipeline's image encoder says "
+                "before it is divided by its length, as scripts/embed_images.py writes it"
+            )
         return diffusion.draw(self.prior.predict(eeg_embeddings, is_stretched=True))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write prior, gallery and decoder as safetensors, and the decoder's settings as JSON."""
+        """Write prior, gallery and decoder as safetensors, and the decoder's settings as JSON.
+
+        The gallery are the images themselves: see their licence before you upload the folder.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {f"prior.{name}": np.asarray(getattr(self.prior, name), np.float32) for name in _PRIOR}
@@ -146,16 +157,24 @@ class EEGImageReconstructor:
         (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "EEGImageReconstructor":
+    def from_pretrained(cls, name: str | Path, revision: str | None = None) -> "EEGImageReconstructor":
         """Read what `save_pretrained` wrote.
+
+        Args:
+            name: Its folder, or a repository of the Hub that it was uploaded to.
+            revision: Branch, tag or commit of the repository.
 
         Raises:
             FileNotFoundError: If the folder holds none.
+            OSError: If it is no folder, and the Hub has none of that name or cannot be asked.
             ValueError: If it holds only part of one.
         """
         import torch
+        from huggingface_hub import snapshot_download
 
-        folder = Path(folder)
+        folder = Path(name)
+        if not folder.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
+            folder = Path(snapshot_download(str(name), revision=revision, allow_patterns=[_CONFIG, _WEIGHTS]))
         for name in (_CONFIG, _WEIGHTS):
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{folder}: expected a reconstructor of images, it has no {name}")
