@@ -43,7 +43,8 @@ def main() -> None:
     pair_args, augmentation_args, model_args, args = options
     training_args = args.to_trainer()
     set_seed(training_args.seed)
-    dataset, folder = open_windows(pair_args)
+    with training_args.main_process_first(desc="windows"):  # one process prepares what is as published
+        dataset, folder = open_windows(pair_args)
     splits = split_pairs(pair_args, dataset)
     images, tower = open_images(pair_args, model_args.vision_encoder, model_args.freeze_vision)
     extractor = EEGFeatureExtractor.from_pretrained(

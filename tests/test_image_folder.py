@@ -36,7 +36,10 @@ def test_an_image_is_found_by_path_or_by_file_and_concept(name, concept, place):
     ("names", "message"),
     [
         (["b.jpg", "a.jpg"], r"image 'a.jpg' could be several \(1 such\): expected one of 3"),
-        (["c.jpg", "d.jpg", "c.jpg"], r"image 'c.jpg' is not there \(2 such\)"),
+        (
+            ["c.jpg", "d.jpg", "c.jpg"],
+            r"image 'c.jpg' is not there \(2 such\).*ids are paths below the image folder",
+        ),
         ([None, "b.jpg", None], "2 of 3 windows do not say which image"),
     ],
 )

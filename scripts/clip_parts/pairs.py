@@ -41,7 +41,13 @@ def open_windows(args: PairArguments) -> tuple[Dataset, Path]:
         folder = folder / "prepared"
         if not (folder / "README.md").exists():
             prepare_published(Path(args.data_root), folder)
-    dataset = drop_unlabelled(load_windows(folder), "image")
+    dataset = load_windows(folder)
+    if "image" not in dataset.column_names:
+        raise ValueError(
+            f"data_root: windows of {folder} do not say which image was seen, they have no column 'image': "
+            "prepare a corpus of people who look at images, such as things_eeg2"
+        )
+    dataset = drop_unlabelled(dataset, "image")
     if args.subjects:
         dataset = select(dataset, "subject", args.subjects)
     check_signals(args, dataset, EEGFeatureExtractor.from_pretrained(folder))
@@ -49,9 +55,16 @@ def open_windows(args: PairArguments) -> tuple[Dataset, Path]:
 
 
 def prepare_published(root: Path, folder: Path) -> None:
-    """Make windows of the published epochs of THINGS-EEG2, as they are."""
+    """Make windows of the published epochs of THINGS-EEG2, as they are.
+
+    Raises:
+        ValueError: If a file cannot be read, or no image_metadata.npy says which images were seen.
+    """
     corpus = get_corpus("things_eeg2", average_repetitions=True)
-    epochs = corpus.read(corpus.recordings(root)[0])
+    first = corpus.recordings(root)[0]
+    epochs = corpus.read(first)
+    if corpus.events(first, epochs)[0].labels["image"] is None:
+        raise ValueError(f"data_root: no image_metadata.npy below {root}: put it there, it names the images")
     rate = float(epochs.info["sfreq"])
     extractor = EEGFeatureExtractor(
         sampling_rate=rate,
@@ -61,7 +74,13 @@ def prepare_published(root: Path, folder: Path) -> None:
         window_seconds=len(epochs.times) / rate,
     )
     logger.warning(f"{root} is as published: its epochs become windows in {folder}, once")
-    prepare(corpus, root, folder, extractor, segments="events")
+    failures = prepare(corpus, root, folder, extractor, segments="events")["failures"]
+    if failures:
+        (folder / "README.md").unlink()  # what is done is kept, and the next start tries the rest again
+        raise ValueError(
+            f"data_root: {len(failures)} recordings cannot be read, the first "
+            f"{failures[0]['path']} ({failures[0]['reason']}): mend these files or take them away"
+        )
 
 
 def check_signals(args: PairArguments, dataset: Dataset, extractor: EEGFeatureExtractor) -> None:
@@ -119,12 +138,13 @@ def keep_concepts(args: PairArguments, dataset: Dataset, is_marked: bool) -> Dat
     concepts = np.array(dataset["concept"], dtype=str)
     is_learned = np.array(dataset["part"]) == "train" if is_marked else np.ones(len(dataset), bool)
     names = np.unique(concepts[is_learned])
+    if len(names) < 2:
+        raise ValueError(
+            f"expected two or more concepts to train on, got {len(names)}: {', '.join(names) or 'none'}"
+        )
     wanted = len(names) if args.n_classes is None else args.n_classes
     if not 2 <= wanted <= len(names):
-        raise ValueError(
-            f"n_classes: expected 2 to {len(names)} concepts, got {wanted}: with one there is nothing to "
-            "tell apart"
-        )
+        raise ValueError(f"n_classes: expected 2 to {len(names)} concepts, got {wanted}")
     return dataset.select(np.flatnonzero(~is_learned | np.isin(concepts, names[:wanted])))
 
 

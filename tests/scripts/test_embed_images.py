@@ -54,7 +54,7 @@ def test_a_broken_image_ends_the_run_by_name_or_is_left_out_and_counted(
     (images / IDS[3]).write_bytes(whole[:-200])
     (images / IDS[9]).write_bytes(b"")
     words = ["--images", images, "--vision_encoder", tower, "--output", tmp_path / "out"]
-    said, code = fail_script("embed_images.py", *words)
+    said, code = fail_script("embed_images.py", *words, "--num_workers", 1)
     assert code == 1 and f"{IDS[3]} cannot be read" in said and "--skip_broken true" in said
     embed(*words, "--skip_broken", "true")
     assert "2 of 72 images left out" in caplog.text and f"{IDS[9]} cannot be read: it is empty" in caplog.text
@@ -89,12 +89,18 @@ def test_features_of_others_are_converted(tmp_path, embed):
         (["--features", "few.npy", "--ids", "ids.npy"], "for 72 ids, got (3, 16)"),
         (["--features", "few.npy"], "--features needs --ids"),
         (["--features", "few.npy", "--ids", "none.txt"], "none.txt"),
+        (["--features", "few.npy", "--ids", "pickle.npy"], "pickle.npy is refused: it is a pickle"),
+        (
+            ["--features", "nan.npy", "--ids", "ids.npy"],
+            f"1 are all zeros or not finite, the first of '{IDS[5]}'",
+        ),
     ],
 )
 def test_what_cannot_work_ends_in_one_line(words, message, tmp_path, monkeypatch, fail_script):
     monkeypatch.chdir(tmp_path)
     np.save("pickle.npy", np.array([{}], dtype=object))
     np.save("few.npy", features()[:3])
+    np.save("nan.npy", np.where(np.arange(72)[:, None] == 5, np.nan, features()))
     np.save("ids.npy", np.array(IDS))
     said, code = fail_script("embed_images.py", "--output", "out", *words)
     assert code == 1 and message in said

@@ -2,6 +2,7 @@
 """EEG-CLIP as a user trains it: on embeddings, with the tower in the loop, resumed, and what is refused."""
 
 import json
+import pickle
 import runpy
 import shutil
 import sys
@@ -12,8 +13,15 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel
 
-from eeg_hf import EEGFoundationConfig, EEGFoundationModel, EEGImageCollator, ImageEmbeddings, WindowDataset
-from eeg_hf.corpora import load_windows, things_eeg2
+from eeg_hf import (
+    EEGFeatureExtractor,
+    EEGFoundationConfig,
+    EEGFoundationModel,
+    EEGImageCollator,
+    ImageEmbeddings,
+    WindowDataset,
+)
+from eeg_hf.corpora import SimulatedThings, get_corpus, load_windows, prepare, things_eeg2
 from eeg_hf.eeg_image_collator import PAIR_COLUMNS
 from eeg_hf.evaluation import rank_items, score_rankings
 from eeg_hf.training import parse_recipe
@@ -230,7 +238,71 @@ def test_embeddings_of_another_tower_and_missing_images_are_refused(world, tmp_p
     assert "made by open_clip:ViT-L-14:openai, expected open_clip:ViT-B-32:laion2b_s34b_b79k" in said
     ImageEmbeddings(IDS[4:], features()[4:], "features:made").save(tmp_path / "few")
     said, _ = fail_script("train_clip.py", *words(world, tmp_path, image_embeddings=tmp_path / "few"))
-    assert "is not there (" in said
+    assert f"image '{IDS[0].split('/')[-1]}' is not there (4 such): expected one of 68, as" in said
+
+
+class Trap:
+    """Unpickling an instance writes a file."""
+
+    def __reduce__(self):
+        return open, ("sprung", "w")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (pickle.dumps(Trap()), "it names io.open, which is no array and could run code"),
+        (b"PK cut", "is refused"),
+    ],
+    ids=["harmful", "cut"],
+)
+def test_a_published_tree_of_which_a_file_cannot_be_read_is_refused_until_it_is_mended(
+    content, reason, world, tmp_path, train, monkeypatch, fail_script
+):
+    monkeypatch.setattr(things_eeg2, "_SHAPES", SHAPES)
+    monkeypatch.chdir(tmp_path)
+    write_epochs(tmp_path / "data" / "eeg")
+    (tmp_path / "data" / "eeg" / "sub-02" / "preprocessed_eeg_training.npy").write_bytes(content)
+    for _ in range(2):  # what could be prepared is not taken for all there is
+        said, code = fail_script("train_clip.py", *words(world, tmp_path / "out", data_root="data"))
+        assert code == 1 and "2 recordings cannot be read, the first eeg/sub-02" in said and reason in said
+    assert not (tmp_path / "sprung").exists()
+    shutil.copy("data/eeg/sub-01/preprocessed_eeg_training.npy", "data/eeg/sub-02")
+    train(*words(world, tmp_path / "out", data_root="data", epochs=1))
+    assert set(load_windows("data/prepared")["subject"]) == {"01", "02"}
+
+
+def test_windows_that_do_not_say_their_image_are_refused(world, tmp_path, monkeypatch, fail_script):
+    monkeypatch.setattr(things_eeg2, "_SHAPES", SHAPES)
+    write_epochs(tmp_path / "data" / "eeg", subjects=["01"])
+    (tmp_path / "data" / "eeg" / "image_metadata.npy").unlink()
+    said, _ = fail_script("train_clip.py", *words(world, tmp_path, data_root=tmp_path / "data"))
+    assert "no image_metadata.npy below" in said and not (tmp_path / "data" / "prepared").exists()
+    extractor = EEGFeatureExtractor(100.0, 0.5, 45.0, window_seconds=4.0)
+    prepare(get_corpus("simulated"), None, tmp_path / "rest", extractor, subjects=["00"])
+    said, _ = fail_script("train_clip.py", *words(world, tmp_path, data_root=tmp_path / "rest"))
+    assert "have no column 'image': prepare a corpus of people who look at images" in said
+
+
+def test_one_concept_is_too_few(world, tmp_path, fail_script):
+    corpus = SimulatedThings(1, 1, 4, 2, num_test_concepts=1, test_repetitions=2, seconds=0.4)
+    extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.4)
+    prepare(corpus, None, tmp_path / "one", extractor, segments="events")
+    said, code = fail_script("train_clip.py", *words(world, tmp_path, data_root=tmp_path / "one"))
+    assert code == 1 and "expected two or more concepts to train on, got 1: " in said
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_broken_image_in_the_loop_ends_in_one_line_from_workers_too(
+    num_workers, world, tmp_path, fail_script
+):
+    write_images(tmp_path / "images")
+    (tmp_path / "images" / IDS[3]).write_text("no image")
+    tower = f"open_clip:local-dir:{world / 'tower'}"
+    loop = {"image_embeddings": None, "images": tmp_path / "images", "vision_encoder": tower}
+    given = words(world, tmp_path, **{**OPTIONS, **loop, "num_workers": num_workers})
+    said, code = fail_script("train_clip.py", *given)
+    assert code == 1 and said.startswith(f"image {tmp_path}/images/{IDS[3]} cannot be read: cannot identify")
 
 
 @pytest.mark.parametrize(

@@ -114,5 +114,8 @@ def run_main(main: Callable[[], None], name: str) -> None:
     try:
         main()
     except (ValueError, OSError, ImportError, StrictDataclassError) as error:
-        logging.get_logger(name).error(" ".join(str(error).split()))
+        text = str(error)
+        if "\nOriginal Traceback" in text:  # from a worker of a DataLoader: its last line is the error
+            text = text.strip().rpartition("\n")[2].partition(": ")[2]
+        logging.get_logger(name).error(" ".join(text.split()))
         sys.exit(1)
