@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Embed a part of the windows, and the images that were seen, with a trained EEG-CLIP.
+r"""Embed a part of the windows, and the images that were seen, with a trained EEG-CLIP or another encoder.
 
     python scripts/export_embeddings.py --ckpt runs/clip --split test --out runs/test.npz
     python scripts/export_embeddings.py --data_root data --ckpt checkpoints --split test --out test.npz
@@ -8,6 +8,9 @@ r"""Embed a part of the windows, and the images that were seen, with a trained E
     python scripts/export_embeddings.py --ckpt runs/clip --baseline ridge --out runs/ridge.npz
     python scripts/export_embeddings.py --data_root runs/data/things_eeg2 --image_embeddings runs/images \
         --baseline ridge --out runs/ridge.npz
+    # latents of a masked VAE, for scripts/reconstruct_images.py
+    python scripts/export_embeddings.py --ckpt runs/masked_vae --data_root runs/data/things_eeg2 \
+        --image_embeddings runs/images --split train --out runs/train.npz
 
 Windows are split as scripts/train_clip.py split them, which it wrote into train_clip.json beside the model;
 what is said here goes before it. `--split` is the part. `--subjects` who are not those of a training split by
@@ -20,6 +23,10 @@ find. scripts/eval_retrieval.py judges what is written.
 for, or one for all where somebody was not trained on. Its penalty is selected on the validation part.
 Features of the embeddings are standardised by the training images on both sides before the cosine, and the
 gallery is of these, not of the model's.
+
+An encoder that was never aligned with images leaves its latents (of a masked VAE their means, patch by patch;
+else the pooled output) beside the images' embeddings as they are: two spaces, between which
+reconstruct_images.py fits a prior. There is nothing to retrieve.
 """
 
 import dataclasses
@@ -39,7 +46,14 @@ from datasets import Dataset, DatasetDict
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging
 
-from eeg_hf import EEGCLIPConfig, EEGFeatureExtractor, ImageEmbeddings
+from eeg_hf import (
+    EEGCLIPConfig,
+    EEGConvTransformerConfig,
+    EEGFeatureExtractor,
+    EEGFoundationConfig,
+    EEGMaskedVAEConfig,
+    ImageEmbeddings,
+)
 from eeg_hf.evaluation import EEGImageEmbeddings
 from eeg_hf.image_folder import ImageFolder
 from eeg_hf.training import parse_recipe, run_main
@@ -47,6 +61,10 @@ from eeg_hf.training import parse_recipe, run_main
 logger = logging.get_logger("eeg_hf.export_embeddings")
 
 _SETTINGS = "train_clip.json"
+_KINDS = tuple(
+    config.model_type
+    for config in (EEGCLIPConfig, EEGMaskedVAEConfig, EEGFoundationConfig, EEGConvTransformerConfig)
+)
 
 
 @dataclass
@@ -55,7 +73,8 @@ class ExportArguments:
 
     out: str = field(metadata={"help": "The .npz to write."})
     ckpt: str | None = field(
-        default=None, metadata={"help": "Folder or Hub name of the model that scripts/train_clip.py saved."}
+        default=None,
+        metadata={"help": "Folder or Hub name: EEG-CLIP by train_clip.py, or an encoder."},
     )
     baseline: str | None = field(
         default=None, metadata={"help": "ridge: a linear fit instead of the model, on the same windows."}
@@ -85,19 +104,26 @@ def main() -> None:
         raise ValueError(f"gallery: expected part or all, got {args.gallery!r}")
     if args.baseline not in (None, "ridge"):
         raise ValueError(f"baseline: expected ridge, got {args.baseline!r}")
-    made = from_ridge(args) if args.baseline else from_model(args)
+    if args.baseline:
+        made = from_ridge(args)
+    else:
+        model, extractor = load_model(args.ckpt)
+        is_aligned = isinstance(model.config, EEGCLIPConfig)
+        made = (from_model if is_aligned else from_encoder)(args, model.to(args.device).eval(), extractor)
     embeddings = EEGImageEmbeddings(**made, split=args.split, model=args.baseline or str(args.ckpt))
     path = embeddings.save(args.out)
     people = sorted(set(embeddings.subjects.tolist()))
+    sizes = {embeddings.eeg_embeddings.shape[1], embeddings.image_embeddings.shape[1]}
     sys.stdout.write(
         f"{path}: {len(embeddings.subjects):,} windows of {len(people)} subjects, "
-        f"{len(embeddings.image_ids):,} images, {embeddings.image_embeddings.shape[1]} numbers each\n"
+        f"{len(embeddings.image_ids):,} images, {' and '.join(map(str, sorted(sizes)))} numbers each\n"
     )
 
 
-def from_model(args: ExportArguments) -> dict[str, np.ndarray]:
-    """Return the arrays of the file as a trained model embeds them."""
-    model, extractor = load_model(args.ckpt)
+def from_model(
+    args: ExportArguments, model: PreTrainedModel, extractor: EEGFeatureExtractor
+) -> dict[str, np.ndarray]:
+    """Return the arrays of the file as an EEG-CLIP embeds them."""
     pairs = pair_arguments(args)
     _, rows, folder = open_part(args, pairs)
     images, tower = open_images(pairs, model.config.vision_tower, model.config.freeze_vision)
@@ -109,7 +135,6 @@ def from_model(args: ExportArguments) -> dict[str, np.ndarray]:
     if tower is not None and model.config.freeze_vision:
         model.set_vision_tower(tower)
     places, shown = place_images(args, rows, images)
-    model = model.to(args.device).eval()
     windows = read_windows(rows, extractor, folder, args.batch_size)
     return gather(
         rows,
@@ -121,13 +146,23 @@ def from_model(args: ExportArguments) -> dict[str, np.ndarray]:
     )
 
 
+def from_encoder(
+    args: ExportArguments, model: PreTrainedModel, extractor: EEGFeatureExtractor
+) -> dict[str, np.ndarray]:
+    """Return the arrays of the file: what an encoder makes of windows, and the images' own embeddings."""
+    pairs = pair_arguments(args)
+    images = load_image_embeddings(pairs, args.ckpt)
+    _, rows, folder = open_part(args, pairs)
+    places, shown = place_images(args, rows, images)
+    latents = [*embed_latents(model, read_windows(rows, extractor, folder, args.batch_size))]
+    return gather(rows, places, shown, images, np.concatenate(latents), images.embeddings[shown])
+
+
 def from_ridge(args: ExportArguments) -> dict[str, np.ndarray]:
     """Return the arrays of the file as a linear fit predicts them."""
     pairs = pair_arguments(args)
-    if pairs.image_embeddings is None:
-        raise ValueError("baseline: embeddings are predicted, say --image_embeddings (embed_images.py)")
+    images = load_image_embeddings(pairs, "baseline")
     splits, rows, folder = open_part(args, pairs)
-    images = ImageEmbeddings.load(pairs.image_embeddings)
     extractor = EEGFeatureExtractor.from_pretrained(args.ckpt or folder, alignment=pairs.alignment)
     places, shown = place_images(args, rows, images)
     of_windows, of_images = predict_embeddings(
@@ -150,10 +185,21 @@ def load_model(name: str | None) -> tuple[PreTrainedModel, EEGFeatureExtractor]:
         saved = sorted(Path(name).glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
         last = f"take its last checkpoint, {saved[-1]}" if saved else "run scripts/train_clip.py"
         raise FileNotFoundError(f"ckpt: {name} holds no model, the training did not end: {last}")
-    config = AutoConfig.from_pretrained(name)
-    if not isinstance(config, EEGCLIPConfig):
-        raise ValueError(f"ckpt: {name} holds a model of type {config.model_type}, expected eeg_clip")
+    kind = AutoConfig.from_pretrained(name).model_type
+    if kind not in _KINDS:
+        raise ValueError(f"ckpt: {name} holds a model of type {kind}, expected one of {', '.join(_KINDS)}")
     return AutoModel.from_pretrained(name), EEGFeatureExtractor.from_pretrained(name)
+
+
+def load_image_embeddings(pairs: PairArguments, what: str | None) -> ImageEmbeddings:
+    """Load what a tower made of the images, where no model says which.
+
+    Raises:
+        ValueError: If nobody said where it lies.
+    """
+    if pairs.image_embeddings is None:
+        raise ValueError(f"{what} embeds no images: say --image_embeddings (scripts/embed_images.py)")
+    return ImageEmbeddings.load(pairs.image_embeddings)
 
 
 def pair_arguments(args: ExportArguments) -> PairArguments:
@@ -218,6 +264,15 @@ def embed_windows(model: PreTrainedModel, batches: Iterator[dict[str, torch.Tens
     for batch in batches:
         inputs = {name: values.to(model.device) for name, values in batch.items()}
         yield model.get_eeg_features(**inputs).float().cpu().numpy()
+
+
+@torch.inference_mode()
+def embed_latents(model: PreTrainedModel, batches: Iterator[dict[str, torch.Tensor]]) -> Iterator[np.ndarray]:
+    """Yield what an encoder makes of windows, (windows, size), some at a time."""
+    for batch in batches:
+        outputs = model(**{name: values.to(model.device) for name, values in batch.items()})
+        latents = outputs.get("latent_mean", outputs.pooler_output)  # (windows, channels, patches, latent)
+        yield latents.flatten(1).float().cpu().numpy()
 
 
 @torch.inference_mode()

@@ -54,7 +54,6 @@ DIVERGED[7, 3] = np.nan
     [
         ({"eeg_embeddings": DIVERGED}, "eeg_embeddings: 1 of 96 are NaN, infinite or zero, first row 7"),
         ({"image_embeddings": np.zeros((12, 16))}, "image_embeddings: 12 of 12 are NaN, infinite or zero"),
-        ({"image_embeddings": np.ones((12, 9))}, "in one space, got embeddings of 16 and 9 numbers"),
         ({"eeg_embeddings": np.ones(96)}, r"eeg_embeddings: expected floats \(number, size\), got float64"),
         ({"subjects": np.array(["01"])}, "subjects: expected 96 as in eeg_embeddings, got 1"),
         ({"image_concepts": np.array(["a"])}, "image_concepts: expected 12 as in image_embeddings, got 1"),

@@ -10,10 +10,15 @@ import torch
 from eeg_hf import (
     EEGCLIPConfig,
     EEGCLIPModel,
+    EEGDataCollator,
     EEGFeatureExtractor,
     EEGFoundationConfig,
     EEGFoundationModel,
+    EEGFSQConfig,
+    EEGFSQModel,
     EEGImageCollator,
+    EEGMaskedVAEConfig,
+    EEGMaskedVAEForPreTraining,
     ImageEmbeddings,
     WindowDataset,
     create_vision_tower,
@@ -27,6 +32,7 @@ from tests.clip_world import write_tower
 from tests.scripts.test_evaluate_eeg2025 import run_here
 
 TINY = {"eeg_d_model": 16, "eeg_layers": 1, "eeg_hidden": 16, "proj_dim": 12, "num_workers": 0}
+ENCODER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "sampling_rate": 100.0}
 TINY |= {"devices": "cpu", "precision": "fp32", "fs": 100, "eeg_len": 40, "batch_size": 32}
 
 
@@ -132,7 +138,11 @@ def test_images_that_are_decoded_come_out_as_those_embedded_once(world, tmp_path
         ),
         (("--image_embeddings", "{world}/few"), "is not there"),
         (("--ckpt", "{world}/nowhere"), "nowhere is neither a folder nor a Hub name"),
-        (("--ckpt", "{world}/foundation"), "holds a model of type eeg_foundation, expected eeg_clip"),
+        (("--ckpt", "{world}/codec"), "holds a model of type eeg_fsq, expected one of eeg_clip, eeg_masked"),
+        (
+            ("--ckpt", "{world}/encoder", "--data_root", "{world}/data"),
+            "encoder embeds no images: say --image",
+        ),
         (
             ("--ckpt", "{world}/alone"),
             "data_root: {world}/alone has no train_clip.json that says which windows",
@@ -144,10 +154,10 @@ def test_what_cannot_be_exported_ends_with_one_line(world, fail_script, options,
     ids = images.index.image_ids
     ImageEmbeddings(ids, images.embeddings, "features:other").save(world / "other")
     ImageEmbeddings(ids[:3], images.embeddings[:3], "features:random").save(world / "few")
-    if "foundation" in str(options):
-        EEGFoundationModel(EEGFoundationConfig(hidden_size=16, num_hidden_layers=1)).save_pretrained(
-            world / "foundation"
-        )
+    if "codec" in str(options):
+        EEGFSQModel(EEGFSQConfig(hidden_dims=[16])).save_pretrained(world / "codec")
+    if "encoder" in str(options):
+        save_encoder(EEGFoundationModel(EEGFoundationConfig(**ENCODER)), world / "encoder")
     if "alone" in str(options):
         EEGCLIPModel.from_pretrained(world / "clip").save_pretrained(world / "alone")
         EEGFeatureExtractor.from_pretrained(world / "clip").save_pretrained(world / "alone")
@@ -155,6 +165,37 @@ def test_what_cannot_be_exported_ends_with_one_line(world, fail_script, options,
     given = ("--out", world / "x.npz", *(() if "--ckpt" in options else ("--ckpt", world / "clip")))
     line, code = fail_script("export_embeddings.py", *given, *words)
     assert message.format(world=world) in line and code == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [
+        (EEGMaskedVAEForPreTraining(EEGMaskedVAEConfig(**ENCODER, latent_size=3, patch_size=10)), 19 * 4 * 3),
+        (EEGFoundationModel(EEGFoundationConfig(**ENCODER, patch_size=40)), 16),
+    ],
+    ids=["masked-vae", "foundation"],
+)
+def test_latents_of_an_encoder_lie_beside_the_embeddings_of_the_images(world, model, size, fail_script):
+    save_encoder(model, world / "latent")
+    sources = ("--data_root", world / "data", "--image_embeddings", world / "embedded")
+    found = export(world, *sources, ckpt="latent")
+    assert found.eeg_embeddings.shape == (3 * 10 * 3, size) and found.image_embeddings.shape == (10, 6)
+    known = ImageEmbeddings.load(world / "embedded")
+    places = known.index.find(found.image_ids)
+    np.testing.assert_array_equal(found.image_embeddings, known.embeddings[places])
+    rows = WindowDataset(load_windows(world / "data").filter(lambda row: row["part"] == "test"))
+    batch = EEGDataCollator(EEGFeatureExtractor.from_pretrained(world / "latent"))([rows[0], rows[1]])
+    with torch.inference_mode():
+        outputs = model.base_model.eval()(**batch)
+    expected = outputs.get("latent_mean", outputs.pooler_output).flatten(1)
+    np.testing.assert_allclose(found.eeg_embeddings[:2], expected, atol=1e-5)
+    line, code = fail_script("eval_retrieval.py", "--embeds", world / "out" / "found.npz")
+    assert code == 1 and f"in one space, got embeddings of {size} and 6 numbers" in line
+
+
+def save_encoder(model, folder):
+    model.save_pretrained(folder)
+    EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.4).save_pretrained(folder)
 
 
 def test_settings_of_the_training_are_read_and_what_is_said_goes_before_them(world):

@@ -111,7 +111,7 @@ def test_people_left_out_have_one_fit_of_the_others(world, caplog):
     [
         ((), "expected --ckpt, a model of scripts/train_clip.py, or --baseline ridge"),
         (("--baseline", "lasso"), "baseline: expected ridge, got 'lasso'"),
-        (("--baseline", "ridge"), "embeddings are predicted, say --image_embeddings"),
+        (("--baseline", "ridge"), "baseline embeds no images: say --image_embeddings"),
     ],
 )
 def test_what_cannot_be_fitted_ends_with_one_line(world, fail_script, options, message):

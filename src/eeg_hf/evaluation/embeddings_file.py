@@ -25,7 +25,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class EEGImageEmbeddings:
-    """Embeddings of trials and of images in one space.
+    """Embeddings of trials and of images, in one space where the encoder was aligned with images.
 
     Attributes:
         eeg_embeddings: Of each trial, (trials, size).
@@ -33,7 +33,7 @@ class EEGImageEmbeddings:
         subjects: By whom, (trials,) strings.
         concepts: What the image shows, (trials,) strings.
         repetitions: For which time, (trials,) integers; -1 for the mean of several.
-        image_embeddings: Of each image, (images, size).
+        image_embeddings: Of each image, (images, size); of another size in a space of their own.
         image_ids: Their names, (images,) strings, each once.
         image_concepts: What they show, (images,) strings.
         split: Part of the split that these are, such as `"test"`.
@@ -127,11 +127,6 @@ class EEGImageEmbeddings:
                     f"{name}: {len(bad)} of {len(values)} are NaN, infinite or zero, first row {bad[0]}: did "
                     "the training diverge?"
                 )
-        if eeg.shape[1] != images.shape[1]:
-            raise ValueError(
-                f"expected EEG and images in one space, got embeddings of {eeg.shape[1]} and "
-                f"{images.shape[1]} numbers"
-            )
 
     def _check_lengths(self, counted: str, names: tuple[str, ...]) -> None:
         number = len(getattr(self, counted))

@@ -71,6 +71,12 @@ def judge_retrieval(
             f"expected match image or concept and resample {', '.join(GROUPS)}, got {match!r} and "
             f"{resample!r}"
         )
+    sizes = embeddings.eeg_embeddings.shape[1], embeddings.image_embeddings.shape[1]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"expected EEG and images in one space, got embeddings of {sizes[0]} and {sizes[1]} numbers: "
+            "align them by scripts/train_clip.py; only images can be reconstructed from here"
+        )
     of_trials = {"image": embeddings.eeg_image_ids, "concept": embeddings.concepts}
     of_images = {"image": embeddings.image_ids, "concept": embeddings.image_concepts}
     seen = rank_items(
