@@ -21,7 +21,7 @@ from eeg_hf import (
     ImageEmbeddings,
     WindowDataset,
 )
-from eeg_hf.corpora import SimulatedThings, get_corpus, load_windows, prepare, things_eeg2
+from eeg_hf.corpora import SimulatedThings, get_corpus, load_alignments, load_windows, prepare, things_eeg2
 from eeg_hf.eeg_image_collator import PAIR_COLUMNS
 from eeg_hf.evaluation import rank_items, score_rankings
 from eeg_hf.training import parse_recipe
@@ -99,12 +99,13 @@ def train(monkeypatch):
     return run
 
 
-def top_of_test(folder, world):
+def top_of_test(folder, world, alignments=None):
     """Return the recall at 1 among the images of the test concepts, which training did not see."""
     model = AutoModel.from_pretrained(folder).eval()
     embeddings = ImageEmbeddings.load(world / "features")
     rows = load_windows(world / "prepared").filter(lambda row: row["part"] == "test")
-    collator = EEGImageCollator(AutoFeatureExtractor.from_pretrained(folder), embeddings)
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    collator = EEGImageCollator(extractor, embeddings, alignments=alignments)
     with torch.no_grad():
         batch = collator(WindowDataset(rows, PAIR_COLUMNS).__getitems__(list(range(len(rows)))))
         outputs = model(**batch)
@@ -130,6 +131,15 @@ def test_images_of_unseen_concepts_are_told_from_eeg_and_not_from_shuffled_pairs
     assert {"eval_mrr", "eval_recall_at_1", "eval_recall_at_5", "eval_median_rank"} <= set(judged[0])
     saved = json.loads((tmp_path / "right" / "train_clip.json").read_text())
     assert saved["split"] == "concept" and saved["augment_eeg"] is True
+
+
+def test_a_model_of_whitened_channels_is_trained_and_says_so(world, tmp_path, train):
+    train(*words(world, tmp_path, **LONGER, alignment="euclidean"))
+    assert AutoFeatureExtractor.from_pretrained(tmp_path).alignment == "euclidean"
+    whitened = load_alignments(world / "prepared")
+    assert top_of_test(tmp_path, world, whitened) > 0.7  # of 12, chance 0.08
+    unlike = {person: np.roll(matrix, 1, axis=0) for person, matrix in whitened.items()}
+    assert top_of_test(tmp_path, world, unlike) < 0.4  # other channels in the place of each
 
 
 def test_the_model_is_saved_without_the_tower_and_knows_the_montage(world, tmp_path, train):
