@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of scripts/train_clip.py, and Trainer's settings made of them."""
 
-import json
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from transformers import TrainingArguments
 from transformers.utils import logging
 
 from eeg_hf.augmentation import ChannelDrop, Compose, GaussianNoise, TimeMask, TimeShift, Transform
+from eeg_hf.training import parse_fields
 
 logger = logging.get_logger("eeg_hf.train_clip")
 
@@ -193,7 +193,7 @@ class ClipTrainingArguments:
                 "remove_unused_columns": False,
                 "label_names": ["image_ids"],
                 **self.device_settings(),
-                **read_fields("training", self.training),
+                **parse_fields("training", self.training),
             }
         )
 
@@ -222,15 +222,4 @@ class ClipTrainingArguments:
         return {"use_cpu": kind == "cpu", "bf16": has_bf16, "fp16": is_amp and not has_bf16}
 
 
-def read_fields(name: str, text: str) -> dict[str, Any]:
-    """Read a JSON object."""
-    try:
-        fields = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{name}: expected JSON, got {text!r} ({error})") from None
-    if not isinstance(fields, dict):
-        raise ValueError(f"{name}: expected fields and values, got {text!r}")
-    return fields
-
-
-__all__ = ["AugmentationArguments", "ClipTrainingArguments", "ModelArguments", "PairArguments", "read_fields"]
+__all__ = ["AugmentationArguments", "ClipTrainingArguments", "ModelArguments", "PairArguments"]

@@ -9,10 +9,10 @@ from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
 from eeg_hf import EEGCLIPConfig, EEGCLIPModel, EEGConvTransformerConfig, EEGFeatureExtractor
-from eeg_hf.training import carry_over, parse_config_fields
+from eeg_hf.training import carry_over, parse_config_fields, parse_fields
 from eeg_hf.vision_towers import VisionTower
 
-from .arguments import ModelArguments, read_fields
+from .arguments import ModelArguments
 
 logger = logging.get_logger("eeg_hf.train_clip")
 
@@ -61,7 +61,7 @@ def encoder_config(args: ModelArguments, train: Dataset, extractor: EEGFeatureEx
         "num_channels": len(first["channels"]),
         "channel_positions": np.reshape(first["channel_positions"], (-1, 3)).tolist(),
         "sampling_rate": extractor.sampling_rate,
-        **read_fields("eeg_config", args.eeg_config),
+        **parse_fields("eeg_config", args.eeg_config),
     }
     kind = fields.pop("model_type", EEGConvTransformerConfig.model_type)
     if kind != EEGConvTransformerConfig.model_type:

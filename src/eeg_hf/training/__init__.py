@@ -20,7 +20,7 @@ from .phases import (
     read_finished,
 )
 from .probe import EncoderProbe, probe_encoder, read_probe_curve
-from .recipe import parse_config_fields, parse_recipe, run_main
+from .recipe import parse_config_fields, parse_fields, parse_recipe, run_main
 from .sampler import ChannelGroupedSampler, padding_share
 from .sweep import GridSweep, write_sweep
 from .trainer import EEGTrainer
@@ -53,6 +53,7 @@ __all__ = [
     "balanced_class_weights",
     "padding_share",
     "parse_config_fields",
+    "parse_fields",
     "parse_recipe",
     "probe_encoder",
     "read_finished",

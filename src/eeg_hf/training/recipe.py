@@ -76,6 +76,25 @@ def _is_block(value: Any) -> bool:
     )
 
 
+def parse_fields(name: str, text: str) -> dict[str, Any]:
+    """Read fields and values from JSON.
+
+    Args:
+        name: The option they are of.
+        text: A JSON object.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name}: expected JSON, got {text!r} ({error})") from None
+    if not isinstance(fields, dict):
+        raise ValueError(f"{name}: expected fields and values, got {text!r}")
+    return fields
+
+
 def parse_config_fields(text: str, config_class: type[PreTrainedConfig]) -> dict[str, Any]:
     """Read fields of a model's config from JSON, and refuse those it does not have.
 
@@ -88,12 +107,7 @@ def parse_config_fields(text: str, config_class: type[PreTrainedConfig]) -> dict
     Raises:
         ValueError: If it is no JSON object, or has an unknown field, naming the nearest that there is.
     """
-    try:
-        fields = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"config: expected JSON, got {text!r} ({error})") from None
-    if not isinstance(fields, dict):
-        raise ValueError(f"config: expected fields and values, got {text!r}")
+    fields = parse_fields("config", text)
     known = [*(item.name for item in dataclasses.fields(config_class)), *config_class.attribute_map]
     for name in fields:
         if name not in known:
