@@ -101,7 +101,7 @@ def verdict(rows: Sequence[ResultFacts], metric: str, title: str) -> str | None:
     other = next((row for row in ordered if not row.is_own), None)
     if own is None or other is None:
         return None
-    mine, best = _mean(own, metric) or 0.0, _mean(other, metric) or 0.0
+    mine, best = (round(_mean(row, metric) or 0.0, 3) for row in (own, other))  # as a reader sees them
     word = "better than" if mine > best else "worse than" if mine < best else "equal to"
     overlap = "; their intervals overlap" if intervals_overlap(own, other, metric) else ""
     return (
