@@ -26,6 +26,7 @@ from clip_parts.arguments import AugmentationArguments, ClipTrainingArguments, M
 from clip_parts.models import build_model
 from clip_parts.pairs import ShuffledImages, alignments_for, open_images, open_windows, split_pairs
 from transformers import EvalPrediction, set_seed
+from transformers.integrations import TensorBoardCallback
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor, EEGImageCollator, ImageEmbeddings, WindowDataset
@@ -82,6 +83,9 @@ def main() -> None:
     )
     if trainer.is_world_process_zero():  # now: export_embeddings.py needs it of a run that was killed, too
         write_json(Path(args.save_dir) / "train_clip.json", merged(options))
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback):  # the Trainer has no option for it
+            callback.logging_dir = args.log_dir
     trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
     trainer.save_model()
     trainer.save_state()

@@ -167,7 +167,6 @@ class ClipTrainingArguments:
         Raises:
             ValueError: On a precision, a device or JSON that there is not.
         """
-        os.environ["TENSORBOARD_LOGGING_DIR"] = self.log_dir  # where Trainer looks for it
         return TrainingArguments(
             **{
                 "output_dir": self.save_dir,

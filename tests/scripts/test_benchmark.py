@@ -63,7 +63,7 @@ def test_many_windows(run):
         " shards to be converted",
         " again",
     ]
-    assert all("64 windows" in row["name"] for row in rows)
+    assert all("64 windows" in row["name"] for row in rows[:3])
     assert all(row["value"] < 2000 for row in rows if row["unit"] == "MB")
 
 
