@@ -143,7 +143,8 @@ def test_a_model_of_whitened_channels_is_trained_and_says_so(world, tmp_path, tr
 
 
 def test_the_model_is_saved_without_the_tower_and_knows_the_montage(world, tmp_path, train):
-    train(*words(world, tmp_path, temporal_pool="mean"))
+    train(*words(world, tmp_path, temporal_pool="mean", training='{"disable_tqdm": true}'))
+    assert list((tmp_path / "logs").glob("events.out.tfevents*"))
     config = AutoModel.from_pretrained(tmp_path).config
     assert (config.vision_tower, config.vision_dim, config.freeze_vision) == ("features:made", 16, True)
     encoder = config.eeg_config
