@@ -9,7 +9,15 @@ import torch
 from transformers import TrainingArguments
 from transformers.utils import logging
 
-from eeg_hf.augmentation import ChannelDrop, Compose, GaussianNoise, TimeMask, TimeShift, Transform
+from eeg_hf.augmentation import (
+    AmplitudeScale,
+    ChannelDrop,
+    Compose,
+    GaussianNoise,
+    TimeMask,
+    TimeShift,
+    Transform,
+)
 from eeg_hf.training import parse_fields
 
 logger = logging.get_logger("eeg_hf.train_clip")
@@ -90,6 +98,9 @@ class AugmentationArguments:
     jitter_ms: float = field(default=20.0, metadata={"help": "Shift in time, up to so many ms either way."})
     time_mask_prob: float = field(default=0.2, metadata={"help": "Chance that a stretch fades to zero."})
     channel_drop_prob: float = field(default=0.1, metadata={"help": "Chance of each channel to be zero."})
+    amplitude_scale: list[float] | None = field(
+        default=None, metadata={"help": "Least and largest factor of a window, such as 0.7 1.4."}
+    )
 
     def transform(self, rate: float) -> Transform | None:
         """Return the augmentation of windows at a rate in Hz.
@@ -103,11 +114,15 @@ class AugmentationArguments:
         for name in ("noise_std", "jitter_ms"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        factors = self.amplitude_scale or [1.0, 1.0]
+        if len(factors) != 2 or not 0 < factors[0] <= factors[1]:
+            raise ValueError(f"amplitude_scale: expected two factors, the lower first, got {factors}")
         if not self.augment_eeg:
             return None
         edge = max(1, round(MASK_EDGE_SECONDS * rate))
         return Compose(
             (
+                *([AmplitudeScale(*factors)] if self.amplitude_scale else []),
                 TimeShift(round(self.jitter_ms / 1000 * rate)),
                 TimeMask(self.time_mask_prob, edge_samples=edge),
                 ChannelDrop(self.channel_drop_prob),

@@ -154,13 +154,15 @@ def test_the_model_is_saved_without_the_tower_and_knows_the_montage(world, tmp_p
 
 
 def test_resumed_ends_with_the_same_weights(world, tmp_path, train):
-    train(*words(world, tmp_path / "whole", augment_eeg="true", log_dir=tmp_path / "logs"))
+    scaled = ("--amplitude_scale", 0.8, 1.25)
+    train(*words(world, tmp_path / "whole", augment_eeg="true", log_dir=tmp_path / "logs"), *scaled)
+    assert json.loads((tmp_path / "whole/train_clip.json").read_text())["amplitude_scale"] == [0.8, 1.25]
     shutil.copytree(
         tmp_path / "whole", tmp_path / "cut", ignore=shutil.ignore_patterns("model.*", "*-8", "*.json")
     )
     (checkpoint,) = (tmp_path / "whole").glob("checkpoint-[0-9]")
     shutil.copytree(checkpoint, tmp_path / "cut" / checkpoint.name, dirs_exist_ok=True)
-    train(*words(world, tmp_path / "cut", augment_eeg="true", resume="true"))
+    train(*words(world, tmp_path / "cut", augment_eeg="true", resume="true"), *scaled)
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -233,6 +235,7 @@ def test_training_validation_and_test_share_no_concept(world, monkeypatch):
         ({"devices": "tpu"}, "devices: expected 1, cpu, mps, cuda"),
         ({"temporal_pool": "last"}, "temporal_pool: expected one of cls, mean, max"),
         ({"channel_drop_prob": 2}, "channel_drop_prob: expected a chance"),
+        ({"amplitude_scale": 2}, "amplitude_scale: expected two factors, the lower first, got [2.0]"),
         ({"training": "{"}, "training: expected JSON"),
         ({"eeg_config": '{"kernels": 3}'}, "EEGConvTransformerConfig has no field 'kernels'"),
         ({"config": '{"vison_dim": 3}'}, "did you mean 'vision_dim'"),
