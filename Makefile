@@ -24,7 +24,7 @@ help:
 install: $(VENV)/.installed
 
 quickstart: $(VENV)/.installed
-	$(BIN)/python scripts/quickstart.py
+	$(BIN)/eeg-hf quickstart
 
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
@@ -34,7 +34,7 @@ quality: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 benchmark: $(VENV)/.installed
-	$(BIN)/python scripts/benchmark.py
+	$(BIN)/python tools/benchmark.py
 
 clean:
 	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
@@ -47,11 +47,11 @@ $(VENV)/.created:
 	@touch $@
 
 # torch comes first, so that what needs it takes the build that is there instead of choosing another
-$(VENV)/.installed: $(VENV)/.created setup.cfg constraints.txt scripts/mend_cpu_torch.py
+$(VENV)/.installed: $(VENV)/.created setup.cfg constraints.txt tools/mend_cpu_torch.py
 	@echo "installing into $(VENV): a few minutes the first time"
 	$(PIP) $(TORCH_FLAGS) torch
 	$(PIP) -e ".[test]"
-	$(BIN)/python scripts/mend_cpu_torch.py
+	$(BIN)/python tools/mend_cpu_torch.py
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

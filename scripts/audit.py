@@ -1,34 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look over prepared corpora before training on them: what is there, and what looks wrong.
-
-    python scripts/audit.py runs/data/eegmat
-    python scripts/audit.py runs/data/hbn runs/data/tuab --json audit.json
-
-Copies of one corpus in another are found where both are given. The exit code is 0 whatever is found.
-"""
-
-import argparse
-import json
-import sys
-from pathlib import Path
-
-from eeg_hf.corpora import audit, load_windows
-from eeg_hf.training import run_main
-
-
-def main() -> None:
-    """Print the table and the warnings."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folders", nargs="+", help="Prepared corpora, folders or Hub names.")
-    parser.add_argument("--json", type=Path, help="File to write all figures to.")
-    args = parser.parse_args()
-    found = audit(*map(load_windows, args.folders))
-    if args.json:
-        args.json.write_text(json.dumps(found.to_dict(), indent=2) + "\n")
-    sys.stdout.write(f"{found}\n")
-
+from eeg_hf.cli.audit import main
 
 if __name__ == "__main__":
-    run_main(main, "eeg_hf.audit")
+    main()

@@ -21,7 +21,7 @@ def test_every_corpus_has_a_row():
 
 def test_every_corpus_has_a_recipe():
     recipes = {
-        path.stem.removeprefix("prepare_") for path in (ROOT / "scripts/recipes").glob("prepare_*.yaml")
+        path.stem.removeprefix("prepare_") for path in (ROOT / "src/eeg_hf/recipes").glob("prepare_*.yaml")
     }
     for name in (name for name, corpus in CORPORA.items() if corpus.is_of_people):
         assert any(recipe.startswith(name) for recipe in recipes), name

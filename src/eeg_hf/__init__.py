@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC_NAMES = {
-    "EEGFeatureExtractor": "feature_extraction_eeg",
-    "EEGPreprocessor": "eeg_preprocessor",
-    "EEGDataCollator": "data_collator",
-    "EEGPreTrainingCollator": "data_collator",
-    "MixupCollator": "data_collator",
-    "PairColumns": "pair_columns",
-    "WindowDataset": "data_collator",
+    "EEGFeatureExtractor": "processing.feature_extraction_eeg",
+    "EEGPreprocessor": "processing.eeg_preprocessor",
+    "EEGDataCollator": "collation.data_collator",
+    "EEGPreTrainingCollator": "collation.data_collator",
+    "MixupCollator": "collation.data_collator",
+    "PairColumns": "collation.pair_columns",
+    "WindowDataset": "collation.data_collator",
     "EEGFoundationConfig": "models.configuration_eeg_foundation",
     "EEGFoundationForPreTraining": "models.modeling_eeg_foundation",
     "EEGFoundationForSequenceClassification": "models.modeling_eeg_foundation",
@@ -31,22 +31,22 @@ _PUBLIC_NAMES = {
     "EEGCLIPModel": "models.modeling_eeg_clip",
     "EEGConvTransformerConfig": "models.configuration_eeg_conv_transformer",
     "EEGConvTransformerModel": "models.modeling_eeg_conv_transformer",
-    "EEGImageCollator": "eeg_image_collator",
-    "ImageEmbeddings": "image_embeddings",
-    "create_vision_tower": "vision_towers",
+    "EEGImageCollator": "images.eeg_image_collator",
+    "ImageEmbeddings": "images.image_embeddings",
+    "create_vision_tower": "images.vision_towers",
     "EEGFSQConfig": "models.configuration_eeg_fsq",
     "EEGFSQModel": "models.modeling_eeg_fsq",
     "EEGMaskedVAEConfig": "models.configuration_eeg_masked_vae",
     "EEGMaskedVAEForPreTraining": "models.modeling_eeg_masked_vae",
     "EEGMaskedVAEModel": "models.modeling_eeg_masked_vae",
-    "EEGTokenizerCollator": "tokenizer_collator",
+    "EEGTokenizerCollator": "collation.tokenizer_collator",
     "RecordingTokens": "inference.recording_tokens",
     "add_tokens": "inference.tokens",
     "decode_recording": "inference.recording_tokens",
     "encode_recording": "inference.recording_tokens",
     "tokens_to_signal": "inference.tokens",
-    "EEGImageReconstructor": "inference.image_reconstruction",
-    "ImageDiffusion": "inference.image_diffusion",
+    "EEGImageReconstructor": "images.image_reconstruction",
+    "ImageDiffusion": "images.image_diffusion",
     "Eeg": "corpora.recordings.eeg_feature",
     "get_corpus": "corpora",
     "create_model": "auto",
@@ -56,15 +56,16 @@ __all__ = ["__version__", *_PUBLIC_NAMES]
 
 if TYPE_CHECKING:
     from .auto import create_model
+    from .collation.data_collator import EEGDataCollator, EEGPreTrainingCollator, MixupCollator, WindowDataset
+    from .collation.pair_columns import PairColumns
+    from .collation.tokenizer_collator import EEGTokenizerCollator
     from .corpora import get_corpus
     from .corpora.recordings.eeg_feature import Eeg
-    from .data_collator import EEGDataCollator, EEGPreTrainingCollator, MixupCollator, WindowDataset
-    from .eeg_image_collator import EEGImageCollator
-    from .eeg_preprocessor import EEGPreprocessor
-    from .feature_extraction_eeg import EEGFeatureExtractor
-    from .image_embeddings import ImageEmbeddings
-    from .inference.image_diffusion import ImageDiffusion
-    from .inference.image_reconstruction import EEGImageReconstructor
+    from .images.eeg_image_collator import EEGImageCollator
+    from .images.image_diffusion import ImageDiffusion
+    from .images.image_embeddings import ImageEmbeddings
+    from .images.image_reconstruction import EEGImageReconstructor
+    from .images.vision_towers import create_vision_tower
     from .inference.recording_tokens import RecordingTokens, decode_recording, encode_recording
     from .inference.tokens import add_tokens, tokens_to_signal
     from .models.configuration_eeg_clip import EEGCLIPConfig
@@ -85,9 +86,8 @@ if TYPE_CHECKING:
     from .models.modeling_eeg_fsq import EEGFSQModel
     from .models.modeling_eeg_masked_vae import EEGMaskedVAEForPreTraining, EEGMaskedVAEModel
     from .models.stimulus_pairs import describe_pairs
-    from .pair_columns import PairColumns
-    from .tokenizer_collator import EEGTokenizerCollator
-    from .vision_towers import create_vision_tower
+    from .processing.eeg_preprocessor import EEGPreprocessor
+    from .processing.feature_extraction_eeg import EEGFeatureExtractor
 
 
 def __getattr__(name: str) -> Any:

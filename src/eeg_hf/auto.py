@@ -8,7 +8,6 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrained
 from transformers.models.auto import AutoModelForPreTraining, AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import model_type_to_module_name
 
-from .feature_extraction_eeg import EEGFeatureExtractor
 from .import_hooks import when_imported
 from .models.configuration_eeg_clip import EEGCLIPConfig
 from .models.configuration_eeg_conv_transformer import EEGConvTransformerConfig
@@ -16,6 +15,7 @@ from .models.configuration_eeg_foundation import EEGFoundationConfig
 from .models.configuration_eeg_fsq import EEGFSQConfig
 from .models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
 from .models.vision_registry import set_tower_builder
+from .processing.feature_extraction_eeg import EEGFeatureExtractor
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -53,7 +53,7 @@ def register() -> None:
 
 
 def _create_vision_tower(name: str, is_pretrained: bool) -> "Module":
-    from .vision_towers import create_vision_tower
+    from .images.vision_towers import create_vision_tower
 
     return create_vision_tower(name, is_pretrained)
 

@@ -2,9 +2,9 @@
 import pytest
 
 from eeg_hf import EEGFeatureExtractor
-from eeg_hf.channels import DOUBLE_BANANA
 from eeg_hf.corpora import prepare
 from eeg_hf.corpora.chbmit import CHBMIT
+from eeg_hf.processing.channels import DOUBLE_BANANA
 
 BANANA = [name.upper() for name in DOUBLE_BANANA]
 EXTRA = ["P7-T7", "T7-FT9", "FT9-FT10", "FT10-T8", "T8-P8"]

@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from eeg_hf import EEGFeatureExtractor
-from eeg_hf.channels import canonical_names
 from eeg_hf.corpora import prepare
 from eeg_hf.corpora.hms import HMS, REGIONS, VOTES, read_spectrogram
+from eeg_hf.processing.channels import canonical_names
 
 ELECTRODES = [
     "Fp1",

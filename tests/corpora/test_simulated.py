@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
-from eeg_hf.channels import STANDARD_19
 from eeg_hf.corpora import Event, Simulated
+from eeg_hf.processing.channels import STANDARD_19
 
 
 def signal(corpus: Simulated, subject: str, condition: str) -> np.ndarray:

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from eeg_hf import EEGFeatureExtractor
-from eeg_hf.channels import STANDARD_19
 from eeg_hf.corpora import prepare
 from eeg_hf.corpora.tuh import TUAB, TUEG, TUEV
+from eeg_hf.processing.channels import STANDARD_19
 from tests.conftest import ROOT
 from tests.corpora.written_trees import TUH_ELECTRODES, write_tuh
 
@@ -88,7 +88,7 @@ def test_tueg_is_prepared_with_each_files_rate_and_reference(tueg, tmp_path, rea
 
 def test_tueg_with_its_ears_comes_out_at_one_rate(tmp_path, read_windows):
     root = write_tuh(tmp_path / "in", subjects=2, seconds=10.0)
-    recipe = yaml.safe_load((ROOT / "scripts/recipes/prepare_tueg_100hz.yaml").read_text())
+    recipe = yaml.safe_load((ROOT / "src/eeg_hf/recipes/prepare_tueg_100hz.yaml").read_text())
     extractor = EEGFeatureExtractor(100.0, 0.5, 45.0, channels=recipe["channels"], window_seconds=5.0)
     assert prepare(TUEG(), root, tmp_path / "out", extractor)["failures"] == []
     rows = read_windows(tmp_path / "out")

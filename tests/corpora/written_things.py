@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eeg_hf.channels import STANDARD_19
 from eeg_hf.corpora import SimulatedThings
 from eeg_hf.corpora.simulated_things import ThingsTruth
+from eeg_hf.processing.channels import STANDARD_19
 
 NOISE_UV = 10.0  # of the simulated corpus, by which epochs are divided: whitened ones have order 1
 

@@ -17,7 +17,7 @@ import edfio
 import mne
 import numpy as np
 
-from eeg_hf.channels import STANDARD_19
+from eeg_hf.processing.channels import STANDARD_19
 
 Row = tuple[float, str, str]  # onset s, value, feedback
 HBN_CHANNELS = (*(f"E{number}" for number in range(1, 129)), "Cz")

@@ -115,7 +115,7 @@ def test_arrays_that_are_pickles_or_missing_are_named(tmp_path):
         archive.writestr("subjects.npy", pickle.dumps(Trap()))
     with pytest.raises(ValueError, match="x.npz: it has no eeg_embeddings, .*, only subjects"):
         EEGImageEmbeddings.load(path)
-    with pytest.raises(FileNotFoundError, match="nowhere.npz does not exist: scripts/export_embeddings.py"):
+    with pytest.raises(FileNotFoundError, match="nowhere.npz does not exist: eeg-hf export-embeddings"):
         EEGImageEmbeddings.load(tmp_path / "nowhere.npz")
 
 

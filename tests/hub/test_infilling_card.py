@@ -42,7 +42,7 @@ QUIET = {"amplitude": 0.2, "delta": 0.3, "theta": 0.2, "alpha": 0.8, "beta": 0.1
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """Return what scripts/evaluate_infilling.py leaves."""
+    """Return what eeg-hf evaluate-infilling leaves."""
     folder = tmp_path_factory.mktemp("table")
     facts = {"split": "official split, part test", "people": 2, "windows": 96, "stretch_seconds": 1.0}
     about = collect_provenance("simulated", "CC0-1.0", [0, 1], **facts)
@@ -142,7 +142,7 @@ def test_the_hub_gets_own_rows_by_share(facts):
 def test_results_of_something_else_and_unknown_reports_are_refused(trained, table, tmp_path):
     with pytest.raises(ValueError, match="the table has no ours; it has best linear guess, masked VAE, str"):
         facts_from_run(trained, evaluation=table, own_methods=["ours"])
-    with pytest.raises(ValueError, match="evaluation: only files of scripts/eval_retrieval.py can"):
+    with pytest.raises(ValueError, match="evaluation: only files of eeg-hf eval-retrieval can"):
         facts_from_run(trained, evaluation=[("a", table), ("b", table)], own_methods=["a"])
     write_json(tmp_path / "metrics.json", {"loss": 1.0})
     with pytest.raises(ValueError, match="expected results, hidden or eeg_to_image, got loss"):

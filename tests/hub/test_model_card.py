@@ -119,7 +119,7 @@ def pretrained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-    """Return what scripts/evaluate.py leaves, written by the same function."""
+    """Return what eeg-hf evaluate leaves, written by the same function."""
     folder = tmp_path_factory.mktemp("table")
     rows = [
         ResultRow("pretrained", "unseen", "5 subject folds", {"auroc": summary(0.6)}, 6, 120),

@@ -45,7 +45,7 @@ def trained(tmp_path_factory):
 
 
 def write_scores(path, noise, is_averaged=False):
-    """Write what scripts/eval_retrieval.py does."""
+    """Write what eeg-hf eval-retrieval does."""
     embeddings = EEGImageEmbeddings(**make(30, noise=noise))
     if is_averaged:
         embeddings = embeddings.average_repetitions()

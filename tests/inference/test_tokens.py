@@ -6,8 +6,8 @@ import torch
 from datasets import Dataset, load_dataset
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, EEGFSQConfig, EEGFSQModel, WindowDataset
+from eeg_hf.collation.data_collator import decode_windows
 from eeg_hf.corpora import load_alignments
-from eeg_hf.data_collator import decode_windows
 from eeg_hf.inference.tokens import add_tokens, codec_fingerprint, tokens_to_signal
 
 FIELDS = {"patch_size": 64, "hidden_dims": [32], "levels": [20, 12, 7, 5, 3, 2], "codes_per_patch": 5}

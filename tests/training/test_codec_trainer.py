@@ -9,10 +9,10 @@ import torch
 from transformers import TrainingArguments
 
 from eeg_hf import EEGFeatureExtractor, create_model
+from eeg_hf.collation.tokenizer_collator import EEGTokenizerCollator, real_patches
 from eeg_hf.evaluation import codebook_metrics, reconstruction_metrics
-from eeg_hf.tokenizer_collator import EEGTokenizerCollator, real_patches
 from eeg_hf.training import EEGTokenizerTrainer, GridSweep, PlotReconstruction, write_sweep
-from tests.test_tokenizer_collator import make_windows
+from tests.collation.test_tokenizer_collator import make_windows
 
 FIELDS = {"patch_size": 50, "hidden_dims": [8], "levels": [4, 3], "codes_per_patch": 2}
 SHAPES = [(3, 300)] * 5 + [(2, 300), (2, 170)]  # padded channels, padded time

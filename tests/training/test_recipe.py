@@ -63,7 +63,7 @@ def test_a_recipe_that_is_not_there_is_named(capsys):
 
 
 @pytest.mark.parametrize(
-    "recipe", sorted((ROOT / "scripts/recipes").glob("pretrain_*.yaml")), ids=lambda path: path.stem
+    "recipe", sorted((ROOT / "src/eeg_hf/recipes").glob("pretrain_*.yaml")), ids=lambda path: path.stem
 )
 def test_recipes_of_all_sizes_build_what_they_say(recipe):
     import json

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..channels import electrode_positions
+from ..processing.channels import electrode_positions
 from .corpus import Corpus, Event, Label, Recording
 from .recordings.formats import read_recording
 

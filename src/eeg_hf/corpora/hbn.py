@@ -50,7 +50,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..channels import canonical_names
+from ..processing.channels import canonical_names
 from .corpus import Corpus, Event, Label, Recording
 from .recordings.bids import BIDSFile, bids_events, bids_file, bids_recordings, is_bids, read_bids, sidecars
 from .recordings.bids_tree import bids_root

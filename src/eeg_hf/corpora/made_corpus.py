@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..channels import STANDARD_19, electrode_positions
+from ..processing.channels import STANDARD_19, electrode_positions
 from .corpus import Corpus, Event, Label, Recording
 from .recordings.bids import annotate
 

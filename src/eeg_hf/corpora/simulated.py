@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..channels import STANDARD_19
+from ..processing.channels import STANDARD_19
 from .corpus import Event, Recording, annotated
 from .made_corpus import MadeCorpus, alpha, background, pattern
 

@@ -15,7 +15,7 @@ is the person's own. With the projection known, the best decoder there can be is
 reaches in retrieval is the ceiling of any model (`ThingsTruth.ceiling`).
 
 As THINGS-EEG2 it is epochs, marked by concept as training and test: filters and the average reference must be
-off (scripts/recipes/prepare_simulated_things.yaml).
+off (prepare_simulated_things).
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import hypergeom
 
-from ..channels import STANDARD_19
+from ..processing.channels import STANDARD_19
 from .corpus import Event, Label, Recording
 from .drawn_images import COLOURS, NUM_LATENTS, SHAPES, DrawnImages
 from .made_corpus import MadeCorpus, background_mixing

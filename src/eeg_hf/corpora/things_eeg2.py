@@ -14,7 +14,7 @@ pickle by the name of .npy, whose `times` start 50 samples before its data).
 Traps:
 
 * These are epochs: cut, baseline-corrected, resampled and whitened. Each is a window as it stands; filters
-  and the average reference must be off (scripts/recipes/prepare_things_eeg2.yaml).
+  and the average reference must be off (prepare_things_eeg2).
 * Whitened (multivariate noise normalisation) means: no unit, no volts, order 1. They are stored as if 1 were
   1 uV, and never mean that. Each session's whitening used its test epochs too, so the published files know
   something of the unlabelled test set.

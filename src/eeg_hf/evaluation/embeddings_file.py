@@ -88,7 +88,7 @@ class EEGImageEmbeddings:
         """
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist: scripts/export_embeddings.py writes embeddings")
+            raise FileNotFoundError(f"{path} does not exist: eeg-hf export-embeddings writes embeddings")
         try:
             return cls(**_read(path))
         except ValueError as error:

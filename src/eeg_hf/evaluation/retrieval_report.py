@@ -75,7 +75,7 @@ def judge_retrieval(
     if sizes[0] != sizes[1]:
         raise ValueError(
             f"expected EEG and images in one space, got embeddings of {sizes[0]} and {sizes[1]} numbers: "
-            "align them by scripts/train_clip.py; only images can be reconstructed from here"
+            "align them by eeg-hf train-clip; only images can be reconstructed from here"
         )
     of_trials = {"image": embeddings.eeg_image_ids, "concept": embeddings.concepts}
     of_images = {"image": embeddings.image_ids, "concept": embeddings.image_concepts}

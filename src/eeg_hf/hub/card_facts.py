@@ -127,7 +127,7 @@ class CodecResultFacts(ResultFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class InfillingResultFacts(ResultFacts):
-    """One method at one share of the signal hidden, as scripts/evaluate_infilling.py writes it.
+    """One method at one share of the signal hidden, as eeg-hf evaluate-infilling writes it.
 
     Attributes:
         hidden: That share; 0 where amplitude and bands of what comes out are compared with what went in.
@@ -140,7 +140,7 @@ class InfillingResultFacts(ResultFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalResultFacts(ResultFacts):
-    """One method asked in one direction, as scripts/eval_retrieval.py writes it; chance is a method too.
+    """One method asked in one direction, as eeg-hf eval-retrieval writes it; chance is a method too.
 
     Attributes:
         direction: `eeg_to_image` or `image_to_eeg`.

@@ -113,7 +113,7 @@ def _usage(facts: CardFacts, repo_id: str) -> str:
     needed = "transformers and mne" if shown.signal else "transformers"
     microvolts = (
         "\n\nTokens hold neither the location nor the scale of a channel, which the extractor takes out: who "
-        "wants microvolts back stores both, as `scripts/store_as_tokens.py` of eeg_hf does."
+        "wants microvolts back stores both, as `eeg-hf store-as-tokens` of eeg_hf does."
     )
     return (
         f"{note}With eeg_hf:\n\n```python\n{with_library}\n```\n\n"

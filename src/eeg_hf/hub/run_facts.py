@@ -73,7 +73,7 @@ def facts_from_run(
         model: Folder of the model: config.json and weights; the rest where it is there.
         title: Heading; the name of the class by default.
         data: Role (pretraining, fine-tuning, evaluation) -> folders of prepared corpora.
-        evaluation: Folder that scripts/evaluate.py or scripts/evaluate_infilling.py left, or a file that
+        evaluation: Folder that eeg-hf evaluate or eeg-hf evaluate-infilling left, or a file that
             scripts/eval_retrieval.py wrote; of those also several, pairs of the name of a method and a file.
         own_methods: Which methods of its table are this model; what has no name is.
         pretrained: Folders of the stages before, for their objectives and times.
@@ -232,13 +232,13 @@ def _provenance(reports: Sequence[tuple[str, Mapping[str, Any]]], own: Collectio
 
 
 def _num_seeds(about: Mapping[str, Any], results: Sequence[ResultFacts]) -> int | None:
-    """Count the trainings; the seed that scripts/eval_retrieval.py records is of its bootstrap."""
+    """Count the trainings; the seed that eeg-hf eval-retrieval records is of its bootstrap."""
     own = [len(row.seeds) or 1 for row in results if isinstance(row, RetrievalResultFacts) and row.is_own]
     return max(own, default=len(about["seeds"]) if "seeds" in about else None)
 
 
 def _training_split(folder: Path) -> str | None:
-    """Return how scripts/train_clip.py split the pairs, where it left that beside the model."""
+    """Return how eeg-hf train-clip split the pairs, where it left that beside the model."""
     path = folder / "train_clip.json"
     return read_json(path, "a training of EEG-CLIP")["split"] if path.is_file() else None
 

@@ -36,7 +36,7 @@ def read_reports(evaluation: Evaluation, name: str) -> list[tuple[str, Report]]:
     """Read what was measured.
 
     Args:
-        evaluation: Folder of scripts/evaluate.py or scripts/evaluate_infilling.py, or a file of
+        evaluation: Folder of eeg-hf evaluate or eeg-hf evaluate-infilling, or a file of
             scripts/eval_retrieval.py; of those also several, with the name of a method before each.
         name: Of a method that has none.
 
@@ -78,7 +78,7 @@ def read_results(
         if "eeg_to_image" in report:
             rows += _retrieval_results(name, report, own, regime, split)
         elif len(reports) > 1:
-            raise ValueError("evaluation: only files of scripts/eval_retrieval.py can be several")
+            raise ValueError("evaluation: only files of eeg-hf eval-retrieval can be several")
         elif "hidden" in report:
             rows += _infilling_results(report, own, regime)
         elif "results" in report:
@@ -111,7 +111,7 @@ def _without_repeated_chance(rows: Sequence[ResultFacts]) -> Iterator[ResultFact
 
 
 def _listed_result(row: Report, own: Collection[str], regime: str, about: Report) -> ResultFacts:
-    """Take a row of scripts/evaluate.py over."""
+    """Take a row of eeg-hf evaluate over."""
     if "codec" in row:
         return _codec_result(row, row["codec"] in own, regime, about)
     return ResultFacts(

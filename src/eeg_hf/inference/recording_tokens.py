@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ..corpora.corpus import annotated
-from ..feature_extraction_eeg import EEGFeatureExtractor
+from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .tokens import (
     Codec,
     EncodedSignals,

@@ -18,8 +18,8 @@ import torch
 from datasets import Dataset, Features, IterableDataset, List, Value
 from datasets.fingerprint import Hasher
 
-from ..data_collator import EEGDataCollator, decode_windows
-from ..feature_extraction_eeg import EEGFeatureExtractor
+from ..collation.data_collator import EEGDataCollator, decode_windows
+from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 
 _COLUMNS = ("signal", "scale", "num_samples", "sampling_rate")
 _ALIGNED = "+"  # between the fingerprint of the codec and the alignment

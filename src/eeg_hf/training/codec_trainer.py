@@ -9,8 +9,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import EvalLoopOutput
 
+from ..collation.tokenizer_collator import real_patches
 from ..evaluation import ReconstructionMetrics, codebook_metrics
-from ..tokenizer_collator import real_patches
 from .trainer import EEGTrainer
 
 LARGEST_COUNTED = 2**24

@@ -13,8 +13,8 @@ import numpy as np
 from torch.utils.data import Sampler
 from transformers.utils import logging
 
-from ..data_collator import WindowDataset
-from ..pair_columns import PairColumns
+from ..collation.data_collator import WindowDataset
+from ..collation.pair_columns import PairColumns
 
 logger = logging.get_logger(__name__)
 

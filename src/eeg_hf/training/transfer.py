@@ -23,7 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from ..data_collator import MixupCollator
+from ..collation.data_collator import MixupCollator
 from ..evaluation.metrics import classification_metrics, make_compute_metrics
 from .callbacks import FreezeEncoder
 from .trainer import EEGTrainer

@@ -214,7 +214,7 @@ def test_rates_that_differ_are_refused_unless_asked_for(tmp_path, folders):
     sources = {**folders, str(fast): 1.0}
     for streaming in (False, True):
         with pytest.raises(
-            ValueError, match="differ in sampling_rate: .*fast has 250 Hz; .*scripts/prepare.py"
+            ValueError, match="differ in sampling_rate: .*fast has 250 Hz; .*eeg-hf prepare"
         ):
             mixture(sources, split="none", streaming=streaming)
     assert "train" in mixture(sources, split="none", streaming=True, rates="keep")

@@ -63,7 +63,8 @@ def nobody_to_train_on(tmp_path_factory):
 @pytest.mark.parametrize("script", ["pretrain", "finetune"])
 def test_a_training_part_without_windows_is_an_error(script, nobody_to_train_on, tmp_path, fail_script):
     recipe = {"pretrain": "pretrain_tiny", "finetune": "finetune_eegmat"}[script]
-    command = [ROOT / f"scripts/recipes/{recipe}.yaml", "--data", nobody_to_train_on, "--split", "official"]
+    recipe_path = ROOT / f"src/eeg_hf/recipes/{recipe}.yaml"
+    command = [recipe_path, "--data", nobody_to_train_on, "--split", "official"]
     command += ["--label_column", "condition"] * (script == "finetune")
     line, code = fail_script(f"{script}.py", *command, "--output_dir", tmp_path / "run")
     assert code == 1 and line == "no subject of part 'train' is in the dataset, which has 04, 05"

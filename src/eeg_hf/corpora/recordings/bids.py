@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...channels import parse_channel
-from ...preprocessing import check_amplitude
+from ...processing.channels import parse_channel
+from ...processing.preprocessing import check_amplitude
 from ..corpus import Event, annotated
 from .bids_tree import BIDSFile, bids_file, bids_recordings, is_bids, read_json, refuse_pointers, sidecars
 from .formats import read_recording

@@ -11,7 +11,7 @@ import pyarrow as pa
 from datasets.utils.file_utils import is_local_path, is_remote_url, xbasename
 from datasets.utils.py_utils import string_to_dict
 
-from ...channels import canonical_names
+from ...processing.channels import canonical_names
 from .formats import TABLE_EXTENSIONS, read_recording
 from .recording_bundle import TemporaryFolder, fetch, open_recording, pack, unpack
 from .stored_recording import Origin, remember, stored_value

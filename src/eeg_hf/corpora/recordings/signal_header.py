@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...channels import parse_channel
+from ...processing.channels import parse_channel
 from .file_checks import check_size
 
 if TYPE_CHECKING:

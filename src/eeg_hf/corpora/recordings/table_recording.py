@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from ...channels import parse_channel
+from ...processing.channels import parse_channel
 from .signal_header import voltage_factor
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from datasets import load_dataset
 
-from ...preprocessing import whitening_matrix
+from ...processing.preprocessing import whitening_matrix
 
 
 def load_alignments(*prepared: str | Path) -> dict[str, np.ndarray]:
     """Return the whitening matrix (channels, channels) of every `alignment_group` of prepared corpora.
 
     Args:
-        *prepared: Folders written by `scripts/prepare.py`, or Hub names of such datasets.
+        *prepared: Folders written by `eeg-hf prepare`, or Hub names of such datasets.
     """
     matrices: dict[str, np.ndarray] = {}
     for source in prepared:

@@ -16,8 +16,8 @@ import mne
 import numpy as np
 import pyarrow as pa
 
-from ...channels import positions_from_raw
-from ...preprocessing import FLAT_UV, mean_covariance
+from ...processing.channels import positions_from_raw
+from ...processing.preprocessing import FLAT_UV, mean_covariance
 from ..corpus import Event, Recording, annotated
 from ..recordings.recording_files import legible
 from .encoding import encode_windows

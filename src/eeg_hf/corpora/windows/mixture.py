@@ -164,7 +164,7 @@ def _refuse_unlike(sources: Mapping[str, Dataset], rates: Agreement, channels: A
         if len(set().union(*found.values())) > 1:
             shown = ", ".join(f"{name} has {' and '.join(values)}" for name, values in found.items())
             raise ValueError(
-                f"mixture: the corpora differ in {column}: {shown}; prepare them alike (scripts/prepare.py "
+                f"mixture: the corpora differ in {column}: {shown}; prepare them alike (eeg-hf prepare "
                 f"--{option} ... --output_dir another folder), or say 'keep'"
             )
 

@@ -88,7 +88,7 @@ def open_shards(source: str | Path) -> ParquetRows:
     """Open a prepared corpus without loading it.
 
     Args:
-        source: Folder written by `scripts/prepare.py`, or Hub name of such a dataset.
+        source: Folder written by `eeg-hf prepare`, or Hub name of such a dataset.
 
     Raises:
         FileNotFoundError: If it holds no prepared corpus.

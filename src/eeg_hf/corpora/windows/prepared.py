@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open what `scripts/prepare.py` wrote, and split it."""
+"""Open what `eeg-hf prepare` wrote, and split it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def load_windows(source: str | Path) -> Dataset:
     """Load the windows of one prepared corpus.
 
     Args:
-        source: Folder written by `scripts/prepare.py`, or Hub name of such a dataset.
+        source: Folder written by `eeg-hf prepare`, or Hub name of such a dataset.
 
     Raises:
         FileNotFoundError: If the folder holds no prepared corpus.
@@ -68,7 +68,7 @@ def refuse_unfinished(source: str | Path) -> None:
     folder = Path(source)
     if folder.exists() and not any(folder.glob("data/*.parquet")):
         raise FileNotFoundError(
-            f"no prepared windows in {folder}: expected data/*.parquet, run scripts/prepare.py first"
+            f"no prepared windows in {folder}: expected data/*.parquet, run eeg-hf prepare first"
         )
     if folder.exists() and not (folder / "README.md").exists():  # it is written last
         raise FileNotFoundError(f"{folder} is unfinished: its preparation was interrupted, run it again")

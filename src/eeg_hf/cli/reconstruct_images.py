@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Reconstruct the images that people saw from embeddings of their EEG, and say how much of it is there.
+
+    eeg-hf reconstruct-images --train runs/train.npz --test runs/test.npz --images data/images \
+        --output_dir runs/images
+    eeg-hf reconstruct-images --train runs/train.npz --test runs/test.npz --images data/images \
+        --output_dir runs/images_shuffled --shuffle_pairs
+    eeg-hf reconstruct-images --train runs/train.npz --test runs/test.npz --images data/images \
+        --image_embeddings runs/images_vit_h --pipeline models/stable-unclip --dtype float16 --device cuda \
+        --pipeline_options num_inference_steps=20 guidance_scale=5 --output_dir runs/unclip \
+        --features open_clip:ViT-L-14:openai torchvision:alexnet:IMAGENET1K_V1:features.4
+
+eeg-hf export-embeddings writes the embeddings: of images to learn from, and of others to reconstruct.
+Trials of an image are averaged, over repetitions and people, or of one person (`--subject`).
+
+Three ways lead from an embedding to an image: a small decoder trained here (`decoder`), the nearest image of
+those learnt from (`nearest`), and a diffusion model whose weights are yours (`--pipeline`). For the last,
+`--image_embeddings` must be those of its own image encoder, by eeg-hf embed-images: ViT-H-14 of LAION for
+Stable unCLIP and most IP-Adapters.
+
+All are judged at `--judged_size`: the size of the decoder's images, or with a diffusion model 425 pixels, as
+papers do it. Images are written at the size they were drawn in.
+
+Writes contact_sheet.png, metrics.json, table.md, the images, and the reconstructor. With `--shuffle_pairs`
+EEG and images are paired at random before anything is learnt: what is still found then is not of the EEG. One
+pairing may be a little above or below chance by luck, which an interval over images does not hold: look at
+several (`--seed`).
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..evaluation import (
+    EEGImageEmbeddings,
+    collect_provenance,
+    judge_reconstructions,
+    open_clip_features,
+    plot_contact_sheet,
+    torchvision_features,
+    two_way_identification,
+    write_json,
+)
+from ..evaluation.image_metrics import ImageFeatures, ImageScore
+from ..evaluation.report import NOTHING, markdown_table, write_text
+from ..images.image_diffusion import ImageDiffusion
+from ..images.image_embeddings import ImageEmbeddings
+from ..images.image_files import read_images, resize_images
+from ..images.image_reconstruction import EEGImageReconstructor
+from ..training import parse_recipe, run_main
+
+_MIN_CONCEPTS = 5  # fewer cannot be five folds of the prior
+_SMALLEST = 11  # the window of SSIM
+_PAPERS = 425  # pixels a side at which papers judge
+_METRICS = {"pixcorr": "PixCorr", "ssim": "SSIM", "two_way_embedding": "two-way, embedding"}
+
+
+@dataclass
+class ReconstructionArguments:
+    """What to learn from, what to reconstruct, and how."""
+
+    train: str = field(metadata={"help": "Embeddings to learn from: .npz of eeg-hf export-embeddings."})
+    test: str = field(metadata={"help": "Embeddings of the images to reconstruct."})
+    images: str = field(metadata={"help": "Folder of all images; their ids are paths below it."})
+    output_dir: str = field(metadata={"help": "Where everything goes."})
+    subject: str | None = field(default=None, metadata={"help": "One person; default: the mean of all."})
+    ways: list[str] = field(
+        default_factory=lambda: ["decoder", "nearest"], metadata={"help": "Of these: decoder, nearest."}
+    )
+    image_size: int = field(default=64, metadata={"help": "Pixels a side that the decoder draws."})
+    num_steps: int = field(default=1500, metadata={"help": "Batches of the decoder's training."})
+    decoder_width: int = field(default=64, metadata={"help": "Numbers of a layer of the decoder."})
+    learning_rate: float = field(default=5e-3, metadata={"help": "Highest learning rate of the decoder."})
+    num_nearest: int = field(default=1, metadata={"help": "Of how many nearest images to take the mean."})
+    pipeline: str | None = field(default=None, metadata={"help": "Folder or Hub name of a diffusion model."})
+    pipeline_options: list[str] = field(
+        default_factory=list, metadata={"help": "What its call takes, such as num_inference_steps=20, …"}
+    )
+    dtype: str = field(default="float32", metadata={"help": "Of its weights: float32, float16 or bfloat16."})
+    ip_adapter: list[str] | None = field(
+        default=None, metadata={"help": "Its IP-Adapter: name, subfolder and file of the weights."}
+    )
+    image_embeddings: str | None = field(
+        default=None, metadata={"help": "Folder by eeg-hf embed-images, instead of those in the .npz."}
+    )
+    features: list[str] = field(
+        default_factory=list,
+        metadata={"help": "open_clip:<name>:<weights> or torchvision:<name>:<weights>:<layer>, …"},
+    )
+    judged_size: int | None = field(
+        default=None,
+        metadata={"help": "Pixels a side to judge at; default: image_size, 425 with --pipeline."},
+    )
+    shuffle_pairs: bool = field(default=False, metadata={"help": "Pair EEG and images at random: a control."})
+    num_shown: int = field(default=24, metadata={"help": "Images on the contact sheet."})
+    num_resamples: int = field(default=1000, metadata={"help": "Draws of the bootstrap."})
+    device: str = field(
+        default="cpu", metadata={"help": "Where decoder, diffusion model and features compute."}
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of the decoder, the noise and the draws."})
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One row an image: its id and concept, the mean of its trials, and its embedding."""
+
+    ids: np.ndarray
+    concepts: np.ndarray
+    eeg: np.ndarray
+    embeddings: np.ndarray
+
+
+def run() -> None:
+    """Fit, reconstruct, judge, write."""
+    (args,) = parse_recipe((ReconstructionArguments,), description=__doc__)
+    check_arguments(args)
+    size = args.judged_size or (_PAPERS if args.pipeline else args.image_size)
+    train, test = (read_pairs(path, args) for path in (args.train, args.test))
+    check_apart(train, test)
+    features = {name: load_features(name, args.device) for name in args.features}
+    diffusion = load_diffusion(args)
+    seen = read_images(args.images, test.ids, size)
+
+    reconstructor = fit(args, train, read_images(args.images, train.ids, args.image_size))
+    found = reconstruct(args, reconstructor, diffusion, test.eeg)
+    write_images(Path(args.output_dir), test.ids, found)
+    found = {way: resize_images(images, size) for way, images in found.items()}
+    draws = {"num_resamples": args.num_resamples, "seed": args.seed}
+    said = reconstructor.prior.predict(test.eeg)
+    scores = {"prior": {"two_way_embedding": two_way_identification(test.embeddings, said, **draws)}}
+    scores |= {way: judge_reconstructions(seen, images, features, **draws) for way, images in found.items()}
+
+    table = format_scores(scores)
+    write_results(args, reconstructor, scores, train, test)
+    shown = {"seen": seen, **found}
+    plot_contact_sheet(
+        {name: images[: args.num_shown] for name, images in shown.items()},
+        Path(args.output_dir) / "contact_sheet.png",
+        title="EEG and images paired at random" if args.shuffle_pairs else None,
+    )
+    sys.stdout.write(table)
+
+
+def check_arguments(args: ReconstructionArguments) -> None:
+    """Refuse ways that there are not, and sizes that cannot be judged."""
+    for name in ("image_size", "judged_size"):
+        if getattr(args, name) is not None and getattr(args, name) < _SMALLEST:
+            raise ValueError(f"{name}: expected {_SMALLEST} pixels or more, got {getattr(args, name)}")
+    if not set(args.ways) <= {"decoder", "nearest"} or not (args.ways or args.pipeline):
+        raise ValueError(f"ways: expected decoder, nearest or both, got {', '.join(args.ways) or 'none'}")
+    if args.ip_adapter is not None and (args.pipeline is None or len(args.ip_adapter) != 3):
+        raise ValueError("ip_adapter: expected name, subfolder and file of its weights, beside --pipeline")
+    if args.pipeline is not None and args.image_embeddings is None:
+        raise ValueError(
+            "pipeline: expected --image_embeddings, of its own image encoder; those of the .npz are what an "
+            "EEG-CLIP makes of them, which no diffusion model knows"
+        )
+    if args.dtype not in ("float32", "float16", "bfloat16"):
+        raise ValueError(f"dtype: expected float32, float16 or bfloat16, got {args.dtype!r}")
+
+
+def read_pairs(path: str, args: ReconstructionArguments) -> Pairs:
+    """Average the trials of each image."""
+    embeddings = EEGImageEmbeddings.load(path)
+    if args.subject is not None:
+        people = np.unique(embeddings.subjects).tolist()
+        if args.subject not in people:
+            raise ValueError(f"subject: {path} has {', '.join(people)}, got {args.subject!r}")
+        embeddings = embeddings.of_subject(args.subject)
+    trials = embeddings.average_repetitions()
+    ids, first, owners = np.unique(trials.eeg_image_ids, return_index=True, return_inverse=True)
+    eeg = np.zeros((len(ids), trials.eeg_embeddings.shape[1]))
+    np.add.at(eeg, owners, trials.eeg_embeddings)
+    eeg /= np.bincount(owners)[:, None]
+    if args.image_embeddings is None:
+        places = {name: row for row, name in enumerate(embeddings.image_ids)}
+        of_images = embeddings.image_embeddings[[places[name] for name in ids]]
+    else:
+        known = ImageEmbeddings.load(args.image_embeddings)
+        of_images = known.embeddings[known.index.find(ids.tolist())]
+    return Pairs(ids, trials.concepts[first], eeg, of_images)
+
+
+def check_apart(train: Pairs, test: Pairs) -> None:
+    """Refuse to reconstruct images that were learnt from, or one alone, which nothing can be told from."""
+    for name, pairs in (("train", train), ("test", test)):
+        if len(pairs.ids) < 2:
+            raise ValueError(f"{name}: expected two or more images, got {len(pairs.ids)}")
+    both = np.intersect1d(train.ids, test.ids)
+    if len(both):
+        raise ValueError(
+            f"{len(both)} of {len(test.ids)} images to reconstruct were learnt from, such as {both[0]}: "
+            "expected others, as a split by concept has them"
+        )
+    if train.eeg.shape[1] != test.eeg.shape[1]:
+        raise ValueError(
+            f"expected EEG embeddings of one model, got {train.eeg.shape[1]} numbers to learn from and "
+            f"{test.eeg.shape[1]} to reconstruct"
+        )
+
+
+def load_features(name: str, device: str) -> ImageFeatures:
+    """Load what images are told apart by."""
+    kind, *parts = name.split(":")
+    if kind == "open_clip" and len(parts) == 2:
+        return open_clip_features(*parts, device=device)
+    if kind == "torchvision" and len(parts) == 3:
+        return torchvision_features(*parts, device=device)
+    raise ValueError(
+        f"features: expected open_clip:<name>:<weights> or torchvision:<name>:<weights>:<layer>, got {name!r}"
+    )
+
+
+def load_diffusion(args: ReconstructionArguments) -> ImageDiffusion | None:
+    """Load the diffusion model, if there is one."""
+    if args.pipeline is None:
+        return None
+    names = ("pretrained_model_name_or_path_or_dict", "subfolder", "weight_name")
+    adapter = None if args.ip_adapter is None else dict(zip(names, args.ip_adapter, strict=True))
+    return ImageDiffusion.from_pretrained(
+        args.pipeline,
+        adapter,
+        device=args.device,
+        dtype=getattr(torch, args.dtype),
+        seed=args.seed,
+        **read_options(args.pipeline_options),
+    )
+
+
+def read_options(options: Sequence[str]) -> dict[str, Any]:
+    """Read name=value; a value that is no number, true or false is text."""
+    found: dict[str, Any] = {}
+    for option in options:
+        name, sign, value = option.partition("=")
+        if not (name and sign):
+            raise ValueError(f"pipeline_options: expected name=value, got {option!r}")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def fit(args: ReconstructionArguments, train: Pairs, images: np.ndarray) -> EEGImageReconstructor:
+    """Fit the prior and train the decoder."""
+    if args.shuffle_pairs:
+        order = np.random.default_rng(args.seed).permutation(len(train.ids))
+        train = replace(train, eeg=train.eeg[order])
+    options = {"num_steps": args.num_steps, "learning_rate": args.learning_rate, "width": args.decoder_width}
+    return EEGImageReconstructor.fit(
+        train.eeg,
+        train.embeddings,
+        images,
+        groups=train.concepts if len(np.unique(train.concepts)) >= _MIN_CONCEPTS else None,
+        decoder_options={**options, "seed": args.seed, "device": args.device},
+        has_decoder="decoder" in args.ways,
+    )
+
+
+def reconstruct(
+    args: ReconstructionArguments,
+    reconstructor: EEGImageReconstructor,
+    diffusion: ImageDiffusion | None,
+    eeg: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Return the images (n, height, width, 3) of each way."""
+    found = {}
+    if "decoder" in args.ways:
+        found["decoder"] = reconstructor.decode(eeg)
+    if "nearest" in args.ways:
+        found["nearest"] = reconstructor.retrieve(eeg, args.num_nearest)
+    if diffusion is not None:
+        found["diffusion"] = reconstructor.diffuse(eeg, diffusion)
+    return found
+
+
+def format_scores(scores: Mapping[str, Mapping[str, ImageScore]]) -> str:
+    """Return a table with a row a metric."""
+    rows = []
+    for way, metrics in scores.items():
+        for metric, score in metrics.items():
+            low, high = score["interval"]
+            rows.append(
+                {
+                    "Way": way,
+                    "Metric": _METRICS.get(
+                        metric, metric.replace("two_way_", "two-way, ").replace("distance_", "distance, ")
+                    ),
+                    "Mean": f"{score['mean']:.3f} [{low:.3f}, {high:.3f}]",
+                    "Chance": f"{score['chance']:.3f}",
+                    "p": f"{score['p_value']:.3f}" if "p_value" in score else NOTHING,
+                }
+            )
+    return markdown_table(rows, texts=("Way", "Metric")) + "\n"
+
+
+def write_results(
+    args: ReconstructionArguments,
+    reconstructor: EEGImageReconstructor,
+    scores: Mapping[str, Mapping[str, ImageScore]],
+    train: Pairs,
+    test: Pairs,
+) -> None:
+    """Write the metrics, their table and the reconstructor."""
+    provenance = collect_provenance(
+        dataset=f"{args.train}, {args.test}",
+        licence="that of the data",
+        seeds=(args.seed,),
+        settings=asdict(args),
+        num_images={"train": len(train.ids), "test": len(test.ids)},
+        is_shuffled=args.shuffle_pairs,
+    )
+    folder = Path(args.output_dir)
+    reconstructor.save_pretrained(folder / "reconstructor")
+    write_json(folder / "metrics.json", {"provenance": provenance, "results": scores})
+    write_text(folder / "table.md", format_scores(scores))
+
+
+def write_images(folder: Path, ids: np.ndarray, found: Mapping[str, np.ndarray]) -> None:
+    """Write each way's images under the names of those that were seen."""
+    for way, images in found.items():
+        for name, image in zip(ids, images, strict=True):
+            path = (folder / way / str(name)).with_suffix(".png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+
+
+def main() -> None:
+    """Run the command."""
+    run_main(run, "eeg_hf.reconstruct_images")
+
+
+if __name__ == "__main__":
+    main()

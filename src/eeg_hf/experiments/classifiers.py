@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What fine-tuned classifiers and classical baselines said about each window of the test part."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, Trainer, TrainingArguments
+
+from ..collation.data_collator import EEGDataCollator, WindowDataset, decode_windows
+from ..corpora import load_alignments
+from ..evaluation import Predictions, band_power_classifier, recentre_bands, tangent_space_classifier
+from ..processing.feature_extraction_eeg import EEGFeatureExtractor
+from .evaluate_arguments import EvaluateArguments, named_folders
+
+BASELINES: dict[str, Callable] = {
+    "band power + logistic regression": band_power_classifier,
+    "tangent space + logistic regression": tangent_space_classifier,
+}
+
+
+def collect_classifiers(
+    args: EvaluateArguments, dataset: Dataset, splits: list[DatasetDict], class_names: list[str]
+) -> Iterator[tuple[str, str, list[list[Predictions]]]]:
+    """Yield every method with its regime and its predictions: one list a seed, one entry a fold."""
+    if args.baselines:
+        windows = load_arrays(dataset)
+        for method, build in BASELINES.items():
+            yield method, "none", [fit_baseline(build, windows, splits, args, class_names)]
+        # Whitened in each band: stronger than whitening the whole signal, as it should be for what is to be
+        # beaten.
+        values = recentre_bands(
+            np.stack(list(windows.values())), dataset["subject"], dataset[0]["sampling_rate"]
+        )
+        windows = dict(zip(windows, values, strict=True))
+        method = "tangent space + logistic regression"
+        yield method, "bands", [fit_baseline(BASELINES[method], windows, splits, args, class_names)]
+    for name, folders in named_folders("runs", args.runs):
+        seeds = [load_run(folder, splits, bool(args.folds)) for folder in folders]
+        yield name, run_alignment(folders[0]), seeds
+    if args.model:
+        extractor = EEGFeatureExtractor.from_pretrained(args.model)
+        yield args.model, extractor.alignment, [[predict(args, split["test"], extractor) for split in splits]]
+
+
+def load_arrays(dataset: Dataset) -> dict[str, np.ndarray]:
+    """Return every window (channels, time) in microvolt by its id."""
+    rows = WindowDataset(dataset)
+    if len(set(rows.num_channels)) > 1:
+        raise ValueError(
+            "baselines: expected one number of channels; prepare with --channels, or --baselines false"
+        )
+    windows: dict[str, np.ndarray] = {}
+    for window_ids, values in read_batches(rows):
+        windows.update(zip(window_ids, values, strict=True))
+    return windows
+
+
+def read_batches(rows: WindowDataset, size: int = 512) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Yield the ids of some windows and the windows (batch, channels, time) in microvolt, in order."""
+    for start in range(0, len(rows), size):
+        table = rows.__getitems__(list(range(start, min(start + size, len(rows)))))
+        yield table.column("window_id").to_pylist(), decode_windows(table)[0]
+
+
+def fit_baseline(
+    build: Callable,
+    windows: dict[str, np.ndarray],
+    splits: list[DatasetDict],
+    args: EvaluateArguments,
+    class_names: list[str],
+) -> list[Predictions]:
+    """Fit a baseline on the training and validation subjects of each fold, which it does not tell apart."""
+    predictions = []
+    for split in splits:
+        fitted = [part for name, part in split.items() if name != "test"]
+        values = np.stack([windows[key] for part in fitted for key in part["window_id"]])
+        labels = [class_names.index(label) for part in fitted for label in part[args.label_column]]
+        test = split["test"]
+        classifier = build(sampling_rate=test[0]["sampling_rate"]).fit(values, labels)
+        scores = classifier.predict_proba(np.stack([windows[key] for key in test["window_id"]]))
+        predictions.append(to_predictions(test, args.label_column, class_names, scores))
+    return predictions
+
+
+def load_run(folder: Path, splits: list[DatasetDict], is_folded: bool) -> list[Predictions]:
+    """Return the predictions of a run, after checking that they are of this split's test windows."""
+    folders = [folder / f"fold-{fold}" for fold in range(len(splits))] if is_folded else [folder]
+    predictions = [Predictions.load(part / "predictions.parquet") for part in folders]
+    for part, found, split in zip(folders, predictions, splits, strict=True):
+        expected, got = set(split["test"]["window_id"]), set(found.window_ids.tolist())
+        if expected != got:
+            raise ValueError(
+                f"{part} was tested on {len(got)} windows of which {len(got & expected)} are among the "
+                f"{len(expected)} of "
+                "this split: give --data, --split and --folds of that run"
+            )
+    return predictions
+
+
+def run_alignment(folder: Path) -> str:
+    """Return the alignment that a run was made with."""
+    path = next(iter(sorted(folder.rglob("preprocessor_config.json"))))
+    return json.loads(path.read_text())["alignment"]
+
+
+def predict(args: EvaluateArguments, test: Dataset, extractor: EEGFeatureExtractor) -> Predictions:
+    """Run a saved classifier on a test part."""
+    model = AutoModelForSequenceClassification.from_pretrained(args.model)
+    outputs = run_model(
+        *(model, extractor, args.data[0], test, args.label_column, model.config.label2id, args.output_dir)
+    )
+    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    scores = torch.from_numpy(outputs).float().softmax(dim=-1).numpy()
+    return to_predictions(test, args.label_column, names, scores)
+
+
+def run_model(
+    model: PreTrainedModel,
+    extractor: EEGFeatureExtractor,
+    data: str,
+    test: Dataset,
+    label_column: str,
+    label2id: dict[str, int] | None,
+    output_dir: str,
+) -> np.ndarray:
+    """Return the logits (windows, outputs) of a saved model for some windows of a prepared corpus."""
+    alignments = load_alignments(data) if extractor.alignment != "none" else None
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(output_dir, remove_unused_columns=False, report_to="none"),
+        data_collator=EEGDataCollator(extractor, label_column, label2id, alignments),
+    )
+    return trainer.predict(WindowDataset(test, [label_column])).predictions
+
+
+def to_predictions(
+    test: Dataset, label_column: str, class_names: list[str], scores: np.ndarray
+) -> Predictions:
+    """Name the scores of a test part."""
+    return Predictions(
+        window_ids=np.array(test["window_id"]),
+        subjects=np.array(test["subject"]),
+        labels=np.array([class_names.index(label) for label in test[label_column]]),
+        scores=scores,
+    )

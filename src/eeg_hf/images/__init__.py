@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images people saw: towers, embeddings, and images drawn from EEG."""

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From prepared windows and images through a trained EEG-CLIP to the file that retrieval is scored on."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from eeg_hf import (
+    EEGCLIPConfig,
+    EEGCLIPModel,
+    EEGDataCollator,
+    EEGFeatureExtractor,
+    EEGFoundationConfig,
+    EEGFoundationModel,
+    EEGFSQConfig,
+    EEGFSQModel,
+    EEGImageCollator,
+    EEGMaskedVAEConfig,
+    EEGMaskedVAEForPreTraining,
+    ImageEmbeddings,
+    WindowDataset,
+    create_vision_tower,
+)
+from eeg_hf.corpora import SimulatedThings, load_windows, prepare
+from eeg_hf.evaluation import EEGImageEmbeddings
+from eeg_hf.images.eeg_image_collator import PAIR_COLUMNS
+from eeg_hf.images.image_folder import ImageFolder, find_images
+from eeg_hf.training import EEGTrainer
+from tests.cli.test_evaluate_eeg2025 import run_here
+from tests.clip_world import write_tower
+
+TINY = {"eeg_d_model": 16, "eeg_layers": 1, "eeg_hidden": 16, "proj_dim": 12, "num_workers": 0}
+ENCODER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "sampling_rate": 100.0}
+TINY |= {"devices": "cpu", "precision": "fp32", "fs": 100, "eeg_len": 40, "batch_size": 32}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Return a folder with windows of three people, images, their embeddings and a model of two steps."""
+    folder = tmp_path_factory.mktemp("world")
+    corpus = SimulatedThings(3, 8, 2, 2, num_test_concepts=10, test_repetitions=3, seconds=0.4)
+    extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.4)
+    prepare(corpus, None, folder / "data", extractor, segments="events")
+    corpus.write_images(folder / "images", 32)
+    ids = find_images(folder / "images")
+    features = np.random.default_rng(0).normal(size=(len(ids), 6))
+    ImageEmbeddings(ids, features, "features:random").save(folder / "embedded")
+    options = [str(word) for name, value in TINY.items() for word in (f"--{name}", value)]
+    run_here(
+        *("train_clip.py", "--data_root", folder / "data", "--image_embeddings", folder / "embedded"),
+        *("--vision_encoder", "features:random", "--split_seed", 3, "--training", '{"max_steps": 2}'),
+        *("--save_dir", folder / "clip", "--log_dir", folder / "logs", *options),
+    )
+    return folder
+
+
+def export(world, *options, ckpt="clip"):
+    printed = run_here(
+        "export_embeddings.py", "--ckpt", world / ckpt, "--out", world / "out" / "found.npz", *options
+    )
+    assert "found.npz: " in printed
+    return EEGImageEmbeddings.load(world / "out" / "found.npz")
+
+
+def test_what_is_exported_is_what_the_model_makes_of_the_part(world, tmp_path):
+    found = export(world, "--batch_size", 7)
+    assert (found.split, len(found.eeg_embeddings), len(found.image_ids)) == ("test", 3 * 10 * 3, 10)
+    assert {name.split("/")[0] for name in found.image_ids} == {"test_images"}
+    assert set(found.repetitions) == {0, 1, 2} and set(found.subjects) == {"00", "01", "02"}
+
+    rows = load_windows(world / "data").filter(lambda row: row["part"] == "test")
+    model = EEGCLIPModel.from_pretrained(world / "clip").eval()
+    images = ImageEmbeddings.load(world / "embedded")
+    collator = EEGImageCollator(EEGFeatureExtractor.from_pretrained(world / "clip"), images)
+    with torch.no_grad():
+        expected = model(**collator(WindowDataset(rows, PAIR_COLUMNS).__getitems__(range(90))))
+    assert found.eeg_embeddings == pytest.approx(expected.eeg_embeds.numpy(), abs=1e-5)
+    assert found.concepts.tolist() == rows["concept"] and found.subjects.tolist() == rows["subject"]
+    place = {name: row for row, name in enumerate(found.image_ids.tolist())}
+    of_windows = found.image_embeddings[[place[name] for name in found.eeg_image_ids.tolist()]]
+    assert of_windows == pytest.approx(expected.image_embeds.numpy(), abs=1e-5)
+    assert [name.split("/")[-1] for name in found.eeg_image_ids] == rows["image"]
+
+    printed = run_here("eval_retrieval.py", "--embeds", world / "out/found.npz", "--num_resamples", 20)
+    assert "90 trials of 3 subjects, a gallery of 10 images" in printed
+
+
+def test_parts_people_and_gallery_are_those_asked_for(world):
+    validation = export(world, "--split", "validation", "--gallery", "all", ckpt="clip/checkpoint-2")
+    train = export(world, "--split", "train", "--subjects", "01")
+    assert len(validation.image_ids) == 26 and len(train.image_ids) == 14
+    assert not set(validation.concepts) & set(train.concepts)
+    assert set(train.subjects) == {"01"} and len(set(train.concepts)) == 7
+    left_out = export(world, "--split_by", "official+leave_out:02")
+    assert set(left_out.subjects) == {"02"} and len(left_out.image_ids) == 10
+
+
+def test_images_that_are_decoded_come_out_as_those_embedded_once(world, tmp_path):
+    name = write_tower(tmp_path / "tower")
+    tower = create_vision_tower(name)
+    folder = ImageFolder(world / "images", tower.preprocess)
+    with torch.no_grad():
+        made = tower(folder.read(range(26))["pixel_values"]).numpy()
+    ImageEmbeddings(folder.index.image_ids, made, tower.name).save(tmp_path / "embedded")
+    sizes = {"num_channels": 19, "hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 16}
+    config = EEGCLIPConfig(
+        eeg_config={**sizes, "sampling_rate": 100.0},
+        vision_tower=tower.name,
+        vision_dim=tower.embedding_dim,
+        projection_dim=8,
+    )
+    EEGCLIPModel(config).save_pretrained(tmp_path / "clip")
+    EEGFeatureExtractor.from_pretrained(world / "data").save_pretrained(tmp_path / "clip")
+    common = ("--ckpt", tmp_path / "clip", "--data_root", world / "data", "--out")
+    run_here("export_embeddings.py", *common, tmp_path / "a.npz", "--images", world / "images")
+    run_here("export_embeddings.py", *common, tmp_path / "b.npz", "--image_embeddings", tmp_path / "embedded")
+    decoded, embedded = (EEGImageEmbeddings.load(tmp_path / f"{each}.npz") for each in "ab")
+    assert decoded.image_ids.tolist() == embedded.image_ids.tolist()
+    assert decoded.image_embeddings == pytest.approx(embedded.image_embeddings, abs=1e-4)
+    assert np.array_equal(decoded.eeg_embeddings, embedded.eeg_embeddings)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--split", "holdout"), "split: expected one of train, validation, test, got 'holdout'"),
+        (("--subjects", "07"), "no window of ['07']"),
+        (
+            ("--split_by", "leave_out:01", "--subjects", "02"),
+            "subjects: 02 not in part 'test' of the split by leave",
+        ),
+        (("--gallery", "some"), "gallery: expected part or all, got 'some'"),
+        (
+            ("--image_embeddings", "{world}/other"),
+            "made by features:other, the model was trained with features:r",
+        ),
+        (("--image_embeddings", "{world}/few"), "is not there"),
+        (("--ckpt", "{world}/nowhere"), "nowhere is neither a folder nor a Hub name"),
+        (("--ckpt", "{world}/codec"), "holds a model of type eeg_fsq, expected one of eeg_clip, eeg_masked"),
+        (
+            ("--ckpt", "{world}/encoder", "--data_root", "{world}/data"),
+            "encoder embeds no images: say --image",
+        ),
+        (
+            ("--ckpt", "{world}/alone"),
+            "data_root: {world}/alone has no train_clip.json that says which windows",
+        ),
+    ],
+)
+def test_what_cannot_be_exported_ends_with_one_line(world, fail_script, options, message):
+    images = ImageEmbeddings.load(world / "embedded")
+    ids = images.index.image_ids
+    ImageEmbeddings(ids, images.embeddings, "features:other").save(world / "other")
+    ImageEmbeddings(ids[:3], images.embeddings[:3], "features:random").save(world / "few")
+    if "codec" in str(options):
+        EEGFSQModel(EEGFSQConfig(hidden_dims=[16])).save_pretrained(world / "codec")
+    if "encoder" in str(options):
+        save_encoder(EEGFoundationModel(EEGFoundationConfig(**ENCODER)), world / "encoder")
+    if "alone" in str(options):
+        EEGCLIPModel.from_pretrained(world / "clip").save_pretrained(world / "alone")
+        EEGFeatureExtractor.from_pretrained(world / "clip").save_pretrained(world / "alone")
+    words = [word.format(world=world) for word in options]
+    given = ("--out", world / "x.npz", *(() if "--ckpt" in options else ("--ckpt", world / "clip")))
+    line, code = fail_script("export_embeddings.py", *given, *words)
+    assert message.format(world=world) in line and code == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [
+        (EEGMaskedVAEForPreTraining(EEGMaskedVAEConfig(**ENCODER, latent_size=3, patch_size=10)), 19 * 4 * 3),
+        (EEGFoundationModel(EEGFoundationConfig(**ENCODER, patch_size=40)), 16),
+    ],
+    ids=["masked-vae", "foundation"],
+)
+def test_latents_of_an_encoder_lie_beside_the_embeddings_of_the_images(world, model, size, fail_script):
+    save_encoder(model, world / "latent")
+    sources = ("--data_root", world / "data", "--image_embeddings", world / "embedded")
+    found = export(world, *sources, ckpt="latent")
+    assert found.eeg_embeddings.shape == (3 * 10 * 3, size) and found.image_embeddings.shape == (10, 6)
+    known = ImageEmbeddings.load(world / "embedded")
+    places = known.index.find(found.image_ids)
+    np.testing.assert_array_equal(found.image_embeddings, known.embeddings[places])
+    rows = WindowDataset(load_windows(world / "data").filter(lambda row: row["part"] == "test"))
+    batch = EEGDataCollator(EEGFeatureExtractor.from_pretrained(world / "latent"))([rows[0], rows[1]])
+    with torch.inference_mode():
+        outputs = model.base_model.eval()(**batch)
+    expected = outputs.get("latent_mean", outputs.pooler_output).flatten(1)
+    np.testing.assert_allclose(found.eeg_embeddings[:2], expected, atol=1e-5)
+    line, code = fail_script("eval_retrieval.py", "--embeds", world / "out" / "found.npz")
+    assert code == 1 and f"in one space, got embeddings of {size} and 6 numbers" in line
+
+
+def save_encoder(model, folder):
+    model.save_pretrained(folder)
+    EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.4).save_pretrained(folder)
+
+
+def test_settings_of_the_training_are_read_and_what_is_said_goes_before_them(world):
+    settings = json.loads((world / "clip" / "train_clip.json").read_text())
+    assert settings["split"] == "concept" and settings["split_seed"] == 3
+    trained, other = (
+        set(export(world, *said).concepts) for said in (("--split", "train"), ("--split", "validation"))
+    )
+    assert len(trained) == 7 and len(other) == 1 and not trained & other
+
+
+def test_a_run_that_was_killed_is_exported_from_its_last_checkpoint(
+    world, tmp_path, monkeypatch, fail_script
+):
+    step, steps = EEGTrainer.training_step, []
+
+    def killed(self, *args, **kwargs):
+        steps.append(1)
+        if len(steps) == 4:  # in the second epoch
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(EEGTrainer, "training_step", killed)
+    options = [str(word) for name, value in TINY.items() for word in (f"--{name}", value)]
+    with pytest.raises(KeyboardInterrupt):
+        run_here(
+            *("train_clip.py", "--data_root", world / "data", "--image_embeddings", world / "embedded"),
+            *(
+                "--vision_encoder",
+                "features:random",
+                "--save_dir",
+                tmp_path / "clip",
+                "--epochs",
+                2,
+                *options,
+            ),
+            *("--log_dir", tmp_path),
+        )
+    given = ("--out", tmp_path / "x.npz", "--ckpt")
+    line, code = fail_script("export_embeddings.py", *given, tmp_path / "clip")
+    assert (
+        code == 1
+        and f"the training did not end: take its last checkpoint, {tmp_path}/clip/checkpoint-3" in line
+    )
+    assert "x.npz: 90 windows" in run_here("export_embeddings.py", *given, tmp_path / "clip" / "checkpoint-3")

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fine-tuning and the table of results, as a user runs them."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from transformers import AutoFeatureExtractor, AutoModelForSequenceClassification
+
+import eeg_hf  # noqa: F401  (registers the Auto classes)
+from tests.conftest import ROOT
+
+TINY = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "overlap": 0.0,
+}
+RECIPE = str(ROOT / "src/eeg_hf/recipes/finetune_eegmat.yaml")
+
+
+def arguments(prepared, output_dir, **options):
+    settings = {
+        "data": prepared,
+        "output_dir": output_dir,
+        "config": json.dumps(TINY),
+        "num_train_epochs": 1,
+        "report_to": "none",
+        **options,
+    }
+    return [RECIPE, *(str(word) for name, value in settings.items() for word in (f"--{name}", value))]
+
+
+@pytest.fixture(scope="module")
+def classifier(prepared, tmp_path_factory, run_script):
+    folder = tmp_path_factory.mktemp("classifier")
+    run_script(
+        "finetune.py", *arguments(prepared, folder, alignment="euclidean", mixup_alpha=0.2, augment="true")
+    )
+    return folder
+
+
+def test_finetuning_leaves_a_classifier_its_scores_and_pictures(classifier):
+    model = AutoModelForSequenceClassification.from_pretrained(classifier)
+    assert model.config.id2label == {0: "rest", 1: "task"}
+    assert len(model.config.channel_names) == model.config.num_channels == 19
+    assert AutoFeatureExtractor.from_pretrained(classifier).alignment == "euclidean"
+    predictions = pq.read_table(classifier / "predictions.parquet")
+    metrics = json.loads((classifier / "metrics.json").read_text())
+    assert metrics["num_samples"] == len(predictions) > 0
+    assert (
+        len(set(predictions.column("subject").to_pylist())) == 1
+    )  # one of six people is in the official test part
+    for picture in ("confusion_matrix.png", "training_curves.png"):
+        assert (classifier / picture).stat().st_size > 5000
+
+
+def test_the_table_holds_runs_and_baselines_of_both_regimes(prepared, classifier, tmp_path, run_script):
+    folds = tmp_path / "folds"
+    eegnet = {"architecture": "eegnet", "folds": 2, "patience": 0, "num_validation_subjects": 1}
+    run_script("finetune.py", *arguments(prepared, folds, **eegnet))
+    done = run_script(
+        *("evaluate.py", "--data", prepared, "--label_column", "condition", "--folds", "2"),
+        *("--num_validation_subjects", "1"),
+        *("--output_dir", tmp_path / "table", "--runs", f"EEGNet={folds}"),
+    )
+    rows = json.loads((tmp_path / "table" / "metrics.json").read_text())["results"]
+    assert {(row["method"], row["regime"]) for row in rows} == {
+        ("band power + logistic regression", "unseen"),
+        ("tangent space + logistic regression", "unseen"),
+        ("tangent space + logistic regression", "aligned"),
+        ("EEGNet", "unseen"),
+    }
+    assert all(row["num_subjects"] == 6 and len(row["metrics"]["auroc"]["values"]) == 2 for row in rows)
+    assert "| EEGNet |" in done.stdout
+    assert (tmp_path / "table" / "report.md").exists() and (tmp_path / "table" / "results.png").exists()
+    summary = json.loads((folds / "metrics.json").read_text())["summary"]
+    row = next(row for row in rows if row["method"] == "EEGNet")
+    assert row["metrics"]["balanced_accuracy"]["mean"] == pytest.approx(summary["balanced_accuracy"]["mean"])
+
+
+def test_a_run_of_other_windows_is_refused(prepared, classifier, tmp_path, fail_script):
+    line, code = fail_script(
+        *("evaluate.py", "--data", prepared, "--label_column", "condition", "--split", "subject"),
+        *("--output_dir", tmp_path, "--baselines", "false", "--runs", f"tiny={classifier}"),
+    )
+    assert "give --data, --split and --folds of that run" in line and code == 1
+
+
+def test_a_missing_label_column_ends_with_one_line(prepared, tmp_path, fail_script):
+    line, code = fail_script("finetune.py", *arguments(prepared, tmp_path, label_column="mood"))
+    assert "label_column 'mood' is not in the dataset" in line and code == 1
+    assert not list(tmp_path.glob("*.safetensors"))

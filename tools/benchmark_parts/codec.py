@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encoding and decoding beside PCA of as many bits, the quantizer beside vector-quantize-pytorch's."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+
+import torch
+
+from benchmark_parts.timing import DEVICE, BenchmarkArguments, Row, Work, race
+from eeg_hf import EEGFSQConfig, EEGFSQModel
+from eeg_hf.evaluation.codec_baselines import PCACodec
+from eeg_hf.processing.channels import STANDARD_19
+
+PATCH_SIZE = 256
+PATCHES_PER_WINDOW = 8  # 10.24 s at 200 Hz
+RATE_HZ = 200
+STEPS = 10 if DEVICE == "cuda" else 1  # to one timing; a GPU's step is too short to time by itself
+
+
+def measure_codec(args: BenchmarkArguments) -> list[Row]:
+    """Time each architecture at a few and at many bits, then the quantizer by itself."""
+    num_windows = max(args.batch_size, 512 if DEVICE == "cuda" else 1)  # what keeps a GPU busy
+    eeg = torch.randn(num_windows, len(STANDARD_19), PATCHES_PER_WINDOW * PATCH_SIZE)
+    rows = []
+    for codes_per_patch in (1, 16):
+        config = EEGFSQConfig(patch_size=PATCH_SIZE, codes_per_patch=codes_per_patch)
+        peer = code_with_pca(eeg, config, num_fitted=512 if args.quick else 2048)
+        for architecture in ("mlp", "conv"):
+            ours = code_with_ours(eeg, EEGFSQConfig(**{**config.to_dict(), "architecture": architecture}))
+            timing = race(ours, peer, args.pairs)
+            name = f"encode + decode {architecture}, {config.bits_per_second():.0f} bits/s of a channel"
+            hours = num_windows * PATCHES_PER_WINDOW * PATCH_SIZE / RATE_HZ / 3600
+            rows.append(
+                timing.row(name, hours, "h of 19 channels/s", "PCA of as many bits, numpy on the CPU")
+            )
+    return [*rows, race_quantizers(args)]
+
+
+def code_with_ours(eeg: torch.Tensor, config: EEGFSQConfig) -> Work:
+    """Return a function that encodes and decodes windows, from and to the memory of the CPU."""
+    codec = EEGFSQModel(config).eval().to(DEVICE)
+
+    @torch.no_grad()
+    def code() -> torch.Tensor:
+        return codec.decode(codec.encode(eeg.to(DEVICE)).indices).cpu()
+
+    return code
+
+
+def code_with_pca(eeg: torch.Tensor, config: EEGFSQConfig, num_fitted: int) -> Work:
+    """Return a function that does the same with principal components."""
+    patches = eeg.view(-1, config.patch_size).numpy()
+    training = torch.randn(num_fitted, config.patch_size).numpy().cumsum(axis=1)
+    codec = PCACodec().fit(training, config.bits_per_code * config.codes_per_patch)
+    return lambda: codec.decode(codec.encode(patches))
+
+
+def race_quantizers(args: BenchmarkArguments) -> Row:
+    """Turn latents to codes and indices."""
+    codec = EEGFSQModel(EEGFSQConfig()).to(DEVICE)
+    latents = torch.randn(64, 1024, codec.config.code_dim, device=DEVICE)
+
+    def repeat(quantize: Callable[[torch.Tensor], object]) -> Work:
+        @torch.no_grad()
+        def work() -> None:
+            for _ in range(STEPS):
+                quantize(latents)
+            if DEVICE == "cuda":
+                torch.cuda.synchronize()
+
+        return work
+
+    ours = repeat(lambda values: codec.quantizer.codes_to_indices(codec.quantizer(values)))
+    peer, peer_name = None, "absent, no vector-quantize-pytorch"
+    try:
+        from vector_quantize_pytorch import FSQ
+
+        peer = repeat(FSQ(list(codec.config.levels)).to(DEVICE))
+        peer_name = f"vector-quantize-pytorch {version('vector-quantize-pytorch')} FSQ"
+    except ImportError:
+        pass
+    amount = STEPS * latents[..., 0].numel() / 1e6
+    return race(ours, peer, args.pairs).row(
+        "quantize to codes and indices", amount, "million codes/s", peer_name
+    )

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Preparation beside braindecode's pipeline and MNE by hand: speed, agreement, and what a corpus costs."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
+
+from benchmark_parts.timing import BenchmarkArguments, Row, race
+from eeg_hf import EEGFeatureExtractor, get_corpus
+from eeg_hf.collation.data_collator import decode_windows
+from eeg_hf.corpora import Corpus, Recording, Simulated, prepare
+from eeg_hf.processing.channels import parse_channel
+
+if TYPE_CHECKING:
+    import mne
+
+LARGE_CORPUS_HOURS = 25_000
+
+
+class RememberedCorpus(Simulated):
+    """Simulated recordings kept in memory: no side is timed making them."""
+
+    def __init__(self, num_subjects: int, seconds: float) -> None:
+        super().__init__(num_subjects, seconds)
+        self.made: dict[Path, mne.io.BaseRaw] = {}
+
+    def read(self, recording: Recording) -> "mne.io.BaseRaw":
+        """Make the recording, or return a copy of the one made before."""
+        if recording.path not in self.made:
+            self.made[recording.path] = super().read(recording)
+        return self.made[recording.path].copy()
+
+
+def measure_prepare(args: BenchmarkArguments) -> list[Row]:
+    """Prepare some subjects beside others who do the same, in one process and in several."""
+    simulated = RememberedCorpus(args.subjects, args.seconds)
+    corpus = simulated if args.corpus == simulated.name else get_corpus(args.corpus)
+    root = corpus.locate(args.data_dir)
+    subjects = sorted({recording.subject for recording in corpus.recordings(root)})[: args.subjects]
+    recordings = [recording for recording in corpus.recordings(root) if recording.subject in subjects]
+    extractor = EEGFeatureExtractor(window_seconds=5.0)
+    reports: list[dict[str, Any]] = []
+    sizes: list[int] = []
+
+    def ours(num_proc: int) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            reports.append(prepare(corpus, root, folder, extractor, subjects=subjects, num_proc=num_proc))
+            sizes.append(sum(path.stat().st_size for path in Path(folder).glob("data/*.parquet")))
+
+    rows, cost = [], None
+    for num_proc in [1] if corpus is simulated else args.processes:  # what is remembered is in this process
+        for peer_name, peer in peers(corpus, recordings, extractor, num_proc).items():
+            timing = race(partial(ours, num_proc), peer, args.pairs)
+            cores, hours = f"{num_proc} process{'es' * (num_proc > 1)}", reports[0]["hours"]
+            rows.append(timing.row(f"prepare {args.corpus}, {cores}", 60 * hours, "h of EEG/min", peer_name))
+            if num_proc == 1:
+                cost = 3600 * hours / median(timing.ours)
+    rows.append(measure_agreement(corpus, root, recordings, subjects[0], extractor))
+    return rows + ([] if cost is None else cost_model(cost, sizes[0] / reports[0]["hours"]))
+
+
+def peers(
+    corpus: Corpus, recordings: Sequence[Recording], extractor: EEGFeatureExtractor, num_proc: int
+) -> dict[str, Callable[[], object] | None]:
+    """Return who else can do it in so many processes."""
+
+    def by_hand() -> None:
+        with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
+            for number, recording in enumerate(recordings):
+                np.save(Path(folder) / f"{number}.npy", prepare_by_hand(corpus, recording, extractor))
+
+    found: dict[str, Callable[[], object] | None] = {"MNE by hand": by_hand} if num_proc == 1 else {}
+    try:
+        import braindecode.preprocessing  # noqa: F401
+
+        name = f"braindecode {version('braindecode')} pipeline"
+        found[name] = partial(prepare_by_braindecode, corpus, recordings, extractor, num_proc)
+    except (ImportError, OSError) as error:  # a torchaudio whose library does not fit this torch
+        found[f"absent, no braindecode: {str(error).splitlines()[0]}"] = None
+    return found
+
+
+def prepare_by_hand(corpus: Corpus, recording: Recording, extractor: EEGFeatureExtractor) -> np.ndarray:
+    """Clean and cut a recording by MNE's own calls; (windows, channels, time) float32 in microvolt."""
+    import mne
+
+    raw = corpus.read(recording).load_data(verbose="ERROR").pick(eeg_channels(corpus, recording))
+    raw.set_eeg_reference("average", verbose="ERROR")
+    raw.filter(extractor.highpass_hz, extractor.lowpass_hz, verbose="ERROR")
+    raw.resample(extractor.sampling_rate, method="polyphase", verbose="ERROR")  # faster than its default
+    epochs = mne.make_fixed_length_epochs(raw, extractor.window_seconds, preload=True, verbose="ERROR")
+    return (epochs.get_data() * 1e6).astype(np.float32)
+
+
+def prepare_by_braindecode(
+    corpus: Corpus, recordings: Sequence[Recording], extractor: EEGFeatureExtractor, num_proc: int
+) -> None:
+    """Clean, cut and save recordings as braindecode's tutorials do."""
+    import mne
+    from braindecode.datasets import BaseConcatDataset, RawDataset
+    from braindecode.preprocessing import Preprocessor, create_fixed_length_windows, preprocess
+
+    steps = [
+        Preprocessor("pick", picks=eeg_channels(corpus, recordings[0])),
+        Preprocessor("set_eeg_reference", ref_channels="average", verbose="ERROR"),
+        Preprocessor("filter", l_freq=extractor.highpass_hz, h_freq=extractor.lowpass_hz, verbose="ERROR"),
+        Preprocessor("resample", sfreq=extractor.sampling_rate, verbose="ERROR"),
+    ]
+    length = round((extractor.window_seconds or 0) * extractor.sampling_rate)
+    about = [{"subject": recording.subject, "run": recording.run} for recording in recordings]
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
+        mne.set_log_level("ERROR")  # it tells of each file that it saves
+        raws = [corpus.read(recording) for recording in recordings]
+        dataset = BaseConcatDataset([RawDataset(raw, each) for raw, each in zip(raws, about, strict=True)])
+        dataset = preprocess(dataset, steps, n_jobs=num_proc)
+        windows = create_fixed_length_windows(
+            dataset, window_size_samples=length, window_stride_samples=length, drop_last_window=True
+        )
+        windows.save(folder, overwrite=True)
+
+
+def eeg_channels(corpus: Corpus, recording: Recording) -> list[str]:
+    """Name the channels that are electrodes on the head, as the file spells them."""
+    raw = corpus.read(recording)
+    kinds = zip(raw.ch_names, raw.get_channel_types(), strict=True)
+    return [name for name, kind in kinds if kind == "eeg" and parse_channel(name).kind == "eeg"]
+
+
+def measure_agreement(
+    corpus: Corpus, root: Path, recordings: Sequence[Recording], subject: str, extractor: EEGFeatureExtractor
+) -> Row:
+    """Return the largest difference of a sample of one subject from MNE by hand, beside its deviation."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(corpus, root, folder, extractor, subjects=[subject])
+        table = pq.read_table(Path(folder) / "data")
+    values, _, _ = decode_windows(table)
+    channels, lists = [parse_channel(name).name for name in eeg_channels(corpus, recordings[0])], table.column
+    has_bad = [
+        bool(names) for names in lists("bad_channels").to_pylist()
+    ]  # they change the average reference
+    expected = {r.run: prepare_by_hand(corpus, r, extractor) for r in recordings if r.subject == subject}
+    differences, deviations = [], []
+    for row, (run, start, names) in enumerate(
+        zip(*(lists(name).to_pylist() for name in ("run", "start_seconds", "channels")), strict=True)
+    ):
+        if not has_bad[row] and sorted(names) == sorted(channels):
+            window = expected[run][round(start / (extractor.window_seconds or 1))]
+            window = window[[channels.index(name) for name in names]]
+            differences.append(np.abs(values[row] - window).max())
+            deviations.append(window.std())
+    what = f"largest difference from MNE by hand, {len(differences)} windows without bad channels"
+    if not differences:
+        return Row(
+            what, None, "uV", peer_name="each recording has a bad channel, which changes the reference"
+        )
+    beside = "deviation of the signal, uV"
+    return Row(what, float(max(differences)), "uV", float(np.median(deviations)), peer_name=beside)
+
+
+def cost_model(hours_per_core_hour: float, bytes_per_hour: float) -> list[Row]:
+    """Say what a large corpus of such recordings would take."""
+    large = f"{LARGE_CORPUS_HOURS:,} h of EEG"
+    return [
+        Row("one core prepares", hours_per_core_hour, "h of EEG/h"),
+        Row("one hour of EEG takes", bytes_per_hour / 1e6, "MB"),
+        Row(f"{large} take", LARGE_CORPUS_HOURS / hours_per_core_hour, "core-hours"),
+        Row(f"{large} take", LARGE_CORPUS_HOURS * bytes_per_hour / 1e9, "GB"),
+    ]

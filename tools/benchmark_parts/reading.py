@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading prepared windows: speed beside a bare memmap, the first window of many, memory, and padding."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import load_dataset
+
+from benchmark_parts.timing import BenchmarkArguments, Row, in_fresh_process, peak_memory, race
+from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
+from eeg_hf.collation.data_collator import SIGNAL_COLUMNS, decode_windows
+from eeg_hf.corpora import Simulated
+from eeg_hf.corpora.windows.encoding import encode_windows, quantize, window_schema
+from eeg_hf.processing.channels import STANDARD_19, electrode_positions
+from eeg_hf.training import ChannelGroupedSampler
+
+NUM_SAMPLES = 2000  # 10 s at 200 Hz
+READ_CHANNELS = (*STANDARD_19, "Oz")
+READ_BATCH = 32
+SHARD_WINDOWS = 1024
+MIXED_CHANNELS = {19: 6000, 64: 3000, 128: 1000}
+"""Number of channels -> windows of a mixture of corpora."""
+
+
+def measure_read(args: BenchmarkArguments) -> list[Row]:
+    """Read all windows in random batches, decoded only and through the collator, beside a numpy memmap."""
+    with tempfile.TemporaryDirectory() as folder:
+        counts, scale = write_windows(Path(folder), args.num_windows)
+        rows = [time_to_first_window(Path(folder), when) for when in ("shards to be converted", "again")]
+        windows = open_windows(Path(folder))
+        batches = random_batches(args.num_windows)
+
+        def by_memmap() -> None:
+            for batch in batches:
+                from_memmap(counts, scale, batch)
+
+        ours, _, _ = decode_windows(windows.__getitems__(batches[0]))
+        if not np.array_equal(ours, from_memmap(counts, scale, batches[0])):
+            raise RuntimeError("the peer reads other windows than we do: the comparison means nothing")
+        readers: dict[str, Callable[[Any], object]] = {"decoded": decode_windows}
+        for normalization in ("none", "microvolt", "zscore", "robust"):
+            extractor = EEGFeatureExtractor(normalization=normalization)
+            readers[f"collated, {normalization}"] = EEGDataCollator(extractor)
+        for name, reader in readers.items():
+            timing = race(partial(read_all, windows, batches, reader), by_memmap, args.pairs)
+            rows.append(timing.row(f"read 20 x 2000, {name}", args.num_windows, "windows/s", "numpy memmap"))
+    return rows
+
+
+def write_windows(folder: Path, num_windows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Write noise as a prepared corpus and as bare int16; return the latter, mapped, and its scales."""
+    corpus, random = Simulated(), np.random.default_rng(0)
+    recording = corpus.recordings()[0]
+    shape, scales = (num_windows, len(READ_CHANNELS), NUM_SAMPLES), []
+    (folder / "data").mkdir()
+    schema, path = window_schema(corpus.label_names), folder / "data/simulated-00.parquet"
+    with pq.ParquetWriter(path, schema) as shard, (folder / "bare.i2").open("wb") as bare:
+        for first in range(0, num_windows, 256):
+            starts = np.arange(first, min(first + 256, num_windows)) * 10.0
+            windows = random.normal(scale=20.0, size=(len(starts), *shape[1:]))
+            counts, scale = quantize(windows)
+            counts.tofile(bare)
+            scales.append(scale)
+            table = encode_windows(
+                windows,
+                starts.tolist(),
+                [None] * len(starts),
+                corpus=corpus,
+                recording=recording,
+                recording_name="noise",
+                label_names=corpus.label_names,
+                channels=READ_CHANNELS,
+                bad_channels=(),
+                channel_positions=electrode_positions(READ_CHANNELS),
+                sampling_rate=200.0,
+                reference="average",
+                alignment_group="simulated/00",
+            )
+            shard.write_table(table)
+    return np.memmap(folder / "bare.i2", "<i2", "r", shape=shape), np.concatenate(scales)
+
+
+def open_windows(folder: Path) -> WindowDataset:
+    """Open what `write_windows` wrote, as any prepared corpus is; its cache is kept inside."""
+    return WindowDataset(load_dataset(str(folder / "data"), split="train", cache_dir=str(folder / "cache")))
+
+
+def stream_batches(folder: Path) -> Iterator[pa.Table]:
+    """Read batches from the shards themselves, in their order: nothing is converted."""
+    stream = load_dataset(str(folder / "data"), split="train", streaming=True)
+    yield from stream.select_columns(list(SIGNAL_COLUMNS)).with_format("arrow").iter(READ_BATCH)
+
+
+def time_to_first_window(folder: Path, when: str) -> Row:
+    """Time from a folder's name to samples."""
+    started = time.perf_counter()
+    if when == "streamed":
+        decode_windows(next(stream_batches(folder)))
+    else:
+        decode_windows(open_windows(folder)[0])
+    return Row(f"time to first window, {when}", time.perf_counter() - started, "s")
+
+
+def random_batches(num_windows: int) -> list[list[int]]:
+    """Return all rows in random order, in batches."""
+    order = np.random.default_rng(1).permutation(num_windows).tolist()
+    return [order[first : first + READ_BATCH] for first in range(0, num_windows, READ_BATCH)]
+
+
+def read_all(windows: WindowDataset, batches: Sequence[list[int]], reader: Callable[[Any], object]) -> None:
+    """Read every batch."""
+    for batch in batches:
+        reader(windows.__getitems__(batch))
+
+
+def from_memmap(counts: np.ndarray, scale: np.ndarray, batch: list[int]) -> np.ndarray:
+    """Return windows (batch, channels, time) float32 in microvolt: the least that reading can be."""
+    windows = counts[batch].astype(np.float32)
+    windows *= scale[batch][..., None]  # in two passes: np.multiply into float32 takes half as long again
+    return windows
+
+
+def read_through_collator(folder: Path, num_windows: int) -> None:
+    """Read all windows as training does."""
+    read_all(open_windows(folder), random_batches(num_windows), EEGDataCollator(EEGFeatureExtractor()))
+
+
+def measure_reading_memory(args: BenchmarkArguments) -> list[Row]:
+    """Read in a process of its own, and ask how much memory it took at most."""
+    rows = [Row("peak memory, imports alone", in_fresh_process(peak_memory, None), "MB")]
+    with tempfile.TemporaryDirectory() as folder:
+        write_windows(Path(folder), args.num_windows)
+        open_windows(Path(folder))  # converts the shards, which is not reading
+        peak = in_fresh_process(peak_memory, read_through_collator, Path(folder), args.num_windows)
+        rows.append(Row(f"peak memory, reading {args.num_windows} windows", peak, "MB"))
+    return rows
+
+
+# Many windows
+
+
+def measure_scale(args: BenchmarkArguments) -> list[Row]:
+    """Open and read a corpus of many windows: one shard under many names."""
+    with tempfile.TemporaryDirectory(dir=args.scratch) as name:
+        folder = Path(name)
+        write_windows(folder, min(SHARD_WINDOWS, args.scale_windows))
+        (shard,) = (folder / "data").glob("*.parquet")
+        num_shards = -(-args.scale_windows // SHARD_WINDOWS)
+        for number in range(1, num_shards):
+            os.link(shard, shard.with_name(f"simulated-{number:05d}.parquet"))
+        what = f"{num_shards * pq.read_metadata(shard).num_rows:,} windows"
+        size = f"{num_shards * shard.stat().st_size / 1e9:.2g} GB"
+        rows = [
+            time_to_first_window(folder, when) for when in ("streamed", "shards to be converted", "again")
+        ]
+        rows = [Row(f"{row.name}, of {what}", row.value, row.unit) for row in rows]
+        for how, read in (("streamed", stream_batches), ("mapped", map_batches)):
+            speed, *peaks = in_fresh_process(read_and_watch, read, folder)
+            rows.append(Row(f"read {size}, {how}, collated, robust", speed, "windows/s"))
+            for kind, peak in zip(("resident", "anonymous"), peaks, strict=True):
+                rows.append(Row(f"read {size}, {how}, peak {kind} memory", peak, "MB"))
+    return rows
+
+
+def read_and_watch(read: Callable[[Path], Iterator[pa.Table]], folder: Path) -> tuple[float, float, float]:
+    """Collate all windows; return windows a second, and the peaks of resident and of anonymous memory in MB.
+
+    The pages of a mapped file are resident until the system wants their memory for something else. It takes
+    them when it likes; what is anonymous it cannot take.
+    """
+    collate, process = EEGDataCollator(EEGFeatureExtractor()), psutil.Process()
+    started, num_windows, resident, anonymous = time.perf_counter(), 0, 0, 0
+    for table in read(folder):
+        num_windows += len(collate(table)["input_values"])
+        memory = process.memory_info()
+        resident = max(resident, memory.rss)
+        anonymous = max(anonymous, memory.rss - getattr(memory, "shared", 0))
+    return num_windows / (time.perf_counter() - started), resident / 1e6, anonymous / 1e6
+
+
+def map_batches(folder: Path) -> Iterator[pa.Table]:
+    """Read batches in random order from datasets' cache, which is mapped into memory."""
+    windows = open_windows(folder)
+    return map(windows.__getitems__, random_batches(len(windows)))
+
+
+# Padding
+
+
+def measure_padding(args: BenchmarkArguments) -> list[Row]:
+    """Say how much of each batch is padding where montages are mixed, with and without grouping."""
+    num_channels = np.repeat(list(MIXED_CHANNELS), list(MIXED_CHANNELS.values()))
+    sampler = ChannelGroupedSampler(num_channels, READ_BATCH)
+    mixed = ", ".join(f"{windows} x {channels}" for channels, windows in MIXED_CHANNELS.items())
+    return [
+        Row(
+            f"padding of batches of {READ_BATCH}, {mixed} channels",
+            100 * sampler.padding_share(),
+            "%",
+            100 * sampler.padding_share(grouped=False),
+            peer_name="shuffled without groups",
+        )
+    ]
