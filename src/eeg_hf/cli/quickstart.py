@@ -23,7 +23,6 @@ import torch
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForSequenceClassification
 from transformers.utils import logging
 
-
 from ..corpora import get_corpus
 from ..training import parse_recipe
 
