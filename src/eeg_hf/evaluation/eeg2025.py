@@ -19,9 +19,10 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ..tables import NOTHING, escape_cell, markdown_table
 from .baselines import POWER_BANDS_HZ, BandPower, Bands
 from .metrics import bootstrap_interval, regression_metrics
-from .report import NOTHING, escape_cell, format_summary, markdown_table
+from .report import format_summary
 
 CHALLENGE_WEIGHTS = (0.3, 0.7)
 PUBLISHED_SCORES: Mapping[str, float] = MappingProxyType(

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..tables import NOTHING, escape_cell, markdown_table
+
 if TYPE_CHECKING:
     from .metrics import MetricSummary
 
@@ -28,9 +30,6 @@ METRIC_TITLES: Mapping[str, str] = {
     "macro_f1": "Macro F1",
     "accuracy": "Accuracy",
 }
-
-
-NOTHING = "–"
 
 
 @dataclass(frozen=True)
@@ -93,19 +92,6 @@ def results_table(
         table = markdown_table(lines, texts=("Method", "Regime"))
         tables.append(f"**{escape_cell(split)}**\n\n{table}")
     return "\n\n".join(tables) + "\n"
-
-
-def markdown_table(rows: Sequence[Mapping[str, str]], texts: Sequence[str]) -> str:
-    """Return rows as a Markdown table, without the columns in which no row has anything.
-
-    Args:
-        rows: The cells of each row by the titles of their columns.
-        texts: Titles of the columns that hold text, which is set to the left.
-    """
-    columns = [title for title in rows[0] if any(row[title] != NOTHING for row in rows)]
-    alignment = [":--" if title in texts else "--:" for title in columns]
-    cells = [columns, alignment, *([row[title] for title in columns] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
 def write_report(
@@ -248,11 +234,6 @@ def _restore_metrics(metrics: Mapping[str, Any]) -> "dict[str, MetricSummary]":
         if summary.get("interval") is not None:
             restored[name]["interval"] = (summary["interval"][0], summary["interval"][1])
     return restored
-
-
-def escape_cell(text: str) -> str:
-    """Return a text that does not end the cell it is put into."""
-    return text.replace("|", "\\|")
 
 
 def write_text(path: Path, text: str) -> None:

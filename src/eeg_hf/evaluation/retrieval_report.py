@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..tables import NOTHING, escape_cell, markdown_table
 from .embeddings_file import EEGImageEmbeddings
 from .metrics import aggregate_folds
-from .report import NOTHING, escape_cell, format_summary, markdown_table
+from .report import format_summary
 from .retrieval import Rankings, RetrievalScore, rank_items, score_rankings
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any
 from transformers import Trainer
 
 from ..evaluation import write_json
+from ..tables import markdown_table
 
 Value = str | int | float | bool
 SHOWN = ("loss", "correlation", "nrmse_std", "snr", "codebook_usage", "codebook_perplexity")
@@ -102,8 +103,7 @@ def write_sweep(folder: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_json(folder / "sweep.json", rows)
     settings = [name for name in rows[0] if name != "epoch" and not name.startswith("eval_")]
     columns = [*settings, *(f"eval_{name}" for name in SHOWN if f"eval_{name}" in rows[0])]
-    lines = [columns, ["--:"] * len(columns), *([_cell(row.get(name)) for name in columns] for row in rows)]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = markdown_table([{name: _cell(row.get(name)) for name in columns} for row in rows])
     text = f"# Sweep\n\nLeast validation loss first.\n\n{table}\n"
     (folder / "sweep.md").write_text(text, encoding="utf-8")
 
