@@ -123,8 +123,8 @@ def test_a_subject_that_cannot_be_loaded_leaves_the_others(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dataset": "BNCI2014001"}, "no data set 'BNCI2014001': did you mean BNCI2014_00"),
-        ({"paradigm": "LeftRigthImagery"}, "no paradigm 'LeftRigthImagery': did you mean LeftRightImagery"),
+        ({"dataset": "BNCI2014001"}, "no data set 'BNCI2014001', did you mean 'BNCI2014_00"),
+        ({"paradigm": "LeftRigthImagery"}, "no paradigm 'LeftRigthImagery', did you mean 'LeftRightImagery'"),
         ({"paradigm": "P300"}, "P300 does not fit BNCI2014_001, whose paradigm is imagery"),
         ({"paradigm": "FilterBankLeftRightImagery"}, "gives several bands of each epoch"),
         ({"dataset_options": {"sensors": 3}}, "cannot make data set BNCI2014_001 of .*sensors"),

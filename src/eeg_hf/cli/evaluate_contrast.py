@@ -29,10 +29,11 @@ from pathlib import Path
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from ..atomic_files import write_text
 from ..collation.pair_columns import PairColumns
 from ..corpora import SimulatedFilm, SplitArguments, load_windows
 from ..evaluation import aggregate_folds, collect_provenance, write_json
-from ..evaluation.report import NOTHING, format_summary, markdown_table, write_text
+from ..evaluation.report import NOTHING, format_summary, markdown_table
 from ..experiments.contrast import (
     FeatureJudge,
     FilmWindows,

@@ -29,6 +29,7 @@ import numpy as np
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from ..atomic_files import write_text
 from ..corpora import SplitArguments, split_for_pretraining
 from ..evaluation import (
     PairedDifference,
@@ -40,7 +41,7 @@ from ..evaluation import (
     subject_interval,
     write_json,
 )
-from ..evaluation.report import format_summary, markdown_table, write_text
+from ..evaluation.report import format_summary, markdown_table
 from ..experiments.evaluate_arguments import named_folders
 from ..experiments.infilling import (
     Filler,

@@ -38,6 +38,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..atomic_files import write_text
 from ..evaluation import (
     EEGImageEmbeddings,
     collect_provenance,
@@ -49,7 +50,7 @@ from ..evaluation import (
     write_json,
 )
 from ..evaluation.image_metrics import ImageFeatures, ImageScore
-from ..evaluation.report import NOTHING, markdown_table, write_text
+from ..evaluation.report import NOTHING, markdown_table
 from ..images.image_diffusion import ImageDiffusion
 from ..images.image_embeddings import ImageEmbeddings
 from ..images.image_files import read_images, resize_images

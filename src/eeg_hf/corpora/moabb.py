@@ -17,7 +17,6 @@ Traps:
   for, one at a time. Name them in `subjects`, all in one go.
 """
 
-import difflib
 import os
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging
 
+from ..suggestions import did_you_mean
 from .corpus import Corpus, Event, Recording, annotated
 
 if TYPE_CHECKING:
@@ -212,9 +212,8 @@ def _construct(module: Any, name: str, what: str, options: Mapping[str, Any] | N
     """Construct a class of moabb by its name."""
     names = [key for key, kind in vars(module).items() if isinstance(kind, type)]
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-        hint = f"did you mean {', '.join(close)}?" if close else f"see dir({module.__name__})"
-        raise ValueError(f"moabb has no {what} {name!r}: {hint}")
+        hint = did_you_mean(name, names, n=3, cutoff=0.4) or f": see dir({module.__name__})"
+        raise ValueError(f"moabb has no {what} {name!r}{hint}")
     try:
         return getattr(module, name)(**(options or {}))
     except TypeError as error:

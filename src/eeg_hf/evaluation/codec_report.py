@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..atomic_files import write_text
 from ..tables import NOTHING, escape_cell, markdown_table
 from .codec_metrics import BANDS_HZ, rate_metrics
-from .report import format_count, format_summary, provenance_lines, write_json, write_text
+from .report import format_count, format_summary, provenance_lines, write_json
 
 if TYPE_CHECKING:
     from .metrics import MetricSummary

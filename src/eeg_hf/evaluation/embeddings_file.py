@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic_files import atomic_path
+
 _AVERAGED = -1
 _SHOWN = 3
 
@@ -71,10 +73,8 @@ class EEGImageEmbeddings:
         """
         path = Path(path)
         path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.stem}.tmp.npz")
-        np.savez_compressed(partial, **_plain(self))
-        partial.replace(path)
+        with atomic_path(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **_plain(self))
         return path
 
     @classmethod

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..atomic_files import write_text
 from ..tables import NOTHING, escape_cell, markdown_table
 
 if TYPE_CHECKING:
@@ -234,10 +235,3 @@ def _restore_metrics(metrics: Mapping[str, Any]) -> "dict[str, MetricSummary]":
         if summary.get("interval") is not None:
             restored[name]["interval"] = (summary["interval"][0], summary["interval"][1])
     return restored
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that no reader ever sees half of."""
-    partial = path.with_name(f"{path.name}.tmp")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

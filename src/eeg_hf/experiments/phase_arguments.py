@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of eeg-hf train-phases, and what is read from them."""
 
-import difflib
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from transformers import HfArgumentParser, TrainingArguments
 from ..corpora import SplitArguments
 from ..models.configuration_eeg_foundation import EEGFoundationConfig
 from ..processing.channels import STANDARD_19, montage_positions
+from ..suggestions import did_you_mean
 from ..training import Phase, parse_config_fields, parse_phases
 
 TINY_CONFIG = {
@@ -145,6 +145,4 @@ def refuse_unknown(given: Any, dataclass_type: Any, place: str) -> None:
     known = [item.name for item in fields(dataclass_type) if item.init]
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f", did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"{place}: unknown field {name!r}{hint}")
+            raise ValueError(f"{place}: unknown field {name!r}{did_you_mean(name, known)}")

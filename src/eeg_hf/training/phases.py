@@ -7,13 +7,14 @@ has changed since is refused: what comes out would be of two recipes.
 """
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..atomic_files import write_text
+from ..suggestions import did_you_mean
 from .carry_over import CARRIES
 
 OBJECTIVES = ("pretraining", "classification", "regression")
@@ -200,8 +201,7 @@ def _build(dataclass_type: Any, fields: dict[str, Any], place: str) -> Any:
 
 
 def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f", did you mean {close[0]!r}?" if close else f", expected one of {', '.join(known)}"
+    return did_you_mean(name, known) or f", expected one of {', '.join(known)}"
 
 
 def is_finished(folder: Path, description: Mapping[str, Any]) -> bool:
@@ -232,20 +232,12 @@ def read_finished(folder: Path) -> dict[str, Any]:
 
 def mark_started(folder: Path, description: Mapping[str, Any]) -> None:
     """Write what a phase is going to be, before there is a checkpoint of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_whole(folder / STARTED, {"description": description})
+    write_text(folder / STARTED, json.dumps({"description": description}, indent=2))
 
 
 def mark_finished(folder: Path, description: Mapping[str, Any], report: Mapping[str, Any]) -> None:
     """Write that a phase is finished, with what it was and what came of it."""
-    _write_whole(folder / FINISHED, {"description": description, **report})
-
-
-def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, all of it or nothing."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
-    partial.replace(path)
+    write_text(folder / FINISHED, json.dumps({"description": description, **report}, indent=2))
 
 
 __all__ = [

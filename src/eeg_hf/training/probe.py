@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.utils import logging
 
+from ..atomic_files import write_text
 from ..evaluation.probes import linear_probe
-from ..evaluation.report import write_text
 
 logger = logging.get_logger(__name__)
 

@@ -2,7 +2,6 @@
 """A recipe is a YAML file whose fields the command line may override."""
 
 import dataclasses
-import difflib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,8 @@ import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import HfArgumentParser, PreTrainedConfig
 from transformers.utils import logging
+
+from ..suggestions import did_you_mean
 
 
 def parse_recipe(
@@ -62,10 +63,7 @@ def read_recipe(path: Path, parser: HfArgumentParser) -> dict[str, Any]:
     known = [action.dest for action in parser._actions]
     for name in recipe:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            parser.error(
-                f"recipe {path}: unknown field {name!r}" + (f", did you mean {close[0]!r}?" if close else "")
-            )
+            parser.error(f"recipe {path}: unknown field {name!r}{did_you_mean(name, known)}")
     # Options of several fields are JSON on the command line; a recipe writes them as a block.
     return {name: json.dumps(value) if _is_block(value) else value for name, value in recipe.items()}
 
@@ -111,8 +109,7 @@ def parse_config_fields(text: str, config_class: type[PreTrainedConfig]) -> dict
     known = [*(item.name for item in dataclasses.fields(config_class)), *config_class.attribute_map]
     for name in fields:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f", did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, known)
             raise ValueError(f"config: {config_class.__name__} has no field {name!r}{hint}")
     return fields
 

@@ -213,9 +213,7 @@ def test_rates_that_differ_are_refused_unless_asked_for(tmp_path, folders):
     fast = write_prepared(tmp_path / "fast", corpus="fast", subjects=3, windows=8, rate=250.0)
     sources = {**folders, str(fast): 1.0}
     for streaming in (False, True):
-        with pytest.raises(
-            ValueError, match="differ in sampling_rate: .*fast has 250 Hz; .*eeg-hf prepare"
-        ):
+        with pytest.raises(ValueError, match="differ in sampling_rate: .*fast has 250 Hz; .*eeg-hf prepare"):
             mixture(sources, split="none", streaming=streaming)
     assert "train" in mixture(sources, split="none", streaming=True, rates="keep")
     with pytest.raises(ValueError, match="differ in channels: .*E0 E1 E2"):

@@ -14,9 +14,7 @@ never touched: they are refused, since they would be read along.
 
 import hashlib
 import json
-import os
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -26,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from transformers.utils import logging
 
+from ...atomic_files import write_text
 from ..corpus import Corpus, Recording
 from .card import REPORT, window_card
 from .pool import run_jobs
@@ -139,12 +138,12 @@ def prepare(
         "elapsed_seconds": elapsed,
         "hours_per_minute_per_core": _speed(todo, rows, elapsed, num_proc),
     }
-    _write_text(output_dir / REPORT, "".join(json.dumps(row, default=str) + "\n" for row in in_order))
+    write_text(output_dir / REPORT, "".join(json.dumps(row, default=str) + "\n" for row in in_order))
     _refuse_nothing(report, root)
     _warn_of_unused_labels(plan, in_order)
     extractor.save_pretrained(output_dir)
     if report["is_complete"]:
-        _write_text(output_dir / CARD, window_card(corpus, extractor, plan, report, _digest(jobs)))
+        write_text(output_dir / CARD, window_card(corpus, extractor, plan, report, _digest(jobs)))
     return report
 
 
@@ -315,17 +314,6 @@ def _summarize(flat: Sequence[Mapping[str, Any]], output_dir: Path) -> dict[str,
         "output_dir": str(output_dir),
         "report": str(output_dir / REPORT),
     }
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Write a file that is never seen half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 __all__ = ["CARD", "REPORT", "prepare"]

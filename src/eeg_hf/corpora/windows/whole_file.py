@@ -4,7 +4,6 @@
 import contextlib
 import json
 import os
-import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...atomic_files import partial_path
 from .limits import TimeLimitError
 
 FOOTER_KEY = b"eeg_hf"
@@ -30,8 +30,7 @@ class WholeFile:
         self.footer: dict[str, Any] = {}
         for leftover in path.parent.glob(f".{path.name}.*.partial"):  # of a process that was killed
             leftover.unlink(missing_ok=True)
-        # Never the same name twice: an orphaned worker may still be writing to the last one.
-        self._partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+        self._partial = partial_path(path)  # another name each time: an orphaned worker may still be writing
         self._file = self._partial.open("wb")
         dictionaries = [field.name for field in schema if field.name not in _NO_DICTIONARY]
         self._writer = pq.ParquetWriter(self._file, schema, use_dictionary=dictionaries)
