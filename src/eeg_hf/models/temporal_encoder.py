@@ -79,5 +79,8 @@ class MultiScaleTemporalEncoder(nn.Module):
             windows = patches.unflatten(-1, (scale, -1))  # (batch, channels, num_patches, scale, window_size)
             power.append(filterbank(windows))
             waves.append(self.activation(waveform(windows)).flatten(-2))
-        spectrum = self.power_norm(torch.cat(power, dim=-1)).to(patches.dtype)
+        bands = torch.cat(power, dim=-1).to(
+            self.power_norm.weight.dtype
+        )  # float32 does not mix with bf16 weights
+        spectrum = self.power_norm(bands).to(patches.dtype)
         return self.projection(torch.cat([spectrum, *waves], dim=-1))
