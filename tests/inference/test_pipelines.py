@@ -1,20 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
+import mne
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset, load_dataset
-from transformers import AutoModelForSequenceClassification, pipeline
+from transformers import AutoModel, AutoModelForSequenceClassification, pipeline
 
-from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, get_corpus
+from eeg_hf import (
+    EEGCLIPConfig,
+    EEGConvTransformerConfig,
+    EEGFeatureExtractor,
+    EEGFoundationConfig,
+    EEGFSQConfig,
+    EEGMaskedVAEConfig,
+    get_corpus,
+)
 from eeg_hf.corpora import prepare
 
 TINY = {"d_model": 32, "n_layers": 1, "n_heads": 2, "d_ff": 64, "overlap": 0.0}
 
 
-def save(folder, **fields):
+ENCODER = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+ENCODERS = [
+    EEGFoundationConfig(**TINY),
+    EEGMaskedVAEConfig(**ENCODER, latent_dim=4),
+    EEGConvTransformerConfig(**ENCODER, num_channels=19, num_samples=400),
+    EEGCLIPConfig(eeg_config=EEGFoundationConfig(**TINY), projection_dim=8, vision_dim=16),
+]
+
+
+def save(folder, change=None, **fields):
+    """Save a tiny classifier and its feature extractor; `change` edits the model before."""
     torch.manual_seed(0)
-    config = EEGFoundationConfig(**TINY, **fields)
-    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_config(EEGFoundationConfig(**TINY, **fields))
+    if change is not None:
+        with torch.no_grad():
+            change(model)
+    model.save_pretrained(folder)
     EEGFeatureExtractor(window_seconds=2.0).save_pretrained(folder)
     return str(folder)
 
@@ -103,6 +125,103 @@ def test_regression_gives_values(tmp_path, recordings):
     result = predict(recordings[0])
     values = [window["value"] for window in result["windows"]]
     assert result["value"] == pytest.approx(np.average(values, weights=[2, 2, 2, 1]))
+
+
+def test_a_regression_of_several_outputs_gives_each_by_name(tmp_path, recordings):
+    names = {0: "age", 1: "attention"}
+    predict = pipeline("eeg-classification", model=save(tmp_path, id2label=names, problem_type="regression"))
+    result = predict(recordings[0])
+    for name in names.values():
+        values = [window["values"][name] for window in result["windows"]]
+        assert result["values"][name] == pytest.approx(np.average(values, weights=[2, 2, 2, 1]), abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_answers_as_float32_does(model, classify, recordings, dtype):
+    half = pipeline("eeg-classification", model=model, dtype=dtype)
+    assert half.model.dtype == dtype
+    assert half(recordings[0])["scores"] == pytest.approx(classify(recordings[0])["scores"], abs=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("config", ENCODERS, ids=lambda config: config.model_type)
+def test_half_precision_embeds_as_float32_does(config, dtype, recordings):
+    torch.manual_seed(0)
+    encoder, extractor = AutoModel.from_config(config).eval(), EEGFeatureExtractor(window_seconds=2.0)
+    raw = recordings[0].copy().crop(0, 6, include_tmax=False)  # whole windows: a convolution takes no other
+    full, half = (
+        pipeline("eeg-feature-extraction", model=each, feature_extractor=extractor)(raw)["windows"]
+        for each in (encoder, encoder.to(dtype))
+    )
+    assert half.dtype == full.dtype == np.float32 and half.shape == full.shape == (3, full.shape[1])
+    assert np.abs(half - full).max() < 0.05 * np.abs(full).max()
+
+
+def test_a_model_saved_in_half_precision_answers(tmp_path, classify, recordings):
+    folder = save(tmp_path, lambda model: model.bfloat16(), id2label={0: "rest", 1: "task", 2: "other"})
+    half = pipeline("eeg-classification", model=folder)
+    assert half.model.dtype == torch.bfloat16
+    expected = classify(recordings[0])["scores"]
+    assert half(recordings[0])["scores"] == pytest.approx(expected, abs=0.01)
+    counts = np.random.default_rng(0).integers(-300, 300, (19, 400)).astype("<i2")
+    row = {"signal": counts.tobytes(), "scale": [0.1] * 19, "num_samples": 400, "sampling_rate": 200.0}
+    row["channels"] = recordings[0].ch_names
+    assert half(row)["scores"] == pytest.approx(classify(row)["scores"], abs=0.01)
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "max", "vote"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_classifier_of_nan_or_infinite_weights_gives_no_label(tmp_path, recordings, value, aggregate):
+    broken = pipeline(
+        "eeg-classification", model=save(tmp_path, lambda model: model.classifier.out.weight[0].fill_(value))
+    )
+    expected = r"weights in 1 of \d+ tensors, such as classifier.out.weight, .* load another checkpoint"
+    with pytest.raises(ValueError, match=expected) as caught:
+        broken(recordings[0], aggregate=aggregate)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_encoder_of_nan_weights_gives_no_embedding(recordings):
+    encoder = AutoModel.from_config(ENCODERS[0])
+    torch.nn.init.constant_(encoder.embeddings.norm.weight, np.nan)
+    embed = pipeline("eeg-feature-extraction", model=encoder, feature_extractor=EEGFeatureExtractor())
+    with pytest.raises(ValueError, match="NaN or infinite weights in 1 of .* embeddings.norm.weight"):
+        embed(recordings[0])
+
+
+def test_logits_beyond_float16_give_no_label(tmp_path, recordings):
+    def enlarge(model):  # no weight is beyond 65,504, one of both logits is
+        model.classifier.out.weight.copy_(torch.linspace(-6e4, 6e4, 32))
+        model.classifier.out.bias.copy_(torch.tensor([6.5e4, -6.5e4]))
+
+    folder = save(tmp_path, enlarge)
+    assert np.isfinite(pipeline("eeg-classification", model=folder)(recordings[0])["score"])
+    with pytest.raises(ValueError, match="infinity in torch.float16: load it with dtype=torch.float32"):
+        pipeline("eeg-classification", model=folder, dtype=torch.float16)(recordings[0])
+
+
+def test_a_model_of_several_tasks_and_a_codec_are_refused_by_name(tmp_path, recordings):
+    tasks = {"rest": 2, "age": 1}
+    several = pipeline("eeg-classification", model=save(tmp_path, tasks=tasks))
+    with pytest.raises(ValueError, match=r"several tasks \(age, rest\)"):
+        several(recordings[0])
+    codec = AutoModel.from_config(EEGFSQConfig(patch_size=40, hidden_dims=[24]))
+    embed = pipeline("eeg-feature-extraction", model=codec, feature_extractor=EEGFeatureExtractor())
+    with pytest.raises(ValueError, match="EEGFSQModel returns no embedding of a window"):
+        embed(recordings[0])
+
+
+@pytest.mark.parametrize("is_preprocessed", [False, True])
+def test_nothing_gives_no_window_and_says_so(classify, recordings, is_preprocessed):
+    names = recordings[0].ch_names
+    empty = mne.io.RawArray(np.zeros((19, 0)), mne.create_info(names, 200.0, "eeg"), verbose="ERROR")
+    row = {"signal": b"", "scale": [1.0] * 19, "num_samples": 0, "channels": names, "sampling_rate": 200.0}
+    for nothing in (empty, row):
+        with pytest.raises(
+            ValueError, match="^the recording holds no samples: expected at least one window$"
+        ):
+            classify(nothing, is_preprocessed=is_preprocessed)
+    assert classify([]) == []
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pipeline("eeg-classification")` and `pipeline("eeg-feature-extraction")`.
 
-From a path, an MNE recording, an array or a prepared window to labels or embeddings: the recording is cleaned
-by the feature extractor that was saved with the model, cut into its windows, and the windows go through the
-model some at a time.
+The pipelines take a path, an MNE recording, an array or a prepared window and return labels or embeddings.
+The feature extractor saved with the model cleans the recording and cuts it into windows; the windows go
+through the model in batches.
 """
 
-# transformers declares what subclasses are told to replace more narrowly than its own pipelines use it.
+# transformers annotates the methods that subclasses override more narrowly than its own pipelines use them.
 # mypy: disable-error-code="assignment,index,misc,operator,override,union-attr"
 
 from abc import abstractmethod
@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
+import pyarrow as pa
 import torch
 from transformers import BatchFeature, Pipeline
 
+from ..collation.data_collator import decode_windows
 from ..corpora.recordings.formats import read_recording
 
-_ABOUT_ARRAYS = (
+_INPUT_OPTIONS = (
     "sampling_rate",
     "channel_names",
     "unit",
@@ -29,10 +30,11 @@ _ABOUT_ARRAYS = (
     "reference_covariance",
 )
 _AGGREGATES = ("mean", "max", "vote")
+_ROW_COLUMNS = ("signal", "scale", "num_samples", "channels", "sampling_rate")
 
 
 class _EEGPipeline(Pipeline):
-    """What both pipelines share: recordings in, windows through the model."""
+    """Base of both pipelines: turns recordings into windows and runs the model on them."""
 
     _load_processor = False
     _load_image_processor = False
@@ -41,63 +43,71 @@ class _EEGPipeline(Pipeline):
     _load_feature_extractor = True
     _pipeline_calls_generate = False
 
-    _of_results: ClassVar[tuple[str, ...]] = ()
+    _output_options: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, inputs: Any, *, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Run the pipeline.
 
         Args:
-            inputs: A path, an MNE recording, an array (channels, time), a row of a prepared corpus or with a
-                column `eeg`, or a list or dataset of these.
-            batch_size: Windows that go through the model at a time.
-            **kwargs: `sampling_rate`, `channel_names`, `unit` of an array; `montage`, `is_preprocessed` and
-                `reference_covariance` as the feature extractor takes them; and what the pipeline takes.
+            inputs: A path, an MNE recording, an array (channels, time), a row of a prepared corpus, a row
+                with an `eeg` column, or a list or dataset of these.
+            batch_size: Number of windows in one forward pass.
+            **kwargs: `sampling_rate` (Hz), `channel_names` and `unit` of an array; `montage`,
+                `is_preprocessed` and `reference_covariance` as in [`EEGFeatureExtractor`]; and the options of
+                the pipeline.
 
         Returns:
-            One dict for one recording, a list of them for several.
+            A dict for one recording, a list of dicts for several.
+
+        Raises:
+            ValueError: If an option is unknown, the recording holds no samples, or the model returns NaN or
+                infinity.
         """
         size = self._batch_size if batch_size is None else batch_size
         if size is not None:
             kwargs["window_batch_size"] = size
-        if hasattr(inputs, "column_names"):  # of datasets, which torch's own check does not know
+        if isinstance(inputs, list) and not inputs:
+            return []  # transformers looks at the first item
+        if hasattr(inputs, "column_names"):  # transformers does not recognise a `datasets.Dataset`
             return list(super().__call__((row for row in inputs), batch_size=1, **kwargs))
         return super().__call__(inputs, batch_size=1, **kwargs)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        known = (*_ABOUT_ARRAYS, "window_batch_size", *self._of_results)
-        unknown = sorted(set(kwargs) - set(known))
+        groups = (_INPUT_OPTIONS, ("window_batch_size",), self._output_options)
+        unknown = sorted(set(kwargs).difference(*groups))
         if unknown:
-            names = ", ".join(("batch_size", *_ABOUT_ARRAYS, *self._of_results))
+            names = ", ".join(("batch_size", *_INPUT_OPTIONS, *self._output_options))
             raise ValueError(f"unknown option {', '.join(unknown)}: expected one of {names}")
-        forward = {k: v for k, v in kwargs.items() if k == "window_batch_size"}
-        if forward.get("window_batch_size", 1) < 1:
-            raise ValueError(f"batch_size must be 1 or more, got {forward['window_batch_size']}")
-        return (
-            {k: v for k, v in kwargs.items() if k in _ABOUT_ARRAYS},
-            forward,
-            {k: v for k, v in kwargs.items() if k in self._of_results},
-        )
+        if kwargs.get("window_batch_size", 1) < 1:
+            raise ValueError(f"batch_size must be 1 or more, got {kwargs['window_batch_size']}")
+        preprocess, forward, postprocess = ({k: v for k, v in kwargs.items() if k in g} for g in groups)
+        return preprocess, forward, postprocess
 
-    def preprocess(self, inputs: Any, **about: Any) -> dict[str, Any]:
-        """Turn one recording into its windows."""
+    def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:
+        """Cut one recording into windows of the model's dtype."""
         if isinstance(inputs, Mapping) and "eeg" in inputs:
             inputs = inputs["eeg"]
+        if isinstance(inputs, str | Path):
+            inputs = read_recording(inputs)
+        num_samples = (
+            inputs.get("num_samples") if isinstance(inputs, Mapping) else getattr(inputs, "n_times", 1)
+        )
+        if num_samples == 0:
+            raise ValueError("the recording holds no samples: expected at least one window")
         if isinstance(inputs, Mapping):
-            features = self._features_of_row(inputs)
+            features = self._extract_from_row(inputs)
         else:
-            if isinstance(inputs, str | Path):
-                inputs = read_recording(inputs)
-            features = self.feature_extractor(inputs, **about)
-        return {"features": dict(features)}
+            features = self.feature_extractor(inputs, **options)
+        return {"features": dict(features.to(self.dtype))}  # casts floating-point tensors only
 
-    def _features_of_row(self, row: Mapping[str, Any]) -> BatchFeature:
-        """Take a window of a prepared corpus, which is clean already."""
-        missing = {"signal", "scale", "num_samples", "channels", "sampling_rate"} - set(row)
+    def _extract_from_row(self, row: Mapping[str, Any]) -> BatchFeature:
+        """Return the features of a window of a prepared corpus, which is clean already."""
+        missing = set(_ROW_COLUMNS) - set(row)
         if missing:
             raise ValueError(f"expected a row of a prepared corpus, it lacks {', '.join(sorted(missing))}")
-        counts = np.frombuffer(row["signal"], "<i2").reshape(-1, row["num_samples"])
+        signal_uv, _, _ = decode_windows(pa.Table.from_pylist([{name: row[name] for name in _ROW_COLUMNS}]))
         return self.feature_extractor(
-            counts * np.asarray(row["scale"], np.float32)[:, None],
+            signal_uv[0],
             sampling_rate=row["sampling_rate"],
             channel_names=row["channels"],
             unit="uV",
@@ -105,93 +115,127 @@ class _EEGPipeline(Pipeline):
         )
 
     def _forward(self, model_inputs: dict[str, Any], window_batch_size: int = 32) -> dict[str, Any]:
-        """Run the model over the windows, some at a time."""
+        """Run the model on the windows in batches."""
         features = model_inputs["features"]
-        blocks = [self._of_model(self.model(**block)) for block in _blocks(features, window_batch_size)]
-        num_samples = features["attention_mask"].sum(dim=-1)
-        return {"values": torch.cat(blocks), "num_samples": num_samples}
+        batches = _split(features, window_batch_size)
+        values = torch.cat([self._select(self.model(**batch)) for batch in batches])  # (windows, n)
+        if not values.isfinite().all():
+            raise ValueError(self._explain_non_finite())
+        return {"values": values, "num_samples": features["attention_mask"].sum(dim=-1)}
 
     @abstractmethod
-    def _of_model(self, outputs: Any) -> torch.Tensor:
-        """Take what the pipeline is about out of the model's output, one row a window."""
+    def _select(self, outputs: Any) -> torch.Tensor:
+        """Return what the pipeline reports of the model's outputs, (windows, n) float32."""
+
+    def _explain_non_finite(self) -> str:
+        """Return an error message that says whether the weights or the dtype are to blame."""
+        weights = dict(self.model.named_parameters())
+        broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
+        if not broken:
+            return f"the model returned NaN or infinity in {self.dtype}: load it with dtype=torch.float32"
+        return (
+            f"the model has NaN or infinite weights in {len(broken)} of {len(weights)} tensors, such as "
+            f"{broken[0]}, in {self.dtype}: load another checkpoint, or this one with dtype=torch.float32"
+        )
 
     def _spans(self, num_samples: torch.Tensor) -> list[tuple[float, float]]:
-        """Start and end in seconds of each window; they follow one another."""
-        lengths = num_samples.numpy() / self.feature_extractor.sampling_rate
-        ends = np.cumsum(lengths)
-        return [(float(end - length), float(end)) for end, length in zip(ends, lengths, strict=True)]
+        """Return start and end in seconds of each window; windows are consecutive."""
+        ends = num_samples.cumsum(dim=0).double()  # (windows,); float32 would lose milliseconds after hours
+        edges = torch.stack([ends - num_samples, ends], dim=1) / self.feature_extractor.sampling_rate
+        return [(start, end) for start, end in edges.tolist()]
 
 
 class EEGClassificationPipeline(_EEGPipeline):
-    """Label recordings: `pipeline("eeg-classification", model="org/eeg-foundation-eegmat")`.
+    """Classify recordings: `pipeline("eeg-classification", model="org/eeg-foundation-eegmat")`.
 
     Each recording gives `{"label", "score", "scores": {label: score}, "windows": [{"start", "end", "label",
-    "scores"}]}`, times in seconds. `aggregate` says how windows become one answer: `"mean"` of their scores,
-    weighted by length, `"max"`, or `"vote"`, the share of windows with that label. `return_windows=False`
-    leaves the windows out. A model with one output (regression) gives `{"value", "windows"}`.
+    "scores"}]}`, times in seconds. `aggregate` sets how the windows are combined: `"mean"` of their scores,
+    weighted by duration; `"max"`; or `"vote"`, the share of windows with that label. `return_windows=False`
+    omits the windows. A regression model gives `{"value", "windows"}`, or `{"values": {name: value},
+    "windows"}` where it has several outputs.
     """
 
-    _of_results = ("aggregate", "return_windows")
+    _output_options = ("aggregate", "return_windows")
 
-    def _of_model(self, outputs: Any) -> torch.Tensor:
+    def _select(self, outputs: Any) -> torch.Tensor:
         if isinstance(outputs.logits, Mapping):
-            raise ValueError("this model has several tasks: load it with AutoModelForSequenceClassification")
+            raise ValueError(
+                f"this model has several tasks ({', '.join(outputs.logits)}), the pipeline reports one: call "
+                "the model and read logits[task]"
+            )
         return outputs.logits.float()
 
     def postprocess(
         self, model_outputs: dict[str, Any], aggregate: str = "mean", return_windows: bool = True
     ) -> dict[str, Any]:
-        """Turn the windows' logits into labels with scores."""
+        """Turn the logits of the windows into labels with scores."""
         if aggregate not in _AGGREGATES:
             raise ValueError(f"aggregate must be one of {', '.join(_AGGREGATES)}, got {aggregate!r}")
-        values, num_samples = model_outputs["values"], model_outputs["num_samples"]
-        spans = self._spans(num_samples)
-        if self.model.config.problem_type == "regression" or values.shape[-1] == 1:
-            return _regression(values[:, 0], num_samples, spans, return_windows)
-        multi = self.model.config.problem_type == "multi_label_classification"
-        scores = values.sigmoid() if multi else values.softmax(dim=-1)  # (windows, labels)
-        result = self._named(_aggregated(scores, num_samples, aggregate))
+        logits, num_samples = model_outputs["values"], model_outputs["num_samples"]
+        problem, describe = self.model.config.problem_type, self._describe_scores
+        if problem == "regression" or logits.shape[-1] == 1:
+            scores, describe, aggregate = logits, self._describe_values, "mean"
+        elif problem == "multi_label_classification":
+            scores = logits.sigmoid()
+        else:
+            scores = logits.softmax(dim=-1)  # (windows, labels)
+        result = describe(_aggregate(scores, num_samples, aggregate))
         if return_windows:
             result["windows"] = [
-                {"start": start, "end": end, **self._named(row)}
-                for (start, end), row in zip(spans, scores, strict=True)
+                {"start": start, "end": end, **describe(row)}
+                for (start, end), row in zip(self._spans(num_samples), scores, strict=True)
             ]
         return result
 
-    def _named(self, scores: torch.Tensor) -> dict[str, Any]:
+    def _describe_scores(self, scores: torch.Tensor) -> dict[str, Any]:
+        """Name the scores (labels,) and the best of them."""
         names = self.model.config.id2label
         best = int(scores.argmax())
-        listed = {names[index]: float(score) for index, score in enumerate(scores)}
-        return {"label": names[best], "score": float(scores[best]), "scores": listed}
+        named = {names[index]: float(score) for index, score in enumerate(scores)}
+        return {"label": names[best], "score": float(scores[best]), "scores": named}
+
+    def _describe_values(self, values: torch.Tensor) -> dict[str, Any]:
+        """Name the outputs (n,) of a regression."""
+        if len(values) == 1:
+            return {"value": float(values[0])}
+        names = self.model.config.id2label
+        return {"values": {names[index]: float(value) for index, value in enumerate(values)}}
 
 
 class EEGFeatureExtractionPipeline(_EEGPipeline):
     """Embed recordings: `pipeline("eeg-feature-extraction", model="org/eeg-foundation")`.
 
     Each recording gives `{"embedding": (hidden,), "windows": (windows, hidden), "spans": [(start, end)]}` as
-    float32 arrays and seconds; the embedding is the mean of the windows', weighted by their length.
+    float32 arrays and seconds; the embedding is the mean over windows, weighted by duration. Windows are
+    embedded by the model's `pooler_output`, or by the `eeg_embeds` of an [`EEGCLIPModel`].
     """
 
-    def _of_model(self, outputs: Any) -> torch.Tensor:
-        return outputs.pooler_output.float()
+    def _select(self, outputs: Any) -> torch.Tensor:
+        for name in ("pooler_output", "eeg_embeds"):
+            if getattr(outputs, name, None) is not None:
+                return getattr(outputs, name).float()
+        raise ValueError(
+            f"{type(self.model).__name__} returns no embedding of a window: expected a model with a "
+            "pooler_output, such as EEGFoundationModel"
+        )
 
     def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
-        """Return the windows' embeddings and their mean."""
+        """Return the embeddings of the windows and their mean."""
         values, num_samples = model_outputs["values"], model_outputs["num_samples"]
         return {
-            "embedding": _aggregated(values, num_samples, "mean").numpy(),
+            "embedding": _aggregate(values, num_samples, "mean").numpy(),
             "windows": values.numpy(),
             "spans": self._spans(num_samples),
         }
 
 
-def _blocks(features: Mapping[str, torch.Tensor], size: int) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield the windows, `size` at a time."""
+def _split(features: Mapping[str, torch.Tensor], size: int) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield batches of `size` windows."""
     for start in range(0, len(features["input_values"]), size):
         yield {name: value[start : start + size] for name, value in features.items()}
 
 
-def _aggregated(values: torch.Tensor, num_samples: torch.Tensor, how: str) -> torch.Tensor:
+def _aggregate(values: torch.Tensor, num_samples: torch.Tensor, how: str) -> torch.Tensor:
     """Reduce (windows, n) to (n,)."""
     if how == "max":
         return values.amax(dim=0)
@@ -200,19 +244,6 @@ def _aggregated(values: torch.Tensor, num_samples: torch.Tensor, how: str) -> to
         return winners.mean(dim=0)
     weights = num_samples / num_samples.sum()
     return (values * weights[:, None]).sum(dim=0)
-
-
-def _regression(
-    values: torch.Tensor, num_samples: torch.Tensor, spans: list[tuple[float, float]], return_windows: bool
-) -> dict[str, Any]:
-    """Return the mean value, and each window's."""
-    result: dict[str, Any] = {"value": float(_aggregated(values[:, None], num_samples, "mean")[0])}
-    if return_windows:
-        result["windows"] = [
-            {"start": start, "end": end, "value": float(value)}
-            for (start, end), value in zip(spans, values, strict=True)
-        ]
-    return result
 
 
 __all__ = ["EEGClassificationPipeline", "EEGFeatureExtractionPipeline"]
