@@ -45,7 +45,7 @@ _PUBLIC_NAMES = {
     "decode_recording": "inference.recording_tokens",
     "encode_recording": "inference.recording_tokens",
     "tokens_to_signal": "inference.tokens",
-    "EEGImageReconstructor": "images.image_reconstruction",
+    "EEGImageReconstructor": "images.image_reconstructor",
     "ImageDiffusion": "images.image_diffusion",
     "Eeg": "corpora.recordings.eeg_feature",
     "get_corpus": "corpora",
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from .images.eeg_image_collator import EEGImageCollator
     from .images.image_diffusion import ImageDiffusion
     from .images.image_embeddings import ImageEmbeddings
-    from .images.image_reconstruction import EEGImageReconstructor
+    from .images.image_reconstructor import EEGImageReconstructor
     from .images.vision_towers import create_vision_tower
     from .inference.recording_tokens import RecordingTokens, decode_recording, encode_recording
     from .inference.tokens import add_tokens, tokens_to_signal

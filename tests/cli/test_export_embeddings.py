@@ -136,7 +136,7 @@ def test_images_that_are_decoded_come_out_as_those_embedded_once(world, tmp_path
             ("--image_embeddings", "{world}/other"),
             "made by features:other, the model was trained with features:r",
         ),
-        (("--image_embeddings", "{world}/few"), "is not there"),
+        (("--image_embeddings", "{world}/few"), "is unknown"),
         (("--ckpt", "{world}/nowhere"), "nowhere is neither a folder nor a Hub name"),
         (("--ckpt", "{world}/codec"), "holds a model of type eeg_fsq, expected one of eeg_clip, eeg_masked"),
         (

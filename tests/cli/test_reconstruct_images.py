@@ -157,7 +157,7 @@ def test_one_person_and_a_diffusion_model(folder):
     ("more", "replaced", "message"),
     [
         ((), {"train": "test.npz"}, "40 of 40 images to reconstruct were learnt from, such as test_images/"),
-        ((), {"images": "tower"}, "40 of 40 images are not there: "),
+        ((), {"images": "tower"}, "40 of 40 images are missing: "),
         ((), {"train": "none.npz"}, "none.npz does not exist"),
         ((), {"test": "one.npz"}, "test: expected two or more images, got 1"),
         (
@@ -166,11 +166,11 @@ def test_one_person_and_a_diffusion_model(folder):
             "pickled.npz: image_ids is a pickled array of objects, which could run code",
         ),
         ((), {"test": "nan.npz"}, "nan.npz: eeg_embeddings: 1 of 160 are NaN, infinite or zero"),
-        ((), {"test": "strangers.npz"}, "2 of 2 images are not there: "),
+        ((), {"test": "strangers.npz"}, "2 of 2 images are missing: "),
         (
             ("--image_embeddings", "{folder}/tower"),
             {"test": "strangers.npz"},
-            "image 'nobody/0.jpg' is not there",
+            "image 'nobody/0.jpg' is unknown",
         ),
         (("--subject", "09"), {}, "has 01, 02, got '09'"),
         (("--ways", "magic"), {}, "expected decoder, nearest or both, got magic"),

@@ -252,7 +252,7 @@ def test_embeddings_of_another_tower_and_missing_images_are_refused(world, tmp_p
     assert "made by open_clip:ViT-L-14:openai, expected open_clip:ViT-B-32:laion2b_s34b_b79k" in said
     ImageEmbeddings(IDS[4:], features()[4:], "features:made").save(tmp_path / "few")
     said, _ = fail_script("train_clip.py", *words(world, tmp_path, image_embeddings=tmp_path / "few"))
-    assert f"image '{IDS[0].split('/')[-1]}' is not there (4 such): expected one of 68, as" in said
+    assert f"image '{IDS[0].split('/')[-1]}' is unknown (4 such): expected one of 68, as" in said
 
 
 class Trap:

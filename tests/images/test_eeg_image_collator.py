@@ -71,5 +71,5 @@ def test_rows_that_do_not_fit_are_refused(rows, extractor):
         EEGImageCollator(extractor, images)(WindowDataset(rows)[0])
     with pytest.raises(ValueError, match="expected windows of 50 samples, got 40 to 40"):
         collator(WindowDataset(rows, PAIR_COLUMNS)[0])
-    with pytest.raises(ValueError, match="'thing24_00b.jpg' is not there"):
+    with pytest.raises(ValueError, match="'thing24_00b.jpg' is unknown"):
         EEGImageCollator(extractor, images)(WindowDataset(rows, PAIR_COLUMNS)[11])

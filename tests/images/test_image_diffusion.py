@@ -248,7 +248,7 @@ def test_embeddings_that_are_not_of_the_encoder_are_refused():
     diffusion = ImageDiffusion(pipeline, **STEPS)
     unit = np.eye(SIZE, dtype=np.float32)
     with pytest.raises(
-        ValueError, match=r"about 34\.6 long, .* got 1\.0: of another tower, or brought to unit"
+        ValueError, match=r"length 34\.6 or so, .* got 1\.0: they are of another tower, or normalised"
     ):
         diffusion.draw(unit)
     assert diffusion.draw(30 * unit[:1]).shape == (1, 16, 16, 3)
@@ -281,7 +281,7 @@ def test_pipelines_are_loaded_by_name_and_draw_what_the_prior_says(tmp_path):
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     other = EEGImageReconstructor.fit(eeg, unit, images, has_decoder=False)
     with pytest.raises(
-        ValueError, match="all are of unit length, expected what the pipeline's image encoder"
+        ValueError, match="all are of unit length, expected the unnormalised ones of the pipeline"
     ):
         other.diffuse(eeg[:2], diffusion)
 
@@ -305,9 +305,9 @@ def test_an_ip_adapter_is_loaded_by_name(tmp_path):
     ("build", "options", "message"),
     [
         (stable_diffusion, {}, r"expected one IP-Adapter that takes an embedding, .* got \[\]"),
-        (lambda: stable_diffusion(StableDiffusionImg2ImgPipeline), {}, "that draws image embeddings"),
-        (kandinsky, {}, r"the option negative_image_embeds \(1, 12\), .* got none"),
-        (lambda: kandinsky(KandinskyV22Img2ImgPipeline), {}, "that draws image embeddings"),
+        (lambda: stable_diffusion(StableDiffusionImg2ImgPipeline), {}, "that draws from embeddings"),
+        (kandinsky, {}, r"the option negative_image_embeds \(1, 12\) .* got none"),
+        (lambda: kandinsky(KandinskyV22Img2ImgPipeline), {}, "that draws from embeddings"),
         (stable_unclip, {"num_steps": 3}, "StableUnCLIPImg2ImgPipeline has no option num_steps"),
     ],
 )

@@ -37,7 +37,7 @@ def test_datasets_opens_it_too(tmp_path):
     [
         (NAMES[:2], VALUES, r"expected \(images, dim\) for 2 ids, got \(3, 4\)"),
         (NAMES, VALUES[0], r"for 3 ids, got \(4,\)"),
-        ([NAMES[0]] * 3, VALUES, "2 of 3 ids are there twice"),
+        ([NAMES[0]] * 3, VALUES, "2 of 3 ids are repeated"),
         (
             NAMES,
             VALUES * [[1], [np.nan], [0]],
@@ -57,7 +57,9 @@ def test_other_files_are_refused(tmp_path):
     path = tmp_path / "image_embeddings.parquet"
     for write in (lambda: path.write_bytes(b"PAR1 cut"), lambda: pq.write_table(pa.table({"a": [1]}), path)):
         write()
-        with pytest.raises(ValueError, match="is damaged or not by eeg-hf embed-images") as caught:
+        with pytest.raises(
+            ValueError, match="is damaged or was not written by eeg-hf embed-images"
+        ) as caught:
             ImageEmbeddings.load(tmp_path)
         assert "\n" not in str(caught.value)
 

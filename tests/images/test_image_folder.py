@@ -35,12 +35,12 @@ def test_an_image_is_found_by_path_or_by_file_and_concept(name, concept, place):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["b.jpg", "a.jpg"], r"image 'a.jpg' could be several \(1 such\): expected one of 3"),
+        (["b.jpg", "a.jpg"], r"image 'a.jpg' is ambiguous \(1 such\): expected one of 3"),
         (
             ["c.jpg", "d.jpg", "c.jpg"],
-            r"image 'c.jpg' is not there \(2 such\).*ids are paths below the image folder",
+            r"image 'c.jpg' is unknown \(2 such\).*ids are paths below the image folder",
         ),
-        ([None, "b.jpg", None], "2 of 3 windows do not say which image"),
+        ([None, "b.jpg", None], "2 of 3 windows do not name their image"),
     ],
 )
 def test_images_that_are_not_there_are_named(names, message):
@@ -74,7 +74,7 @@ def test_images_that_cannot_be_read_are_named_in_one_line(tmp_path):
         with pytest.raises(ValueError, match=rf"{path.name} cannot be read: .*{reason}") as caught:
             open_image(path)
         assert "\n" not in str(caught.value)
-    with pytest.raises(FileNotFoundError, match="is not there"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         open_image(tmp_path / "none.jpg")
 
 

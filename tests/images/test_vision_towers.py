@@ -91,7 +91,7 @@ def test_what_nobody_knows_is_refused_in_one_line(name, message):
 )
 def test_a_library_that_is_missing_is_named_with_its_extra(module, name, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=r"need the extra clip: pip install 'eeg-hf\[clip\]'"):
+    with pytest.raises(ImportError, match=r'need the extra clip: pip install "eeg-hf\[clip\]"'):
         create_vision_tower(name)
 
 

@@ -53,8 +53,8 @@ from ..evaluation.image_metrics import ImageFeatures, ImageScore
 from ..evaluation.report import NOTHING, markdown_table
 from ..images.image_diffusion import ImageDiffusion
 from ..images.image_embeddings import ImageEmbeddings
-from ..images.image_files import read_images, resize_images
-from ..images.image_reconstruction import EEGImageReconstructor
+from ..images.image_folder import read_images, resize_images
+from ..images.image_reconstructor import EEGImageReconstructor
 from ..training import parse_recipe, run_main
 
 _MIN_CONCEPTS = 5  # fewer cannot be five folds of the prior

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of prepared corpora, each with the image that the person saw."""
+"""Collator of prepared windows, each with the image that the subject saw."""
 
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 
@@ -17,13 +16,13 @@ PAIR_COLUMNS = ("image", "concept")
 
 
 class EEGImageCollator(EEGDataCollator):
-    """Add the image of each window: its embedding, or its pixels, and a number for it.
+    """Add the image of each window, as an embedding or as pixels, and an id.
 
     Args:
         feature_extractor: As in [`EEGDataCollator`].
-        images: [`ImageEmbeddings`], which adds `image_embeds`, or an [`ImageFolder`], which decodes the
-            images again whenever they are seen and adds `pixel_values`.
-        num_samples: Samples that every window must have; None for any.
+        images: [`ImageEmbeddings`], which add `image_embeds`; or an [`ImageFolder`], which decodes images on
+            every access and adds `pixel_values`.
+        num_samples: Required length of every window in samples; None accepts any.
         **kwargs: As in [`EEGDataCollator`].
 
     Example:
@@ -52,23 +51,27 @@ class EEGImageCollator(EEGDataCollator):
             rows: As in [`EEGDataCollator`], with the columns `image` and `concept`.
 
         Returns:
-            What [`EEGDataCollator`] returns, `image_embeds` or `pixel_values`, and `image_ids` (rows,): equal
-            where the image is, the same number in every process and every run.
+            The batch of [`EEGDataCollator`] with `image_embeds` or `pixel_values`, and `image_ids` (rows,):
+            equal for equal images, and the same in every process and run.
 
         Raises:
-            ValueError: If a row does not say its image, or that image is not there.
+            ValueError: If rows lack the columns, or an image is unknown.
         """
         table = _as_table(rows)
         return {**super().__call__(table), **self.collate_images(table)}
 
     def collate_images(self, table: pa.Table) -> dict[str, torch.Tensor]:
-        """Return the images of rows."""
-        places = find_places(table, self.images)
-        names = [self.images.index.image_ids[place] for place in places]
-        return {
-            **self.images.read(places),
-            "image_ids": torch.tensor([zlib.crc32(name.encode()) for name in names]),
-        }
+        """Return the images of the rows and their ids."""
+        missing = [name for name in PAIR_COLUMNS if name not in table.column_names]
+        if missing:
+            raise ValueError(
+                f"expected rows with {' and '.join(PAIR_COLUMNS)}, they lack {' and '.join(missing)}: "
+                "WindowDataset(rows, PAIR_COLUMNS)"
+            )
+        places = self.images.index.find(*(table.column(name).to_pylist() for name in PAIR_COLUMNS))
+        # Not hash(), which Python seeds anew in each process
+        ids = [zlib.crc32(self.images.index.image_ids[place].encode()) for place in places]
+        return {**self.images.read(places), "image_ids": torch.tensor(ids)}
 
     def collate_signals(self, table: pa.Table) -> dict[str, torch.Tensor]:
         """Return the signals.
@@ -77,30 +80,16 @@ class EEGImageCollator(EEGDataCollator):
             ValueError: If a window is longer or shorter than `num_samples`.
         """
         batch = super().collate_signals(table)
-        found = batch["input_values"].shape[-1]
-        if self.num_samples is not None and (found != self.num_samples or not batch["attention_mask"].all()):
+        longest = batch["input_values"].shape[-1]
+        if self.num_samples is not None and (
+            longest != self.num_samples or not batch["attention_mask"].all()
+        ):
             shortest = int(batch["attention_mask"].sum(dim=-1).min())
             raise ValueError(
-                f"expected windows of {self.num_samples} samples, got {shortest} to {found}: say so, or "
-                "prepare windows of that length"
+                f"expected windows of {self.num_samples} samples, got {shortest} to {longest}: set that "
+                "length, or prepare windows of the expected one"
             )
         return batch
 
 
-def find_places(table: pa.Table, images: ImageEmbeddings | ImageFolder) -> np.ndarray:
-    """Return the place of the image of each row, (rows,).
-
-    Raises:
-        ValueError: If rows do not say their image, or it is not there.
-    """
-    missing = [name for name in PAIR_COLUMNS if name not in table.column_names]
-    if missing:
-        raise ValueError(
-            f"expected rows with {' and '.join(PAIR_COLUMNS)}, they lack {' and '.join(missing)}: "
-            "WindowDataset(rows, PAIR_COLUMNS)"
-        )
-    names, concepts = (table.column(name).to_pylist() for name in PAIR_COLUMNS)
-    return images.index.find(names, concepts)
-
-
-__all__ = ["PAIR_COLUMNS", "EEGImageCollator", "find_places"]
+__all__ = ["PAIR_COLUMNS", "EEGImageCollator"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an embedding of EEG to the embedding of the image that was seen: a ridge regression.
+"""Ridge regression from an embedding of EEG to the embedding of the image that the subject saw.
 
-Trials are few and noisy, and the two spaces were aligned in training where the EEG comes from an EEG-CLIP
-model: a linear map whose penalty is chosen by cross-validation leaves little for a deeper one to find.
+Trials are few and noisy, and training an EEG-CLIP model has already aligned both spaces: beyond a linear map
+whose penalty is cross-validated, there is little left for a deeper prior to find.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 _FOLDS = 5
-_PENALTIES = np.logspace(-3, 3, 13)  # of the mean eigenvalue of the embeddings' scatter
+_PENALTIES = np.logspace(-3, 3, 13)  # relative to the mean eigenvalue of the embeddings' scatter
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class EmbeddingPrior:
     """A linear map from embeddings of EEG to embeddings of images.
 
     Attributes:
-        weight: (d, size) of EEG and of images.
-        eeg_mean: (d,) of the EEG it was fitted to.
-        image_mean: (size,) of the images it was fitted to, which it says of EEG that says nothing.
-        image_length: Mean distance of these images' embeddings from their mean.
+        weight: (d, size), from EEG to images.
+        eeg_mean: (d,), mean of the EEG embeddings it was fitted to.
+        image_mean: (size,), mean of the image embeddings, predicted for uninformative EEG.
+        image_length: Mean distance of the image embeddings from their mean.
     """
 
     weight: np.ndarray
@@ -34,21 +34,21 @@ class EmbeddingPrior:
     def fit(
         cls, eeg_embeddings: ArrayLike, image_embeddings: ArrayLike, groups: ArrayLike | None = None
     ) -> "tuple[EmbeddingPrior, np.ndarray]":
-        """Fit the map, its penalty chosen by cross-validation.
+        """Fit the map and choose its penalty by cross-validation.
 
         Args:
             eeg_embeddings: (n, d).
-            image_embeddings: (n, size), what was seen, in the same order.
-            groups: (n,) what no fold may share with another, such as the image or its concept.
+            image_embeddings: (n, size), of the images seen, in the same order.
+            groups: (n,) groups that folds keep together, such as the image or its concept.
 
         Returns:
-            The prior, and what priors that did not see them say of the n rows (n, size): less alike the
-            images than what this one says of them, and as alike as what it will say of new ones.
+            The prior, and out-of-fold predictions (n, size) for the n rows: as far from the images as
+            predictions for new EEG will be, where in-sample predictions are too close.
 
         Raises:
             ValueError: If shapes differ, a number is not finite, or there are fewer than two groups.
         """
-        from sklearn.linear_model import Ridge, RidgeCV
+        from sklearn.linear_model import Ridge, RidgeCV  # slow to import, and prediction does without it
         from sklearn.model_selection import GroupKFold, cross_val_predict
 
         eeg, images = _check_embeddings(eeg_embeddings, image_embeddings)
@@ -75,25 +75,27 @@ class EmbeddingPrior:
 
         Args:
             eeg_embeddings: (n, d).
-            is_stretched: Whether to bring them as far from the mean as images are. A regression answers what
-                it does not know with the mean; a diffusion model has never seen an embedding so near to it.
+            is_stretched: Scale predictions to the mean distance of images from their mean. Regression shrinks
+                uncertain predictions towards the mean; a diffusion model was never trained on embeddings so
+                close to it.
 
         Raises:
-            ValueError: If there is none, they are not of the size that was fitted, or not finite.
+            ValueError: If the embeddings are empty, of another size than fitted, or not finite.
         """
         eeg = np.asarray(eeg_embeddings, np.float32)
         if eeg.ndim != 2 or eeg.shape[1] != len(self.weight) or not len(eeg):
             raise ValueError(f"expected EEG embeddings (n, {len(self.weight)}), got {eeg.shape}")
         if not np.isfinite(eeg).all():
             raise ValueError("EEG embeddings: expected finite numbers, got NaN or infinite")
-        said = (eeg - self.eeg_mean) @ self.weight
+        offsets = (eeg - self.eeg_mean) @ self.weight  # (n, size), from the mean image
         if is_stretched:
-            lengths = np.linalg.norm(said, axis=1, keepdims=True)
-            said = said * np.divide(self.image_length, lengths, out=np.ones_like(lengths), where=lengths > 0)
-        return self.image_mean + said
+            lengths = np.linalg.norm(offsets, axis=1, keepdims=True)
+            offsets *= np.divide(self.image_length, lengths, out=np.ones_like(lengths), where=lengths > 0)
+        return self.image_mean + offsets
 
 
 def _check_embeddings(eeg: ArrayLike, images: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as float64 arrays, or raise unless they are finite and of one length."""
     pair = np.asarray(eeg, float), np.asarray(images, float)
     for name, values in zip(("EEG", "image"), pair, strict=True):
         if values.ndim != 2 or not values.size or not np.isfinite(values).all():

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small decoder from embeddings to images, trained on the user's own: nothing is downloaded.
+"""A small decoder from embeddings to images, trained on the user's own images without any download.
 
-It says of each place which colour is there, by a network of places whose layers the embedding scales and
-shifts (https://arxiv.org/abs/1709.07871). Scaled and shifted places are what shapes of any size anywhere are
-made of, which convolutions that start from a small grid did not learn from a thousand images. Images may have
-any size, and a step looks at a few pixels of each only.
+The decoder is a coordinate network: it maps the position of a pixel to its colour, and the embedding scales
+and shifts its layers (FiLM, https://arxiv.org/abs/1709.07871). Scaling and shifting coordinates moves and
+resizes shapes, which convolutions on a small grid did not learn from a thousand images. Images may have any
+size, and a training step computes only a few pixels of each.
 """
 
 import numpy as np
@@ -13,13 +13,13 @@ from torch import nn
 
 
 class ImageDecoder(nn.Module):
-    """From embeddings to the colours at places.
+    """Map embeddings and pixel positions to colours.
 
     Args:
-        embedding_size: Numbers of an embedding.
-        image_size: Pixels a side of the images that it draws.
-        width: Numbers of a layer of places; layers of embeddings have double.
-        depth: Layers of places between the first and the last.
+        embedding_size: Dimension of an embedding.
+        image_size: Width and height of the images in pixels.
+        width: Width of the layers of the coordinate network; the embedding's layers have twice as many units.
+        depth: Number of hidden layers of the coordinate network.
 
     Raises:
         ValueError: If a size is less than 1.
@@ -36,8 +36,7 @@ class ImageDecoder(nn.Module):
             "width": width,
             "depth": depth,
         }
-        wrong = [f"{name} {value}" for name, value in self.config.items() if value < 1]
-        if wrong:
+        if wrong := [f"{name} {value}" for name, value in self.config.items() if value < 1]:
             raise ValueError(f"decoder: expected 1 or more of each, got {', '.join(wrong)}")
         self.register_buffer("mean", torch.zeros(embedding_size))
         self.register_buffer("scale", torch.ones(()))
@@ -58,13 +57,13 @@ class ImageDecoder(nn.Module):
 
         Args:
             embeddings: (batch, embedding_size).
-            pixels: (batch or 1, pixels) whole numbers, which of an image's pixels row by row.
+            pixels: (batch or 1, pixels) integers, indices of an image's pixels in row-major order.
         """
         size = self.config["image_size"]
-        places = torch.stack([pixels // size, pixels % size], dim=-1)
-        hidden = (2 * places + 1) / size - 1  # from -1 to 1
+        places = torch.stack([pixels // size, pixels % size], dim=-1)  # (batch or 1, pixels, 2)
+        hidden = (2 * places + 1) / size - 1  # pixel centres, from -1 to 1
         factors = self.modulate(self.embed((embeddings - self.mean) / self.scale))
-        factors = factors.unflatten(1, (len(self.layers), 2, 1, -1))  # one for all pixels of an image
+        factors = factors.unflatten(1, (len(self.layers), 2, 1, -1))  # (batch, layers, 2, 1, width)
         for layer, pair in zip(self.layers, factors.unbind(1), strict=True):
             factor, shift = pair.unbind(1)
             hidden = nn.functional.gelu(layer(hidden) * (1 + factor) + shift)
@@ -76,10 +75,10 @@ class ImageDecoder(nn.Module):
 
         Args:
             embeddings: (n, embedding_size).
-            batch_size: Images at a time.
+            batch_size: Images in one forward pass.
 
         Raises:
-            ValueError: If the embeddings are of another size.
+            ValueError: If the embeddings are empty or of another size.
         """
         size = self.config["embedding_size"]
         if embeddings.ndim != 2 or embeddings.shape[1] != size or not len(embeddings):
@@ -102,27 +101,27 @@ def fit_image_decoder(
     seed: int = 0,
     device: str = "cpu",
 ) -> ImageDecoder:
-    """Train a decoder: less than a minute on one core of a CPU, whatever the size of the images.
+    """Train a decoder, in less than a minute on one CPU core for images of any size.
 
-    The loss goes from the squared error to the absolute one. The first finds things, and says the mean of
-    what an embedding may stand for, a blur; the second says what is most likely, with edges, but started
-    with, it finds nothing but the background.
+    The loss moves from squared to absolute error. The squared error finds the objects but predicts the mean
+    of all images that fit an embedding, which is blurred. The absolute error predicts the median, with edges,
+    but finds only the background when training starts with it.
 
     Args:
-        embeddings: (n, size), or (variants, n, size) where an image has several; each batch draws a point
-            between them for each image.
+        embeddings: (n, size), or (variants, n, size) where an image has several embeddings; each batch draws
+            a random mixture of them for each image.
         images: (n, height, height, 3) uint8.
-        num_steps: Batches.
-        batch_size: Images a batch.
-        num_pixels: Pixels of an image, drawn at random.
-        learning_rate: The highest of AdamW, warmed up and annealed.
+        num_steps: Number of batches.
+        batch_size: Images in a batch.
+        num_pixels: Random pixels of each image in a batch.
+        learning_rate: Peak learning rate of AdamW under a one-cycle schedule.
         width: See [`ImageDecoder`].
-        seed: Seed of the weights and of the batches; the same gives the same on a CPU.
-        device: Where to train.
+        seed: Seed of weights and batches; on a CPU the same seed gives the same decoder to the bit.
+        device: Device to train on; the decoder is returned on the CPU.
 
     Raises:
-        ValueError: If there are not as many embeddings as images, these are not square, or there is nothing
-            to train with.
+        ValueError: If the numbers of embeddings and images differ, the images are not square, or a count is
+            less than 1.
     """
     variants = torch.from_numpy(np.asarray(embeddings, np.float32))
     variants = variants[None] if variants.ndim == 2 else variants  # (variants, n, size)
@@ -133,9 +132,10 @@ def fit_image_decoder(
         )
     if min(num_steps, batch_size, num_pixels) < 1:
         raise ValueError(
-            f"expected a step, an image and a pixel or more, got {num_steps}, {batch_size}, {num_pixels}"
+            "expected num_steps, batch_size and num_pixels of 1 or more, got "
+            f"{num_steps}, {batch_size}, {num_pixels}"
         )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # leaves the caller's random state alone
         torch.manual_seed(seed)
         decoder = ImageDecoder(variants.shape[2], images.shape[1], width)
     decoder.mean.copy_(variants.mean(dim=(0, 1)))
@@ -146,7 +146,7 @@ def fit_image_decoder(
     colors, generator = torch.from_numpy(images).flatten(1, 2), torch.Generator().manual_seed(seed)
     for step in range(num_steps):
         rows = torch.randint(len(images), (batch_size,), generator=generator)
-        # Uniform on the simplex of the variants: no embedding comes twice, and none is learnt by heart
+        # Uniform on the simplex of the variants: no embedding repeats, so none is memorised
         shares = torch.empty(len(variants), batch_size, 1).exponential_(generator=generator)
         embedded = (shares / shares.sum(dim=0) * variants[:, rows]).sum(dim=0)
         pixels = torch.randint(colors.shape[1], (batch_size, num_pixels), generator=generator)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a frozen tower makes of images, computed once and kept: one Parquet file with a row an image.
+"""Embeddings of images by a frozen vision tower, stored as one Parquet file with a row per image.
 
-Columns `image_id` (path below the image root), `concept` and `embedding` (float32, all of one length); the
-tower and its weights stand in the metadata of the file's schema.
+The columns are `image_id` (path below the image root), `concept` and `embedding` (float32 of fixed length).
+The metadata of the schema name the tower and its weights.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from safetensors.numpy import load_file
 
 from .image_folder import ImageIndex
 
@@ -20,16 +21,16 @@ _TOWER = b"vision_tower"
 
 
 class ImageEmbeddings:
-    """Embeddings of images, found by the images' names.
+    """Embeddings of images with an index of their names.
 
     Args:
-        image_ids: Paths below the image root, each once.
+        image_ids: Unique paths below the image root.
         embeddings: (images, dim) finite numbers.
-        tower: What made them, as [`full_tower_name`] returns it.
-        concepts: One an image; from the ids by default.
+        tower: Name of the tower that computed them, as [`full_tower_name`] returns it.
+        concepts: Concept of each image; taken from the ids by default.
 
     Raises:
-        ValueError: If the lengths differ, an id is there twice, or an embedding is not finite or all zeros.
+        ValueError: If the lengths differ, an id repeats, or an embedding is not finite or all zeros.
 
     Example:
         >>> ids = ["00001_cat/cat_1.jpg", "00002_eel/eel_1.jpg"]
@@ -52,9 +53,8 @@ class ImageEmbeddings:
             )
         if embeddings.dtype.kind not in "fiu":
             raise ValueError(f"image embeddings: expected numbers, got {embeddings.dtype}")
-        repeated = len(image_ids) - len(set(image_ids))
-        if repeated:
-            raise ValueError(f"image embeddings: {repeated} of {len(image_ids)} ids are there twice")
+        if repeated := len(image_ids) - len(set(image_ids)):
+            raise ValueError(f"image embeddings: {repeated} of {len(image_ids)} ids are repeated")
         self.embeddings = embeddings.astype(np.float32)
         is_wrong = ~np.isfinite(self.embeddings).all(axis=1) | ~self.embeddings.any(axis=1)
         if is_wrong.any():
@@ -70,7 +70,7 @@ class ImageEmbeddings:
 
     @property
     def dim(self) -> int:
-        """Numbers of an embedding."""
+        """Dimension of an embedding."""
         return self.embeddings.shape[1]
 
     def read(self, places: Sequence[int] | np.ndarray) -> dict[str, torch.Tensor]:
@@ -78,7 +78,7 @@ class ImageEmbeddings:
         return {"image_embeds": torch.from_numpy(self.embeddings[np.asarray(places)])}
 
     def save(self, folder: str | Path) -> Path:
-        """Write them into a folder, which `datasets.load_dataset` opens too, and return the file."""
+        """Write a Parquet file, which `datasets.load_dataset` can open, and return its path."""
         values = pa.FixedSizeListArray.from_arrays(pa.array(self.embeddings.reshape(-1)), self.dim)
         table = pa.table(
             {"image_id": self.index.image_ids, "concept": self.index.concepts, "embedding": values}
@@ -90,11 +90,11 @@ class ImageEmbeddings:
 
     @classmethod
     def load(cls, folder: str | Path) -> "ImageEmbeddings":
-        """Read what `save` wrote.
+        """Read the embeddings that `save` wrote.
 
         Raises:
             FileNotFoundError: If the folder holds no embeddings.
-            ValueError: If the file is damaged or another one.
+            ValueError: If the file is damaged or was not written by `save`.
         """
         path = Path(folder) / _FILE
         if not path.is_file():
@@ -107,39 +107,35 @@ class ImageEmbeddings:
             tower = (table.schema.metadata or {})[_TOWER].decode()
         except (pa.ArrowException, KeyError) as error:
             raise ValueError(
-                f"{path} is damaged or not by eeg-hf embed-images: {' '.join(str(error).split())}"
+                f"{path} is damaged or was not written by eeg-hf embed-images: {' '.join(str(error).split())}"
             ) from None
         return cls(ids, flat.reshape(len(ids), -1), tower, concepts)
 
 
 def read_features(path: str | Path, key: str | None = None) -> np.ndarray:
-    """Read an array that others saved: .npy, or by its name one of an .npz or .safetensors file.
+    """Read an array from an .npy, .npz or .safetensors file.
 
     Args:
-        path: The file. Pickles, which can run code, are refused.
-        key: Name of the array; needed where there are several.
+        path: The file. Pickles are refused, since they can run code.
+        key: Name of the array; required where the file holds several.
 
     Raises:
-        ValueError: If the file is no such file, is a pickle, or has no array of that name.
-        FileNotFoundError: If there is none.
+        ValueError: If the file is damaged, of another format or a pickle, or holds no array of that name.
+        FileNotFoundError: If there is no such file.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
             arrays = load_file(path)
         else:
             content = np.load(path, allow_pickle=False)
             arrays = {"": content} if isinstance(content, np.ndarray) else dict(content)
-    except Exception as error:  # each library has errors of its own for damaged files
+    except Exception as error:  # each library raises its own errors for damaged files
         reason = " ".join(str(error).split())
         if "pickle" in reason:
-            reason = (
-                "it is a pickle, which can run code: save it as an .npy of numbers or text, or .safetensors"
-            )
+            reason = "it is a pickle, which can run code: save an .npy of numbers or text, or .safetensors"
         raise ValueError(f"{path} is refused: {reason}") from None
     if key is None and len(arrays) == 1:
         return next(iter(arrays.values()))

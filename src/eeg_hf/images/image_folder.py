@@ -1,41 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images in folders: what they are called, which one a window was recorded to, and their pixels.
+"""Image files in a folder: their ids, the image of a window, and their pixels.
 
-An image's id is its path below the root, such as training_images/00001_aardvark/aardvark_01b.jpg; its concept
-is the name of its folder without the number.
+The id of an image is its path below the root, such as training_images/00001_aardvark/aardvark_01b.jpg. Its
+concept is the name of its folder without the number.
 """
 
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 _AMBIGUOUS = -1
+_MAX_NAMED = 3  # missing files in an error message
 
 
 def find_images(root: str | Path) -> list[str]:
-    """Return the ids of all images below a folder, sorted.
+    """Return the sorted ids of all images below a folder.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or no image in it.
+        FileNotFoundError: If the folder does not exist or holds no image.
     """
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"no image folder {root}: expected one, such as data/images")
-    found = [
-        path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES
-    ]
-    if not found:
+    ids = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES]
+    if not ids:
         raise FileNotFoundError(f"no image below {root}: expected files {', '.join(sorted(_SUFFIXES))}")
-    return sorted(found)
+    return sorted(ids)
 
 
 def concept_of(image_id: str) -> str:
-    """Return the concept that an image's folder is named for; empty without a folder.
+    """Return the concept that names the folder of an image, "" for an image without a folder.
 
     Example:
         >>> concept_of("training_images/00001_aardvark/aardvark_01b.jpg")
@@ -44,20 +44,18 @@ def concept_of(image_id: str) -> str:
     return re.sub(r"^\d+_", "", PurePosixPath(image_id).parent.name)
 
 
-def open_image(path: Path) -> Any:
-    """Read an image whole, as RGB.
+def open_image(path: Path) -> Image.Image:
+    """Read an image completely and convert it to RGB.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is empty, cut off, or no image.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is empty, truncated or not an image.
     """
-    from PIL import Image
-
     if not path.is_file():
-        raise FileNotFoundError(f"image {path} is not there")
+        raise FileNotFoundError(f"image {path} does not exist")
     try:
         with Image.open(path) as image:
-            if image.mode.startswith("I"):  # 16 bit of grey: PIL would cut off all above 255
+            if image.mode.startswith("I"):  # 16-bit grey, which PIL's own conversion clips at 255
                 return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
             return image.convert("RGB")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
@@ -65,12 +63,52 @@ def open_image(path: Path) -> Any:
         raise ValueError(f"image {path} cannot be read: {reason}") from None
 
 
-class ImageIndex:
-    """Finds images by what corpora call them: an id, or a file's name, and the concept where two share it.
+def read_images(folder: str | Path, names: Sequence[str], size: int) -> np.ndarray:
+    """Read images as squares: the centre of each, resized.
 
     Args:
-        image_ids: Of all images.
-        concepts: One each; from the ids by default.
+        folder: Folder of the images.
+        names: Their paths below the folder.
+        size: Width and height of the result in pixels.
+
+    Returns:
+        (n, size, size, 3) uint8.
+
+    Raises:
+        FileNotFoundError: If images are missing; the error names the first of them.
+        ValueError: If `names` is empty, a path leaves the folder, or a file cannot be read.
+    """
+    if not len(names):
+        raise ValueError(f"{folder}: expected images to read, got none")
+    outside = [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]
+    if outside:
+        raise ValueError(f"{folder}: expected paths of images below it, got {str(outside[0])!r}")
+    paths = [Path(folder, name) for name in names]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        named = ", ".join(map(str, missing[:_MAX_NAMED])) + (", …" if len(missing) > _MAX_NAMED else "")
+        raise FileNotFoundError(f"{len(missing)} of {len(paths)} images are missing: {named}")
+    with ThreadPoolExecutor() as pool:  # PIL releases the GIL while it decodes
+        return np.stack([*pool.map(lambda path: _to_square(open_image(path), size), paths)])
+
+
+def resize_images(images: np.ndarray, size: int) -> np.ndarray:
+    """Return the centre squares (n, size, size, 3) of images (n, height, width, 3), both uint8."""
+    if images.shape[1:3] == (size, size):
+        return images
+    return np.stack([_to_square(Image.fromarray(image), size) for image in images])
+
+
+def _to_square(image: Image.Image, size: int) -> np.ndarray:
+    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))
+
+
+class ImageIndex:
+    """Find images by id, by file name, or by file name and concept where several files share a name.
+
+    Args:
+        image_ids: Ids of all images.
+        concepts: Concept of each image; taken from the ids by default.
     """
 
     def __init__(self, image_ids: Sequence[str], concepts: Sequence[str] | None = None) -> None:
@@ -84,33 +122,32 @@ class ImageIndex:
                 self._places[key] = place if known == place else _AMBIGUOUS
 
     def find(self, names: Sequence[str | None], concepts: Sequence[str | None] | None = None) -> np.ndarray:
-        """Return the place of each image, (names,).
+        """Return the index of each image, (names,) int64.
 
         Args:
-            names: Ids, or names of files.
-            concepts: One each, for files of one name in several folders.
+            names: Ids or file names.
+            concepts: Concept of each image, needed for files of one name in several folders.
 
         Raises:
-            ValueError: If an image is not there, or several could be meant, naming the first.
+            ValueError: If an image is unknown or ambiguous; the error names the first.
         """
-        found = [self._find(name, concept) for name, concept in zip(names, concepts or names, strict=True)]
+        places = [self._find(name, concept) for name, concept in zip(names, concepts or names, strict=True)]
         wrong = [
-            (name, place) for name, place in zip(names, found, strict=True) if place is None or place < 0
+            (name, place) for name, place in zip(names, places, strict=True) if place is None or place < 0
         ]
         if wrong:
             name, place = wrong[0]
-            kinds = sorted({str(name) for name, _ in wrong})
             if name is None:
                 raise ValueError(
-                    f"{len(wrong)} of {len(names)} windows do not say which image they are of: prepare the "
-                    "corpus with its image_metadata.npy beside it"
+                    f"{len(wrong)} of {len(names)} windows do not name their image: prepare the corpus with "
+                    "its image_metadata.npy beside it"
                 )
-            reason = "is not there" if place is None else "could be several"
+            reason = "is unknown" if place is None else "is ambiguous"
             raise ValueError(
-                f"image {name!r} {reason} ({len(kinds)} such): expected one of {len(self.image_ids)}, as "
-                f"{self.image_ids[0]!r}; ids are paths below the image folder"
+                f"image {name!r} {reason} ({len({str(name) for name, _ in wrong})} such): expected one of "
+                f"{len(self.image_ids)}, as {self.image_ids[0]!r}; ids are paths below the image folder"
             )
-        return np.array(found, np.int64)
+        return np.array(places, np.int64)
 
     def _find(self, name: str | None, concept: str | None) -> int | None:
         if name is None:
@@ -122,17 +159,17 @@ class ImageIndex:
 
 
 class ImageFolder:
-    """Images below a folder, decoded whenever they are asked for.
+    """Images below a folder, decoded on every access.
 
     Args:
         root: The folder.
-        preprocess: Maps a PIL image to pixels (3, height, width), as a tower's `preprocess`.
+        preprocess: Maps a PIL image to pixels (3, height, width), as the `preprocess` of a vision tower.
 
     Raises:
-        FileNotFoundError: If there is no image.
+        FileNotFoundError: If the folder holds no image.
     """
 
-    def __init__(self, root: str | Path, preprocess: Callable[[Any], torch.Tensor]) -> None:
+    def __init__(self, root: str | Path, preprocess: Callable[[Image.Image], torch.Tensor]) -> None:
         self.root = Path(root)
         self.preprocess = preprocess
         self.index = ImageIndex(find_images(root))
@@ -147,4 +184,12 @@ class ImageFolder:
         return {"pixel_values": torch.stack([self.preprocess(image) for image in images])}
 
 
-__all__ = ["ImageFolder", "ImageIndex", "concept_of", "find_images", "open_image"]
+__all__ = [
+    "ImageFolder",
+    "ImageIndex",
+    "concept_of",
+    "find_images",
+    "open_image",
+    "read_images",
+    "resize_images",
+]

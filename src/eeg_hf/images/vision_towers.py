@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image towers of open_clip, torchvision and transformers, all alike: pixels in, one vector an image out."""
+"""Vision towers of open_clip, torchvision and transformers that map pixels to one vector per image."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
 from transformers.utils import logging
@@ -15,10 +16,10 @@ logger = logging.get_logger(__name__)
 
 
 class VisionTower(nn.Module):
-    """An image encoder and what its pixels are made with.
+    """An image encoder with its preprocessing.
 
     Args:
-        name: As [`full_tower_name`] returns it.
+        name: Full name, as [`full_tower_name`] returns it.
         encoder: Maps (batch, 3, height, width) to (batch, features), or to an output of transformers.
         embedding_dim: Number of features.
         preprocess: Maps a PIL image to pixels (3, height, width).
@@ -45,11 +46,11 @@ def create_vision_tower(name: str, is_pretrained: bool = True) -> VisionTower:
 
     Args:
         name: As in [`full_tower_name`].
-        is_pretrained: Load its weights, which may fetch them; otherwise they are random.
+        is_pretrained: Load the weights, which may download them; otherwise they are random.
 
     Raises:
-        ImportError: If the library it is of is not installed, naming the extra that brings it.
-        ValueError: If that library does not know it, or its weights cannot be had.
+        ImportError: If the library of the tower is not installed; the error names the extra.
+        ValueError: If the library does not know the name, or the weights cannot be loaded.
 
     Example:
         >>> tower = create_vision_tower("open_clip:ViT-B-32")  # doctest: +SKIP
@@ -61,11 +62,15 @@ def create_vision_tower(name: str, is_pretrained: bool = True) -> VisionTower:
     builders = {"open_clip": _open_clip, "torchvision": _torchvision, "transformers": _transformers}
     if kind not in builders:
         raise ValueError(
-            f"{name}: these features were made elsewhere, no tower is known that embeds images so"
+            f"{name}: these features were made elsewhere, no tower is known that embeds further images"
         )
     try:
-        with torch.device("cpu"):  # also where transformers builds a model on no device
+        with torch.device("cpu"):  # transformers may be building the model around it on the meta device
             encoder, size, preprocess = builders[kind](model, is_pretrained)
+    except ImportError as error:
+        raise ImportError(
+            f'{kind} towers need the extra clip: pip install "eeg-hf[clip]" ({error})'
+        ) from None
     except (RuntimeError, KeyError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"vision tower {name}: {reason[:300]}") from None
@@ -73,17 +78,12 @@ def create_vision_tower(name: str, is_pretrained: bool = True) -> VisionTower:
 
 
 def _open_clip(name: str, is_pretrained: bool) -> tuple[nn.Module, int, Callable]:
-    try:
-        import open_clip
-    except ImportError as error:
-        raise ImportError(
-            f"open_clip towers need the extra clip: pip install 'eeg-hf[clip]' ({error})"
-        ) from None
+    import open_clip
 
     has_scheme = name.startswith(("local-dir:", "hf-hub:"))
     model, _, tag = (name, "", "") if has_scheme else name.partition(":")
     if is_pretrained and not (tag or has_scheme):
-        logger.warning(f"open_clip:{name} names no weights: they are random; add a tag, as in {name}:openai")
+        _warn_of_random_weights(f"open_clip:{name}", "openai")
     clip, _, preprocess = open_clip.create_model_and_transforms(
         model, pretrained=tag or None, load_weights=is_pretrained, pretrained_text=False
     )
@@ -92,20 +92,15 @@ def _open_clip(name: str, is_pretrained: bool) -> tuple[nn.Module, int, Callable
 
 
 def _torchvision(name: str, is_pretrained: bool) -> tuple[nn.Module, int, Callable]:
-    try:
-        from torchvision import models
-    except ImportError as error:
-        raise ImportError(
-            f"torchvision towers need the extra clip: pip install 'eeg-hf[clip]' ({error})"
-        ) from None
+    from torchvision import models
 
     model, _, tag = name.partition(":")
     if is_pretrained and not tag:
-        logger.warning(f"torchvision:{name} names no weights: they are random; add a tag, as IMAGENET1K_V1")
+        _warn_of_random_weights(f"torchvision:{name}", "IMAGENET1K_V1")
     encoder = models.get_model(model, weights=tag if tag and is_pretrained else None)
     head = next((part for part in ("heads", "head", "fc", "classifier") if hasattr(encoder, part)), None)
     if head is None:
-        raise ValueError("expected a classifier, whose last layer can be left out")
+        raise ValueError("expected a classifier, whose last layer can be removed")
     setattr(encoder, head, nn.Identity())  # features, not classes
     preprocess = models.get_model_weights(model).DEFAULT.transforms()
     return encoder, _measure_size(encoder, preprocess), preprocess
@@ -116,7 +111,12 @@ def _transformers(name: str, is_pretrained: bool) -> tuple[nn.Module, int, Calla
         encoder = AutoModel.from_pretrained(name)
     else:
         encoder = AutoModel.from_config(AutoConfig.from_pretrained(name))
-    for part in ("text_model", "text_projection", "logit_scale", "logit_bias"):  # of models of both
+    for part in (
+        "text_model",
+        "text_projection",
+        "logit_scale",
+        "logit_bias",
+    ):  # of models of images and text
         encoder._modules.pop(part, None)
         encoder._parameters.pop(part, None)
     processor = AutoImageProcessor.from_pretrained(name)
@@ -127,10 +127,12 @@ def _transformers(name: str, is_pretrained: bool) -> tuple[nn.Module, int, Calla
     return encoder, _measure_size(encoder, preprocess), preprocess
 
 
-def _measure_size(encoder: nn.Module, preprocess: Callable[[Any], torch.Tensor]) -> int:
-    """Return how many features an encoder makes of an image."""
-    from PIL import Image
+def _warn_of_random_weights(name: str, tag: str) -> None:
+    logger.warning(f"{name} names no weights, so they are random: add a tag, as in {name}:{tag}")
 
+
+def _measure_size(encoder: nn.Module, preprocess: Callable[[Any], torch.Tensor]) -> int:
+    """Return the number of features of an image."""
     with torch.no_grad():
         pixels = preprocess(Image.new("RGB", (8, 8)))[None]
         return VisionTower("", encoder.eval(), 0, preprocess)(pixels).shape[-1]

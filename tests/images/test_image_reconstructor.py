@@ -17,8 +17,8 @@ from eeg_hf.corpora.drawn_images import SHAPES
 from eeg_hf.evaluation import pixel_correlation, two_way_identification
 from eeg_hf.images.embedding_prior import EmbeddingPrior
 from eeg_hf.images.image_decoder import ImageDecoder, fit_image_decoder
-from eeg_hf.images.image_files import read_images, resize_images
-from eeg_hf.images.image_reconstruction import EEGImageReconstructor
+from eeg_hf.images.image_folder import read_images, resize_images
+from eeg_hf.images.image_reconstructor import EEGImageReconstructor
 
 FAST = {"num_steps": 250, "width": 32, "learning_rate": 1e-2, "batch_size": 64, "num_pixels": 24}
 
@@ -162,13 +162,13 @@ def test_half_a_reconstructor_is_refused(reconstructor, tmp_path):
         {"prior.weight": arrays["prior.weight"]},
     ):
         save_file(broken, weights)
-        with pytest.raises(ValueError, match="expected what save_pretrained wrote"):
+        with pytest.raises(ValueError, match="expected the files of save_pretrained"):
             EEGImageReconstructor.from_pretrained(tmp_path)
     weights.write_bytes(b"PK")
-    with pytest.raises(ValueError, match="expected what save_pretrained wrote"):
+    with pytest.raises(ValueError, match="expected the files of save_pretrained"):
         EEGImageReconstructor.from_pretrained(tmp_path)
     (tmp_path / "image_reconstructor.json").write_text(json.dumps([]))
-    with pytest.raises(ValueError, match="expected what save_pretrained wrote"):
+    with pytest.raises(ValueError, match="expected the files of save_pretrained"):
         EEGImageReconstructor.from_pretrained(tmp_path)
 
 
@@ -192,7 +192,7 @@ def fit(eeg=(4, 3), embeddings=(4, 2), images=(4, 8, 8, 3), eeg_values=None, **o
         (lambda: fit(images=(4, 8, 9, 3)), "expected square images"),
         (
             lambda: fit(decoder_options={"num_steps": 0}),
-            "expected a step, an image and a pixel or more, got 0",
+            "expected num_steps, batch_size and num_pixels of 1 or more, got 0",
         ),
         (lambda: ImageDecoder(5, 0), "expected 1 or more of each, got image_size 0"),
         (lambda: fit(has_decoder=False).retrieve(np.ones((2, 4))), r"EEG embeddings \(n, 3\), got \(2, 4\)"),
@@ -253,7 +253,7 @@ def test_images_of_all_kinds_become_colours_of_one_size(folder):
 @pytest.mark.parametrize(
     ("names", "error", "message"),
     [
-        (["gone.jpg", "wide.jpg"], FileNotFoundError, r"1 of 2 images are not there: .*gone\.jpg"),
+        (["gone.jpg", "wide.jpg"], FileNotFoundError, r"1 of 2 images are missing: .*gone\.jpg"),
         (["half.jpg"], ValueError, r"half\.jpg cannot be read: .*truncated"),
         (["text.jpg"], ValueError, r"text\.jpg cannot be read: "),
         ([], ValueError, "expected images to read, got none"),

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What did they see: from an embedding of EEG to the embedding of an image, and from there to an image.
+"""Reconstruction of the image that a subject saw from an embedding of EEG.
 
-The first step is a ridge regression ([`EmbeddingPrior`]). The second has three ways: a small decoder trained
-on the user's images ([`ImageDecoder`]), the nearest of these images, or a pipeline of diffusers
-([`ImageDiffusion`]), as https://arxiv.org/abs/2403.07721 does it. That a picture looks like something says
-nothing: the last two ways draw a convincing one of any embedding. Two-way identification tells.
+A ridge regression ([`EmbeddingPrior`]) maps the EEG embedding to an image embedding. Then one of three
+methods gives an image: a small decoder trained on the user's images ([`ImageDecoder`]), the nearest of these
+images, or a diffusers pipeline ([`ImageDiffusion`]) as in https://arxiv.org/abs/2403.07721. A realistic image
+is no evidence, since the last two methods return one for any embedding: judge by two-way identification.
 """
 
 import json
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from huggingface_hub import snapshot_download
 from numpy.typing import ArrayLike
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -29,13 +31,13 @@ _PRIOR = ("weight", "eeg_mean", "image_mean", "image_length")
 
 
 class EEGImageReconstructor:
-    """Reconstructs images from embeddings of EEG.
+    """Reconstruct images from embeddings of EEG.
 
     Args:
-        prior: From embeddings of EEG to those of images.
-        gallery_embeddings: (images, size), of the images that it may answer with.
+        prior: Map from EEG embeddings to image embeddings.
+        gallery_embeddings: (images, size), embeddings of the images that can be retrieved.
         gallery_images: (images, height, width, 3) uint8, in the same order.
-        decoder: From embeddings to images, if there is one.
+        decoder: Map from image embeddings to images; None for retrieval and diffusion only.
 
     Example:
         >>> reconstructor = EEGImageReconstructor.fit(eeg, embeddings, images)  # doctest: +SKIP
@@ -65,18 +67,19 @@ class EEGImageReconstructor:
         decoder_options: Mapping[str, Any] | None = None,
         has_decoder: bool = True,
     ) -> "EEGImageReconstructor":
-        """Fit the prior, and train the decoder on what it says of images that it was not fitted to.
+        """Fit the prior, and train the decoder on the images' embeddings and the prior's predictions.
 
-        A decoder that only ever saw the images' own embeddings takes the noise of EEG for detail.
+        The predictions are out of fold. A decoder trained on the images' own embeddings alone would take the
+        noise of EEG for detail.
 
         Args:
-            eeg_embeddings: (n, d) from any encoder: embeddings of an EEG-CLIP, or the latents of a masked
-                autoencoder, flattened; average the trials of an image.
-            image_embeddings: (n, size), of what was seen.
-            images: (n, height, height, 3) uint8, what was seen; see [`read_images`].
-            groups: (n,) what no fold of the prior may share with another, such as the concept.
-            decoder_options: What [`fit_image_decoder`] takes.
-            has_decoder: Whether to train one.
+            eeg_embeddings: (n, d) from any encoder, such as the embeddings of an EEG-CLIP or the flattened
+                latents of a masked autoencoder, averaged over the trials of an image.
+            image_embeddings: (n, size), embeddings of the images seen.
+            images: (n, height, height, 3) uint8, the images seen; see [`read_images`].
+            groups: (n,) groups that the folds of the prior keep together, such as the concept.
+            decoder_options: Options of [`fit_image_decoder`].
+            has_decoder: Whether to train a decoder.
 
         Raises:
             ValueError: If lengths differ, there are fewer than two images or groups, or the images are not
@@ -91,7 +94,7 @@ class EEGImageReconstructor:
         return reconstructor
 
     def decode(self, eeg_embeddings: ArrayLike) -> np.ndarray:
-        """Return what the decoder draws (n, height, height, 3) uint8.
+        """Return the decoder's images (n, height, height, 3) uint8.
 
         Raises:
             ValueError: If there is no decoder, or the embeddings are of another size.
@@ -101,46 +104,45 @@ class EEGImageReconstructor:
         return self.decoder.draw(self.prior.predict(eeg_embeddings))
 
     def nearest(self, eeg_embeddings: ArrayLike, num_nearest: int = 1) -> np.ndarray:
-        """Return which images of the gallery are nearest (n, num_nearest), the best first.
+        """Return the indices of the nearest gallery images (n, num_nearest), the best first.
 
-        Compared are directions from the mean: what the prior does not know it leaves at the mean, and plain
-        cosines would answer with the most ordinary image.
+        Similarity is the cosine of offsets from the mean image. The prior shrinks uncertain predictions
+        towards the mean, where plain cosines would select the most ordinary image.
 
         Raises:
-            ValueError: If the gallery has fewer, or the embeddings are of another size.
+            ValueError: If the gallery is smaller than `num_nearest`, or the embeddings are of another size.
         """
         if not 1 <= num_nearest <= len(self.gallery_images):
             raise ValueError(f"num_nearest: expected 1 to {len(self.gallery_images)}, got {num_nearest}")
-        said = self.prior.predict(eeg_embeddings) - self.prior.image_mean
-        others = self.gallery_embeddings - self.prior.image_mean
-        lengths = np.linalg.norm(others, axis=1)
-        cosines = said @ (others / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]).T
+        predicted = self.prior.predict(eeg_embeddings) - self.prior.image_mean  # (n, size)
+        gallery = self.gallery_embeddings - self.prior.image_mean  # (images, size)
+        lengths = np.linalg.norm(gallery, axis=1)
+        cosines = predicted @ (gallery / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]).T
         return np.argsort(-cosines, axis=1, kind="stable")[:, :num_nearest]
 
     def retrieve(self, eeg_embeddings: ArrayLike, num_nearest: int = 1) -> np.ndarray:
-        """Return the nearest images of the gallery (n, height, width, 3) uint8, or the mean of several."""
-        chosen = self.nearest(eeg_embeddings, num_nearest)
-        blends = [self.gallery_images[rows].mean(axis=0).round().astype(np.uint8) for rows in chosen]
-        return np.stack(blends)
+        """Return the mean of the nearest gallery images (n, height, width, 3) uint8."""
+        nearest = self.nearest(eeg_embeddings, num_nearest)
+        return np.stack([self.gallery_images[rows].mean(axis=0).round().astype(np.uint8) for rows in nearest])
 
     def diffuse(self, eeg_embeddings: ArrayLike, diffusion: "ImageDiffusion") -> np.ndarray:
-        """Return what a pipeline of diffusers draws (n, height, width, 3) uint8.
+        """Return the images of a diffusers pipeline (n, height, width, 3) uint8.
 
         Raises:
-            ValueError: If the pipeline takes embeddings of another size than the prior gives, or the prior
-                was fitted to embeddings that had been divided by their length.
+            ValueError: If the pipeline takes embeddings of another size, or the prior was fitted to
+                embeddings normalised to unit length.
         """
         if np.allclose(np.linalg.norm(self.gallery_embeddings, axis=1), 1, atol=1e-3):
             raise ValueError(
-                "image embeddings: all are of unit length, expected what the pipeline's image encoder says "
-                "before it is divided by its length, as eeg-hf embed-images writes it"
+                "image embeddings: all are of unit length, expected the unnormalised ones of the "
+                "pipeline's image encoder, as eeg-hf embed-images writes them"
             )
         return diffusion.draw(self.prior.predict(eeg_embeddings, is_stretched=True))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write prior, gallery and decoder as safetensors, and the decoder's settings as JSON.
 
-        The gallery are the images themselves: see their licence before you upload the folder.
+        The gallery contains the images themselves: check their licence before you upload the folder.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,46 +151,42 @@ class EEGImageReconstructor:
         if self.decoder is not None:
             weights = self.decoder.state_dict()
             arrays |= {f"decoder.{name}": tensor.cpu().numpy() for name, tensor in weights.items()}
-        save_file(
-            {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()},
-            folder / _WEIGHTS,
-        )
+        # save_file writes the memory of a view as it lies, in the wrong order
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, folder / _WEIGHTS)
         config = {"decoder": None if self.decoder is None else self.decoder.config}
         (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
     @classmethod
     def from_pretrained(cls, name: str | Path, revision: str | None = None) -> "EEGImageReconstructor":
-        """Read what `save_pretrained` wrote.
+        """Read a reconstructor that `save_pretrained` wrote.
 
         Args:
-            name: Its folder, or a repository of the Hub that it was uploaded to.
+            name: Its folder, or its repository on the Hub.
             revision: Branch, tag or commit of the repository.
 
         Raises:
-            FileNotFoundError: If the folder holds none.
-            OSError: If it is no folder, and the Hub has none of that name or cannot be asked.
-            ValueError: If it holds only part of one.
+            FileNotFoundError: If the folder holds no reconstructor.
+            OSError: If there is no such folder, and no such repository or no connection to the Hub.
+            ValueError: If the files are damaged or incomplete.
         """
-        import torch
-        from huggingface_hub import snapshot_download
-
         folder = Path(name)
         if not folder.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
             folder = Path(snapshot_download(str(name), revision=revision, allow_patterns=[_CONFIG, _WEIGHTS]))
         for name in (_CONFIG, _WEIGHTS):
             if not (folder / name).is_file():
-                raise FileNotFoundError(f"{folder}: expected a reconstructor of images, it has no {name}")
+                raise FileNotFoundError(f"{folder}: expected an image reconstructor, it has no {name}")
         try:
             config = json.loads((folder / _CONFIG).read_text())["decoder"]
             arrays = load_file(folder / _WEIGHTS)
             prior = EmbeddingPrior(**{name: arrays[f"prior.{name}"] for name in _PRIOR})
             decoder = None if config is None else ImageDecoder(**config)
             if decoder is not None:
-                names = decoder.state_dict()
-                decoder.load_state_dict({name: torch.from_numpy(arrays[f"decoder.{name}"]) for name in names})
+                weights = {name: torch.from_numpy(arrays[f"decoder.{name}"]) for name in decoder.state_dict()}
+                decoder.load_state_dict(weights)
             return cls(prior, arrays["gallery.embeddings"], arrays["gallery.images"], decoder)
         except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{folder}: expected what save_pretrained wrote ({error})") from None
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{folder}: expected the files of save_pretrained ({reason})") from None
 
     def _check_gallery(self) -> None:
         embeddings, images = self.gallery_embeddings, self.gallery_images
