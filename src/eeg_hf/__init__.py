@@ -22,11 +22,11 @@ _PUBLIC_NAMES = {
     "EEGFoundationForPreTraining": "models.modeling_eeg_foundation",
     "EEGFoundationForSequenceClassification": "models.modeling_eeg_foundation",
     "EEGFoundationModel": "models.modeling_eeg_foundation",
-    "HBN_AUXILIARY_TASKS": "models.heads",
+    "HBN_AUXILIARY_TASKS": "models.objective_auxiliary",
     "describe_pairs": "models.stimulus_pairs",
-    "InfoNCE": "models.losses",
+    "InfoNCE": "models.objective_two_views",
     "random_stretch_mask": "models.masking",
-    "MovieISCLoss": "models.losses",
+    "MovieISCLoss": "models.objective_same_stimulus",
     "EEGCLIPConfig": "models.configuration_eeg_clip",
     "EEGCLIPModel": "models.modeling_eeg_clip",
     "EEGConvTransformerConfig": "models.configuration_eeg_conv_transformer",
@@ -73,8 +73,6 @@ if TYPE_CHECKING:
     from .models.configuration_eeg_foundation import EEGFoundationConfig
     from .models.configuration_eeg_fsq import EEGFSQConfig
     from .models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
-    from .models.heads import HBN_AUXILIARY_TASKS
-    from .models.losses import InfoNCE, MovieISCLoss
     from .models.masking import random_stretch_mask
     from .models.modeling_eeg_clip import EEGCLIPModel
     from .models.modeling_eeg_conv_transformer import EEGConvTransformerModel
@@ -85,6 +83,9 @@ if TYPE_CHECKING:
     )
     from .models.modeling_eeg_fsq import EEGFSQModel
     from .models.modeling_eeg_masked_vae import EEGMaskedVAEForPreTraining, EEGMaskedVAEModel
+    from .models.objective_auxiliary import HBN_AUXILIARY_TASKS
+    from .models.objective_same_stimulus import MovieISCLoss
+    from .models.objective_two_views import InfoNCE
     from .models.stimulus_pairs import describe_pairs
     from .processing.eeg_preprocessor import EEGPreprocessor
     from .processing.feature_extraction_eeg import EEGFeatureExtractor

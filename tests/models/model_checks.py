@@ -87,6 +87,11 @@ ABOUT_PEOPLE = EEGFoundationConfig(
     projection_batch_norm=True,
     auxiliary_tasks={"age": {"num_outputs": 1, "mean": 10.0, "std": 3.0}, "sex": {"num_outputs": 2}},
 )
+PREDICTS_CODES = EEGFoundationConfig(
+    **ENCODER,
+    **{"dropout": 0.0, "overlap": 0.0, "patch_size": 100, "contrastive_weight": 0.0, "scale_factors": [1, 2]},
+    **{"target": "both", "code_levels": [4, 3, 5], "codes_per_patch": 2},
+)
 RATES = torch.tensor([160.0, 500.0])
 CONV_TRANSFORMER = {**ENCODER, "num_channels": 19, "conv_size": 16, "dropout": 0.0}
 PAIRED = {"vision_dim": 12, "projection_dim": 8, "projection_hidden_size": 16, "dropout": 0.0}
@@ -131,6 +136,12 @@ GUESS = tuple(
 CASES = [
     Case("foundation", AutoModel, FOUNDATION, WINDOWS, has_loss=False, never_learned=UNSEEN),
     Case("foundation-pretraining", AutoModelForPreTraining, FOUNDATION, {**WINDOWS, "mask": HIDDEN}),
+    Case(
+        "foundation-codes",
+        AutoModelForPreTraining,
+        PREDICTS_CODES,
+        {**WINDOWS, "mask": HIDDEN, "code_indices": torch.arange(2 * 19 * 12).view(2, 19, 12) % 60},
+    ),
     Case(
         "foundation-classification",
         AutoModelForSequenceClassification,

@@ -9,8 +9,7 @@ import torch
 from transformers.utils import can_return_loss, find_labels
 
 from eeg_hf import EEGFoundationConfig, EEGFoundationForPreTraining, EEGFSQConfig, EEGFSQModel
-from eeg_hf.models.code_prediction import CodeHead
-from eeg_hf.models.losses import masked_code_loss
+from eeg_hf.models.objective_codes import CodeHead, masked_code_loss
 
 LEVELS = [4, 3, 5]
 CODEC = {

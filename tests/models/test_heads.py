@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from eeg_hf import HBN_AUXILIARY_TASKS
-from eeg_hf.models.heads import ContrastiveProjectionHead, DemographicHead, MultiAuxiliaryHead
+from eeg_hf.models.contrast import ContrastiveProjectionHead
+from eeg_hf.models.objective_auxiliary import DemographicHead, MultiAuxiliaryHead
 
 
 def draw(*shape, seed=0):

@@ -7,15 +7,11 @@ import math
 import pytest
 import torch
 
-from eeg_hf.models import losses
-from eeg_hf.models.losses import (
-    AuxiliaryTaskLoss,
-    InfoNCE,
-    MovieISCLoss,
-    Temperature,
-    info_nce_loss,
-    movie_isc_loss,
-)
+from eeg_hf.models import objective_two_views
+from eeg_hf.models.contrast import Temperature
+from eeg_hf.models.objective_auxiliary import auxiliary_task_loss
+from eeg_hf.models.objective_same_stimulus import MovieISCLoss, movie_isc_loss
+from eeg_hf.models.objective_two_views import InfoNCE, info_nce_loss
 
 TASKS = {
     "age": {"num_outputs": 1, "weight": 2.0, "mean": 10.0, "std": 4.0},
@@ -38,7 +34,8 @@ def softplus(number):
 
 
 def test_docstrings_say_what_happens():
-    assert doctest.testmod(losses).attempted and not doctest.testmod(losses).failed
+    result = doctest.testmod(objective_two_views)
+    assert result.attempted and not result.failed
 
 
 def test_info_nce_is_the_number_worked_by_hand():
@@ -195,13 +192,13 @@ def test_windows_without_a_moment_take_no_part():
 
 
 def test_a_person_twice_at_one_second_is_refused():
-    with pytest.raises(ValueError, match="1 windows of the batch repeat a person"):
+    with pytest.raises(ValueError, match="1 windows of the batch repeat a subject"):
         movie_isc_loss(draw(4, 2), FILM, SECOND, torch.tensor([1, 1, 1, 2]))
 
 
 @pytest.mark.parametrize("film", [[1, 2, 3, 4], [-1, -1, -1, -1]])
 def test_a_batch_without_a_positive_is_refused(film):
-    with pytest.raises(ValueError, match="no two people met the same stimulus"):
+    with pytest.raises(ValueError, match="no two subjects met the same stimulus"):
         movie_isc_loss(draw(4, 2), torch.tensor(film), torch.zeros(4), PERSON)
 
 
@@ -217,7 +214,7 @@ def test_auxiliary_loss_is_the_number_worked_by_hand():
     targets = {"age": torch.tensor([10.0, 6.0]), "sex": torch.tensor([1, 0])}
     age = ((2 / 4) ** 2 + (4 / 4) ** 2) / 2
     sex = (math.log(2) + softplus(-2.0)) / 2
-    found = AuxiliaryTaskLoss(TASKS)(predictions, targets)
+    found = auxiliary_task_loss(predictions, targets, TASKS)
     assert found.item() == pytest.approx(2.0 * age + 0.5 * sex, rel=1e-6)
 
 
@@ -225,11 +222,11 @@ def test_auxiliary_loss_is_the_number_worked_by_hand():
 def test_missing_labels_are_left_out(missing):
     predictions = {"age": draw(3, 1), "sex": draw(3, 2)}
     known = {"age": torch.tensor([8.0]), "sex": torch.tensor([1])}
-    expected = AuxiliaryTaskLoss(TASKS)({task: each[:1] for task, each in predictions.items()}, known)
+    expected = auxiliary_task_loss({task: each[:1] for task, each in predictions.items()}, known, TASKS)
     targets = {"age": torch.tensor([8.0, missing, missing]), "sex": torch.tensor([1, -100, -100])}
-    torch.testing.assert_close(AuxiliaryTaskLoss(TASKS)(predictions, targets), expected)
+    torch.testing.assert_close(auxiliary_task_loss(predictions, targets, TASKS), expected)
     targets["sex"] = torch.tensor([1.0, missing, missing])  # as a column with gaps comes
-    torch.testing.assert_close(AuxiliaryTaskLoss(TASKS)(predictions, targets), expected)
+    torch.testing.assert_close(auxiliary_task_loss(predictions, targets, TASKS), expected)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +239,7 @@ def test_missing_labels_are_left_out(missing):
 )
 def test_no_label_at_all_is_zero_with_a_path_for_gradients(targets):
     predictions = {"age": draw(3, 1).requires_grad_(), "sex": draw(3, 2).requires_grad_()}
-    loss = AuxiliaryTaskLoss(TASKS)(predictions, targets)
+    loss = auxiliary_task_loss(predictions, targets, TASKS)
     loss.backward()
     assert loss == 0
     assert all(torch.equal(each.grad, torch.zeros_like(each)) for each in predictions.values())
@@ -251,8 +248,10 @@ def test_no_label_at_all_is_zero_with_a_path_for_gradients(targets):
 def test_the_loss_of_a_number_does_not_depend_on_its_unit():
     years, told = torch.tensor([8.0, 12.0, math.nan]), draw(3, 1) + 10
     losses_of_age = [
-        AuxiliaryTaskLoss({"age": {"num_outputs": 1, "mean": 10.0 * months, "std": 4.0 * months}})(
-            {"age": told * months}, {"age": years * months}
+        auxiliary_task_loss(
+            {"age": told * months},
+            {"age": years * months},
+            {"age": {"num_outputs": 1, "mean": 10.0 * months, "std": 4.0 * months}},
         )
         for months in (1, 12)
     ]
@@ -262,7 +261,7 @@ def test_the_loss_of_a_number_does_not_depend_on_its_unit():
 def test_targets_that_cannot_be_are_refused():
     predictions = {"age": draw(2, 1), "sex": draw(2, 2)}
     with pytest.raises(ValueError, match=r"unknown task \['hieght'\], expected some of \['age', 'sex'\]"):
-        AuxiliaryTaskLoss(TASKS)(predictions, {"hieght": torch.zeros(2)})
+        auxiliary_task_loss(predictions, {"hieght": torch.zeros(2)}, TASKS)
     for wrong in (2, -1):
         with pytest.raises(ValueError, match=f"'sex': expected class indices 0 to 1, got {wrong}"):
-            AuxiliaryTaskLoss(TASKS)(predictions, {"sex": torch.tensor([0, wrong])})
+            auxiliary_task_loss(predictions, {"sex": torch.tensor([0, wrong])}, TASKS)

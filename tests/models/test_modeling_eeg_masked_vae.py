@@ -10,7 +10,7 @@ from torch.distributions import Normal, kl_divergence
 from transformers import AutoModel
 
 from eeg_hf import EEGMaskedVAEConfig, EEGMaskedVAEForPreTraining, EEGMaskedVAEModel
-from eeg_hf.models.losses import kl_divergence_loss
+from eeg_hf.models.modeling_eeg_masked_vae import kl_divergence_loss
 from eeg_hf.models.spatial_guess import SpatialGuess
 
 TINY = {

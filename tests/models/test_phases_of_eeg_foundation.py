@@ -11,7 +11,7 @@ from eeg_hf import (
     EEGFoundationForSequenceClassification,
     EEGFoundationModel,
 )
-from eeg_hf.models.losses import movie_isc_loss
+from eeg_hf.models.objective_same_stimulus import movie_isc_loss
 from tests.models.test_modeling_eeg_foundation import positions, signal, tiny_config
 
 ADAPTERS = ("perceiver", "spline", "zero_pad")

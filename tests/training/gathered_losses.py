@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from eeg_hf.models.heads import ContrastiveProjectionHead
-from eeg_hf.models.losses import InfoNCE, MovieISCLoss
+from eeg_hf import InfoNCE, MovieISCLoss
+from eeg_hf.models.contrast import ContrastiveProjectionHead
 from eeg_hf.models.modeling_eeg_clip import matching_loss
 
 LOSSES = ("info_nce", "matching", "movie_isc", "movie_isc_across", "movie_isc_of_one")

@@ -36,7 +36,7 @@ from ..evaluation import (
 from ..evaluation.baselines import POWER_BANDS_HZ, BandPower
 from ..evaluation.embedding_metrics import index_moments
 from ..evaluation.metrics import balanced_accuracy
-from ..models.losses import MovieISCLoss
+from ..models.objective_same_stimulus import MovieISCLoss
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..training import PairSampler
 from .classifiers import read_batches

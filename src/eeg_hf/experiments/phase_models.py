@@ -9,7 +9,7 @@ from datasets import Dataset
 from transformers import AutoModelForPreTraining, AutoModelForSequenceClassification, PreTrainedModel
 
 from ..models.configuration_eeg_foundation import EEGFoundationConfig
-from ..models.heads import HBN_AUXILIARY_TASKS
+from ..models.objective_auxiliary import HBN_AUXILIARY_TASKS
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..training import (
     CarryReport,

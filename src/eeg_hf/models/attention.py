@@ -1,12 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Multi-head self-attention over one axis, through the attention implementations of transformers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
 from transformers import PreTrainedConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils import TransformersKwargs
+
+
+def refuse_unknown_options(model: str, options: Iterable[str]) -> None:
+    """Raise a TypeError naming keyword arguments that an encoder would silently ignore.
+
+    Options that transformers defines are passed through: `output_attentions` and its like, and those of
+    attention functions.
+
+    Args:
+        model: Name of the encoder's class.
+        options: Names of its further keyword arguments.
+    """
+    known = {"use_cache", *TransformersKwargs.__annotations__}  # Trainer sets use_cache in every config
+    unknown = [name for name in options if name not in known and not name.startswith("output_")]
+    found = f"{model}: unexpected {', '.join(unknown)}"
+    if "mask_ratio" in unknown or "mask_noise" in unknown:
+        raise TypeError(
+            f"{found}: an encoder only removes what `mask` marks: pass mask, bool "
+            "(batch, channels, time), or call the pretraining model, which draws a mask"
+        )
+    if unknown:
+        raise TypeError(f"{found}; expected inputs of forward, or output_...")
 
 
 def eager_attention_forward(

@@ -86,6 +86,8 @@ class EEGFoundationConfig(PreTrainedConfig):
             name, such as [`HBN_AUXILIARY_TASKS`]: `num_outputs` (1 = a number), `weight`, `classes` (names,
             in order), and of numbers `mean` and `std` in the training set.
         auxiliary_weight (`float`): Weight of all these tasks together; 0 leaves their heads out.
+        objectives (`dict[str, dict]`, *optional*): Settings of further pretraining objectives, by their name
+            in `objective_registry.py`.
         channel_adapter (`str`): What brings any montage to the one the encoder sees: `"none"` (the encoder
             sees all electrodes by their coordinates), `"perceiver"`, `"zero_pad"` or `"spline"`.
         adapter_channel_names (`list[str]`, *optional*): Names of the channels it makes; `channel_names` by
@@ -150,6 +152,7 @@ class EEGFoundationConfig(PreTrainedConfig):
     projection_batch_norm: bool = False
     auxiliary_tasks: dict[str, dict] | None = None
     auxiliary_weight: float | int = 1.0
+    objectives: dict[str, dict] | None = None
     channel_adapter: str = "none"
     adapter_channel_names: list[str] | tuple[str, ...] | None = None
     adapter_channel_positions: list | tuple | None = None
@@ -203,8 +206,8 @@ class EEGFoundationConfig(PreTrainedConfig):
         return self.target != "signal" and self.code_weight > 0
 
     @property
-    def tells_auxiliary(self) -> bool:
-        """Whether pretraining tells what is known of the person."""
+    def predicts_auxiliary(self) -> bool:
+        """Whether pretraining predicts properties of the subject."""
         return bool(self.auxiliary_tasks) and self.auxiliary_weight > 0
 
     def validate_architecture(self) -> None:

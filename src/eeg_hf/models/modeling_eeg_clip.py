@@ -21,8 +21,7 @@ from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_eeg_clip import EEGCLIPConfig
-from .gathering import gather_rows, own_rows
-from .losses import NO_SIMILARITY, similarities
+from .contrast import NO_SIMILARITY, gather_rows, own_rows, similarities
 from .modeling_eeg_conv_transformer import EEGConvTransformerModel
 from .modeling_eeg_foundation import EEGFoundationModel
 from .vision_registry import build_tower

@@ -2,18 +2,15 @@
 """EEGFoundation: a transformer over patches of many channels, for any montage and any length.
 
 A signal (batch, channels, time) becomes tokens (batch, channels, num_patches, hidden_size). Each patch is
-seen at several time scales, as power spectrum and as waveform; electrodes enter by their coordinates, never
-by their index. Every layer attends along time within a channel, then across channels within a patch.
+embedded at several time scales, as power spectrum and as waveform; electrodes enter by their coordinates,
+never by their index. Every layer attends along time within a channel, then across channels within a patch.
 
-Pretraining predicts what is hidden: its samples (SimMIM, https://arxiv.org/abs/2111.09886: hidden samples are
-zeroed, the loss is on them alone), or the codes that a frozen codec has for it (BEiT,
-https://arxiv.org/abs/2106.08254), or both. Beside it the model may contrast two views of each window (SimCLR,
-https://arxiv.org/abs/2002.05709) or what many people saw at the same moment, and tell what is known of the
-person (age, sex, questionnaire factors).
+Pretraining sums the objectives that the config enables, one file each: see `objective_registry.py`.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -24,23 +21,19 @@ from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .attention import refuse_unknown_options
 from .channel_adapters import ChannelAdapter, LocalScores, build_channel_adapter
-from .code_prediction import CodeHead
 from .configuration_eeg_foundation import EEGFoundationConfig
+from .contrast import Temperature
 from .electrode_embedding import ChannelPositionEmbedding
 from .factorized_attention import ChannelAttention, FactorizedLayer, TemporalAttention
-from .heads import ClassificationHead, ContrastiveProjectionHead, MultiAuxiliaryHead
-from .losses import (
-    AuxiliaryTaskLoss,
-    Temperature,
-    info_nce_loss,
-    masked_code_loss,
-    masked_reconstruction_loss,
-    movie_isc_loss,
-    task_loss,
-)
+from .finite_scalar_quantization import FiniteScalarQuantizer
+from .losses import task_loss
 from .masking import hide
-from .patching import patchify, unpatchify
+from .objective import EncodedWindows, Objective
+from .objective_codes import MaskedCodes
+from .objective_registry import OBJECTIVE_COLUMNS, build_objectives
+from .patching import patchify
 from .temporal_encoder import FourierFilterbank, MultiScaleTemporalEncoder, UnitLinear
 from .token_grid import (
     create_attention_masks,
@@ -103,25 +96,26 @@ class EEGFoundationOutput(ModelOutput):
 
 @dataclass
 class EEGFoundationForPreTrainingOutput(ModelOutput):
-    """What pretraining returns.
+    """Output of pretraining.
 
     Attributes:
         loss: Weighted sum of the losses below.
         reconstruction: (batch, channels, time), in the unit of the input.
         contrastive_features: (batch, projection_size), of unit length.
         auxiliary_logits: {task: (batch, outputs)}: numbers in their unit, or logits of classes.
-        code_logits: (batch, channels, num_patches, codes_per_patch, sum of the levels): those of every
-            dimension of a code side by side.
-        reconstruction_loss: Mean squared error over the hidden samples.
-        code_loss: Cross entropy over the hidden patches, as a share of knowing nothing.
-        visible_loss: The same over the others; None unless `visible_weight` is above 0.
-        contrastive_loss: InfoNCE between the windows and their augmented views, or of people at the same
-            moment; None without either.
+        code_logits: (batch, channels, num_patches, codes_per_patch, sum of the levels): the logits of all
+            dimensions of a code side by side.
+        reconstruction_loss: Mean squared error over masked samples.
+        code_loss: Cross entropy over masked patches; a uniform guess costs 1.
+        visible_loss: Mean squared error over the other samples; None unless `visible_weight` is above 0.
+        contrastive_loss: InfoNCE between windows and their augmented views, or between subjects at the same
+            moment of a stimulus; None without either.
         auxiliary_loss: Weighted sum over the auxiliary tasks; None without targets.
-        mask: (batch, channels, time) bool, True = hidden.
-        hidden_states: As in [`EEGFoundationOutput`]; with augmented views they follow along the batch.
+        mask: (batch, channels, time) bool, True = removed from the input.
+        hidden_states: As in [`EEGFoundationOutput`]; with augmented views, these follow along the batch.
         attentions: Likewise.
         channel_attentions: Likewise.
+        others: Losses and outputs, by name, of objectives that have no field above.
     """
 
     loss: torch.Tensor | None = None
@@ -138,6 +132,10 @@ class EEGFoundationForPreTrainingOutput(ModelOutput):
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
     channel_attentions: tuple[torch.Tensor, ...] | None = None
+    others: dict[str, torch.Tensor] | None = None
+
+
+_OUTPUT_FIELDS = tuple(field.name for field in fields(EEGFoundationForPreTrainingOutput))
 
 
 @dataclass
@@ -191,6 +189,8 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
             init.constant_(module.log_temperature, math.log(module.start))
         elif isinstance(module, (ChannelAdapter, LocalScores)):
             module.reset_parameters()
+        elif isinstance(module, FiniteScalarQuantizer):
+            module.reset_buffers()
         elif isinstance(module, EEGFoundationEmbeddings):
             init.normal_(module.mask_token, std=self.config.initializer_range)
 
@@ -269,9 +269,11 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
 
         Raises:
             ValueError: On shapes that do not fit each other or the config.
+            TypeError: On an argument that only pretraining takes, such as `mask_ratio`.
         """
+        refuse_unknown_options(type(self).__name__, kwargs)
         channel_positions = resolve_positions(self.config, input_values, channel_positions)
-        values = hide(input_values, channel_mask, attention_mask, mask)
+        values = hide(input_values, channel_mask, attention_mask, mask)  # (batch, channels, time)
         if self.config.channel_adapter != "none":
             adapted = self.channel_adapter(values, channel_positions, channel_mask, mask)
             values, channel_positions = adapted.values, adapted.channel_positions
@@ -289,11 +291,7 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
 
 
 class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
-    """Encoder with masked prediction, of samples or of codes, contrast, and auxiliary tasks.
-
-    What is contrasted are augmented views of each window, or, where `stimulus_ids` are given, the windows of
-    people who met the same thing at the same moment. With `target="codes"` a codec tells what to predict:
-    `model.set_codec(codec)`, or its tokens as `code_indices`.
+    """Encoder with the pretraining objectives that its config enables, see `objective_registry.py`.
 
     Example:
         >>> import torch
@@ -308,58 +306,29 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
 
     def __init__(self, config: EEGFoundationConfig) -> None:
         super().__init__(config)
-        if not (self.predicts_hidden or config.contrastive_weight > 0 or config.tells_auxiliary):
-            raise ValueError(
-                f"nothing to learn: the weights of target={config.target!r} and contrastive_weight are 0, "
-                "and there are no auxiliary_tasks"
-            )
+        self.objectives: dict[str, Objective] = build_objectives(config)
         self.model = EEGFoundationModel(config)
-        # A head without a loss would get no gradient, which DistributedDataParallel refuses.
-        if config.predicts_signal:
-            self.decoder = nn.Linear(config.hidden_size, config.patch_size)
-        if config.predicts_codes:
-            self.code_head = CodeHead(config.hidden_size, config.code_levels, config.codes_per_patch)
-        if config.contrastive_weight > 0:
-            self.projection_head = ContrastiveProjectionHead(
-                config.hidden_size, config.projection_size, config.projection_batch_norm
-            )
-            self.temperature = Temperature(config.contrastive_temperature, config.learnable_temperature)
-        if config.tells_auxiliary:
-            tasks = config.auxiliary_tasks or {}
-            self.auxiliary_head = MultiAuxiliaryHead(config.hidden_size, tasks, config.classifier_dropout)
-            self.auxiliary_task_loss = AuxiliaryTaskLoss(tasks)
-        self._codec: list[Any] = []  # in a list, so that it is no part of what is trained and saved
+        for objective in self.objectives.values():
+            for name, build_head in objective.build_heads().items():
+                if not hasattr(self, name):  # objectives may share a head
+                    self.add_module(name, build_head())
         self.post_init()
 
-    @property
-    def predicts_hidden(self) -> bool:
-        """Whether anything is predicted of what is hidden; otherwise nothing is hidden."""
-        return self.config.predicts_signal or self.config.predicts_codes
-
     def set_codec(self, codec: PreTrainedModel) -> None:
-        """Let a frozen codec ([`EEGFSQModel`]) tell the codes to predict; it is not saved with the model.
+        """Take the codes to predict from a frozen codec ([`EEGFSQModel`]); it is not saved with the model.
 
         Args:
-            codec: Trained on signals as they come here: of the same rate, normalised in the same way.
+            codec: Trained on signals of the same rate and normalisation as the model's input.
 
         Raises:
-            ValueError: If its patches, its rate or its codebook are not those of this model's config.
+            ValueError: If the model predicts no codes, or the codec does not fit this model's config.
         """
-        ours, theirs = self.config, codec.config
-        if not ours.predicts_codes:
-            raise ValueError(f"set_codec: the model has target={ours.target!r}, expected 'codes' or 'both'")
-        for field, expected, got in (
-            ("patch_size", ours.patch_size, theirs.patch_size),
-            ("sampling_rate", ours.sampling_rate, theirs.sampling_rate),
-            ("code_levels", list(ours.code_levels), list(theirs.levels)),
-            ("codes_per_patch", ours.codes_per_patch, theirs.codes_per_patch),
-        ):
-            if expected != got:
-                raise ValueError(
-                    f"codec: expected the {field} of the model, {expected}, got {got}: change the config of "
-                    "one of them"
-                )
-        self._codec = [codec.eval().requires_grad_(False)]
+        objective = self.objectives.get(MaskedCodes.name)
+        if not isinstance(objective, MaskedCodes):
+            raise ValueError(
+                f"set_codec: the model has target={self.config.target!r}, expected 'codes' or 'both'"
+            )
+        objective.set_codec(codec)
 
     @can_return_tuple
     def forward(
@@ -368,99 +337,75 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         channel_positions: torch.Tensor | None = None,
         channel_mask: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        augmented_values: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
         mask_ratio: float | None = None,
         mask_noise: torch.Tensor | None = None,
-        code_indices: torch.Tensor | None = None,
-        auxiliary_targets: dict[str, torch.Tensor] | None = None,
-        stimulus_ids: torch.Tensor | None = None,
-        stimulus_seconds: torch.Tensor | None = None,
-        subject_ids: torch.Tensor | None = None,
         return_loss: bool = True,
         **kwargs: Any,
     ) -> EEGFoundationForPreTrainingOutput:
-        """Hide stretches and predict them, match windows that belong together, tell who they are of.
+        """Encode partly masked windows and compute the losses of all objectives.
 
         Args:
             input_values: (batch, channels, time), normalised.
             channel_positions: As in [`EEGFoundationModel`].
             channel_mask: As in [`EEGFoundationModel`].
             attention_mask: As in [`EEGFoundationModel`].
-            augmented_values: A second view of the same windows, same shape; without it there is no contrast.
-            mask: (batch, channels, time) bool, True = hidden; drawn at random by default.
-            mask_ratio: Share to hide in this call instead of the config's.
+            mask: (batch, channels, time) bool, True = removed from the input; drawn at random by default.
+            mask_ratio: Share of the stretches to mask in this call instead of the config's.
             mask_noise: (batch, channels, num_stretches) in [0, 1), decides the random mask.
-            code_indices: (batch, channels, num_patches * codes_per_patch), the codec's tokens of the whole
-                signal; those of `set_codec`'s by default. Not called labels: Trainer would then expect
-                them in every batch, and without them measure no loss in an evaluation.
-            auxiliary_targets: {task: (batch,)} numbers in their unit, or class indices; NaN and -100 mean
-                missing.
-            stimulus_ids: (batch,) which film, or condition, each window was recorded at; -1 = none.
-            stimulus_seconds: (batch,) second of the film at the start of the window.
-            subject_ids: (batch,) whose window it is.
-            return_loss: Compute the losses; Trainer looks for this argument where a model needs no labels.
-            **kwargs: As in [`EEGFoundationModel`].
+            return_loss: Compute the loss; Trainer looks for this argument where a model needs no labels.
+            **kwargs: Options as in [`EEGFoundationModel`], and columns of the batch that objectives read:
+                `augmented_values`, a second view of the same windows, same shape; without it two views are
+                not contrasted.
+                `code_indices` (batch, channels, num_patches * codes_per_patch), the codec's codes of the
+                whole signal; by default those of the codec of `set_codec`. They are not called labels,
+                because Trainer would then expect them in every batch and measure no loss without them.
+                `auxiliary_targets`, {task: (batch,)} numbers in their unit, or class indices; NaN and -100
+                mean missing.
+                `stimulus_ids` (batch,), stimulus or condition of each window, -1 = none;
+                `stimulus_seconds` (batch,), second of the stimulus at the start of the window; and
+                `subject_ids` (batch,).
         """
-        num_windows = len(input_values)
-        is_real = find_real_samples(input_values, channel_mask, attention_mask)
-        mask = self.resolve_mask(is_real, mask, mask_ratio, mask_noise)
-        inputs: dict[str, Any] = {
+        batch = {name: kwargs[name] for name in OBJECTIVE_COLUMNS if kwargs.get(name) is not None}
+        options = {name: value for name, value in kwargs.items() if name not in OBJECTIVE_COLUMNS}
+        is_real = find_real_samples(input_values, channel_mask, attention_mask)  # (batch, channels, time)
+        mask = self.resolve_mask(is_real, mask, mask_ratio, mask_noise)  # (batch, channels, time)
+        positions = resolve_positions(self.config, input_values, channel_positions)  # (batch, channels, 3)
+        inputs: dict[str, torch.Tensor | None] = {
             "input_values": input_values,
-            "channel_positions": resolve_positions(self.config, input_values, channel_positions),
+            "channel_positions": positions,
             "channel_mask": channel_mask,
             "attention_mask": attention_mask,
             "mask": mask,
         }
-        has_views = (
-            augmented_values is not None and stimulus_ids is None and self.config.contrastive_weight > 0
-        )
-        if has_views:  # one pass for both views: DistributedDataParallel wants one forward a step
-            views = {**inputs, "input_values": augmented_values, "mask": torch.zeros_like(mask)}
-            inputs = {
-                name: None if value is None else torch.cat([value, views[name]])
-                for name, value in inputs.items()
-            }
-        outputs = self.model(**inputs, **kwargs)
-        reconstruction, reconstruction_loss, visible_loss = self.reconstruct(
-            outputs, input_values, mask, is_real, inputs["channel_positions"][:num_windows], channel_mask
-        )
-        values = torch.where(is_real, input_values, 0.0)
-        code_logits, code_loss = self.predict_codes(outputs, values, mask, code_indices)
-        stimulus = None
-        if stimulus_ids is not None:
-            if stimulus_seconds is None or subject_ids is None:
-                raise ValueError("stimulus_ids needs stimulus_seconds and subject_ids, (batch,) each")
-            stimulus = (stimulus_ids, stimulus_seconds, subject_ids)
-        features, contrastive_loss = self.contrast(outputs, num_windows, has_views, stimulus)
-        auxiliary_logits, auxiliary_loss = self.tell_auxiliary(outputs, num_windows, auxiliary_targets)
-        parts = [
-            weight * loss
-            for weight, loss in (
-                (self.config.reconstruction_weight, reconstruction_loss),
-                (self.config.reconstruction_weight * self.config.visible_weight, visible_loss),
-                (self.config.code_weight, code_loss),
-                (self.config.contrastive_weight, contrastive_loss),
-                (self.config.auxiliary_weight, auxiliary_loss),
-            )
-            if loss is not None
-        ]
+        for objective in self.objectives.values():
+            inputs = objective.extend_inputs(inputs, batch)
+        outputs = self.model(**inputs, **options)
+        tokens = (outputs["last_hidden_state"], outputs["pooler_output"])
+        encoded = EncodedWindows(input_values, is_real, mask, positions, channel_mask, *tokens)
+        loss, found = self.compute_objectives(encoded, batch)
         return EEGFoundationForPreTrainingOutput(
-            loss=torch.stack(parts).sum() if parts and return_loss else None,
-            reconstruction=reconstruction,
-            contrastive_features=features,
-            auxiliary_logits=auxiliary_logits,
-            code_logits=code_logits,
-            reconstruction_loss=reconstruction_loss,
-            code_loss=code_loss,
-            visible_loss=visible_loss,
-            contrastive_loss=contrastive_loss,
-            auxiliary_loss=auxiliary_loss,
+            loss=loss if return_loss else None,
             mask=mask,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             channel_attentions=outputs.channel_attentions,
+            **found,
         )
+
+    def compute_objectives(
+        self, encoded: EncodedWindows, batch: Mapping[str, Any]
+    ) -> tuple[torch.Tensor | None, dict[str, Any]]:
+        """Return the weighted sum of all losses, None without any, and the fields of the model's output."""
+        modules, losses, found = dict(self.named_children()), [], {}
+        for objective in self.objectives.values():
+            results = objective.compute(modules, encoded, batch)
+            found.update(results)
+            losses += [
+                weight * results[name] for name, weight in objective.weights.items() if name in results
+            ]
+        others = {name: found.pop(name) for name in sorted(set(found) - set(_OUTPUT_FIELDS))}
+        return torch.stack(losses).sum() if losses else None, {**found, "others": others or None}
 
     def resolve_mask(
         self,
@@ -469,87 +414,24 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         mask_ratio: float | None,
         mask_noise: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return what to hide, (batch, channels, time) bool; where nothing of it is predicted, nothing."""
-        if mask is None and not self.predicts_hidden:
+        """Return what to mask, (batch, channels, time) bool; nothing if no objective predicts it."""
+        if mask is None and not any(objective.predicts_masked for objective in self.objectives.values()):
             return torch.zeros_like(is_real)
         mask_ratio = self.config.mask_ratio if mask_ratio is None else mask_ratio
         return resolve_mask(is_real, self.config.patch_size, mask, mask_ratio, mask_noise)
 
-    def reconstruct(
-        self,
-        outputs: EEGFoundationOutput,
-        target: torch.Tensor,
-        mask: torch.Tensor,
-        is_real: torch.Tensor,
-        channel_positions: torch.Tensor,
-        channel_mask: torch.Tensor | None,
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
-        """Return the rebuilt signal (batch, channels, time), its loss where hidden, and where not."""
-        if not self.config.predicts_signal:
-            return None, None, None
-        patches = self.decoder(outputs["last_hidden_state"][: len(target)])
-        rebuilt = unpatchify(patches.float(), self.config.hop_size, target.shape[-1])
-        if self.config.channel_adapter != "none":  # from the encoder's channels back to the recorded ones
-            rebuilt = self.model.channel_adapter.restore(rebuilt, channel_positions, channel_mask)
-        target = torch.where(is_real, target.float(), 0.0)
-        hidden_loss = masked_reconstruction_loss(rebuilt, target, mask)
-        if self.config.visible_weight <= 0:
-            return rebuilt, hidden_loss, None
-        return rebuilt, hidden_loss, masked_reconstruction_loss(rebuilt, target, is_real & ~mask)
 
-    def predict_codes(
-        self,
-        outputs: EEGFoundationOutput,
-        values: torch.Tensor,
-        mask: torch.Tensor,
-        indices: torch.Tensor | None,
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return the logits of every code and their loss where whole patches are hidden."""
-        if not self.config.predicts_codes:
-            return None, None
-        num_patches = values.shape[-1] // self.config.patch_size  # the codec knows no patch that is cut off
-        whole = num_patches * self.config.patch_size
-        tokens = outputs["last_hidden_state"][: len(values), :, :num_patches]
-        logits = self.code_head(tokens)
-        if indices is None:
-            indices = self.encode_codes(values[..., :whole])
-        is_hidden = mask[..., :whole].unflatten(-1, (num_patches, -1)).all(dim=-1)
-        digits = self.code_head.indices_to_digits(indices, is_hidden.shape)
-        return logits, masked_code_loss(logits, digits, self.config.code_levels, is_hidden)
+class ClassificationHead(nn.Module):
+    """Dropout and one linear layer."""
 
-    @torch.no_grad()
-    def encode_codes(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the codec's tokens of (batch, channels, time)."""
-        if not self._codec:
-            raise ValueError("target='codes' needs model.set_codec(codec), or its tokens as code_indices")
-        codec = self._codec[0].to(values.device)
-        return codec.encode(values.float(), self.config.sampling_rate).indices
+    def __init__(self, hidden_size: int, num_labels: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(hidden_size, num_labels)
 
-    def contrast(
-        self,
-        outputs: EEGFoundationOutput,
-        num_windows: int,
-        has_views: bool,
-        stimulus: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return the features of the windows (batch, projection_size) and, with partners, their loss."""
-        if self.config.contrastive_weight <= 0:
-            return None, None
-        features = self.projection_head(outputs.pooler_output)
-        windows, views = features[:num_windows], features[num_windows:]
-        if stimulus is not None:
-            guard_seconds = self.config.contrastive_guard_seconds
-            return windows, movie_isc_loss(windows, *stimulus, self.temperature(), guard_seconds)
-        return windows, info_nce_loss(windows, views, self.temperature()) if has_views else None
-
-    def tell_auxiliary(
-        self, outputs: EEGFoundationOutput, num_windows: int, targets: dict[str, torch.Tensor] | None
-    ) -> tuple[dict[str, torch.Tensor] | None, torch.Tensor | None]:
-        """Return what each auxiliary task makes of the windows and, with targets, their loss."""
-        if not self.config.tells_auxiliary:
-            return None, None
-        told = self.auxiliary_head(outputs["pooler_output"][:num_windows])
-        return told, None if targets is None else self.auxiliary_task_loss(told, targets)
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map (batch, hidden_size) to (batch, num_labels)."""
+        return self.out(self.dropout(features))
 
 
 class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):

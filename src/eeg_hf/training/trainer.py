@@ -143,7 +143,7 @@ class EEGTrainer(Trainer):
         """Compute the loss and remember its parts (`*_loss` of the output) for the log."""
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         if model.training and hasattr(outputs, "items"):
-            for name, value in outputs.items():
+            for name, value in {**outputs, **(outputs.get("others") or {})}.items():
                 if name.endswith("_loss") and torch.is_tensor(value) and value.ndim == 0:
                     self._loss_parts[name].append(value.detach())  # kept on the device: no sync a step
         return (loss, outputs) if return_outputs else loss
