@@ -41,10 +41,10 @@ _PUBLIC_NAMES = {
     "EEGMaskedVAEModel": "models.modeling_eeg_masked_vae",
     "EEGTokenizerCollator": "collation.tokenizer_collator",
     "RecordingTokens": "inference.recording_tokens",
-    "add_tokens": "inference.tokens",
+    "add_tokens": "inference.window_tokens",
     "decode_recording": "inference.recording_tokens",
     "encode_recording": "inference.recording_tokens",
-    "tokens_to_signal": "inference.tokens",
+    "tokens_to_signal": "inference.window_tokens",
     "EEGImageReconstructor": "images.image_reconstructor",
     "ImageDiffusion": "images.image_diffusion",
     "Eeg": "corpora.recordings.eeg_feature",
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from .images.image_reconstructor import EEGImageReconstructor
     from .images.vision_towers import create_vision_tower
     from .inference.recording_tokens import RecordingTokens, decode_recording, encode_recording
-    from .inference.tokens import add_tokens, tokens_to_signal
+    from .inference.window_tokens import add_tokens, tokens_to_signal
     from .models.configuration_eeg_clip import EEGCLIPConfig
     from .models.configuration_eeg_conv_transformer import EEGConvTransformerConfig
     from .models.configuration_eeg_foundation import EEGFoundationConfig

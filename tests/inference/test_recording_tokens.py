@@ -141,7 +141,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(clean, tokens, codec, extra
     torn.write_bytes(torn.read_bytes()[:-100])
     slow = clean.copy().resample(100, verbose="ERROR")
     cases = [
-        (lambda: encode_recording(clean, codec, aligned), "needs all recordings of a person"),
+        (lambda: encode_recording(clean, codec, aligned), "needs all recordings of a subject"),
         (
             lambda: encode_recording(clean, fast, extractor, True),
             "for 256 Hz, got windows at 200 Hz",
@@ -149,7 +149,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(clean, tokens, codec, extra
         (lambda: encode_recording(slow, codec, extractor, True), "the rate is 100 Hz, expected 200 Hz"),
         (lambda: encode_recording(loud, codec, extractor, True), "is the unit right"),
         (lambda: decode_recording(tokens, other), "expected the codec that made the tokens"),
-        (lambda: RecordingTokens.load(tmp_path / "none"), "there is none"),
+        (lambda: RecordingTokens.load(tmp_path / "none"), "it does not exist"),
         (lambda: RecordingTokens.load(tmp_path / "text"), "expected tokens that RecordingTokens.save wrote"),
         (lambda: RecordingTokens.load(torn), "expected tokens that RecordingTokens.save wrote"),
     ]

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import AutoConfig
 
 from ..corpora import get_corpus
 from ..corpora.recordings.formats import read_recording
 from ..evaluation import plot_reconstruction
 from ..inference.recording_tokens import RecordingTokens, decode_recording, encode_recording
 from ..models.configuration_eeg_fsq import EEGFSQConfig
+from ..models.modeling_eeg_fsq import EEGFSQModel
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..training import parse_recipe, run_main
 
@@ -78,7 +79,7 @@ def run() -> None:
     sys.stdout.write(f"picture: {picture}\n")
 
 
-def load_codec(name: str | None) -> tuple[PreTrainedModel, EEGFeatureExtractor]:
+def load_codec(name: str | None) -> tuple[EEGFSQModel, EEGFeatureExtractor]:
     """Load a codec and the feature extractor beside it."""
     if name is None:
         raise ValueError(
@@ -88,7 +89,7 @@ def load_codec(name: str | None) -> tuple[PreTrainedModel, EEGFeatureExtractor]:
     config = AutoConfig.from_pretrained(name)
     if not isinstance(config, EEGFSQConfig):
         raise ValueError(f"{name}: expected a codec (eeg_fsq), got {config.model_type}")
-    return AutoModel.from_pretrained(name), EEGFeatureExtractor.from_pretrained(name)
+    return EEGFSQModel.from_pretrained(name), EEGFeatureExtractor.from_pretrained(name)
 
 
 def open_recording(args: TokensArguments) -> "tuple[str, mne.io.BaseRaw]":

@@ -63,7 +63,7 @@ def open_image(path: Path) -> Image.Image:
         raise ValueError(f"image {path} cannot be read: {reason}") from None
 
 
-def read_images(folder: str | Path, names: Sequence[str], size: int) -> np.ndarray:
+def read_images(folder: str | Path, names: Sequence[str] | np.ndarray, size: int) -> np.ndarray:
     """Read images as squares: the centre of each, resized.
 
     Args:

@@ -1,2 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models at work: pipelines from a recording to labels or embeddings."""
+"""Trained models on new data: pipelines for labels and embeddings, tokens of a codec.
+
+`pipelines` goes from a recording to labels or embeddings. `tokens` codes and decodes signals with an
+[`EEGFSQModel`]; `window_tokens` adds the tokens to a prepared corpus, `recording_tokens` stores a recording
+as a file of tokens.
+"""

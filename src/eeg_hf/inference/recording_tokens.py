@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recording as tokens of a codec: a file of a sixteenth of its size, and back to an MNE recording."""
+"""A recording stored as tokens of a codec, in a sixteenth of its size, and back to an MNE recording."""
 
 import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mne
 import numpy as np
@@ -15,13 +16,17 @@ from safetensors.numpy import save
 from ..corpora.corpus import annotated
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .tokens import (
-    Codec,
     EncodedSignals,
     check_codec,
     codec_fingerprint,
+    count_tokens,
     decode_signals,
     encode_signals,
+    index_dtype,
 )
+
+if TYPE_CHECKING:
+    from ..models.modeling_eeg_fsq import EEGFSQModel
 
 _METADATA = "eeg_hf_tokens"
 _ARRAYS = ("indices", "location", "scale")
@@ -29,21 +34,21 @@ _ARRAYS = ("indices", "location", "scale")
 
 @dataclass(frozen=True)
 class RecordingTokens:
-    """Tokens of one cleaned recording, with all that is needed to decode them.
+    """Tokens of one cleaned recording with everything that decoding needs beside the codec.
 
     Attributes:
-        indices: (channels, num_tokens), in the order of time, the smallest unsigned type that counts the
-            codebook.
-        location: (channels, windows) float16 in uV, taken off before coding.
-        scale: (channels, windows) float16 in uV, divided by before coding; 0 where a channel is dead.
+        indices: (channels, num_tokens) in temporal order, of the smallest unsigned type that holds the
+            codebook's indices.
+        location: (channels, windows) float16 in uV, subtracted before coding.
+        scale: (channels, windows) float16 in uV, the divisor before coding; 0 for a dead channel.
         channel_names: Names of the channels.
         sampling_rate: In Hz.
-        num_samples: Samples of a channel; the last patch may be longer.
-        window_samples: Samples that share a location and a scale.
+        num_samples: Samples of a channel; the last patch may extend beyond them.
+        window_samples: Number of samples that share a location and a scale.
         codebook_size: Number of different tokens.
-        codec_name: Where the codec was loaded from.
-        codec_fingerprint: What tells codecs apart.
-        annotations: Onset from the first sample and duration, both in seconds, and description of each.
+        codec_name: Folder or Hub name the codec was loaded from.
+        codec_fingerprint: Digest that identifies the codec.
+        annotations: Onset from the first sample in seconds, duration in seconds, and description of each.
     """
 
     indices: np.ndarray
@@ -60,14 +65,14 @@ class RecordingTokens:
 
     @property
     def token_bits(self) -> int:
-        """Whole bits that a token takes on disk."""
+        """Bits of a token on disk."""
         return (self.codebook_size - 1).bit_length()
 
     @property
     def num_bytes(self) -> dict[str, int]:
         """Bytes on disk of `tokens` and `side_information` (location and scale), and of `int16` samples.
 
-        Not counted is the header of the file: names, annotations and settings.
+        The header of the file (names, annotations and settings) is not counted.
         """
         return {
             "tokens": -(-self.indices.size * self.token_bits // 8),
@@ -77,30 +82,30 @@ class RecordingTokens:
 
     @property
     def bits_per_second(self) -> float:
-        """Bits of one second of one channel, with the side information."""
+        """Bits of one second of one channel, including the side information."""
         stored = self.num_bytes["tokens"] + self.num_bytes["side_information"]
         return 8 * stored * self.sampling_rate / (len(self.channel_names) * self.num_samples)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file: tokens packed to `token_bits` bits, the rest as JSON in its header."""
+        """Write a safetensors file: tokens packed to `token_bits` bits, settings as JSON in its header."""
         arrays = {"indices": _pack(self.indices, self.token_bits)}
         arrays |= {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS[1:]}
         about = {name: value for name, value in asdict(self).items() if name not in _ARRAYS}
         about["num_tokens"] = self.indices.shape[1]
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # Not save_file, whose file nobody else may read
+        # save_file would restrict reading to the file's owner
         Path(path).write_bytes(save(arrays, metadata={_METADATA: json.dumps(about)}))
 
     @classmethod
     def load(cls, path: str | Path) -> "RecordingTokens":
-        """Read what `save` wrote.
+        """Read the tokens that `save` wrote.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it holds something else, or only part of it.
+            ValueError: If the file is damaged or was not written by `save`.
         """
         if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: expected a file of tokens, there is none")
+            raise FileNotFoundError(f"{path}: expected a file of tokens, it does not exist")
         try:
             with safe_open(path, "numpy") as file:
                 about = json.loads((file.metadata() or {})[_METADATA])
@@ -115,25 +120,25 @@ class RecordingTokens:
 
 def encode_recording(
     raw: "mne.io.BaseRaw",
-    codec: Codec,
+    codec: "EEGFSQModel",
     feature_extractor: EEGFeatureExtractor,
     is_preprocessed: bool = False,
     batch_size: int = 64,
 ) -> RecordingTokens:
-    """Clean a recording and turn it into tokens.
+    """Clean a recording and encode it as tokens.
 
-    Location and scale are taken over windows of the extractor's length, rounded up to whole patches.
+    Location and scale are computed over windows of the extractor's length, rounded up to whole patches.
 
     Args:
-        raw: In volts. Annotations are kept, other channels than EEG and the day are not.
+        raw: Recording in volts. Its annotations are kept; channels other than EEG and the date are not.
         codec: An [`EEGFSQModel`].
         feature_extractor: The one saved with the codec.
-        is_preprocessed: Whether it is clean and at the extractor's rate already.
-        batch_size: Windows coded at once.
+        is_preprocessed: Whether the recording is already clean and at the extractor's rate.
+        batch_size: Windows in one forward pass.
 
     Raises:
         ValueError: If codec, extractor and recording differ in rate, the extractor aligns, a sample is not
-            finite, or what `EEGFeatureExtractor.preprocess` refuses.
+            finite, or `EEGFeatureExtractor.preprocess` refuses the recording.
 
     Example:
         >>> tokens = encode_recording(raw, codec, extractor)  # doctest: +SKIP
@@ -142,8 +147,8 @@ def encode_recording(
     """
     if feature_extractor.alignment != "none":
         raise ValueError(
-            f"alignment={feature_extractor.alignment!r} needs all recordings of a person: prepare them, then "
-            "use add_tokens"
+            f"alignment={feature_extractor.alignment!r} needs all recordings of a subject: prepare them, "
+            "then use add_tokens"
         )
     if not is_preprocessed:
         raw, _ = feature_extractor.preprocess(raw)
@@ -158,17 +163,17 @@ def encode_recording(
     num_samples, config = values.shape[1], codec.config
     windows = _cut(values, _window_samples(feature_extractor, config.patch_size, num_samples))
     is_sample = torch.arange(len(windows) * windows.shape[-1]).lt(num_samples).view(len(windows), -1)
-    is_good = values.ne(values[:, :1]).any(dim=1)  # what preprocess found dead is zero
+    is_good = values.ne(values[:, :1]).any(dim=1)  # preprocess sets dead channels to zero
     parts = [
         encode_signals(part, codec, feature_extractor, [rate], is_good.expand(len(part), -1), mask)
         for part, mask in zip(windows.split(batch_size), is_sample.split(batch_size), strict=True)
     ]
     indices, location, scale = (torch.cat(found).transpose(0, 1) for found in zip(*parts, strict=True))
-    num_tokens = -(-num_samples // config.patch_size) * config.codes_per_patch
+    indices = indices.flatten(1)[:, : count_tokens(codec, num_samples)]
     return RecordingTokens(
-        indices=indices.flatten(1)[:, :num_tokens].numpy().astype(_index_type(config.codebook_size)),
-        location=_half(location),
-        scale=_half(scale),
+        indices=indices.numpy().astype(index_dtype(config.codebook_size)),
+        location=_to_float16(location),
+        scale=_to_float16(scale),
         channel_names=list(raw.ch_names),
         sampling_rate=rate,
         num_samples=num_samples,
@@ -180,13 +185,15 @@ def encode_recording(
     )
 
 
-def decode_recording(tokens: RecordingTokens, codec: Codec, batch_size: int = 64) -> "mne.io.RawArray":
-    """Turn tokens back into a recording in volts, cleaned as it was coded; dead channels are its bads.
+def decode_recording(
+    tokens: RecordingTokens, codec: "EEGFSQModel", batch_size: int = 64
+) -> "mne.io.RawArray":
+    """Decode tokens to the cleaned recording in volts; dead channels are marked as bad.
 
     Args:
-        tokens: What `encode_recording` gave.
-        codec: The codec that made them.
-        batch_size: Windows decoded at once.
+        tokens: Tokens from `encode_recording`.
+        codec: The codec that made the tokens.
+        batch_size: Windows in one forward pass.
 
     Raises:
         ValueError: If the tokens are of another codec.
@@ -212,20 +219,20 @@ def decode_recording(tokens: RecordingTokens, codec: Codec, batch_size: int = 64
 
 
 def _window_samples(feature_extractor: EEGFeatureExtractor, patch_size: int, num_samples: int) -> int:
-    """Return the samples of a window, whole patches, so that only the last one is filled up."""
+    """Return the length of a window in samples: whole patches, so that only the last window is padded."""
     seconds = feature_extractor.window_seconds
     samples = num_samples if seconds is None else round(seconds * feature_extractor.sampling_rate)
     return -(-samples // patch_size) * patch_size
 
 
 def _cut(values: torch.Tensor, length: int) -> torch.Tensor:
-    """Cut (channels, time) into (windows, channels, length), the last one filled up with zeros."""
-    filled = torch.nn.functional.pad(values, (0, -values.shape[1] % length))
-    return filled.unflatten(1, (-1, length)).transpose(0, 1)
+    """Cut (channels, time) into (windows, channels, length); the last window is padded with zeros."""
+    padded = torch.nn.functional.pad(values, (0, -values.shape[1] % length))
+    return padded.unflatten(1, (-1, length)).transpose(0, 1)
 
 
-def _half(values: torch.Tensor) -> np.ndarray:
-    """Round (channels, windows) to 16 bits, one part in 2,000."""
+def _to_float16(values: torch.Tensor) -> np.ndarray:
+    """Round (channels, windows) to float16, with a precision of one part in 2,000."""
     with np.errstate(over="ignore"):
         rounded = values.numpy().astype(np.float16)
     if not np.isfinite(rounded).all():
@@ -235,23 +242,19 @@ def _half(values: torch.Tensor) -> np.ndarray:
     return rounded
 
 
-def _index_type(codebook_size: int) -> np.dtype:
-    return np.min_scalar_type(codebook_size - 1)
-
-
 def _pack(indices: np.ndarray, num_bits: int) -> np.ndarray:
-    """Write each index with that many bits, the least significant first; (bytes,) uint8."""
+    """Pack each index into `num_bits` bits, the least significant first; (bytes,) uint8."""
     wide = indices.reshape(-1, 1).astype("<u8")
     bits = np.unpackbits(wide.view(np.uint8), axis=1, count=num_bits, bitorder="little")
     return np.packbits(bits, bitorder="little")
 
 
 def _unpack(packed: np.ndarray, shape: tuple[int, int], codebook_size: int) -> np.ndarray:
-    """Read what `_pack` wrote."""
+    """Return the indices (channels, num_tokens) that `_pack` packed."""
     num_bits = (codebook_size - 1).bit_length()
     bits = np.unpackbits(packed, count=math.prod(shape) * num_bits, bitorder="little").reshape(-1, num_bits)
     wide = np.packbits(np.pad(bits, ((0, 0), (0, 64 - num_bits))), axis=1, bitorder="little")
-    return wide.view("<u8").reshape(shape).astype(_index_type(codebook_size))
+    return wide.view("<u8").reshape(shape).astype(index_dtype(codebook_size))
 
 
 __all__ = ["RecordingTokens", "decode_recording", "encode_recording"]

@@ -8,7 +8,8 @@ from datasets import Dataset, load_dataset
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, EEGFSQConfig, EEGFSQModel, WindowDataset
 from eeg_hf.collation.data_collator import decode_windows
 from eeg_hf.corpora import load_alignments
-from eeg_hf.inference.tokens import add_tokens, codec_fingerprint, tokens_to_signal
+from eeg_hf.inference.tokens import codec_fingerprint
+from eeg_hf.inference.window_tokens import add_tokens, tokens_to_signal
 
 FIELDS = {"patch_size": 64, "hidden_dims": [32], "levels": [20, 12, 7, 5, 3, 2], "codes_per_patch": 5}
 
@@ -213,7 +214,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(rows, coded, codec, extract
     fast = EEGFSQModel(EEGFSQConfig(**FIELDS, sampling_rate=256.0))
     cases = [
         (lambda: add_tokens(rows.remove_columns("scale"), codec, extractor), "they lack scale"),
-        (lambda: add_tokens(coded, codec, extractor), "'tokens' is there already"),
+        (lambda: add_tokens(coded, codec, extractor), "'tokens' exists already"),
         (lambda: add_tokens(rows, fast, extractor), "the codec is for 256 Hz, got windows at 200 Hz"),
         (lambda: tokens_to_signal(rows[:2], codec), "lack tokens, tokens_codec"),
         (lambda: tokens_to_signal(coded[:0], codec), "they lack any row"),
