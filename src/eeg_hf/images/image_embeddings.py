@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.numpy import load_file
 
+from ..atomic_files import atomic_path
 from .image_folder import ImageIndex
 
 _FILE = "image_embeddings.parquet"
@@ -84,8 +85,8 @@ class ImageEmbeddings:
             {"image_id": self.index.image_ids, "concept": self.index.concepts, "embedding": values}
         )
         path = Path(folder) / _FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table.replace_schema_metadata({_TOWER: self.tower}), path)
+        with atomic_path(path) as partial:
+            pq.write_table(table.replace_schema_metadata({_TOWER: self.tower}), partial)
         return path
 
     @classmethod

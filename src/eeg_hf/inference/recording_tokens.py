@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from ..atomic_files import atomic_path
 from ..corpora.corpus import annotated
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .tokens import (
@@ -92,9 +93,8 @@ class RecordingTokens:
         arrays |= {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS[1:]}
         about = {name: value for name, value in asdict(self).items() if name not in _ARRAYS}
         about["num_tokens"] = self.indices.shape[1]
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # save_file would restrict reading to the file's owner
-        Path(path).write_bytes(save(arrays, metadata={_METADATA: json.dumps(about)}))
+        with atomic_path(path) as partial:  # save_file would restrict reading to the file's owner
+            partial.write_bytes(save(arrays, metadata={_METADATA: json.dumps(about)}))
 
     @classmethod
     def load(cls, path: str | Path) -> "RecordingTokens":
