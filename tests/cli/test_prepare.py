@@ -148,7 +148,7 @@ def make_folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--corpus", "eegmatt"), "unknown corpus 'eegmatt': expected one of"),
+        (("--corpus", "eegmatt"), "unknown corpus 'eegmatt', did you mean 'eegmat'"),
         (("--corpus", "eegmat", "--download", "false"), "eegmat not found: EEG_HF_DATA is not set"),
         (("--corpus", "eegmat", "--data_dir", "empty"), "no eegmat recordings: empty is not a folder"),
         (

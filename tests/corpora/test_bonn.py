@@ -88,7 +88,7 @@ def test_an_archive_that_changes_is_prepared_anew(tmp_path):
     ("text", "message"),
     [
         (segment(0)[:1000], "has .* samples, expected 4097"),
-        (segment(0).replace("\r\n", "\r\nx", 1), "is not one number a line"),
+        (segment(0).replace("\r\n", "\r\nx", 1), ": expected one number per line"),
         ("nan" + segment(0)[1:], "has 4097 samples, expected 4097 finite ones"),
         ("", "has 0 samples"),
     ],
@@ -96,7 +96,7 @@ def test_an_archive_that_changes_is_prepared_anew(tmp_path):
 def test_segments_that_are_not_whole_are_refused(text, message, tmp_path):
     (tmp_path / "Z001.txt").write_text(text)
     (recording,) = Bonn().recordings(tmp_path)
-    with pytest.raises(ValueError, match=f"Z001.txt {message}"):
+    with pytest.raises(ValueError, match=f"Z001.txt.*{message}"):
         Bonn().read(recording)
 
 
@@ -105,7 +105,7 @@ def test_folders_beside_their_archive_and_damaged_archives_are_refused(tmp_path)
     with pytest.raises(ValueError, match="more than once.*keep one copy"):
         Bonn().recordings(tmp_path)
     (tmp_path / "bonn.zip").write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(ValueError, match="bonn.zip is not a whole .zip file"):
+    with pytest.raises(ValueError, match="bonn.zip is not a complete .zip file"):
         Bonn().recordings(tmp_path)
 
 

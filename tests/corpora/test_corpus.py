@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+import os
 import re
 from pathlib import Path
 
@@ -6,6 +8,7 @@ import mne
 import numpy as np
 import pytest
 
+import eeg_hf
 from eeg_hf.corpora import CORPORA, EEGMAT, get_corpus
 from eeg_hf.corpora.corpus import Event, annotated
 from eeg_hf.corpora.recordings.formats import read_recording
@@ -14,13 +17,24 @@ from eeg_hf.corpora.recordings.formats import read_recording
 def test_every_corpus_says_what_its_users_must_know():
     for name, corpus in CORPORA.items():
         assert corpus.name == name
-        assert corpus.licence and corpus.hub_licence and corpus.citation and corpus.reference
+        assert corpus.title and corpus.licence and corpus.citation and corpus.reference and corpus.access
+        assert corpus.layout and isinstance(corpus.url, str)
         assert set(corpus.label_names.values()) <= {str, float}
 
 
+def test_the_facts_of_a_corpus_are_attributes_of_its_class():
+    facts = json.loads(Path(eeg_hf.corpora.__file__).with_name("facts.json").read_text())
+    assert set(facts) <= set(CORPORA)
+    for name, known in facts.items():
+        assert {fact: getattr(CORPORA[name], fact) for fact in known} == known
+    assert EEGMAT().hub_licence == "odc-by" and EEGMAT.num_subjects == 36
+
+
 def test_an_unknown_corpus_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match="'eegmatt'.*eegmat, eegmmidb, folder"):
+    with pytest.raises(ValueError, match="'eegmatt', did you mean 'eegmat'?"):
         get_corpus("eegmatt")
+    with pytest.raises(ValueError, match="'seizures': expected one of .*eegmat, eegmmidb, folder"):
+        get_corpus("seizures")
 
 
 def test_a_corpus_is_built_with_its_options_and_refuses_those_it_has_not():
@@ -72,6 +86,32 @@ def test_the_users_folder_comes_before_the_variable(make_eegmat, tmp_path, monke
     monkeypatch.setenv("EEG_HF_DATA", str(tmp_path / "shared"))
     assert EEGMAT().locate(own) == own
     assert EEGMAT().locate() == shared
+
+
+def test_recordings_are_listed_without_a_folder(make_eegmat, tmp_path, monkeypatch):
+    shared = make_eegmat(tmp_path / "eegmat", 1)
+    monkeypatch.setenv("EEG_HF_DATA", str(tmp_path))
+    found = get_corpus("eegmat").recordings()
+    assert found == EEGMAT().recordings(shared) == EEGMAT().recordings(str(shared))
+    assert EEGMAT().read(found[0]).info["sfreq"] == 250.0
+
+
+@pytest.mark.parametrize("name", sorted(CORPORA))
+def test_every_corpus_locates_itself_or_says_how_to_get_it(name, tmp_path, monkeypatch):
+    if name == "moabb":
+        pytest.skip("downloads by itself: tests/corpora/test_moabb.py lists a dataset that is made there")
+    shared = os.environ.get("EEG_HF_DATA", "")
+    monkeypatch.setenv("EEG_HF_CACHE", str(tmp_path))
+    monkeypatch.setattr(CORPORA[name], "base_url", None)  # no network
+    corpus = get_corpus(name)
+    if name.startswith("simulated") or (Path(shared) / name).is_dir():
+        found = corpus.recordings()
+        assert found and found == sorted(found, key=lambda each: (each.subject, each.session, each.run))
+        assert len(corpus.read(found[0]).ch_names) > 0
+    else:
+        with pytest.raises(FileNotFoundError, match=f"{name} not found.*Access: .*Set EEG_HF_DATA") as caught:
+            corpus.recordings()
+        assert corpus.access in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_an_empty_folder_is_refused_with_the_layout_expected(tmp_path):

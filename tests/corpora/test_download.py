@@ -63,7 +63,7 @@ FILES = {
     "Subject00_1.edf": b"rest" * 50_000,
     "Subject00_2.edf": b"task" * 50_000,
     "Subject01_1.edf": b"more" * 50_000,
-    "subject-info.csv": b"Subject,Age\n",
+    "subject-info.csv": b"Subject,Age,Gender,Number of subtractions,Count quality\n",
     "README.txt": b"not asked for",
 }
 
@@ -103,6 +103,11 @@ def test_a_corpus_is_downloaded_whole_and_then_never_asked_for_again(server, cac
     server.asked.clear()
     assert corpus.locate() == cache
     assert not server.asked
+
+
+def test_listing_without_a_folder_downloads_the_corpus(server, cache):
+    found = eegmat_at(server.url).recordings()
+    assert [each.path for each in found] == [cache / name for name in sorted(FILES) if name.endswith(".edf")]
 
 
 def test_a_cut_download_leaves_no_file_that_looks_whole_and_goes_on_where_it_stopped(server, cache):

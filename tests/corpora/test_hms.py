@@ -218,7 +218,7 @@ def test_spectrograms_that_are_none_are_refused(root):
     with pytest.raises(FileNotFoundError, match="no spectrogram 1: "):
         read_spectrogram(root, 1)
     write_spectrogram(root / "train_spectrograms" / "2.parquet", rows=305)
-    with pytest.raises(ValueError, match="2.parquet has 305 times, 10 to 310 were asked for"):
+    with pytest.raises(ValueError, match="2.parquet has 305 times, expected at least 310"):
         read_spectrogram(root, 2, offset_seconds=20)
     pq.write_table(pa.table({"time": [1], "LL_0.59": [0.0]}), root / "train_spectrograms" / "3.parquet")
     with pytest.raises(ValueError, match="3.parquet: expected time and LL, RL, LP, RP .* got 1 columns"):

@@ -43,7 +43,10 @@ def test_the_copy_of_a_person_is_left_out(tmp_path, caplog):
         write_set(tmp_path, number, 1.0, "T5-15.fdt" if number == 10 else None)
     found = ISCVideo().recordings(tmp_path)
     assert [r.subject for r in found] == ["02", "15"]
-    assert "1 recordings are known to be bad and left out: 10 (a copy of T5-15.set)" in caplog.text
+    assert (
+        f"1 recordings in {tmp_path} are known to be bad and left out: 10 (a copy of T5-15.set)"
+        in caplog.text
+    )
 
 
 def test_windows_of_all_people_begin_at_the_same_moments_of_the_film(tmp_path):

@@ -19,7 +19,7 @@ RATE, UV = 128, 30.0
 
 
 class Sines(FakeDataset):
-    """MOABB's own fake data set, but with a sine of known amplitude in every electrode."""
+    """MOABB's own fake dataset, but with a sine of known amplitude in every electrode."""
 
     def _generate_raw(self, n_events, duration):
         raw = super()._generate_raw(n_events, duration)
@@ -115,7 +115,7 @@ def test_a_subject_that_cannot_be_loaded_leaves_the_others(tmp_path, caplog):
             loaded.append(subject)
             raise OSError("server\nsaid no")
 
-    with pytest.raises(ConnectionError, match="could load nobody .*server said no; it needs a network"):
+    with pytest.raises(ConnectionError, match="could load no subject .*server said no; it needs a network"):
         MOABB(Unreachable(n_subjects=9)).recordings(tmp_path)
     assert loaded == [1, 2]  # each takes half a minute where there is no network
 
@@ -123,11 +123,11 @@ def test_a_subject_that_cannot_be_loaded_leaves_the_others(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dataset": "BNCI2014001"}, "no data set 'BNCI2014001', did you mean 'BNCI2014_00"),
+        ({"dataset": "BNCI2014001"}, "no dataset 'BNCI2014001', did you mean 'BNCI2014_00"),
         ({"paradigm": "LeftRigthImagery"}, "no paradigm 'LeftRigthImagery', did you mean 'LeftRightImagery'"),
         ({"paradigm": "P300"}, "P300 does not fit BNCI2014_001, whose paradigm is imagery"),
         ({"paradigm": "FilterBankLeftRightImagery"}, "gives several bands of each epoch"),
-        ({"dataset_options": {"sensors": 3}}, "cannot make data set BNCI2014_001 of .*sensors"),
+        ({"dataset_options": {"sensors": 3}}, "dataset BNCI2014_001 rejects .*sensors"),
     ],
 )
 def test_what_moabb_does_not_have_is_refused_with_what_it_has(options, message):
@@ -152,5 +152,5 @@ def test_a_corpus_travels_to_another_process():
 
 def test_without_moabb_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "moabb", None)
-    with pytest.raises(ImportError, match=r"pip install eeg_hf\[moabb\]"):
+    with pytest.raises(ImportError, match=r'pip install "eeg-hf\[moabb\]"'):
         MOABB()

@@ -173,7 +173,7 @@ def test_without_xlrd_age_and_sex_are_not_known(tree, monkeypatch, caplog):
     (tree / "SC-subjects.xls").touch()
     monkeypatch.setitem(sys.modules, "xlrd", None)
     assert SleepEDF().recordings(tree)[0].labels["age"] is None
-    assert "pip install xlrd" in caplog.text
+    assert 'pip install "eeg-hf[sleep]"' in caplog.text
 
 
 def test_a_table_that_is_none_is_named(tree):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Corpora: recordings found and described, cut into windows, split by subject."""
+"""Corpora: their recordings are found and described, cut into windows, and split by subject."""
 
 import inspect
 from typing import Any
 
+from ..suggestions import did_you_mean
 from .bids_corpus import BIDSCorpus
 from .bonn import Bonn
 from .chbmit import CHBMIT
@@ -54,10 +55,10 @@ def get_corpus(name: str, /, **options: Any) -> Corpus:
 
     Args:
         name: One of `CORPORA`.
-        **options: What its class can be told, such as `num_subjects` of the simulated corpus.
+        **options: Arguments of its class, such as `num_subjects` of the simulated corpus.
 
     Raises:
-        ValueError: If there is no such corpus or option, listing those there are.
+        ValueError: If there is no such corpus or option.
 
     Example:
         >>> get_corpus("eegmat").licence
@@ -66,7 +67,8 @@ def get_corpus(name: str, /, **options: Any) -> Corpus:
         6
     """
     if name not in CORPORA:
-        raise ValueError(f"unknown corpus {name!r}: expected one of {', '.join(sorted(CORPORA))}")
+        hint = did_you_mean(name, CORPORA) or f": expected one of {', '.join(sorted(CORPORA))}"
+        raise ValueError(f"unknown corpus {name!r}{hint}")
     known = list(inspect.signature(CORPORA[name]).parameters)
     unknown = sorted(set(options) - set(known))
     if unknown:

@@ -10,14 +10,13 @@ are the rows of events.tsv. Licence, authors and DOI come from dataset_descripti
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging
 
 from .corpus import Corpus, Event, Label, Recording, annotated
-from .licences import hub_licence
 from .recordings.bids import BIDSFile, bids_events, bids_file, bids_recordings, read_bids, read_json, sidecars
 from .recordings.bids_tree import bids_root
 from .recordings.recording_state import state_of
@@ -58,7 +57,6 @@ class BIDSCorpus(Corpus):
     name = "bids"
     title = "EEG in BIDS"
     licence = "unknown"
-    hub_licence = "unknown"
     citation = "not stated"
     url = "https://bids.neuroimaging.io"
     access = "a folder on this machine"
@@ -92,8 +90,8 @@ class BIDSCorpus(Corpus):
         """Find the tree: the folder given here, or to the constructor, or `$EEG_HF_DATA/<name>`."""
         return super().locate(self.root if root is None else root, download, subjects)
 
-    def recordings(self, root: Path) -> list[Recording]:
-        """List the recordings with what is known of each person and visit."""
+    def _find_recordings(self, root: Path) -> Iterator[Recording]:
+        """Find the recordings with the rows of their subjects and sessions."""
         files = bids_recordings(root)
         known = {file.task or "" for file in files}
         if files and self.tasks - known:
@@ -108,11 +106,9 @@ class BIDSCorpus(Corpus):
         self._event_types = self._types_of_events(files, root)
         self.label_names = {**{name: types[column] for name, column in columns.items()}, **self._event_types}
         self._describe(root, files)
-        found = [
-            self._recording(file, {name: values[column] for name, column in columns.items()})
-            for file, values in zip(files, (typed(row, types) for row in rows), strict=True)
-        ]
-        return self._found(found, root)
+        for file, row in zip(files, rows, strict=True):
+            values = typed(row, types)
+            yield self._recording(file, {name: values[column] for name, column in columns.items()})
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording with its channel types, bad channels, positions and annotations."""
@@ -177,7 +173,6 @@ class BIDSCorpus(Corpus):
         about = _description(root / "dataset_description.json")
         self.title = str(about.get("Name") or type(self).title)
         self.licence = str(about.get("License") or type(self).licence)
-        self.hub_licence = hub_licence(self.licence)
         doi = str(about.get("DatasetDOI") or "").removeprefix("doi:").strip()
         if doi:
             self.url = doi if doi.startswith("http") else f"https://doi.org/{doi}"

@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a corpus is: where its files lie, which recordings they hold, what is known of each.
+"""The base class of all corpora: where their files are, which recordings they hold, what is known of each.
 
-A corpus never touches a sample: `read` opens a recording lazily with MNE, in volts, as the laboratory stored
-it. Cleaning and cutting are done for all corpora alike by `eeg_hf.corpora.windows.prepare`.
+A corpus does not change a sample: `read` opens a recording lazily with MNE, in volts, as the laboratory
+stored it. Cleaning and cutting are the same for all corpora (`eeg_hf.corpora.windows.prepare`).
 """
 
+import json
 import os
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging
 
 from .download import cache_folder, fetch_listed, is_complete
+from .licences import hub_licence
 from .recordings.recording_state import state_of
 
 if TYPE_CHECKING:
@@ -30,16 +33,16 @@ Label = str | float | None
 
 @dataclass(frozen=True)
 class Recording:
-    """One file that a laboratory owns, and what is known of it without opening it.
+    """One recording of a corpus and what is known of it before it is opened.
 
     Attributes:
-        path: The file.
+        path: Main file of the recording.
         corpus: Name of its corpus.
-        subject: Who was recorded; unique within the corpus, so that a split by subject is a split by person.
-        session: Which visit.
-        run: Which recording of the visit.
-        task: What the person did, in the corpus's own words.
-        labels: One value for each of the corpus's `label_names`; `None` where it is not known.
+        subject: Identifier of the subject, unique within the corpus.
+        session: Identifier of the session.
+        run: Identifier of the recording within its session.
+        task: What the subject did, in the corpus's own words.
+        labels: One value for each of the corpus's `label_names`; `None` where it is unknown.
     """
 
     path: Path
@@ -53,13 +56,13 @@ class Recording:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened during a recording, or a stretch of it that was given a label.
+    """An event during a recording, or a labelled stretch of it.
 
     Attributes:
         onset: In seconds after the recording's first sample.
         duration: In seconds.
-        name: What it was; becomes the window's `event`.
-        labels: What is known of this event and not of the whole recording; goes before the recording's own.
+        name: Name of the event; becomes the window's `event`.
+        labels: Labels of this event; they override those of the recording.
     """
 
     onset: float
@@ -71,41 +74,41 @@ class Event:
 class Corpus(ABC):
     """A collection of recordings with one layout, one licence and one set of labels.
 
-    A new corpus sets the attributes below and writes `recordings` and `read`; `events` too, where something
-    happened at known times. Everything else (finding, downloading, cutting, splitting) is shared.
+    A new corpus sets the attributes below and implements `_find_recordings` and `read`, and `events` where
+    something happened at known times. Finding, downloading, cutting and splitting are shared. Facts that no
+    code depends on (title, licence, citation, counts) may be kept in `facts.json` under the corpus's name
+    instead: they become attributes of the class.
 
     Attributes:
         name: Short name, also the name of its folder in `EEG_HF_DATA`.
         title: Full name.
         licence: SPDX identifier of the licence.
-        hub_licence: The same licence as the Hub spells it.
         citation: What to cite.
-        url: Where a person reads about it.
-        access: How one gets it, in one sentence.
-        reference: Electrode(s) the amplifier referred to.
+        url: Web page of the corpus.
+        access: How to get it, in one phrase.
+        reference: Electrode(s) that the amplifier referred to.
         label_names: Column name -> `str` or `float`.
         official_split: Part -> subjects, where the corpus or its literature has fixed one.
         official_split_column: Label that holds `"train"`, `"validation"` or `"test"`, where the split
             is not by lists of subjects.
         official_split_by: Label that no two parts of such a split share, such as the concept of an image.
         has_events: Whether `events` finds any.
-        is_whitened: Whether the samples have no unit any more, so that no amplitude is wrong.
-        is_of_people: Whether people were recorded.
+        is_whitened: Whether the samples are whitened and have no unit, so that no amplitude is refused.
+        is_of_people: Whether people were recorded, in contrast to simulated signals.
         known_bad: Subject or file name -> why it is left out.
-        num_subjects: How many people the whole corpus has, 0 where it is not known.
-        hours: How long the whole corpus is, 0 where it is not known.
-        base_url: Where its files are downloaded from, without the file's name; `None` where they cannot be.
-        file_pattern: Names of its files as listed under `base_url`; the group `subject` names whose file it
-            is, and files without a subject belong to everybody.
+        num_subjects: Number of subjects of the whole corpus, 0 where unknown.
+        hours: Length of the whole corpus, 0 where unknown.
+        base_url: Folder of its files on a server; `None` where they cannot be downloaded.
+        file_pattern: Names of the files to download, as listed under `base_url`. The group `subject` is the
+            subject of the file; files without one are always downloaded.
         layout: Expected names of its recordings, for messages.
-        num_recordings: How many the whole corpus has, 0 where it does not matter.
-        download_retries: How often a file whose connection broke is asked for again.
+        num_recordings: Number of recordings of the whole corpus, 0 where it does not matter.
+        download_retries: How often a file is requested again after its connection broke.
     """
 
     name: str
     title: str
     licence: str
-    hub_licence: str
     citation: str
     url: str
     access: str
@@ -126,50 +129,91 @@ class Corpus(ABC):
     num_recordings: int = 0
     download_retries: int = 3
 
-    @abstractmethod
-    def recordings(self, root: Path) -> list[Recording]:
-        """List the recordings in a folder, sorted by subject, session and run.
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Set the attributes that `facts.json` has for the corpus."""
+        super().__init_subclass__(**kwargs)
+        for fact, value in _facts().get(cls.__dict__.get("name", ""), {}).items():
+            if fact not in cls.__dict__:
+                setattr(cls, fact, value)
+
+    @property
+    def hub_licence(self) -> str:
+        """The licence as the Hub spells it."""
+        return hub_licence(self.licence)
+
+    def recordings(self, root: Path | str | None = None) -> list[Recording]:
+        """List the recordings, sorted by subject, session and run.
 
         Args:
-            root: Folder of the corpus, as `locate` returns it.
+            root: Folder of the corpus; found (or downloaded) by `locate` if left out.
+
+        Returns:
+            The recordings, without those in `known_bad`.
 
         Raises:
-            FileNotFoundError: If there is none.
+            FileNotFoundError: If there are none, or the corpus is not on this machine.
+            ValueError: If the same recording is there twice.
         """
+        root = self.locate() if root is None else Path(root)
+        found, bad = [], []
+        for recording in self._find_recordings(root):
+            why = self.known_bad.get(recording.subject) or self.known_bad.get(recording.path.name)
+            if why:
+                bad.append(f"{recording.subject} ({why})")
+            else:
+                found.append(recording)
+        if bad:
+            logger.warning_once(
+                f"{self.name}: {len(bad)} recordings in {root} are known to be bad and left out: "
+                f"{', '.join(sorted(set(bad))[:5])}"
+            )
+        if not found:
+            state = "holds none" if root.is_dir() else "is not a folder"
+            raise FileNotFoundError(f"no {self.name} recordings: {root} {state}; expected {self.layout}")
+        self._refuse_duplicates(found, root)
+        if len(found) < self.num_recordings:
+            logger.warning_once(
+                f"{self.name}: {len(found)} of {self.num_recordings} recordings are in {root}"
+            )
+        return sorted(found, key=_key)
+
+    @abstractmethod
+    def _find_recordings(self, root: Path) -> Iterable[Recording]:
+        """Find the recordings in a folder, in any order, by names and tables only."""
 
     @abstractmethod
     def read(self, recording: Recording) -> "mne.io.BaseRaw | mne.BaseEpochs":
-        """Open a recording, unfiltered, in volts, its samples not loaded yet where the format allows it.
+        """Open a recording, unfiltered, in volts; its samples are not loaded where the format allows it.
 
         Returns:
-            The recording; epochs where that is all that was published: each of them is a window.
+            The recording; epochs where nothing else was published: each of them is a window.
 
         Raises:
-            ValueError: If the file is not what it claims to be, or is truncated.
+            ValueError: If the file is damaged, truncated or of another format than its name says.
         """
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
-        """List what happened during a recording.
+        """List the events of a recording.
 
         Args:
             recording: What is known of the recording.
-            raw: The opened recording, or a resampled copy of it: times are in seconds and survive that.
+            raw: The opened recording or a resampled copy of it, which has the same times in seconds.
 
         Returns:
-            Events in order of onset; of epochs, one for each.
+            Events in order of onset; for epochs, one for each.
         """
         return []
 
     def reference_of(self, recording: Recording) -> str:
-        """Say what a recording's voltages refer to: `reference`, unless its recordings differ."""
+        """Return the reference of a recording: `reference`, unless recordings differ."""
         return self.reference
 
     def label_columns(self, recordings: Sequence[Recording]) -> Mapping[str, type[str] | type[float]]:
-        """Name the labels of the windows: `label_names`, unless they are known only from the recordings."""
+        """Return the labels of the windows: `label_names`, unless they depend on the recordings."""
         return self.label_names
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
-        """Say what a shard must have been made from to be still valid: here the files' sizes and times."""
+        """Describe the files that a shard is made from; the shard is valid while this stays the same."""
         return state_of(recording.path)
 
     def locate(
@@ -177,43 +221,47 @@ class Corpus(ABC):
     ) -> Path:
         """Find the folder of this corpus.
 
-        Looked for in `root`, else in `$EEG_HF_DATA/<name>`, else in the cache, where it is downloaded to.
+        The folder is `root`, else `$EEG_HF_DATA/<name>`, else the cache, into which it is downloaded.
 
         Args:
             root: The user's own folder.
-            download: Whether what is not on this machine may be fetched.
+            download: Whether missing files may be downloaded.
             subjects: Download the files of these subjects only.
 
         Returns:
-            A folder with at least one recording.
+            The folder; if `root` was given, it holds at least one recording.
 
         Raises:
-            FileNotFoundError: If it is nowhere, naming the places looked at.
-            ConnectionError: If a download failed, naming the URL, the cache and the way around it.
+            FileNotFoundError: If it is not on this machine and not downloaded, with the places searched and
+                how to get it.
+            ConnectionError: If a download failed, with the URL and how to go on.
         """
         if root is not None:
-            self.recordings(Path(root))  # raises where there is none
+            self.recordings(root)  # raises where there are none
             return Path(root)
         shared = os.environ.get(DATA_VARIABLE)
         if shared and (Path(shared) / self.name).is_dir():
             return Path(shared) / self.name
-        cache = cache_folder(self.name)
+        folder = cache_folder(self.name)
         wanted = self._wanted(subjects)
-        if self.base_url is not None and wanted is not None and not is_complete(cache, wanted):
+        if self.base_url is not None and wanted is not None:
+            if is_complete(folder, wanted):
+                return folder
             if download:
                 logger.warning(
-                    f"{self.name} is not on this machine: downloading it to {cache} ({self.access})"
+                    f"{self.name} is not on this machine: downloading it to {folder} ({self.access})"
                 )
-                return fetch_listed(self.base_url, cache, wanted, retries=self.download_retries)
-            if not cache.is_dir():
-                raise FileNotFoundError(
-                    f"{self.name} not found: {DATA_VARIABLE} is {shared or 'not set'}, {cache} does not "
-                    f"exist, and download is off; set {DATA_VARIABLE} to the folder that holds {self.name}/"
-                )
-        return cache
+                return fetch_listed(self.base_url, folder, wanted, retries=self.download_retries)
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{self.name} not found: {DATA_VARIABLE} is {shared or 'not set'}, {folder} does not exist"
+                f"{', and download is off' if self.base_url else ''}. Access: {self.access}. Set "
+                f"{DATA_VARIABLE} to the folder that holds {self.name}/, or pass its own folder as root"
+            )
+        return folder
 
     def _wanted(self, subjects: Collection[str] | None) -> "re.Pattern[str] | None":
-        """Pattern of the files to fetch, narrowed to the subjects asked for."""
+        """Return the pattern of the files to download, narrowed to some subjects."""
         if self.file_pattern is None or subjects is None:
             return self.file_pattern
         chosen = "|".join(re.escape(subject) for subject in sorted(subjects))
@@ -221,41 +269,39 @@ class Corpus(ABC):
             re.sub(r"\(\?P<subject>[^)]*\)", f"(?P<subject>{chosen})", self.file_pattern.pattern)
         )
 
-    def _found(self, recordings: Sequence[Recording], root: Path) -> list[Recording]:
-        """Check and sort the recordings found in a folder; say it where the corpus is not whole."""
-        bad = [r for r in recordings if self._why_bad(r)]
-        if bad:
-            shown = ", ".join(sorted({f"{r.subject} ({self._why_bad(r)})" for r in bad})[:5])
-            logger.warning_once(
-                f"{self.name}: {len(bad)} recordings are known to be bad and left out: {shown}"
-            )
-            recordings = [r for r in recordings if not self._why_bad(r)]
-        if not recordings:
-            state = "is not a folder" if not root.is_dir() else "holds none"
-            raise FileNotFoundError(f"no {self.name} recordings: {root} {state}; expected {self.layout}")
-        twice = [
-            key for key, n in Counter((r.subject, r.session, r.run) for r in recordings).items() if n > 1
-        ]
-        if twice:
-            subject, session, run = twice[0]
-            paths = [str(r.path) for r in recordings if (r.subject, r.session, r.run) == twice[0]]
+    def _refuse_duplicates(self, recordings: Sequence[Recording], root: Path) -> None:
+        repeated = [key for key, count in Counter(map(_key, recordings)).items() if count > 1]
+        if repeated:
+            subject, session, run = repeated[0]
+            paths = ", ".join(str(each.path) for each in recordings if _key(each) == repeated[0])
             raise ValueError(
-                f"{len(twice)} recordings of {self.name} are in {root} more than once, first subject "
-                f"{subject} session {session} run {run}: {', '.join(paths)}; keep one copy of each"
+                f"{len(repeated)} recordings of {self.name} are in {root} more than once, first subject "
+                f"{subject} session {session} run {run}: {paths}; keep one copy of each"
             )
-        if self.num_recordings and len(recordings) < self.num_recordings:
-            logger.warning_once(
-                f"{self.name}: {len(recordings)} of {self.num_recordings} recordings are in {root}"
-            )
-        return sorted(recordings, key=lambda r: (r.subject, r.session, r.run))
 
-    def _why_bad(self, recording: Recording) -> str | None:
-        """Say why a recording is known to be bad, None where it is not."""
-        return self.known_bad.get(recording.subject) or self.known_bad.get(recording.path.name)
+
+@cache
+def _facts() -> dict[str, dict[str, Any]]:
+    """Read what `facts.json` says of each corpus."""
+    facts: dict[str, dict[str, Any]] = json.loads(
+        Path(__file__).with_name("facts.json").read_text(encoding="utf-8")
+    )
+    return facts
+
+
+def _key(recording: Recording) -> tuple[str, str, str]:
+    return recording.subject, recording.session, recording.run
+
+
+def files_named(root: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:
+    """Yield the files below a folder whose whole name matches a pattern, with the match."""
+    for path in root.rglob("*"):
+        if match := pattern.fullmatch(path.name):
+            yield path, match
 
 
 def annotated(raw: "mne.io.BaseRaw") -> list[Event]:
-    """List a recording's annotations with onsets counted from its first sample.
+    """Return a recording's annotations as events, with onsets counted from its first sample.
 
     MNE counts them from the start of the measurement, which differs where a recording was cropped.
     """
@@ -266,4 +312,4 @@ def annotated(raw: "mne.io.BaseRaw") -> list[Event]:
     ]
 
 
-__all__ = ["DATA_VARIABLE", "Corpus", "Event", "Label", "Recording", "annotated"]
+__all__ = ["DATA_VARIABLE", "Corpus", "Event", "Label", "Recording", "annotated", "files_named"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of one shape each, drawn from the numbers that say what they show."""
+"""Images of one coloured shape each, drawn from their latents."""
 
 import colorsys
 from dataclasses import dataclass
@@ -11,29 +11,21 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SHAPES: tuple[str, ...] = ("circle", "triangle", "square", "star")
-COLOURS: tuple[str, ...] = (
-    "red",
-    "yellow",
-    "green",
-    "cyan",
-    "blue",
-    "magenta",
-)  # sixths of the circle of hues
-_CORNERS = np.array(
-    [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
-)  # of a tetrahedron: shapes equally far
+COLOURS: tuple[str, ...] = ("red", "yellow", "green", "cyan", "blue", "magenta")  # sixths of the hue circle
 NUM_LATENTS = 8
-_FINER = 4  # drawn so much larger and made smaller: smooth edges
+# Corners of a tetrahedron: all shapes have the same distance
+_CORNERS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+_OVERSAMPLING = 4  # images are drawn larger and shrunk, for smooth edges
 
 
 @dataclass(frozen=True)
 class DrawnImages:
-    """What the images of a part show, one row an image.
+    """The images of a part, one row per image.
 
     Attributes:
-        concepts: Names of their concepts.
-        concept_index: Numbers of them, from 1.
-        files: Names of their files.
+        concepts: Names of the concepts.
+        concept_index: Numbers of the concepts, from 1.
+        files: Names of the files.
         shape: Index into `SHAPES`.
         hue: From 0 to 1.
         place: Centre of the shape, (images, 2), from -1 to 1.
@@ -53,7 +45,7 @@ class DrawnImages:
 
     @property
     def latents(self) -> np.ndarray:
-        """(images, 8): shape (3), hue (2), place (2) and size, of mean 0 and variance 1 over all images."""
+        """Shape (3), hue (2), place (2) and size, of mean 0 and variance 1 over all images, (images, 8)."""
         angle = 2 * np.pi * self.hue
         hue = np.sqrt(2) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         size = np.sqrt(3) * (2 * self.size - 1)
@@ -62,10 +54,15 @@ class DrawnImages:
         ).astype(np.float64)
 
     def draw(self, row: int, pixels: int = 64) -> "Image.Image":
-        """Draw an image of so many pixels on each side."""
+        """Draw one square image.
+
+        Args:
+            row: Which image.
+            pixels: Length of a side.
+        """
         from PIL import Image, ImageDraw
 
-        wide = pixels * _FINER
+        wide = pixels * _OVERSAMPLING
         image = Image.new("RGB", (wide, wide), (236, 236, 236))
         colour = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(float(self.hue[row]), 0.9, 0.85))
         radius = (0.12 + 0.13 * self.size[row]) * wide
@@ -79,7 +76,7 @@ class DrawnImages:
 
 
 def _outline(shape: str) -> np.ndarray:
-    """Corners of a shape in the unit circle, (corners, 2), the first on top."""
+    """Return the corners of a shape in the unit circle, (corners, 2), the first at the top."""
     number, inner = {"triangle": (3, 1.0), "square": (4, 1.0), "star": (10, 0.4)}[shape]
     angle = 2 * np.pi * np.arange(number) / number - np.pi / (4 if shape == "square" else 2)
     reach = np.where(np.arange(number) % 2, inner, 1.0)

@@ -16,7 +16,7 @@ subject is then only a split by file.
 import hashlib
 import re
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,6 @@ from transformers.utils import logging
 from .corpus import Corpus, Event, Label, Recording, annotated
 from .folder_layout import LabelFrom, Place, match_pattern, read_layout, without_suffix
 from .folder_table import FolderTable
-from .licences import hub_licence
 from .recordings.bids import annotate, refuse_pointers
 from .recordings.bids_tree import is_bids
 from .recordings.formats import TABLE_EXTENSIONS, find_recordings, read_recording
@@ -76,7 +75,6 @@ class FolderCorpus(Corpus):
     name = "folder"
     title = "A folder of recordings"
     licence = "unknown"
-    hub_licence = "unknown"
     citation = "not stated"
     url = "not published"
     access = "a folder on this machine"
@@ -115,8 +113,7 @@ class FolderCorpus(Corpus):
         self.sampling_rate, self.unit = sampling_rate, unit
         self.event_id = None if event_id is None else {str(code): event for event, code in event_id.items()}
         self.channel_names = dict(channel_names or {})
-        self.licence, self.hub_licence = licence, hub_licence(licence)
-        self.reference, self.citation = reference, citation
+        self.licence, self.reference, self.citation = licence, reference, citation
         self._said: set[str] = set()
 
     def locate(
@@ -125,8 +122,8 @@ class FolderCorpus(Corpus):
         """Find the folder: the one given here, or to the constructor, or `$EEG_HF_DATA/<name>`."""
         return super().locate(self.root if root is None else root, download, subjects)
 
-    def recordings(self, root: Path) -> list[Recording]:
-        """List the recordings with what tables and names say of them."""
+    def _find_recordings(self, root: Path) -> Iterator[Recording]:
+        """Find the recordings and describe them by tables and names."""
         if is_bids(root):
             logger.warning_once(f"{root} is a BIDS tree: the corpus 'bids' reads what its tables say")
         there = find_recordings(root, self._has_tables)
@@ -138,11 +135,9 @@ class FolderCorpus(Corpus):
         types = column_types(list(rows.values()))
         self.label_names = {free_name(column): kind for column, kind in types.items()}
         self.official_split_column = "split" if "split" in types else None
-        found = []
         for name, place in places.items():
             labels = {free_name(column): label for column, label in typed(rows[name], types).items()}
-            found.append(self._recording(paths[name], name, place, labels))
-        return self._found(found, root)
+            yield self._recording(paths[name], name, place, labels)
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording; where it has no annotations, its triggers become some."""

@@ -5,14 +5,15 @@ https://www.kaggle.com/competitions/hms-harmful-brain-activity-classification
 
 `train_eegs/<eeg_id>.parquet` holds 19 electrodes with old names (T3 to T6) and `EKG` at 200 Hz, in microvolt,
 with runs of NaN where nothing was recorded. Each of the 106,800 rows of train.csv names a stretch of 50 s of
-one of them, whose middle 10 s experts voted on; the stretches of one recording overlap. To each belongs a
-stretch of 10 minutes of a spectrogram in `train_spectrograms/`. One patient has many recordings, and has to
-be in one part of a split.
+one of them, whose middle 10 s experts voted on; the stretches of one recording overlap. Each stretch belongs
+to 10 minutes of a spectrogram in `train_spectrograms/`. A patient has many recordings, which must be in one
+part of a split.
 
-The competition's files were not at hand when this was written: it is tested on a tree written in their
-layout.
+The competition's files were not available when this was written: the code is tested on a tree written in
+their layout. The size of the corpus is as competitors counted it in train.csv.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -37,7 +38,7 @@ _EEG = (
 )
 _RATE = 200.0
 _SECONDS = 50.0
-_LONGEST_GAP = 1.0  # s; a straight line over a second in 50 changes little, one over more is no EEG
+_LONGEST_GAP = 1.0  # s; a straight line over one second in 50 changes little
 
 
 class HMS(Corpus):
@@ -49,9 +50,9 @@ class HMS(Corpus):
         `num_votes`, of which many rows have only three; `label_id`; and `spectrogram_id` with
         `spectrogram_offset_seconds` for `read_spectrogram`.
 
-    What is NaN for up to a second is interpolated linearly. Longer runs are, too, so that filters do not
-    ring, and marked as bad: windows over them are dropped. An electrode without samples for most of the time
-    that others have some counts as dead.
+    Runs of NaN of up to a second are interpolated linearly. Longer runs are interpolated too, so that filters
+    do not ring, and marked as bad: windows over them are dropped. An electrode is bad if it has no samples
+    for most of the time that others have some.
 
     Args:
         part: `"train"`, or `"test"` for test.csv and test_eegs/, whose one public row has no votes; its
@@ -59,16 +60,6 @@ class HMS(Corpus):
     """
 
     name = "hms"
-    title = "HMS Harmful Brain Activity Classification (Kaggle 2024)"
-    licence = "LicenseRef-Kaggle-HMS"
-    hub_licence = "other"
-    citation = (
-        "Jing J, Lin Z, Yang C, Chow A, Dane S, Sun J, Westover MB. HMS - Harmful Brain Activity "
-        "Classification. Kaggle, 2024. https://www.kaggle.com/competitions/hms-harmful-brain-activity-classification"
-    )
-    url = "https://www.kaggle.com/competitions/hms-harmful-brain-activity-classification"
-    access = "from Kaggle, after its rules are accepted, about 26 GB"
-    reference = "not stated"
     label_names = {
         **dict.fromkeys(VOTES, float),
         "num_votes": float,
@@ -77,10 +68,6 @@ class HMS(Corpus):
         "spectrogram_offset_seconds": float,
     }
     has_events = True
-    layout = "train.csv and train_eegs/1628180742.parquet"
-    # As competitors counted them in train.csv; not checked against the file itself.
-    num_recordings = 17089
-    num_subjects = 1950
 
     def __init__(self, part: Literal["train", "test"] = "train") -> None:
         if part not in ("train", "test"):
@@ -89,27 +76,24 @@ class HMS(Corpus):
         if part == "test":
             self.num_recordings = 0  # the public part is an example
 
-    def recordings(self, root: Path) -> list[Recording]:
-        """List the recordings that the table names and the folder holds."""
+    def _find_recordings(self, root: Path) -> Iterator[Recording]:
+        """Find the recordings that are in the table and in the folder."""
         path, folder = root / f"{self.part}.csv", root / f"{self.part}_eegs"
         if not path.is_file():
             raise FileNotFoundError(f"no {self.name} recordings: {path} is missing; expected {self.layout}")
         table = _table(path)
         patients = dict(zip(table["eeg_id"].to_pylist(), table["patient_id"].to_pylist(), strict=True))
         there = {entry.stem: entry for entry in folder.glob("*.parquet")}
-        found = [
-            Recording(there[str(eeg)], self.name, str(patient), "1", str(eeg), "intensive_care")
-            for eeg, patient in patients.items()
-            if str(eeg) in there
-        ]
-        return self._found(found, root)
+        for eeg, patient in patients.items():
+            if str(eeg) in there:
+                yield Recording(there[str(eeg)], self.name, str(patient), "1", str(eeg), "intensive_care")
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
-        """Read a recording, with NaN filled and its long runs marked as bad."""
+        """Read a recording; NaN are filled, and long runs of them marked as bad."""
         return _read_eeg(recording.path)
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[Event]:
-        """List the voted stretches of a recording in order of onset."""
+        """List the stretches of a recording that experts voted on."""
         import pyarrow.compute as pc
 
         table = _table(self._table_path(recording))
@@ -117,7 +101,7 @@ class HMS(Corpus):
         return sorted((_event(row) for row in rows), key=lambda event: event.onset)
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
-        """Take the table in: the votes are in there."""
+        """Include the table, which holds the votes."""
         table = self._table_path(recording).stat()
         return {**super().provenance(recording), "table_mtime_ns": table.st_mtime_ns}
 
@@ -129,7 +113,7 @@ class Spectrogram(NamedTuple):
     """A spectrogram of the competition.
 
     Attributes:
-        power: (time, 4 regions, 100 frequencies) float32, in the unit of the file, NaN where it has none.
+        power: (time, 4 regions, 100 frequencies) float32, in the unit of the file, NaN where unknown.
         times: (time,) in seconds after the spectrogram's start, 2 s apart.
         frequencies: (100,) in Hz, 0.59 to 19.92.
         regions: Names of the regions: `REGIONS`.
@@ -147,7 +131,7 @@ def read_spectrogram(
     offset_seconds: float | None = None,
     part: Literal["train", "test"] = "train",
 ) -> Spectrogram:
-    """Read a spectrogram, or the 10 minutes of it that belong to a window.
+    """Read a spectrogram of HMS, or the 10 minutes of it that belong to a window.
 
     Args:
         root: Folder of the competition.
@@ -183,7 +167,7 @@ def read_spectrogram(
         )
     first, last = (0, len(table)) if offset_seconds is None else _rows(offset_seconds)
     if last > len(table):
-        raise ValueError(f"{path.name} has {len(table)} times, {first} to {last} were asked for")
+        raise ValueError(f"{path.name} has {len(table)} times, expected at least {last}")
     table = table.slice(first, last - first)
     power = np.stack([[table[name].to_numpy() for _, name in columns] for columns in by_region.values()])
     return Spectrogram(
@@ -192,14 +176,14 @@ def read_spectrogram(
 
 
 def _rows(offset_seconds: float) -> tuple[int, int]:
-    """First and last row of the 10 minutes from an offset, of rows 2 s apart."""
+    """Return the first and last row of the 10 minutes from an offset; rows are 2 s apart."""
     first = int(offset_seconds // 2)
     return first, first + 300
 
 
 @lru_cache(maxsize=2)
 def _read_table(path: Path, mtime_ns: int) -> "pa.Table":
-    """Read a table of stretches; once a process, for 17,089 recordings ask for it."""
+    """Read a table of stretches; cached, because it is needed for each of 17,089 recordings."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -218,7 +202,7 @@ def _table(path: Path) -> "pa.Table":
 
 
 def _event(row: dict[str, Any]) -> Event:
-    """Turn a row into an event; what the row lacks, as those of test.csv do, stays empty."""
+    """Turn a row into an event; labels without a column, as in test.csv, stay empty."""
     votes: list[Any] = [row.get(name) for name in VOTES]
     total = 0.0 if None in votes else float(sum(votes))
     labels: dict[str, Label] = {
@@ -258,7 +242,7 @@ def _read_eeg(path: Path) -> "mne.io.BaseRaw":
 
 
 def _fill(data: np.ndarray) -> tuple[list[int], list[tuple[int, int]]]:
-    """Fill what is not finite, in place; return dead channels and (start, stop) of runs too long to fill."""
+    """Fill non-finite samples in place; return dead channels and (start, stop) of runs too long to fill."""
     missing = ~np.isfinite(data)
     eeg = missing[: len(_EEG)]
     recorded = ~eeg.all(axis=0)

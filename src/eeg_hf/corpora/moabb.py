@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any data set of MOABB, the Mother of All BCI Benchmarks, as a corpus.
+"""Any dataset of MOABB, the Mother of All BCI Benchmarks, as a corpus.
 
 https://moabb.neurotechx.com and https://doi.org/10.5281/zenodo.10034223
 
-MOABB downloads, reads and names; nothing of that is done twice here. Without a paradigm the recordings come
-out whole, with the data set's events; with one (`"LeftRightImagery"`, `"P300"`, `"SSVEP"`, ...) its own
-epochs do, filtered as MOABB's benchmarks filter them.
+MOABB downloads, reads and names the recordings. Without a paradigm they are whole recordings with the
+dataset's events; with one (`"LeftRightImagery"`, `"P300"`, `"SSVEP"`, ...) they are its epochs, filtered as
+in MOABB's benchmarks.
 
 Traps:
 
-* An event's onset is where the data set's interval of interest begins, which may be seconds after the cue
-  (2 s in BNCI2014_001), and its duration that of the interval.
-* MOABB's arrays are in microvolt, but its Raw and Epochs in volts, as MNE's are; only these are used here.
+* An event's onset is where the dataset's interval of interest begins, which may be seconds after the cue
+  (2 s in BNCI2014_001), and its duration is that of the interval.
+* MOABB's arrays are in microvolt, but its Raw and Epochs are in volts, as MNE's; only these are used here.
 * MNE's epochs include both ends: 3 s at 128 Hz are 385 samples. The last one is cut off.
-* Sessions and runs are known only after loading a person, so listing loads (and downloads) everybody asked
-  for, one at a time. Name them in `subjects`, all in one go.
+* Sessions and runs are known only after a subject is loaded, so listing the recordings loads (and downloads)
+  all subjects, one at a time. Choose them with `subjects`.
 """
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,27 +38,26 @@ _CITATION = "MOABB, https://doi.org/10.5281/zenodo.10034223"
 
 
 class MOABB(Corpus):
-    """One data set of MOABB; subjects, sessions and runs have MOABB's names.
+    """One dataset of MOABB; subjects, sessions and runs have MOABB's names.
 
     Args:
         dataset: Name of a class in `moabb.datasets`, or an instance of such a class or of your own.
         paradigm: Name of a class in `moabb.paradigms`, `None` for whole recordings.
-        dataset_options: What the data set's class is told.
-        paradigm_options: What the paradigm's class is told, such as `{"fmin": 4, "fmax": 40}`.
-        subjects: Whom to load; everybody by default.
+        dataset_options: Arguments of the dataset's class.
+        paradigm_options: Arguments of the paradigm's class, such as `{"fmin": 4, "fmax": 40}`.
+        subjects: Subjects to load; all by default.
 
-    Events: the data set's, by name (`left_hand`, `Target`, ...), which is the label; of a paradigm, each of
-        its epochs.
+    Events: those of the dataset by name (`left_hand`, `Target`, ...), which is the label; with a paradigm,
+        each of its epochs.
 
     Raises:
         ImportError: If moabb is not installed.
-        ValueError: If there is no such data set, paradigm or subject, or they do not fit each other.
+        ValueError: If there is no such dataset, paradigm or subject, or they do not fit each other.
     """
 
     name = "moabb"
-    title = "any data set of MOABB"
-    licence = "that of the data set"
-    hub_licence = "other"
+    title = "any dataset of MOABB"
+    licence = "that of the dataset"
     citation = _CITATION
     url = "https://moabb.neurotechx.com"
     reference = "not stated"
@@ -80,9 +79,9 @@ class MOABB(Corpus):
             import moabb.datasets
             import moabb.paradigms
         except ImportError as error:
-            raise ImportError(f"corpus moabb needs moabb: pip install eeg_hf[moabb] ({error})") from None
+            raise ImportError(f'corpus moabb needs moabb: pip install "eeg-hf[moabb]" ({error})') from None
         if isinstance(dataset, str):
-            dataset = _construct(moabb.datasets, dataset, "data set", dataset_options)
+            dataset = _construct(moabb.datasets, dataset, "dataset", dataset_options)
         self._dataset = dataset
         self._paradigm = None
         if paradigm is not None:
@@ -100,7 +99,7 @@ class MOABB(Corpus):
         self._describe(dataset)
 
     def _describe(self, dataset: Any) -> None:
-        """Take over what MOABB knows of the data set's origin."""
+        """Set licence, DOI and reference as MOABB states them."""
         label = type(dataset).__name__
         about = dataset.metadata
         licence = (about and about.documentation.license) or "unknown"
@@ -108,14 +107,13 @@ class MOABB(Corpus):
         self.name = f"moabb_{label.lower()}"
         self.title = f"{label} (MOABB)"
         self.licence = str(licence)
-        self.hub_licence = self.licence.lower() if self.licence.lower().startswith("cc") else "other"
         self.url = f"https://doi.org/{doi}" if doi else MOABB.url
         self.citation = f"{label}, {self.url}; through {_CITATION}"
         self.reference = str((about and about.acquisition.reference) or MOABB.reference)
         self.num_subjects = len(self._known)
 
     def _chosen(self, subjects: Collection[str | int] | None) -> list[str]:
-        """Return the names of the subjects wanted."""
+        """Return the names of the chosen subjects."""
         wanted = list(self._known) if subjects is None else [str(subject) for subject in subjects]
         unknown = [subject for subject in wanted if subject not in self._known]
         if unknown:
@@ -128,23 +126,23 @@ class MOABB(Corpus):
     def locate(
         self, root: Path | str | None = None, download: bool = True, subjects: Collection[str] | None = None
     ) -> Path:
-        """Return the folder that moabb keeps its data in: `root`, else `$MNE_DATA`, else `~/mne_data`.
+        """Return the folder in which moabb keeps its data: `root`, else `$MNE_DATA`, else `~/mne_data`.
 
-        What is not there is downloaded by moabb when it is listed or read, whatever `download` says.
+        moabb downloads missing files when recordings are listed or read, whatever `download` is.
         """
         import mne
 
         if subjects is not None:
             self._subjects = self._chosen(subjects)
         if not download:
-            logger.warning_once(f"{self.name}: moabb fetches what it does not find, download=False or not")
+            logger.warning_once(f"{self.name}: moabb downloads missing files even with download=False")
         return Path(root or mne.get_config(_FOLDER_VARIABLE) or Path.home() / "mne_data").absolute()
 
-    def recordings(self, root: Path) -> list[Recording]:
-        """List the recordings of the subjects asked for, loading one subject after the other.
+    def _find_recordings(self, root: Path) -> Iterable[Recording]:
+        """Load the chosen subjects one after the other.
 
         Raises:
-            ConnectionError: If moabb could load nobody.
+            ConnectionError: If moabb could load none of them.
         """
         found: list[Recording] = []
         failures: list[str] = []
@@ -152,7 +150,7 @@ class MOABB(Corpus):
             folder = Path(root).absolute() / self.name / f"subject_{subject}"
             try:
                 runs = self._load(subject, Path(root).absolute())
-            except Exception as error:  # whatever the network, a server or a reader comes up with
+            except Exception as error:  # network, server and reader raise many kinds
                 failures.append(f"subject {subject}: {' '.join(str(error).split())[:200]}")
                 if len(failures) == 2 and not found:
                     break  # without a network each takes half a minute to fail
@@ -161,21 +159,21 @@ class MOABB(Corpus):
             found += [Recording(folder / s / r, self.name, subject, s, r, task) for s, r in runs]
         if not found:
             raise ConnectionError(
-                f"moabb could load nobody of {self.title}, {failures[0]}; it needs a network, or the "
-                f"data set in {root}"
+                f"moabb could load no subject of {self.title}, {failures[0]}; it needs a network, or the "
+                f"dataset in {root}"
             )
         if failures:
             logger.warning(f"{self.name}: {len(failures)} subjects could not be loaded, {failures[0]}")
-        return self._found(found, root)
+        return found
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw | mne.BaseEpochs":
-        """Return a run as MOABB reads it, or the paradigm's epochs of it, in volts."""
+        """Return a run as MOABB reads it, or the epochs of a paradigm, in volts."""
         runs = self._load(recording.subject, recording.path.parents[3])
         opened: mne.io.BaseRaw | mne.BaseEpochs = runs[recording.session, recording.run]
         return opened
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
-        """List the events of the data set; of epochs, what each of them shows."""
+        """List the events of the dataset; for epochs, one for each."""
         import mne
 
         if not isinstance(raw, mne.BaseEpochs):
@@ -184,7 +182,7 @@ class MOABB(Corpus):
         return [Event(i * seconds, seconds, str(name)) for i, name in enumerate(raw.metadata["event"])]
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
-        """Say which version of moabb made what; the files behind it are its own."""
+        """Describe dataset, paradigm and version of moabb; its files are not looked at."""
         return {"made_of": self._made_of}
 
     def _load(self, subject: str, root: Path) -> dict[tuple[str, str], Any]:
@@ -193,7 +191,7 @@ class MOABB(Corpus):
         return _load(self._dataset, self._paradigm, self._known[subject])
 
 
-@lru_cache(maxsize=1)  # the runs of one subject are read one after another, but only loaded together
+@lru_cache(maxsize=1)  # the runs of one subject are read one after another, but loaded together
 def _load(dataset: Any, paradigm: Any, subject: Any) -> dict[tuple[str, str], Any]:
     """Load all runs of a subject with MOABB."""
     if paradigm is None:
@@ -217,7 +215,7 @@ def _construct(module: Any, name: str, what: str, options: Mapping[str, Any] | N
     try:
         return getattr(module, name)(**(options or {}))
     except TypeError as error:
-        raise ValueError(f"moabb cannot make {what} {name} of {dict(options or {})}: {error}") from None
+        raise ValueError(f"moabb: {what} {name} rejects {dict(options or {})}: {error}") from None
 
 
 __all__ = ["MOABB"]

@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A corpus that nobody recorded: seeded EEG whose truth is known.
+"""A simulated corpus of rest and task: seeded EEG with known parameters.
 
-For tests, and to try a pipeline where neither data nor network is there. Nothing measured on it says anything
-of people.
+For tests, and to try a pipeline without data or network. Results on it say nothing about real EEG.
 
-Each subject has an alpha rhythm of his own frequency and strength over the back of the head, weaker during
-"task" than during "rest"; around it a 1/f background, blinks over the forehead, line noise, and in some
+Each subject has an alpha rhythm with its own frequency and strength over the back of the head, weaker during
+"task" than during "rest". To it are added a 1/f background, blinks over the forehead, line noise, and in some
 recordings a dead electrode.
 
-People differ in the strength of their alpha (a factor of 1.8 per standard deviation) more than the two
-conditions do within one person (a factor of about 1.7), so the power of one window says little about a
-stranger. Balanced accuracy of a logistic regression over five subject folds, 60 people, 5-s windows: guessing
-0.50; band power of all electrodes 0.62; alpha power at O1 and O2 alone 0.68; the same with each person's own
-mean taken off, which is near the ceiling, 0.93.
+Subjects differ in the strength of alpha (a factor of 1.8 per standard deviation) more than the two conditions
+do within a subject (a factor of about 1.7), so the power of one window says little about an unseen subject.
+Balanced accuracy of a logistic regression over five subject folds, 60 subjects, 5-s windows: chance 0.50;
+band power of all electrodes 0.62; alpha power at O1 and O2 alone 0.68; the same with each subject's mean
+removed, which is near the ceiling, 0.93.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -25,8 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..processing.channels import STANDARD_19
-from .corpus import Event, Recording, annotated
-from .made_corpus import MadeCorpus, alpha, background, pattern
+from .corpus import Event, Label, Recording, annotated
+from .simulated_corpus import SimulatedCorpus, alpha, background, pattern
 
 if TYPE_CHECKING:
     import mne
@@ -38,14 +37,14 @@ _BLINK_SECONDS = 0.4
 
 @dataclass(frozen=True)
 class SimulatedTruth:
-    """What a simulated subject was made with.
+    """Parameters of a simulated subject.
 
     Attributes:
-        alpha_hz: Centre of his alpha rhythm.
-        alpha_uv: Condition -> root mean square of the alpha rhythm at its strongest place, in microvolt.
+        alpha_hz: Centre frequency of the alpha rhythm.
+        alpha_uv: Condition -> root mean square of the alpha rhythm where it is strongest, in microvolt.
         background_uv: Root mean square of the 1/f background at a typical electrode, in microvolt.
         line_uv: Mean amplitude of the line noise, in microvolt.
-        dead_channel: Condition -> electrode that recorded nothing, `None` where all did.
+        dead_channel: Condition -> electrode without signal, `None` where all have one.
     """
 
     alpha_hz: float
@@ -55,16 +54,16 @@ class SimulatedTruth:
     dead_channel: Mapping[str, str | None]
 
 
-class Simulated(MadeCorpus):
-    """Simulated rest and task of any number of subjects, made anew at each reading and always the same.
+class Simulated(SimulatedCorpus):
+    """Simulated rest and task of any number of subjects, the same at each reading.
 
     Labels: `condition` (`"rest"` or `"task"`) and the subject's `alpha_hz`. Events: blocks of 10 s named by
         the condition; blinks are annotated as `blink`.
 
     Args:
-        num_subjects: How many people; subject n is the same person whatever this number.
-        seconds: Length of each of a person's two recordings.
-        seed: Another seed makes other people.
+        num_subjects: Number of subjects; subject n is the same whatever this number.
+        seconds: Length of each of a subject's two recordings.
+        seed: Seed of the subjects.
         sampling_rate: In Hz.
         line_hz: Frequency of the line noise.
 
@@ -78,7 +77,7 @@ class Simulated(MadeCorpus):
     name = "simulated"
     title = "Simulated EEG with known truth"
     label_names = {"condition": str, "alpha_hz": float}
-    made_of = (*MadeCorpus.made_of, "line_hz")
+    made_of = (*SimulatedCorpus.made_of, "line_hz")
 
     def __init__(
         self,
@@ -91,19 +90,16 @@ class Simulated(MadeCorpus):
         super().__init__(num_subjects, seconds, seed, sampling_rate)
         self.line_hz = line_hz
 
-    def recordings(self, root: Path | None = None) -> list[Recording]:
-        """List two recordings a subject; their paths are names only."""
-        return [
-            self._recording(
-                *(root, number, run, condition),
-                {"condition": condition, "alpha_hz": self.truth(f"{number:02d}").alpha_hz},
-            )
-            for number in range(self.num_subjects)
-            for run, condition in enumerate(CONDITIONS, start=1)
-        ]
+    def _find_recordings(self, root: Path) -> Iterator[Recording]:
+        """List two recordings per subject."""
+        for number in range(self.num_subjects):
+            alpha_hz = self.truth(f"{number:02d}").alpha_hz
+            for run, condition in enumerate(CONDITIONS, start=1):
+                labels: dict[str, Label] = {"condition": condition, "alpha_hz": alpha_hz}
+                yield self._recording(root, number, run, condition, labels)
 
     def truth(self, subject: str) -> SimulatedTruth:
-        """Return what a subject was made with."""
+        """Return the parameters of a subject."""
         random = np.random.default_rng([self.seed, int(subject)])
         rest_uv = 11.0 * math.exp(0.6 * self._rank(int(subject)))
         task_uv = rest_uv * math.exp(-random.normal(0.55, 0.1))
@@ -120,7 +116,7 @@ class Simulated(MadeCorpus):
         )
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
-        """Make the recording, in volts, with annotated blinks and blocks."""
+        """Generate a recording, in volts, with annotated blinks and blocks."""
         truth = self.truth(recording.subject)
         condition = recording.task
         random = np.random.default_rng([self.seed, int(recording.subject), 1 + CONDITIONS.index(condition)])
@@ -138,7 +134,7 @@ class Simulated(MadeCorpus):
         return self._raw(signal, [*marks, *(Event(onset, _BLOCK_SECONDS, condition) for onset in blocks)])
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[Event]:
-        """List the blocks; a blink is an artefact and no event."""
+        """List the blocks; blinks are artefacts and not events."""
         return [event for event in annotated(raw) if event.name in CONDITIONS]
 
     @property
@@ -146,19 +142,19 @@ class Simulated(MadeCorpus):
         return round(self.seconds * self.sampling_rate)
 
     def _rank(self, number: int) -> float:
-        """Return a subject's standard normal value, spread evenly: by chance twelve people can be alike."""
-        golden = (math.sqrt(5) - 1) / 2  # its multiples fill the unit interval evenly, however many are taken
+        """Return a subject's standard normal value, evenly spread: twelve random subjects can be alike."""
+        golden = (math.sqrt(5) - 1) / 2  # its multiples fill the unit interval evenly, however many there are
         share = (np.random.default_rng(self.seed).random() + number * golden) % 1
         return NormalDist().inv_cdf(0.01 + 0.98 * share)
 
     def _line(self, random: np.random.Generator) -> np.ndarray:
-        """Line noise of a random strength and phase at each electrode, mean amplitude 1, (channels, time)."""
+        """Return line noise of random strength and phase, mean amplitude 1, (channels, time)."""
         times = np.arange(self._num_samples) / self.sampling_rate
         strength, phase = random.uniform(0.0, 2.0, 19), random.uniform(0.0, 2 * np.pi, 19)
         return strength[:, None] * np.sin(2 * np.pi * self.line_hz * times + phase[:, None])
 
     def _blinks(self, onsets: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """One bump of about 100 uV a blink over the forehead, (channels, time) in microvolt."""
+        """Return one bump of about 100 uV per blink over the forehead, (channels, time) in microvolt."""
         course = np.zeros(self._num_samples)
         bump = np.hanning(round(_BLINK_SECONDS * self.sampling_rate))
         for onset, strength in zip(onsets, random.uniform(70.0, 130.0, len(onsets)), strict=True):
@@ -168,7 +164,7 @@ class Simulated(MadeCorpus):
 
 
 def _blink_times(seconds: float, random: np.random.Generator) -> np.ndarray:
-    """Onsets in seconds, 1.5 s to 9 s apart, as often during rest as during task."""
+    """Return onsets in seconds, 1.5 s to 9 s apart, as often during rest as during task."""
     gaps = random.uniform(1.5, 9.0, math.ceil(seconds / 1.5))
     onsets = np.cumsum(gaps)
     return onsets[onsets < seconds - _BLINK_SECONDS]

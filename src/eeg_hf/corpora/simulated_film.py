@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A corpus that nobody recorded: people who watch films, and how much of their response is shared is known.
+"""A simulated corpus of subjects who watch films, with a known share of common response.
 
-For tests of what learns from a film that many people saw. Each film drives one or more components: courses of
-time that are the same in everybody, each with its own pattern over the head. Of a component's variance
-`shared_share` is the film's and the rest the person's own. On top of it come the person's 1/f background and
-his alpha rhythm. A film starts at another time in each recording.
+For tests of models that learn from a film seen by many subjects. Each film drives one or more components:
+time courses that are the same for all subjects, each with its own pattern over the head. The film causes
+`shared_share` of a component's variance, the subject the rest. The subject's 1/f background and alpha rhythm
+are added. A film starts at another time in each recording.
 
-The components have the spectrum of the background, so that filtering both leaves their ratio, and what
-correlates between people, as it was; only alpha weighs differently in another band.
+The components have the spectrum of the background, so that a filter changes neither their ratio nor the
+correlation between subjects; only the weight of alpha depends on the band.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,15 @@ import numpy as np
 from scipy.linalg import eigh
 
 from .corpus import Event, Label, Recording, annotated
-from .made_corpus import MadeCorpus, alpha, alpha_pattern, background, background_mixing, pattern, slow_noise
+from .simulated_corpus import (
+    SimulatedCorpus,
+    alpha,
+    alpha_pattern,
+    background,
+    background_mixing,
+    pattern,
+    slow_noise,
+)
 
 if TYPE_CHECKING:
     import mne
@@ -32,16 +41,16 @@ _MOST_FILMS = 100
 
 @dataclass(frozen=True)
 class FilmTruth:
-    """What the simulated people who watch a film have in common.
+    """Common response of the simulated subjects to a film.
 
     Attributes:
-        courses: What the film drives, (components, samples), unit root mean square.
-        patterns: How strong each component is at each electrode, (components, 19), at most 1.
-        component_isc: Correlation between any two people of a component by itself.
-        isc: Inter-subject correlation of what correlates most in the electrodes, (components,), descending:
-            the largest generalised eigenvalues of the covariance between people and that within them
+        courses: Time courses driven by the film, (components, samples), unit root mean square.
+        patterns: Strength of each component at each electrode, (components, 19), at most 1.
+        component_isc: Correlation of a single component between any two subjects.
+        isc: Inter-subject correlation of the most correlated components, (components,), descending: the
+            largest generalised eigenvalues of the covariance between and within subjects
             (https://arxiv.org/abs/1801.08881), as expected before any filter.
-        filters: The weights of the electrodes that find them, (components, 19).
+        filters: Electrode weights of these components, (components, 19).
     """
 
     courses: np.ndarray
@@ -51,22 +60,22 @@ class FilmTruth:
     filters: np.ndarray
 
 
-class SimulatedFilm(MadeCorpus):
-    """People watch films, one recording for each; made anew at each reading and always the same.
+class SimulatedFilm(SimulatedCorpus):
+    """Subjects watch films, one recording for each; the recordings are the same at each reading.
 
-    Labels: the person's `alpha_hz`; of a film `stimulus`, its name (`"film_1"` ...), and `stimulus_seconds`.
+    Labels: the subject's `alpha_hz`; of a film `stimulus`, its name (`"film_1"` ...), and `stimulus_seconds`.
     Events: `film`, from its start, 1 to 5 s after that of the recording, to its end, 1 s before that.
 
     Args:
-        num_subjects: How many people; subject n is the same person whatever this number.
-        num_films: How many films each of them sees.
+        num_subjects: Number of subjects; subject n is the same whatever this number.
+        num_films: Number of films that each subject sees.
         seconds: Length of a film.
-        shared_share: Share of a component's variance that is the film's, 0 to 1; 0 makes people who have
+        shared_share: Share of a component's variance that the film causes, 0 to 1; with 0 subjects have
             nothing in common.
-        num_components: How many components a film drives, 1 to 4.
-        component_uv: Root mean square of a component at its strongest place, in microvolt; that of the
+        num_components: Number of components that a film drives, 1 to 4.
+        component_uv: Root mean square of a component where it is strongest, in microvolt; that of the
             background is 7.
-        seed: Another seed makes other people and films.
+        seed: Seed of the subjects and films.
         sampling_rate: In Hz.
 
     Example:
@@ -76,9 +85,9 @@ class SimulatedFilm(MadeCorpus):
     """
 
     name = "simulated_film"
-    title = "Simulated EEG of people who watch the same films"
+    title = "Simulated EEG of subjects who watch the same films"
     label_names = {"alpha_hz": float, "stimulus": str, "stimulus_seconds": float}
-    made_of = (*MadeCorpus.made_of, "shared_share", "num_components", "component_uv")
+    made_of = (*SimulatedCorpus.made_of, "shared_share", "num_components", "component_uv")
 
     def __init__(
         self,
@@ -102,31 +111,30 @@ class SimulatedFilm(MadeCorpus):
         self.num_components = num_components
         self.component_uv = component_uv
 
-    def recordings(self, root: Path | None = None) -> list[Recording]:
-        """List a recording for each person and film; their paths are names only."""
-        return [
-            self._recording(root, number, run, f"film_{run}", {"alpha_hz": self._person(number)[0]})
-            for number in range(self.num_subjects)
-            for run in range(1, self.num_films + 1)
-        ]
+    def _find_recordings(self, root: Path) -> Iterator[Recording]:
+        """List a recording for each subject and film."""
+        for number in range(self.num_subjects):
+            alpha_hz, _ = self._alpha(number)
+            for run in range(1, self.num_films + 1):
+                yield self._recording(root, number, run, f"film_{run}", {"alpha_hz": alpha_hz})
 
     def truth(self, film: str) -> FilmTruth:
-        """Return what a film does to everybody of this corpus.
+        """Return the common response of all subjects to a film.
 
         Args:
-            film: Its name, `"film_1"` and on.
+            film: Name of the film, `"film_1"` and on.
         """
         patterns, mixing, rhythm = self._patterns(), background_mixing(), alpha_pattern()
         driven = self.component_uv**2 * patterns.T @ patterns
-        alpha_uv2 = np.mean([self._person(number)[1] ** 2 for number in range(self.num_subjects)])
+        alpha_uv2 = np.mean([self._alpha(number)[1] ** 2 for number in range(self.num_subjects)])
         within = driven + _BACKGROUND_UV**2 * mixing @ mixing.T + alpha_uv2 * np.outer(rhythm, rhythm)
         isc, filters = eigh(self.shared_share * driven, within)  # ascending, vectors in columns
         last = slice(None, -self.num_components - 1, -1)
         return FilmTruth(self._courses(film), patterns, self.shared_share, isc[last], filters.T[last])
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
-        """Make the recording, in volts, with the film annotated."""
-        (alpha_hz, alpha_uv), rate = self._person(int(recording.subject)), self.sampling_rate
+        """Generate a recording, in volts, with the film annotated."""
+        (alpha_hz, alpha_uv), rate = self._alpha(int(recording.subject)), self.sampling_rate
         random = np.random.default_rng([self.seed, int(recording.subject), int(recording.run)])
         start = round(random.uniform(1.0, 5.0) * rate)
         length = round(self.seconds * rate)
@@ -147,12 +155,13 @@ class SimulatedFilm(MadeCorpus):
         labels: dict[str, Label] = {"stimulus": recording.task, "stimulus_seconds": 0.0}
         return [Event(event.onset, event.duration, event.name, labels) for event in annotated(raw)]
 
-    def _person(self, number: int) -> tuple[float, float]:
-        """Frequency (Hz) and strength (microvolt) of a person's alpha rhythm."""
+    def _alpha(self, number: int) -> tuple[float, float]:
+        """Return frequency (Hz) and strength (microvolt) of a subject's alpha rhythm."""
         random = np.random.default_rng([self.seed, number])
         return float(np.clip(random.normal(10.0, 0.8), 8.5, 11.5)), 8.0 * math.exp(random.normal(0.0, 0.4))
 
     def _courses(self, film: str) -> np.ndarray:
+        """Return what a film drives, (components, samples)."""
         names = [f"film_{number}" for number in range(1, self.num_films + 1)]
         if film not in names:
             raise ValueError(f"no film {film!r}: expected one of {', '.join(names)}")

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A corpus that nobody recorded: people who look at simple pictures, and how much of them EEG shows is known.
+"""A simulated corpus of subjects who look at pictures of shapes, with a known ceiling of retrieval.
 
-For tests of what aligns EEG with images. An image shows one shape of one colour; what it shows is its latent,
-8 numbers of unit variance. A concept is a shape, a hue and a place; the images of a concept differ in size.
-An epoch is what the person made of the latent that time, projected to electrodes and time, and noise:
+For tests of models that align EEG with images. An image shows one shape of one colour and is described by its
+latent, 8 numbers of unit variance. A concept is a shape, a hue and a place; its images differ in size. An
+epoch is a noisy response to the latent, projected to electrodes and time:
 
     epoch = sum_k (latent_k + variability * random_k) * projection_k + noise
 
-where the noise is that of the electrodes, white in time. Noise alone can be averaged away over electrodes and
-samples by whoever knows the projection; `variability` is in the response itself, and only repetitions help.
+The noise is that of the electrodes, white in time. A decoder that knows the projection can average it away
+over electrodes and samples; `variability` is in the response itself, and only repetitions reduce it.
 
-Each number of the latent is answered by one bump in time with a pattern over the head; a share of the pattern
-is the person's own. With the projection known, the best decoder there can be is in closed form, and what it
-reaches in retrieval is the ceiling of any model (`ThingsTruth.ceiling`).
+Each number of the latent evokes one bump in time with a pattern over the head; a share of the pattern is
+specific to the subject. With a known projection the best decoder has a closed form, and its retrieval
+accuracy is the ceiling of any model (`ThingsTruth.ceiling`).
 
-As THINGS-EEG2 it is epochs, marked by concept as training and test: filters and the average reference must be
-off (prepare_simulated_things).
+As in THINGS-EEG2, the recordings are epochs, split by concept into training and test: filters and the average
+reference must be off (recipe prepare_simulated_things).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +30,7 @@ from scipy.stats import hypergeom
 from ..processing.channels import STANDARD_19
 from .corpus import Event, Label, Recording
 from .drawn_images import COLOURS, NUM_LATENTS, SHAPES, DrawnImages
-from .made_corpus import MadeCorpus, background_mixing
+from .simulated_corpus import SimulatedCorpus, background_mixing
 from .things_eeg2 import ThingsEEG2
 
 if TYPE_CHECKING:
@@ -38,17 +39,17 @@ if TYPE_CHECKING:
 _NOISE_UV = 10.0
 _PARTS: tuple[str, ...] = ("train", "test")
 _FOLDERS = {"train": "training_images", "test": "test_images"}
-_ALL = 1 << 20  # further than any subject's number: seed of what all people share
+_ALL = 1 << 20  # beyond any subject's number: seed of what all subjects share
 
 
 @dataclass(frozen=True)
 class ThingsTruth:
-    """How a simulated person responds to images.
+    """Response of a simulated subject to images.
 
     Attributes:
         projection: Response to each number of the latent, (8, channels, time) in microvolt.
         noise_covariance: Of the electrodes, (channels, channels) in squared microvolt; white in time.
-        variability: Standard deviation of what is responded to around the latent, from one time to another.
+        variability: Standard deviation of the response around the latent, between repetitions.
     """
 
     projection: np.ndarray
@@ -59,7 +60,7 @@ class ThingsTruth:
     def filters(self) -> np.ndarray:
         """The matched filter of each number of the latent, (8, channels, time)."""
         filters = np.einsum("cd,kdt->kct", np.linalg.inv(self.noise_covariance), self.projection)
-        # The inverse of the whole noise, that of the response in it, by Woodbury's identity
+        # Inverse covariance of electrode noise and variability together, by Woodbury's identity
         of_noise = np.einsum("kct,lct->kl", filters, self.projection)
         damped = np.linalg.inv(np.eye(NUM_LATENTS) + self.variability**2 * of_noise)
         return np.einsum("kl,lct->kct", damped, filters)
@@ -70,21 +71,21 @@ class ThingsTruth:
         return np.einsum("kct,lct->kl", self.filters, self.projection)
 
     def decode(self, epochs_uv: np.ndarray, repetitions: int = 1) -> np.ndarray:
-        """Return the posterior mean of the latents (epochs, 8), as if latents were normally distributed.
+        """Return the posterior mean of the latents (epochs, 8), with a normal prior.
 
         Args:
-            epochs_uv: (epochs, channels, time) in microvolt, each the mean of so many repetitions.
-            repetitions: How many.
+            epochs_uv: (epochs, channels, time) in microvolt, each the mean of some repetitions.
+            repetitions: Number of repetitions in each mean.
         """
         matched = repetitions * np.einsum("kct,nct->nk", self.filters, epochs_uv)
         return np.linalg.solve(repetitions * self.information + np.eye(NUM_LATENTS), matched.T).T
 
     def log_likelihoods(self, epochs_uv: np.ndarray, latents: np.ndarray, repetitions: int = 1) -> np.ndarray:
-        """Return how likely each image is, (epochs, images): no decoder ranks images better.
+        """Return the log-likelihood of each image, (epochs, images), the best possible ranking.
 
         Args:
             epochs_uv: As in `decode`.
-            latents: Of the images, (images, 8).
+            latents: Latents of the images, (images, 8).
             repetitions: As in `decode`.
         """
         matched = np.einsum("kct,nct->nk", self.filters, epochs_uv)
@@ -99,17 +100,20 @@ class ThingsTruth:
         num_draws: int = 100,
         seed: int = 0,
     ) -> dict[int, float]:
-        """Return how often the best decoder has the image seen among its first K.
+        """Return the top-K retrieval accuracy of the best decoder.
 
-        The noise is drawn; how the images drawn beside it come out is averaged over all draws.
+        The noise is drawn; the choice of distractors is averaged in closed form.
 
         Args:
-            latents: Of the gallery, (images, 8); each is seen equally often.
-            repetitions: Epochs of an image that are averaged.
-            ks: At which K.
-            n_way: Images to choose from, drawn from the gallery; all of it by default.
-            num_draws: How often to draw the noise of each image.
-            seed: Of the noise.
+            latents: Latents of the gallery, (images, 8); each image is seen equally often.
+            repetitions: Number of epochs of an image that are averaged.
+            ks: Values of K.
+            n_way: Number of images to choose from, drawn from the gallery; all of it by default.
+            num_draws: Number of noise draws for each image.
+            seed: Seed of the noise.
+
+        Returns:
+            K -> accuracy, 0 to 1.
         """
         random, num, spread = np.random.default_rng(seed), len(latents), self.information / repetitions
         hits = dict.fromkeys(ks, 0.0)
@@ -127,25 +131,25 @@ class ThingsTruth:
         return np.asarray(matched @ latents.T - energy / 2)
 
 
-class SimulatedThings(MadeCorpus):
-    """People look at pictures of shapes; made anew at each reading and always the same.
+class SimulatedThings(SimulatedCorpus):
+    """Subjects look at pictures of shapes; the epochs are the same at each reading.
 
-    A recording is one repetition of all images of a part, an epoch an image. Labels are those of
+    A recording is one repetition of all images of a part, an epoch is one image. Labels are those of
     [`ThingsEEG2`]; `part` is by concept.
 
     Args:
-        num_subjects: How many people; subject n is the same person whatever this number.
-        num_concepts: Concepts of the training part.
-        images_per_concept: Images of each of them.
-        repetitions: How often each is seen.
-        num_test_concepts: Other concepts, with one image each.
-        test_repetitions: How often these are seen.
+        num_subjects: Number of subjects; subject n is the same whatever this number.
+        num_concepts: Number of concepts in the training part.
+        images_per_concept: Number of training images per concept.
+        repetitions: Number of repetitions of each training image.
+        num_test_concepts: Number of concepts in the test part, with one image each.
+        test_repetitions: Number of repetitions of each test image.
         average_repetitions: Average the repetitions of each test image.
-        snr: Power of the latent's response over that of the noise, over all channels and samples.
+        snr: Power of the response to the latent over that of the noise, over all channels and samples.
         variability: Standard deviation of the response to a latent, in units of that between images.
-        subject_share: Share of the patterns over the head that is a person's own, 0 to 1.
+        subject_share: Share of the patterns over the head that is specific to the subject, 0 to 1.
         seconds: Length of an epoch.
-        seed: Another seed makes other people and images.
+        seed: Seed of the subjects and images.
         sampling_rate: In Hz.
 
     Example:
@@ -158,13 +162,13 @@ class SimulatedThings(MadeCorpus):
     """
 
     name = "simulated_things"
-    title = "Simulated EEG of people who look at shapes"
+    title = "Simulated EEG of subjects who look at shapes"
     label_names = ThingsEEG2.label_names
     official_split = None
     official_split_column = "part"
     official_split_by = "concept"
     made_of = (
-        *(*MadeCorpus.made_of, "num_concepts", "images_per_concept", "repetitions", "num_test_concepts"),
+        *(*SimulatedCorpus.made_of, "num_concepts", "images_per_concept", "repetitions", "num_test_concepts"),
         *("test_repetitions", "average_repetitions", "snr", "variability", "subject_share"),
     )
 
@@ -210,20 +214,19 @@ class SimulatedThings(MadeCorpus):
         self.variability = variability
         self.subject_share = subject_share
 
-    def recordings(self, root: Path | None = None) -> list[Recording]:
-        """List a recording for each person, part and repetition; their paths are names only."""
+    def _find_recordings(self, root: Path) -> Iterator[Recording]:
+        """List a recording for each subject, part and repetition."""
         names = [f"train_{number:02d}" for number in range(self.repetitions)]
         averaged = self.average_repetitions
         names += ["test_mean"] if averaged else [f"test_{n:02d}" for n in range(self.test_repetitions)]
         empty: dict[str, Label] = dict.fromkeys(self.label_names)
-        return [
-            self._recording(root, number, run, name, {**empty, "part": name.partition("_")[0]})
-            for number in range(self.num_subjects)
-            for run, name in enumerate(sorted(names))
-        ]
+        for number in range(self.num_subjects):
+            for run, name in enumerate(sorted(names)):
+                labels = {**empty, "part": name.partition("_")[0]}
+                yield self._recording(root, number, run, name, labels)
 
     def images(self, part: str) -> DrawnImages:
-        """Return what the images of a part show, in the order of their epochs.
+        """Return the images of a part in the order of their epochs.
 
         Args:
             part: `"train"` or `"test"`.
@@ -255,10 +258,10 @@ class SimulatedThings(MadeCorpus):
         )
 
     def write_images(self, root: Path | str, pixels: int = 64) -> Path:
-        """Draw all images into a folder laid out as that of THINGS-EEG2.
+        """Draw all images into a folder with the layout of THINGS-EEG2.
 
         Args:
-            root: Where to: `training_images/00001_red_circle_0001/red_circle_0001_01.jpg`, …
+            root: Folder that gets `training_images/00001_red_circle_0001/red_circle_0001_01.jpg`, …
             pixels: Length of a side.
 
         Returns:
@@ -275,7 +278,7 @@ class SimulatedThings(MadeCorpus):
         return root
 
     def truth(self, subject: str) -> ThingsTruth:
-        """Return how a person responds.
+        """Return the response of a subject.
 
         Args:
             subject: `"00"` and on.
@@ -291,7 +294,7 @@ class SimulatedThings(MadeCorpus):
         peaks = np.linspace(0.15, 0.75, NUM_LATENTS)  # of the epoch
         courses = np.exp(-(((times - peaks[:, None]) / 0.06) ** 2))  # (8, time)
         raw = patterns.T[:, :, None] * courses[:, None]
-        power = np.square(raw).sum() / raw[0].size  # of latents of unit variance, a sample
+        power = np.square(raw).sum() / raw[0].size  # per sample, for latents of unit variance
         return ThingsTruth(
             projection=raw * np.sqrt(self.snr / power) * _NOISE_UV,
             noise_covariance=_NOISE_UV**2 * mixing @ mixing.T,
@@ -299,7 +302,7 @@ class SimulatedThings(MadeCorpus):
         )
 
     def read(self, recording: Recording) -> "mne.BaseEpochs":
-        """Make the epochs, in volts."""
+        """Generate the epochs, in volts."""
         import mne
 
         part, _, repetition = recording.task.partition("_")
@@ -310,7 +313,7 @@ class SimulatedThings(MadeCorpus):
         return mne.EpochsArray(1e-6 * np.mean(each, axis=0), info, tmin=0.0, baseline=None, verbose="ERROR")
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
-        """List what each epoch shows, named by its concept."""
+        """List the image of each epoch, named by its concept."""
         part, _, repetition = recording.task.partition("_")
         images = self.images(part)
         return [
@@ -331,7 +334,7 @@ class SimulatedThings(MadeCorpus):
         ]
 
     def _concept(self, number: int) -> tuple[int, float, float, float]:
-        """Shape, hue and place of a concept."""
+        """Return shape, hue and place of a concept."""
         random = np.random.default_rng([self.seed, _ALL + 1, number])
         x, y = random.uniform(-1, 1, 2)
         return int(random.integers(len(SHAPES))), float(random.random()), float(x), float(y)
@@ -339,7 +342,7 @@ class SimulatedThings(MadeCorpus):
     def _epochs(
         self, truth: ThingsTruth, latents: np.ndarray, subject: str, part: str, repetition: int
     ) -> np.ndarray:
-        """One repetition of some images, (images, channels, time) in microvolt."""
+        """Generate one repetition of some images, (images, channels, time) in microvolt."""
         random = np.random.default_rng([self.seed, int(subject), 1 + _PARTS.index(part), repetition])
         responded = latents + self.variability * random.normal(size=latents.shape)
         noise = random.normal(size=(len(latents), *truth.projection.shape[1:]))

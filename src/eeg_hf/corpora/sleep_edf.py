@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sleep-EDF Expanded: 197 nights of 100 people with sleep stages (PhysioNet sleep-edfx 1.0.0).
+"""Sleep-EDF Expanded: 197 nights of 100 subjects with sleep stages (PhysioNet sleep-edfx 1.0.0).
 
 https://physionet.org/content/sleep-edfx/1.0.0/ and https://doi.org/10.1109/10.867928
 
-`SC4ssNE0-PSG.edf` is night N of person ss of the cassette study (healthy, at home, about 20 h with the day
+`SC4ssNE0-PSG.edf` is night N of subject ss of the cassette study (healthy, at home, about 20 h with the day
 around the night), `ST7ssNJ0-PSG.edf` one of the telemetry study (mild trouble falling asleep, in hospital,
-one night with placebo and one with temazepam). The hypnogram beside it shares the first seven characters and
-has any letters after them. Two derivations, `EEG Fpz-Cz` and `EEG Pz-Oz`, at 100 Hz; EOG, EMG, respiration,
-temperature and marker are no EEG, and some come at 1 Hz, which MNE raises to 100 Hz.
+one night with placebo and one with temazepam). The name of the hypnogram beside it starts with the same seven
+characters. Two derivations, `EEG Fpz-Cz` and `EEG Pz-Oz`, at 100 Hz; the others are EOG, EMG, respiration,
+temperature and marker, some at 1 Hz, which MNE upsamples to 100 Hz.
 
-Persons 39, 68, 69, 78 and 79 of the cassette study do not exist, and one night each of 13, 36 and 52 was
-lost. Both nights of a person belong in one part of a split.
+Subjects 39, 68, 69, 78 and 79 of the cassette study do not exist, and one night each of 13, 36 and 52 was
+lost. Both nights of a subject belong to one part of a split.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformers.utils import logging
 
-from .corpus import Corpus, Event, Label, Recording
+from .corpus import Corpus, Event, Label, Recording, files_named
 from .recordings.formats import read_recording
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.get_logger(__name__)
 
-_NAME = re.compile(r"(?P<person>SC4\d{2}|ST7\d{2})(?P<night>\d)[A-Z]\w-PSG\.edf")
+_NAME = re.compile(r"(?P<subject>SC4\d{2}|ST7\d{2})(?P<night>\d)[A-Z]\w-PSG\.edf")
 _STUDIES = {"SC": "cassette", "ST": "telemetry"}
-# Rechtschaffen and Kales scored stages 3 and 4, today they are one; "?" and movement are no stages.
+# Stages 3 and 4 of Rechtschaffen and Kales are N3 today; "?" and movement time are not stages.
 _STAGES = {
     "Sleep stage W": "W",
     "Sleep stage 1": "N1",
@@ -39,68 +40,48 @@ _STAGES = {
     "Sleep stage 4": "N3",
     "Sleep stage R": "REM",
 }
-_NOBODY: dict[str, Label] = {"age": None, "sex": None, "treatment": None}
+_UNKNOWN: dict[str, Label] = {"age": None, "sex": None, "treatment": None}
 
 
 class SleepEDF(Corpus):
     """The 197 nights of Sleep-EDF Expanded; subjects are `"SC4ss"` and `"ST7ss"`, nights are sessions.
 
     Events: the stages `W`, `N1`, `N2`, `N3` (3 and 4) and `REM` as stretches of multiples of 30 s; cut them
-        with `segments="annotations"` into windows of 30 s. Not scored and movement time are left out.
+        with `segments="annotations"` into windows of 30 s. Unscored and movement time are left out.
     Labels: `study` (`"cassette"` or `"telemetry"`), and from SC-subjects.xls and ST-subjects.xls, which need
         the package xlrd: `age` in years, `sex` (`"F"` or `"M"`), `treatment` (`"placebo"` or `"temazepam"`,
         of the telemetry nights). Empty without the tables or the package.
 
     Args:
-        wake_minutes: How long before the first and after the last sleep the wake stretches are kept; the day
+        wake_minutes: Minutes of wakefulness to keep before the first and after the last sleep; the day
             would otherwise be most of a cassette recording. `None` keeps all.
     """
 
     name = "sleep_edf"
-    title = "Sleep-EDF Database Expanded 1.0.0"
-    licence = "ODC-By-1.0"
-    hub_licence = "odc-by"
-    citation = (
-        "Kemp B, Zwinderman AH, Tuk B, Kamphuisen HAC, Oberye JJL. Analysis of a sleep-dependent neuronal "
-        "feedback loop: the slow-wave microcontinuity of the EEG. IEEE Trans Biomed Eng 47(9):1185-1194, "
-        "2000. https://doi.org/10.1109/10.867928; PhysioNet, https://doi.org/10.13026/C2X676"
-    )
-    url = "https://physionet.org/content/sleep-edfx/1.0.0/"
-    access = "open, about 8 GB from PhysioNet"
-    reference = "bipolar"
     label_names = {"study": str, "age": float, "sex": str, "treatment": str}
     has_events = True
-    base_url = "https://physionet.org/files/sleep-edfx/1.0.0"
     file_pattern = re.compile(
         r"sleep-\w+/(?P<subject>S[CT]\d{3})\d\w+-(?:PSG|Hypnogram)\.edf|S[CT]-subjects\.xls"
     )
-    layout = "sleep-cassette/SC4001E0-PSG.edf and SC4001EC-Hypnogram.edf, sleep-telemetry/ST7011J0-PSG.edf"
-    num_recordings = 197
-    num_subjects = 100
 
     def __init__(self, wake_minutes: float | None = 30.0) -> None:
         if wake_minutes is not None and wake_minutes < 0:
             raise ValueError(f"wake_minutes must be 0 or more, or None to keep all, got {wake_minutes}")
         self.wake_minutes = wake_minutes
 
-    def recordings(self, root: Path) -> list[Recording]:
-        """List the nights; both of one person have one subject."""
-        people = _read_people(root)
-        found = []
-        for path in root.rglob("S*-PSG.edf"):
-            match = _NAME.fullmatch(path.name)
-            if match:
-                person, night = match["person"], match["night"]
-                labels = {"study": _STUDIES[person[:2]], **people.get((person, night), _NOBODY)}
-                found.append(Recording(path, self.name, person, night, "1", "sleep", labels))
-        return self._found(found, root)
+    def _find_recordings(self, root: Path) -> Iterator[Recording]:
+        labels_of = _read_subjects(root)
+        for path, match in files_named(root, _NAME):
+            subject, night = match["subject"], match["night"]
+            labels = {"study": _STUDIES[subject[:2]], **labels_of.get((subject, night), _UNKNOWN)}
+            yield Recording(path, self.name, subject, night, "1", "sleep", labels)
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a night."""
         return read_recording(recording.path)
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw") -> list[Event]:
-        """List the stretches of one stage, wake far from sleep left out."""
+        """List the stretches of one stage, without wakefulness far from sleep."""
         import mne
 
         hypnogram = _hypnogram(recording)
@@ -117,7 +98,7 @@ class SleepEDF(Corpus):
         return _crop(stages, self.wake_minutes)
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
-        """Take the hypnogram and the option in: both decide which windows there are."""
+        """Include the hypnogram and the option, which decide the windows."""
         scored = _hypnogram(recording).stat()
         return {
             **super().provenance(recording),
@@ -139,7 +120,7 @@ def _hypnogram(recording: Recording) -> Path:
 
 
 def _crop(stages: list[Event], wake_minutes: float | None) -> list[Event]:
-    """Cut wake off that is further than so many minutes from the first and the last sleep."""
+    """Remove wakefulness that is further than some minutes from the first and the last sleep."""
     asleep = [stage for stage in stages if stage.name != "W"]
     if wake_minutes is None or not asleep:
         return stages
@@ -153,46 +134,47 @@ def _crop(stages: list[Event], wake_minutes: float | None) -> list[Event]:
     return cropped
 
 
-def _read_people(root: Path) -> dict[tuple[str, str], dict[str, Label]]:
-    """Read age, sex and treatment of each (person, night); empty without the tables or xlrd."""
-    tables = [root / "SC-subjects.xls", root / "ST-subjects.xls"]
+def _read_subjects(root: Path) -> dict[tuple[str, str], dict[str, Label]]:
+    """Read age, sex and treatment of each (subject, night); empty without the tables or xlrd."""
+    tables = {root / "SC-subjects.xls": _parse_cassette, root / "ST-subjects.xls": _parse_telemetry}
     if not any(path.is_file() for path in tables):
         return {}
     try:
         import xlrd  # type: ignore[import-untyped]
     except ImportError:
-        logger.warning_once("sleep_edf: age and sex stay empty; pip install xlrd to read them")
+        logger.warning_once('sleep_edf: age and sex stay empty; pip install "eeg-hf[sleep]" to read them')
         return {}
-    people: dict[tuple[str, str], dict[str, Label]] = {}
-    for path, parse in zip(tables, (_cassette, _telemetry), strict=True):
+    subjects: dict[tuple[str, str], dict[str, Label]] = {}
+    for path, parse in tables.items():
         if path.is_file():
             try:
                 sheet = xlrd.open_workbook(path).sheet_by_index(0)
-                people.update(parse([row for row in map(sheet.row_values, range(sheet.nrows)) if any(row)]))
+                rows = [row for row in map(sheet.row_values, range(sheet.nrows)) if any(row)]
+                subjects.update(parse(rows))
             except (xlrd.XLRDError, ValueError, IndexError) as error:
                 raise ValueError(f"{path.name} is not the table of this corpus: {error}") from None
-    return people
+    return subjects
 
 
-def _cassette(rows: list[list[object]]) -> dict[tuple[str, str], dict[str, Label]]:
-    """Read the rows subject, night, age, sex (F=1), lights off, under one line of names."""
+def _parse_cassette(rows: list[list[object]]) -> dict[tuple[str, str], dict[str, Label]]:
+    """Parse the rows subject, night, age, sex (F=1), lights off, under one line of names."""
     return {
-        (f"SC4{_whole(person):02d}", str(_whole(night))): {
-            **_NOBODY,
+        (f"SC4{_whole(subject):02d}", str(_whole(night))): {
+            **_UNKNOWN,
             "age": float(_whole(age)),
             "sex": {1: "F", 2: "M"}.get(_whole(sex)),
         }
-        for person, night, age, sex, *_ in rows[1:]
+        for subject, night, age, sex, *_ in rows[1:]
     }
 
 
-def _telemetry(rows: list[list[object]]) -> dict[tuple[str, str], dict[str, Label]]:
-    """Read the rows nr, age, sex (M=1), then each night's number and lights off, under two lines of names."""
+def _parse_telemetry(rows: list[list[object]]) -> dict[tuple[str, str], dict[str, Label]]:
+    """Parse the rows nr, age, sex (M=1), number and lights off of each night, under two lines of names."""
     titles = [str(title).lower().split()[:1] for title in rows[0]]
     return {
         (f"ST7{_whole(row[0]):02d}", str(_whole(row[titles.index([treatment])]))): {
             "age": float(_whole(row[1])),
-            "sex": {1: "M", 2: "F"}.get(_whole(row[2])),  # the other way round than in the other table
+            "sex": {1: "M", 2: "F"}.get(_whole(row[2])),  # reversed compared with the cassette table
             "treatment": treatment,
         }
         for row in rows[2:]
@@ -201,7 +183,7 @@ def _telemetry(rows: list[list[object]]) -> dict[tuple[str, str], dict[str, Labe
 
 
 def _whole(cell: object) -> int:
-    """Turn a cell into the number that Excel stores as a float."""
+    """Return a cell as the integer that Excel stores as a float."""
     return int(float(str(cell)))
 
 

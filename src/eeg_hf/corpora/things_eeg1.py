@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""THINGS-EEG1: fifty people see 22,248 photographs of 1,854 objects, ten a second (OpenNeuro ds003825).
+"""THINGS-EEG1: 50 subjects see 22,248 photographs of 1,854 objects, ten per second (OpenNeuro ds003825).
 
 https://doi.org/10.1038/s41597-021-01102-7 and https://openneuro.org/datasets/ds003825
 
@@ -8,18 +8,21 @@ https://doi.org/10.1038/s41597-021-01102-7 and https://openneuro.org/datasets/ds
 
 Traps:
 
-* The published events.tsv states onset and duration in samples (1 ms), where BIDS wants seconds. Onsets that
-  lie beyond the end of the recording are taken for samples; mended copies in seconds are read as such.
+* The published events.tsv states onset and duration in samples (1 ms), where BIDS requires seconds. If an
+  onset lies beyond the end of the recording, the times are read as samples; corrected copies in seconds are
+  read as such.
 * sub-49 and sub-50 have 127 channels; Cz, the reference, is in no file.
-* An image follows every 100 ms, so that any window of an evoked response holds ten: neighbours share most of
-  their samples. Sequences are 309 images in training and 200 in the test, with pauses between them.
-* The 200 test images (called validation images in the paper) have concepts that training has too: this split
-  is by image. For one by concept, hold out concepts of your own, for example the 200 of THINGS-EEG2.
+* An image follows every 100 ms, so any window of an evoked response holds ten, and neighbouring windows share
+  most of their samples. Sequences are 309 images in training and 200 in the test, with pauses between them.
+* The concepts of the 200 test images (called validation images in the paper) also occur in training: this
+  split is by image. For a split by concept, hold out concepts, for example the 200 of THINGS-EEG2.
 * `object` is -1 for test images; the concept is taken from the folder of the image.
 
-Not verified here: that the licence is OpenNeuro's CC0, and the names of the further channels of the last two.
+Not verified: that the licence is OpenNeuro's CC0, and the names of the further channels of the last two
+subjects. The length of the corpus is an estimate, an hour for each subject.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,35 +42,19 @@ class ThingsEEG1(Corpus):
     """The recordings of THINGS-EEG1; subjects are `"01"` to `"50"`.
 
     Labels of an event: `image` (file), `concept`, `sequence` (number from 0), `is_target` (1 where the
-        fixation mark was the target of the task, which the image is not), and `part`, `"train"` or `"test"`.
+        fixation mark, not the image, was the target of the task), and `part`, `"train"` or `"test"`.
     Events: the images, by concept.
     """
 
     name = "things_eeg1"
-    title = "THINGS-EEG1"
-    licence = "CC0-1.0"
-    hub_licence = "cc0-1.0"
-    citation = (
-        "Grootswagers T, Zhou I, Robinson AK, Hebart MN, Carlson TA. Human EEG recordings for 1,854 concepts "
-        "presented in rapid serial visual presentation streams. Scientific Data 9:3, 2022. "
-        "https://doi.org/10.1038/s41597-021-01102-7"
-    )
-    url = "https://openneuro.org/datasets/ds003825"
-    access = "open: `aws s3 sync --no-sign-request s3://openneuro.org/ds003825 things_eeg1`"
-    reference = "Cz"
     label_names = {"image": str, "concept": str, "sequence": float, "is_target": float, "part": str}
     official_split_column = "part"
     has_events = True
-    layout = "sub-01/eeg/sub-01_task-rsvp_eeg.vhdr and so on, a BIDS folder"
-    num_subjects = 50
-    num_recordings = 50
-    hours = 50.0  # about: an hour each
 
-    def recordings(self, root: Path) -> list[Recording]:
-        """List the recordings, one a person."""
-        files = [file for file in bids_recordings(root) if file.task == "rsvp"]
-        found = [Recording(file.path, self.name, file.subject, "1", "1", "rsvp") for file in files]
-        return self._found(found, root)
+    def _find_recordings(self, root: Path) -> Iterator[Recording]:
+        for file in bids_recordings(root):
+            if file.task == "rsvp":
+                yield Recording(file.path, self.name, file.subject, "1", "1", "rsvp")
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording, without its events.tsv, whose times are in samples."""
@@ -83,16 +70,16 @@ class ThingsEEG1(Corpus):
         return [_describe(event, 1 / _PUBLISHED_RATE if is_in_samples else 1.0) for event in shown]
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
-        """Add the table of the images."""
+        """Include the table of the images."""
         tables = sidecars(bids_file(recording.path), bids_root(recording.path), "events.tsv")
         changed = max((path.stat().st_mtime_ns for path in tables), default=0)
         return {**state_of(recording.path), "tables_mtime_ns": changed}
 
 
 def _describe(shown: Event, scale: float) -> Event:
-    """Say what an image shows; its path was written under Windows by some."""
+    """Label an event with its image and concept."""
     row = shown.labels
-    *_, concept, image = shown.name.replace("\\", "/").split("/")
+    *_, concept, image = shown.name.replace("\\", "/").split("/")  # some paths were written under Windows
     labels: dict[str, Label] = {
         "image": image,
         "concept": concept,

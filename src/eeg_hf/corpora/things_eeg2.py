@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""THINGS-EEG2: ten people look at 16,740 photographs of objects, as epochs that others preprocessed.
+"""THINGS-EEG2: ten subjects look at 16,740 photographs of objects, as published preprocessed epochs.
 
 https://doi.org/10.1016/j.neuroimage.2022.119754 and https://osf.io/3jk45/
 
@@ -7,40 +7,40 @@ https://doi.org/10.1016/j.neuroimage.2022.119754 and https://osf.io/3jk45/
     sub-01/preprocessed_eeg_test.npy       (200 images, 80 repetitions, channels, time)
     image_metadata.npy                     file, concept and THINGS concept of each image
 
-Two variants are in use, and both are read: 17 posterior channels at 100 Hz, -0.2 to 0.8 s, as the authors
-published them (a dict within an .npy), and 63 channels at 250 Hz, 0 to 1 s, as NICE and ATM made them (a bare
-pickle by the name of .npy, whose `times` start 50 samples before its data).
+Two variants are in use, and both are read: 17 posterior channels at 100 Hz, -0.2 to 0.8 s, as published by
+the authors (a dict within an .npy), and 63 channels at 250 Hz, 0 to 1 s, as used by NICE and ATM (a bare
+pickle named .npy, whose `times` start 50 samples before its data).
 
 Traps:
 
-* These are epochs: cut, baseline-corrected, resampled and whitened. Each is a window as it stands; filters
-  and the average reference must be off (prepare_things_eeg2).
-* Whitened (multivariate noise normalisation) means: no unit, no volts, order 1. They are stored as if 1 were
-  1 uV, and never mean that. Each session's whitening used its test epochs too, so the published files know
-  something of the unlabelled test set.
-* The four sessions are merged and the repetitions shuffled: nobody knows which session an epoch is of.
-* Everybody saw the same images: a split by subject alone leaves all test images in training. The official
+* These are epochs: cut, baseline-corrected, resampled and whitened. Each is one window; filters and the
+  average reference must be off (recipe prepare_things_eeg2).
+* Whitened (multivariate noise normalisation) means no unit and an order of magnitude of 1. The samples are
+  stored as if 1 were 1 uV, which has no physical meaning. Each session was whitened with its test epochs too,
+  so the published files contain information about the unlabelled test set.
+* The four sessions are merged and the repetitions shuffled: the session of an epoch is unknown.
+* All subjects saw the same images: a split by subject alone leaves all test images in training. The official
   split is by concept: 1,654 with ten images each to train, 200 others with one image each to test. There are
-  only ten people; report within and across them.
+  only ten subjects; report within and across them.
 * .npy files with a dict are pickles, which can run code. Only arrays, lists, dicts, strings and numbers are
-  admitted here (`RestrictedUnpickler`); anything else is refused by its name, and there is no way around it.
+  accepted (`RestrictedUnpickler`).
 
-A file is in memory whole, in its own precision (0.45 GB for 17 channels of float32, 4.2 GB for 63); of what
-is made of it, a block of 1,024 images of one repetition at a time.
+A file is held in memory in its own precision (0.45 GB for 17 channels of float32, 4.2 GB for 63), and
+converted in blocks of 1,024 images of one repetition.
 
-Not verified here: the licence of the files (CC-BY-4.0 is the paper's), and that all 63-channel copies are
+Not verified: the licence of the files (CC-BY-4.0 is the paper's), and that all 63-channel copies are
 whitened; a median of |x| outside 0.01 to 100 is refused.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .corpus import Corpus, Event, Label, Recording
+from .corpus import Corpus, Event, Label, Recording, files_named
 from .restricted_pickle import load_restricted
 
 if TYPE_CHECKING:
@@ -50,38 +50,29 @@ _NAME = re.compile(r"preprocessed_eeg_(?P<part>training|test)\.npy")
 _SUBJECT = re.compile(r"sub-?(?P<subject>\d+)", re.IGNORECASE)
 _PARTS = {"training": "train", "test": "test"}
 _SHAPES = {"train": (16540, 4), "test": (200, 80)}  # (images, repetitions)
-_BLOCK = 1024
+_BLOCK = 1024  # images
 _METADATA = "image_metadata.npy"
 _VOLTS = {"whitened": 1e-6, "uV": 1e-6, "V": 1.0}  # whitened: 1 is stored as if it were 1 uV
+# Unit -> range of the median of |x|
 _PLAUSIBLE = {"whitened": (1e-2, 1e2), "uV": (1e-1, 1e3), "V": (1e-7, 1e-3)}
 
 
 class ThingsEEG2(Corpus):
     """The epochs of THINGS-EEG2; subjects are `"01"` to `"10"`, runs repetitions and blocks of images.
 
-    A recording's path is that of its file and its run in it.
+    A recording's path is that of its file followed by its run.
 
     Args:
-        average_repetitions: Average the 80 repetitions of each test image, as zero-shot retrieval is scored.
-        unit: `"whitened"` as published; `"V"` or `"uV"` of epochs that you preprocessed yourself.
+        average_repetitions: Average the 80 repetitions of each test image, as in zero-shot retrieval.
+        unit: `"whitened"` as published; `"V"` or `"uV"` for epochs that you preprocessed yourself.
 
     Labels of an epoch: `image` (file), `concept` and `concept_index` (its number in THINGS, from 1),
-        `image_index` (from 0, within the part; ten images a concept in training), `repetition` (from 0; empty
-        where averaged), and `part`, `"train"` or `"test"`. Without image_metadata.npy, the first three are
-        empty.
+        `image_index` (from 0, within the part; ten images per concept in training), `repetition` (from 0;
+        empty for averages), and `part`, `"train"` or `"test"`. Without image_metadata.npy, the first three
+        are empty.
     """
 
     name = "things_eeg2"
-    title = "THINGS-EEG2"
-    licence = "CC-BY-4.0"
-    hub_licence = "cc-by-4.0"
-    citation = (
-        "Gifford AT, Dwivedi K, Roig G, Cichy RM. A large and rich EEG dataset for modeling human visual "
-        "object recognition. NeuroImage 264:119754, 2022. https://doi.org/10.1016/j.neuroimage.2022.119754"
-    )
-    url = "https://osf.io/3jk45/"
-    access = "open, by hand from OSF: preprocessed EEG (a .zip for each person) and image_metadata.npy"
-    reference = "unknown after whitening; recorded against Fz"
     label_names = {
         "image": str,
         "concept": str,
@@ -93,9 +84,6 @@ class ThingsEEG2(Corpus):
     official_split_column = "part"
     official_split_by = "concept"
     has_events = True
-    layout = "sub-01/preprocessed_eeg_training.npy and sub-01/preprocessed_eeg_test.npy"
-    num_subjects = 10
-    hours = 10 * (16540 * 4 + 200 * 80) / 3600
 
     def __init__(
         self, average_repetitions: bool = False, unit: Literal["whitened", "V", "uV"] = "whitened"
@@ -106,22 +94,17 @@ class ThingsEEG2(Corpus):
         self.unit = unit
         self.is_whitened = unit == "whitened"
 
-    def recordings(self, root: Path) -> list[Recording]:
-        """List repetitions and blocks of images, as many as the published files have."""
-        found: list[Recording] = []
-        for path in root.rglob("preprocessed_eeg_*.npy"):
-            match, subject = _NAME.fullmatch(path.name), _SUBJECT.fullmatch(path.parent.name)
-            if match and subject:
-                part, person = _PARTS[match["part"]], f"{int(subject['subject']):02d}"
+    def _find_recordings(self, root: Path) -> Iterator[Recording]:
+        """List repetitions and blocks of images of the published files; no file is opened."""
+        for path, match in files_named(root, _NAME):
+            if folder := _SUBJECT.fullmatch(path.parent.name):
+                part, subject = _PARTS[match["part"]], f"{int(folder['subject']):02d}"
                 labels: dict[str, Label] = {**dict.fromkeys(self.label_names), "part": part}
-                found += [
-                    Recording(path / run, self.name, person, "1", run, "object_images", labels)
-                    for run in self._runs(part)
-                ]
-        return self._found(found, root)
+                for run in self._runs(part):
+                    yield Recording(path / run, self.name, subject, "1", run, "object_images", labels)
 
     def _runs(self, part: str) -> list[str]:
-        """Name the blocks of a part: part, repetition (or `mean`) and first image."""
+        """Return the names of the blocks of a part: part, repetition (or `mean`) and first image."""
         images, repetitions = _SHAPES[part]
         averaged = part == "test" and self.average_repetitions
         names = ["mean"] if averaged else [f"{number:02d}" for number in range(repetitions)]
@@ -131,8 +114,8 @@ class ThingsEEG2(Corpus):
         """Open a block of epochs.
 
         Raises:
-            ValueError: If the file is not what it should be, holds something that could run code, or its
-                amplitude is not of the unit stated.
+            ValueError: If the file has another layout, holds objects that could run code, or has an
+                amplitude that does not fit the unit.
         """
         import mne
 
@@ -150,7 +133,7 @@ class ThingsEEG2(Corpus):
         return mne.EpochsArray(scaled, info, marks.astype(int), tmin=start, baseline=None, verbose="ERROR")
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
-        """List what each epoch shows, named by its concept."""
+        """List the image of each epoch, named by its concept."""
         part, repetition, first = _parse(recording.run)
         images = _read_metadata(recording.path.parent, part)
         seconds = len(raw.times) / raw.info["sfreq"]
@@ -169,7 +152,7 @@ class ThingsEEG2(Corpus):
         return events
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
-        """Say what the epochs were read from, and their labels."""
+        """Describe the files of the epochs and of their labels."""
         status, metadata = recording.path.parent.stat(), _find_metadata(recording.path.parent)
         made_of: dict[str, int | float | str] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
         made_of["unit"] = self.unit
@@ -178,24 +161,24 @@ class ThingsEEG2(Corpus):
         return made_of
 
     def _check_amplitude(self, path: Path, block: np.ndarray) -> None:
-        """Refuse epochs whose amplitude cannot be of the unit stated."""
+        """Refuse epochs whose amplitude does not fit the unit."""
         median = float(np.median(np.abs(block[:64])))
         low, high = _PLAUSIBLE[self.unit]
         if not low <= median <= high:
             raise ValueError(
                 f"{path.name}: median |x| is {median:.2g}, expected {low:g} to {high:g} for "
-                f"unit={self.unit!r}: say which of {', '.join(_VOLTS)} it is"
+                f"unit={self.unit!r}: set unit to one of {', '.join(_VOLTS)}"
             )
 
 
 def _parse(run: str) -> tuple[str, int | None, int]:
-    """Read part, repetition (None for their mean) and first image from a run's name."""
+    """Split a run's name into part, repetition (None for the mean) and first image."""
     part, repetition, first = run.split("_")
     return part, None if repetition == "mean" else int(repetition), int(first)
 
 
 def _check_shape(path: Path, epochs: np.ndarray, part: str) -> None:
-    """Refuse files that are not as published: a repetition missing would go unseen."""
+    """Refuse files with another number of images or repetitions than published."""
     if epochs.ndim != 4 or epochs.shape[:2] != _SHAPES[part]:
         images, repetitions = _SHAPES[part]
         raise ValueError(
@@ -203,7 +186,7 @@ def _check_shape(path: Path, epochs: np.ndarray, part: str) -> None:
         )
 
 
-@lru_cache(maxsize=1)  # 68 recordings come out of one file, one after another
+@lru_cache(maxsize=1)  # one file holds 68 recordings, read one after another
 def _load(path: Path, mtime_ns: int) -> tuple[np.ndarray, list[str], float, float]:
     """Read a file: epochs (images, repetitions, channels, time), channel names, rate in Hz, start in s."""
     content = load_restricted(path)
@@ -220,12 +203,12 @@ def _load(path: Path, mtime_ns: int) -> tuple[np.ndarray, list[str], float, floa
     if len(times) < max(2, epochs.shape[3]):
         raise ValueError(f"{path.name} has {len(times)} times for {epochs.shape[3]} samples")
     rate = (len(times) - 1) / (times[-1] - times[0])
-    # NICE cut the time before the image off the data but not off the times.
+    # NICE removed the time before the image from the data but not from the times.
     return epochs, names, round(rate, 3), float(times[len(times) - epochs.shape[3]])
 
 
 def _read_metadata(path: Path, part: str) -> list[tuple[str, float, str]]:
-    """Read file, THINGS number and concept of each image; empty without image_metadata.npy."""
+    """Return file, THINGS number and concept of each image; empty without image_metadata.npy."""
     place = _find_metadata(path)
     if place is None:
         return []
@@ -241,7 +224,7 @@ def _read_metadata(path: Path, part: str) -> list[tuple[str, float, str]]:
 
 
 def _find_metadata(path: Path) -> Path | None:
-    """Find image_metadata.npy beside or above the epochs, or where published scripts expect it."""
+    """Find image_metadata.npy beside or above the epochs, or in the folders of published scripts."""
     folders = ("", "image_set", "images_set", "Image_set")
     places = [folder / name / _METADATA for folder in path.parents[:4] for name in folders]
     return next((place for place in places if place.is_file()), None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What corpora that nobody recorded have in common: 19 electrodes, a 1/f background, an alpha rhythm."""
+"""Base class of the simulated corpora: 19 electrodes, a 1/f background, an alpha rhythm."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
@@ -20,13 +20,13 @@ _ALPHA_PLACES, _ALPHA_WIDTH = ("O1", "O2"), 0.06
 _ALPHA_HALF_BAND_HZ = 1.2
 
 
-class MadeCorpus(Corpus):
-    """A corpus made anew at each reading and always the same.
+class SimulatedCorpus(Corpus):
+    """A simulated corpus: each reading generates the same samples again.
 
     Args:
-        num_subjects: How many people; subject n is the same person whatever this number.
-        seconds: Length of what is made.
-        seed: Another seed makes other people.
+        num_subjects: Number of subjects; subject n is the same whatever this number.
+        seconds: Length of each recording or epoch.
+        seed: Seed of the subjects.
         sampling_rate: In Hz.
 
     Attributes:
@@ -34,12 +34,11 @@ class MadeCorpus(Corpus):
     """
 
     licence = "CC0-1.0"
-    hub_licence = "cc0-1.0"
     citation = "Simulated by eeg_hf; not recorded from people."
     url = ""
-    access = "made on this machine"
+    access = "simulated on this machine"
     reference = "infinity"
-    # Two of every six people, of however many; so six are the fewest that fill all parts.
+    # One of every six subjects each for validation and test; so six are the fewest that fill all parts.
     official_split: Mapping[str, tuple[str, ...]] | None = {
         "train": tuple(f"{i:02d}" for i in range(_MOST_SUBJECTS) if i % 6 < 4),
         "validation": tuple(f"{i:02d}" for i in range(_MOST_SUBJECTS) if i % 6 == 4),
@@ -47,7 +46,7 @@ class MadeCorpus(Corpus):
     }
     has_events = True
     is_of_people = False
-    layout = "nothing: it is made, not read"
+    layout = "no files: it is simulated"
     made_of: tuple[str, ...] = ("seconds", "seed", "sampling_rate")
 
     def __init__(self, num_subjects: int, seconds: float, seed: int, sampling_rate: float) -> None:
@@ -64,19 +63,19 @@ class MadeCorpus(Corpus):
     def locate(
         self, root: Path | str | None = None, download: bool = True, subjects: Collection[str] | None = None
     ) -> Path:
-        """Return a folder that need not exist, since nothing is read from it."""
+        """Return a folder that need not exist, because nothing is read from it."""
         return Path(root or self.name)
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
-        """Say what the recording is made from: there is no file that could change."""
+        """Return the arguments that the samples depend on."""
         return {"generator": 1, **{name: getattr(self, name) for name in self.made_of}}
 
     def _recording(
-        self, root: Path | None, number: int, run: int, task: str, labels: Mapping[str, Label]
+        self, root: Path, number: int, run: int, task: str, labels: Mapping[str, Label]
     ) -> Recording:
-        """Describe a subject's recording; its path is a name only."""
+        """Describe a subject's recording; there is no file at its path."""
         subject = f"{number:02d}"
-        path = Path(root or self.name) / f"{subject}_{task}"
+        path = root / f"{subject}_{task}"
         return Recording(path, self.name, subject, "1", str(run), task, labels)
 
     def _raw(self, signal_uv: np.ndarray, annotations: Sequence[Event]) -> "mne.io.BaseRaw":
@@ -90,57 +89,57 @@ class MadeCorpus(Corpus):
 
 
 def noise(amplitude: np.ndarray, num: int, num_samples: int, random: np.random.Generator) -> np.ndarray:
-    """Gaussian noise of unit root mean square with a given amplitude spectrum, (num, num_samples)."""
+    """Return Gaussian noise of unit root mean square with an amplitude spectrum, (num, num_samples)."""
     spectrum = amplitude * (random.normal(size=(num, 2, len(amplitude))) * [[1], [1j]]).sum(axis=1)
     made = np.fft.irfft(spectrum, num_samples)
     return made / made.std(axis=1, keepdims=True)
 
 
 def slow_noise(num: int, num_samples: int, rate: float, random: np.random.Generator) -> np.ndarray:
-    """Noise of unit root mean square whose power falls with 1/f from 0.5 Hz on, (num, num_samples)."""
+    """Return noise of unit root mean square whose power falls with 1/f from 0.5 Hz, (num, num_samples)."""
     frequencies = np.fft.rfftfreq(num_samples, 1 / rate)
     amplitude = np.where(frequencies > 0, np.maximum(frequencies, 0.5) ** -0.5, 0.0)
     return noise(amplitude, num, num_samples, random)
 
 
 def background(num_samples: int, rate: float, random: np.random.Generator) -> np.ndarray:
-    """1/f noise of unit root mean square, alike at neighbouring electrodes, (channels, num_samples)."""
+    """Return 1/f noise of unit root mean square, similar at neighbouring electrodes, (19, num_samples)."""
     return background_mixing() @ slow_noise(len(STANDARD_19), num_samples, rate, random)
 
 
 def alpha(hz: float, num_samples: int, rate: float, random: np.random.Generator) -> np.ndarray:
-    """Waxing and waning rhythm around `hz`, strongest between O1 and O2, (channels, num_samples)."""
+    """Return a waxing and waning rhythm around `hz`, strongest at O1 and O2, (19, num_samples)."""
     frequencies = np.fft.rfftfreq(num_samples, 1 / rate)
     amplitude = np.exp(-(((frequencies - hz) / _ALPHA_HALF_BAND_HZ) ** 2))
     return alpha_pattern()[:, None] * noise(amplitude, 1, num_samples, random)
 
 
 def alpha_pattern() -> np.ndarray:
-    """How strong alpha is at each electrode, (19,)."""
+    """Return the strength of alpha at each electrode, (19,)."""
     return pattern(_ALPHA_PLACES, _ALPHA_WIDTH)
 
 
 def background_mixing() -> np.ndarray:
-    """How 19 independent sources make the background of the electrodes, rows of unit length, (19, 19)."""
+    """Return the mixing matrix of 19 independent background sources, rows of unit length, (19, 19)."""
     mixing = np.exp(-((_distances() / 0.05) ** 2))
     return np.asarray(mixing / np.linalg.norm(mixing, axis=1, keepdims=True))
 
 
 def pattern(centres: tuple[str, ...], width: float) -> np.ndarray:
-    """Bell-shaped fall-off, `width` metres wide, around the nearest of some electrodes, (19,)."""
+    """Return a bell-shaped fall-off, `width` metres wide, around the nearest of some electrodes, (19,)."""
     nearest = _distances()[[STANDARD_19.index(name) for name in centres]].min(axis=0)
     return np.asarray(np.exp(-((nearest / width) ** 2)))
 
 
 @cache
 def _distances() -> np.ndarray:
-    """Distances between the 19 electrodes in metres, (19, 19)."""
+    """Return the distances between the 19 electrodes in metres, (19, 19)."""
     places = electrode_positions(STANDARD_19).astype(np.float64)
     return np.asarray(np.linalg.norm(places[:, None] - places[None], axis=-1))
 
 
 __all__ = [
-    "MadeCorpus",
+    "SimulatedCorpus",
     "alpha",
     "alpha_pattern",
     "background",
