@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The notebook's way: plain DataLoaders and arrays, one call each."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+import transformers
 from torch.utils.data import DataLoader, TensorDataset
 
 from eeg_hf import EEGFoundationForPreTraining, create_model
+from eeg_hf.collation.augmentation import DEFAULT_VIEW
 from eeg_hf.training import EEGFoundationTrainer, FineTuningConfig, TransferLearningPipeline
-from eeg_hf.training.transfer import ArrayWindows
+from eeg_hf.training.transfer import ArrayWindows, PretrainingInputs
 
 FIELDS = {
     "hidden_size": 32,
@@ -60,10 +64,64 @@ def test_pretraining_trains_the_encoder_in_place(config):
     assert not torch.equal(encoder.embeddings.temporal_encoder.projection.weight, before)
 
 
+def test_pretraining_contrasts_and_keeps_the_heads(config, tmp_path):
+    torch.manual_seed(0)
+    encoder = create_model("eeg_foundation", FIELDS)
+    assert encoder.config.contrastive_weight == 0.5
+    data, labels = (torch.from_numpy(array) for array in windows(16, 0))
+    loader = DataLoader(TensorDataset(data, labels), batch_size=8)  # labels are left out
+    trainer = EEGFoundationTrainer(encoder, config)
+    trainer.pretrain(loader, loader, epochs=2)
+    logged = [row["contrastive_loss"] for row in trainer.trainer.state.log_history if "loss" in row]
+    assert len(logged) == 2 and 0 < logged[1] < np.log(8)
+    head = trainer.pretraining_model.projection_head.dense.weight.detach().clone()
+    loaded = EEGFoundationForPreTraining.from_pretrained(config.output_dir)
+    assert torch.equal(loaded.projection_head.dense.weight, head)
+    assert torch.equal(loaded.model.norm.weight, encoder.norm.weight)
+    again = EEGFoundationTrainer(loaded, config)  # goes on with these heads
+    again.pretrain(loader, epochs=1)
+    assert again.pretraining_model is loaded
+    assert not torch.equal(loaded.projection_head.dense.weight, head)
+
+
+def test_views_differ_between_epochs_only():
+    rows = [torch.from_numpy(row) for row in windows(4, 0)[0]]
+    make = partial(PretrainingInputs, torch.stack, view=DEFAULT_VIEW)
+    first, second = make(contrasts=True), make(contrasts=True)
+    view = first(rows)["augmented_values"]
+    assert torch.equal(second(rows)["augmented_values"], view)
+    second.set_epoch(1)
+    assert not torch.equal(second(rows)["augmented_values"], view)
+    assert set(make(contrasts=False)(rows)) == {"input_values"}
+    with pytest.raises(ValueError, match="neither augmented_values nor stimulus_ids: pass view="):
+        PretrainingInputs(torch.stack, contrasts=True, view=None)(rows)
+
+
+@pytest.mark.parametrize("freeze_backbone", [False, True])
+def test_gradual_unfreezing_frees_a_layer_an_epoch(config, freeze_backbone, caplog):
+    torch.manual_seed(0)
+    config.epochs, config.freeze_epochs = 2, 1
+    config.freeze_backbone, config.early_stopping, config.save_best_model = freeze_backbone, False, False
+    encoder = create_model("eeg_foundation", FIELDS)
+    before = {name: parameter.detach().clone() for name, parameter in encoder.named_parameters()}
+    loader = DataLoader(ArrayWindows(*windows(16, 1), 2), batch_size=8)
+    transformers.logging.enable_propagation()
+    EEGFoundationTrainer(encoder, config).finetune(loader, loader, num_classes=2)
+    transformers.logging.disable_propagation()
+    moved = {
+        name.split(".")[0] for name, now in encoder.named_parameters() if not torch.equal(now, before[name])
+    }
+    assert moved == ({"norm"} if freeze_backbone else {"norm", "layers"})
+    expected = "a training of 2 epochs never trains the embeddings to " + (
+        "layer 0" if freeze_backbone else "the embeddings"
+    )
+    assert expected in caplog.text
+
+
 @pytest.mark.parametrize("use_mixup", [False, True])
 def test_finetuning_learns_and_keeps_the_best(config, use_mixup):
     torch.manual_seed(0)
-    config.use_mixup = use_mixup
+    config.use_mixup, config.gradual_unfreezing = use_mixup, False
     trainer = EEGFoundationTrainer(create_model("eeg_foundation", FIELDS), config)
     loaders = [
         DataLoader(ArrayWindows(*windows(32, seed), 2), batch_size=8, shuffle=seed == 1) for seed in (1, 2)

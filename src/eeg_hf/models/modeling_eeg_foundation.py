@@ -205,22 +205,21 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
         return self.base_model(input_values, **inputs).pooler_output
 
     def add_classification_head(
-        self, num_classes: int, **config_updates: Any
+        self, num_labels: int, **config_updates: Any
     ) -> "EEGFoundationForSequenceClassification":
-        """Return a classifier with a fresh head on this very encoder (its weights are shared).
+        """Return a classifier with a new head on this encoder; both share the encoder's weights.
 
         Args:
-            num_classes: Number of classes; 1 means regression.
+            num_labels: Number of classes; 1 means regression.
             **config_updates: Other fields of the config to change, such as `classifier_dropout` or
                 `id2label`.
         """
-        settings = {**self.config.to_dict(), "num_labels": num_classes, "tasks": None}
-        if num_classes != self.config.num_labels:  # names of other classes must not survive
+        settings = {**self.config.to_dict(), "num_labels": num_labels, "tasks": None}
+        if num_labels != self.config.num_labels:  # names of other classes must not survive
             settings.pop("id2label", None)
             settings.pop("label2id", None)
-        classifier = EEGFoundationForSequenceClassification(
-            EEGFoundationConfig(**{**settings, **config_updates})
-        )
+        config = EEGFoundationConfig(**{**settings, **config_updates})
+        classifier = EEGFoundationForSequenceClassification(config)
         classifier.model = self.base_model
         return classifier
 

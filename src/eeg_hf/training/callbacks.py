@@ -9,22 +9,19 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.utils import logging
 
 from ..evaluation.plots import plot_reconstruction
 from .optimizer import layer_index
 
-_SIGNAL_INPUTS = (
-    "input_values",
-    "channel_positions",
-    "channel_mask",
-    "attention_mask",
-    "mask_noise",
-    "sampling_rate",
-)
+logger = logging.get_logger(__name__)
+
+SIGNAL_INPUTS = ("input_values", "channel_positions", "channel_mask", "attention_mask")
+"""Columns of a batch that every encoder takes."""
 
 
 class SetCollatorEpoch(TrainerCallback):
-    """Tell the training collator and the sampler which epoch it is, so that each epoch differs."""
+    """Pass the epoch to the training collator and the sampler, so that each epoch differs."""
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -33,7 +30,7 @@ class SetCollatorEpoch(TrainerCallback):
         loader, epoch = kwargs["train_dataloader"], int(state.epoch or 0)
         if hasattr(loader.collate_fn, "set_epoch"):
             loader.collate_fn.set_epoch(epoch)
-        # Trainer tells the sampler too, but on several processes not when it resumes within an epoch
+        # Trainer passes it to the sampler too, but on several processes not when it resumes within an epoch
         sampler = getattr(getattr(loader.batch_sampler, "batch_sampler", None), "sampler", None)
         if sampler is not None and hasattr(sampler, "set_epoch"):
             sampler.set_epoch(epoch)
@@ -42,14 +39,13 @@ class SetCollatorEpoch(TrainerCallback):
 class FreezeEncoder(TrainerCallback):
     """Keep the encoder frozen for the first epochs, then free it at once or layer by layer from the top.
 
-    A frozen parameter keeps `requires_grad` and has its gradient thrown away before every step: under
-    DistributedDataParallel a parameter that was frozen when the model was wrapped would never be synchronised
-    again. What is frozen follows from the epoch alone, so a resumed run freezes what the first one did.
+    A frozen parameter keeps `requires_grad`, but its gradient is dropped before every step:
+    DistributedDataParallel never synchronises a parameter that was frozen when the model was wrapped. The
+    epoch alone decides what is frozen, so a resumed run freezes the same parameters.
 
     Args:
-        freeze_epochs: Epochs before anything of the encoder moves.
-        gradual_unfreezing: Free one more layer, from the top, each epoch after that; the embeddings come
-            last.
+        freeze_epochs: Epochs in which the whole encoder is frozen.
+        gradual_unfreezing: Then free one more layer each epoch, from the top; the embeddings come last.
     """
 
     def __init__(self, freeze_epochs: float, gradual_unfreezing: bool = False) -> None:
@@ -57,17 +53,31 @@ class FreezeEncoder(TrainerCallback):
         self.gradual_unfreezing = gradual_unfreezing
 
     def is_frozen(self, depth: int, num_layers: int, epoch: float) -> bool:
-        """Return whether a parameter of that depth (see `layer_index`) is frozen at that epoch."""
+        """Return whether parameters of a depth (see `layer_index`) are frozen at an epoch."""
         if epoch < self.freeze_epochs:
             return True
         if not self.gradual_unfreezing:
             return False
         return depth < num_layers + 1 - int(epoch - self.freeze_epochs)
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Warn if the training is too short to free all layers."""
+        num_layers = len(kwargs["model"].base_model.layers)
+        parts = ["the embeddings", *(f"layer {index}" for index in range(num_layers))]
+        last = state.num_train_epochs - 1
+        frozen = [name for depth, name in enumerate(parts) if self.is_frozen(depth, num_layers, last)]
+        if frozen:
+            logger.warning(
+                f"a training of {state.num_train_epochs} epochs never trains {frozen[0]} to {frozen[-1]} of "
+                "the encoder: train longer, lower freeze_epochs, or set gradual_unfreezing=False"
+            )
+
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Throw away the gradients of what is frozen."""
+        """Drop the gradients of frozen parameters."""
         encoder = kwargs["model"].base_model
         num_layers = len(encoder.layers)
         for name, parameter in encoder.named_parameters():
@@ -76,14 +86,14 @@ class FreezeEncoder(TrainerCallback):
 
 
 class PlotReconstruction(TrainerCallback):
-    """At every evaluation, draw its first window: original, what was hidden, what the model made of it.
+    """At every evaluation, draw its first window: the original, the mask, and the reconstruction.
 
-    A model whose output has no `mask`, such as a codec, hides nothing.
+    Models whose output has no `mask`, such as codecs, mask nothing.
 
     Args:
         output_dir: Folder of the pictures `reconstruction-<step>.png`.
         sampling_rate: Rate of the first window in Hz.
-        channel_names: Names of their channels.
+        channel_names: Names of its channels.
     """
 
     def __init__(self, output_dir: str | Path, sampling_rate: float, channel_names: list[str]) -> None:
@@ -94,7 +104,7 @@ class PlotReconstruction(TrainerCallback):
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Draw."""
+        """Draw the picture."""
         # on every process, though only one draws: loading may synchronise
         original, reconstruction, mask = self.reconstruct(kwargs["model"], kwargs["eval_dataloader"])
         if state.is_world_process_zero:
@@ -112,11 +122,12 @@ class PlotReconstruction(TrainerCallback):
     def reconstruct(
         self, model: nn.Module, loader: DataLoader
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return the first window, its reconstruction and what was hidden of it, (channels, time)."""
+        """Return the first window, its reconstruction and its mask, (channels, time) each."""
         device = next(model.parameters()).device
         batch = next(iter(loader))
-        # Not what is contrasted or told: a contrast would be gathered, and takes more than one window
-        inputs = {name: batch[name][:1].to(device) for name in _SIGNAL_INPUTS if name in batch}
+        # No inputs of other objectives: a contrast takes more than one window, and gathers processes
+        names = (*SIGNAL_INPUTS, "mask_noise", "sampling_rate")
+        inputs = {name: batch[name][:1].to(device) for name in names if name in batch}
         was_training = model.training
         model.eval()
         outputs = model(**inputs)

@@ -14,10 +14,9 @@ from transformers.utils import logging
 
 from ..atomic_files import write_text
 from ..evaluation.probes import linear_probe
+from .callbacks import SIGNAL_INPUTS
 
 logger = logging.get_logger(__name__)
-
-_SIGNAL_INPUTS = ("input_values", "channel_positions", "channel_mask", "attention_mask")
 
 
 class EncoderProbe(TrainerCallback):
@@ -144,7 +143,7 @@ def encode_rows(
                 raise ValueError(
                     "probe: expected `labels` of one task in each batch: give the collator a column"
                 )
-            inputs = {name: batch[name].to(device) for name in _SIGNAL_INPUTS if name in batch}
+            inputs = {name: batch[name].to(device) for name in SIGNAL_INPUTS if name in batch}
             features.append(encoder(**inputs).pooler_output.float().cpu().numpy())
             labels.append(batch["labels"].numpy())
     finally:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pretraining and fine-tuning from Python, on DataLoaders and arrays the user already has.
+"""Pretraining and fine-tuning from Python, on DataLoaders and arrays.
 
-The scripts are the full way (prepared corpora, subject-wise splits, reports). What is here serves a notebook:
-plain DataLoaders that yield a model's inputs, one call to pretrain, one to fine-tune, one for the whole
-transfer.
+The commands `eeg-hf pretrain` and `eeg-hf finetune` work on prepared corpora, split by subject, and write
+reports. These classes serve a notebook: they take plain DataLoaders that yield a model's inputs.
 """
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from ..collation.augmentation import DEFAULT_VIEW, Transform
 from ..collation.data_collator import MixupCollator
 from ..evaluation.metrics import classification_metrics, make_compute_metrics
 from .callbacks import FreezeEncoder
@@ -31,23 +32,24 @@ from .trainer import EEGTrainer
 
 @dataclass
 class FineTuningConfig:
-    """How to fine-tune.
+    """Settings of a fine-tuning.
 
     Attributes:
         learning_rate: Peak learning rate of the head.
         weight_decay: Weight decay of AdamW.
-        epochs: Epochs at most.
-        batch_size: Windows a step and process.
+        epochs: Maximal number of epochs.
+        batch_size: Windows of a step and process.
         freeze_backbone: Train only the head for `freeze_epochs` epochs.
-        freeze_epochs: How long the encoder stays frozen, if it is.
-        gradual_unfreezing: Afterwards free one more layer an epoch, from the top, instead of all at once.
+        freeze_epochs: Number of these epochs.
+        gradual_unfreezing: Free one layer an epoch, from the top, starting after the frozen epochs, or in
+            the first epoch without `freeze_backbone`. Otherwise the whole encoder trains at once.
         dropout_rate: Dropout before the head.
-        label_smoothing: Share of every label spread over all classes.
+        label_smoothing: Share of every label that is spread over all classes.
         use_mixup: Mix pairs of windows and labels.
         early_stopping: Stop after `patience` epochs without a better validation score.
         patience: See above.
-        save_best_model: Return to the best epoch at the end.
-        output_dir: Where checkpoints go.
+        save_best_model: Load the best epoch at the end.
+        output_dir: Folder of the checkpoints.
         layer_decay: Factor of the learning rate from each layer to the one below.
         seed: Seed of everything random.
     """
@@ -70,7 +72,7 @@ class FineTuningConfig:
     seed: int = 42
 
     def training_arguments(self, **overrides: Any) -> TrainingArguments:
-        """Return the arguments of transformers' Trainer that this stands for."""
+        """Return the corresponding arguments of transformers' Trainer."""
         settings: dict[str, Any] = {
             "output_dir": self.output_dir,
             "learning_rate": self.learning_rate,
@@ -93,8 +95,14 @@ class EEGFoundationTrainer:
     """Pretrain and fine-tune one encoder, on transformers' Trainer.
 
     Args:
-        model: An encoder (`AutoModel`), or any model with one; its weights are trained in place.
-        config: How to train.
+        model: An encoder (`AutoModel`), or a model with one; its weights are trained in place. The heads of a
+            pretraining model are trained further.
+        config: Settings of both trainings.
+
+    Attributes:
+        model: The encoder.
+        pretraining_model: The encoder with its pretraining heads, after `pretrain`.
+        classifier: The encoder with its classification head, after `finetune`.
 
     Example:
         >>> trainer = EEGFoundationTrainer(model, FineTuningConfig(learning_rate=1e-3))  # doctest: +SKIP
@@ -105,6 +113,8 @@ class EEGFoundationTrainer:
     def __init__(self, model: PreTrainedModel, config: FineTuningConfig | None = None) -> None:
         self.model: Any = model.base_model
         self.config = config or FineTuningConfig()
+        has_objectives = getattr(model, "objectives", None) is not None
+        self.pretraining_model: Any = model if has_objectives else None
         self.classifier: PreTrainedModel | None = None
         self.trainer: EEGTrainer | None = None
 
@@ -114,18 +124,27 @@ class EEGFoundationTrainer:
         val_loader: DataLoader | None = None,
         epochs: int | None = None,
         save_steps: int = 1000,
+        view: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None = DEFAULT_VIEW,
     ) -> float:
-        """Pretrain on unlabelled windows and return the last loss, of the validation windows if any.
+        """Pretrain on unlabelled windows and return the last loss, on the validation windows if given.
+
+        The model with its heads is saved to `config.output_dir` and kept as `pretraining_model`.
 
         Args:
             train_loader: Yields the inputs of the pretraining model, or plain tensors (batch, channels,
-                time).
+                time). Labels are left out.
             val_loader: Likewise.
-            epochs: Instead of the config's.
+            epochs: Overrides the config's.
             save_steps: Steps from one checkpoint to the next.
+            view: Transform that makes the second view of each window, if the model's `contrastive_weight` is
+                above 0 and batches have neither `augmented_values` nor `stimulus_ids`.
+
+        Raises:
+            ValueError: If the model contrasts windows, batches bring none to contrast, and `view` is None.
         """
-        model = AutoModelForPreTraining.from_config(self.model.config)
-        model.model = self.model
+        if self.pretraining_model is None:
+            self.pretraining_model = AutoModelForPreTraining.from_config(self.model.config)
+            self.pretraining_model.model = self.model
         arguments = self.config.training_arguments(
             num_train_epochs=epochs or self.config.epochs,
             save_strategy="steps",
@@ -135,8 +154,15 @@ class EEGFoundationTrainer:
             prediction_loss_only=True,
             **loader_sizes(train_loader),
         )
-        self.trainer = build_trainer(model, arguments, train_loader, val_loader)
+        contrasts = getattr(self.model.config, "contrastive_weight", 0) > 0
+        collators = [
+            PretrainingInputs(train_loader.collate_fn, contrasts=contrasts, view=view, seed=self.config.seed)
+            for _ in range(2)
+        ]  # the second one stays in epoch 0, so that all evaluations see the same views
+        self.trainer = build_trainer(self.pretraining_model, arguments, train_loader, val_loader)
+        self.trainer.data_collator, self.trainer.eval_data_collator = collators
         result = self.trainer.train()
+        self.trainer.save_model()
         return result.training_loss if val_loader is None else self.trainer.evaluate()["eval_loss"]
 
     def finetune(self, train_loader: DataLoader, val_loader: DataLoader, num_classes: int) -> float:
@@ -154,8 +180,9 @@ class EEGFoundationTrainer:
             num_classes, classifier_dropout=config.dropout_rate, label_smoothing=config.label_smoothing
         )
         callbacks: list[TrainerCallback] = []
-        if config.freeze_backbone:
-            callbacks.append(FreezeEncoder(config.freeze_epochs, config.gradual_unfreezing))
+        if config.freeze_backbone or config.gradual_unfreezing:
+            freeze_epochs = config.freeze_epochs if config.freeze_backbone else 0
+            callbacks.append(FreezeEncoder(freeze_epochs, gradual_unfreezing=config.gradual_unfreezing))
         if config.early_stopping:
             callbacks.append(EarlyStoppingCallback(config.patience))
         arguments = config.training_arguments(
@@ -182,7 +209,7 @@ class EEGFoundationTrainer:
         """Return the logits (windows, classes) of the fine-tuned classifier.
 
         Raises:
-            RuntimeError: If nothing was fine-tuned yet.
+            RuntimeError: If `finetune` was not called before.
         """
         if self.trainer is None or self.classifier is None:
             raise RuntimeError("predict: no classifier yet, call finetune first")
@@ -190,11 +217,11 @@ class EEGFoundationTrainer:
 
 
 class TransferLearningPipeline:
-    """Load a pretrained encoder, fine-tune it on arrays, and test it on others.
+    """Load a pretrained encoder, fine-tune it on arrays, and test it on other arrays.
 
     Args:
         foundation_model_path: Folder or Hub name of the pretrained model.
-        config: How to fine-tune.
+        config: Settings of the fine-tuning.
     """
 
     def __init__(self, foundation_model_path: str | Path, config: FineTuningConfig | None = None) -> None:
@@ -218,9 +245,9 @@ class TransferLearningPipeline:
         Args:
             train_data: (windows, channels, time), normalised as by the extractor saved with the model.
             train_labels: (windows,) class indices.
-            val_data: As `train_data`, of other subjects: selects the epoch.
+            val_data: As `train_data`, of other subjects; selects the epoch.
             val_labels: As `train_labels`.
-            test_data: As `train_data`, of yet other subjects: looked at once.
+            test_data: As `train_data`, of further subjects; used once.
             test_labels: As `train_labels`.
             num_classes: Number of classes.
             class_names: Their names, in order.
@@ -250,7 +277,7 @@ class TransferLearningPipeline:
 
 
 class ArrayWindows(Dataset):
-    """Windows and labels in memory as the inputs of a model."""
+    """Windows and labels in memory, as inputs of a model."""
 
     def __init__(
         self,
@@ -287,7 +314,7 @@ class ArrayWindows(Dataset):
 
 
 def loader_sizes(loader: DataLoader) -> dict[str, Any]:
-    """Return the Trainer arguments that make it load as this DataLoader does."""
+    """Return the Trainer arguments that correspond to a DataLoader's settings."""
     return {
         "per_device_train_batch_size": loader.batch_size,
         "per_device_eval_batch_size": loader.batch_size,
@@ -304,7 +331,7 @@ def build_trainer(
     callbacks: Sequence[TrainerCallback] = (),
     layer_decay: float = 1.0,
 ) -> EEGTrainer:
-    """Return a Trainer that takes datasets and collation from DataLoaders."""
+    """Return a Trainer with the datasets and the collation of DataLoaders."""
     return EEGTrainer(
         model=model,
         args=arguments,
@@ -317,16 +344,57 @@ def build_trainer(
 
 
 class NamedInputs:
-    """Collate as a DataLoader does, and name what comes as a bare tensor or as a pair."""
+    """Collate as a DataLoader does, and name the inputs of batches that are a tensor or a pair of tensors."""
 
-    def __init__(self, collate: Any) -> None:
+    def __init__(self, collate: Callable[[Any], Any]) -> None:
         self.collate = collate
 
     def __call__(self, rows: Any) -> dict[str, Any]:
-        """Return {"input_values", and where there are labels, "labels"}."""
+        """Return {"input_values"} and, where there are labels, {"labels"}."""
         batch = self.collate(rows)
         if isinstance(batch, dict):
             return batch
         return dict(
             zip(("input_values", "labels"), [batch] if torch.is_tensor(batch) else batch, strict=False)
         )
+
+
+class PretrainingInputs(NamedInputs):
+    """Leave labels out, and add an augmented view of each window if the model contrasts windows.
+
+    Args:
+        collate: As in [`NamedInputs`].
+        contrasts: Whether the model contrasts windows.
+        view: Transform that makes the view; None: batches must bring what is contrasted.
+        seed: With the epoch and the content of a batch it decides the view, also after a resume.
+    """
+
+    def __init__(
+        self, collate: Callable[[Any], Any], *, contrasts: bool, view: Transform | None, seed: int = 0
+    ) -> None:
+        super().__init__(collate)
+        self.contrasts = contrasts
+        self.view = view
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other views from now on."""
+        self.epoch = epoch
+
+    def __call__(self, rows: Any) -> dict[str, Any]:
+        """Return the inputs of a pretraining model."""
+        batch = super().__call__(rows)
+        batch.pop("labels", None)
+        if not self.contrasts or {"augmented_values", "stimulus_ids"} & set(batch):
+            return batch
+        if self.view is None:
+            raise ValueError(
+                "pretrain: contrastive_weight is above 0, but batches have neither augmented_values nor "
+                "stimulus_ids: pass view=, or set contrastive_weight=0"
+            )
+        values = batch["input_values"]
+        content = zlib.crc32(values.numpy().tobytes())
+        seed = np.random.SeedSequence([self.seed, self.epoch, content]).generate_state(1).item()
+        generator = torch.Generator().manual_seed(seed)
+        return {**batch, "augmented_values": self.view(values, generator)}
