@@ -26,7 +26,7 @@ ALLOWED = {
     part: set().union(*LAYERS[:level]) | SIBLINGS.get(part, set())
     for level, layer in enumerate(LAYERS)
     for part in layer
-} | {"__init__": {"auto"}}
+} | {"__init__": {"auto", "import_hooks"}}
 ALLOWED["cli"].add("__init__")  # a command may use the public names, as its users do
 FLAT = {"models", "processing"}
 # A model file travels alone to machines without eeg_hf: these it finds there

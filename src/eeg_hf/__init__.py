@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """EEG foundation models as a native part of the Hugging Face ecosystem.
 
-Importing the package registers its models and its feature extractor with the Auto classes of transformers.
-Public names load their module on first use, so importing costs little and pulls in no optional dependency.
+Once the package is imported, the Auto classes of transformers know its models and its feature extractor. Public
+names are imported on first use, so `import eeg_hf` imports neither torch nor transformers.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from .import_hooks import when_imported
 
 __version__ = "0.1.0"
 
@@ -103,6 +105,11 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-from . import auto as _auto  # noqa: E402  (last: it needs the names above)
+def _register() -> None:
+    from . import auto
 
-_auto.register()
+    auto.register()
+
+
+# Everything that needs the Auto classes of transformers imports this module of it; nothing is imported before
+when_imported("transformers.models.auto.configuration_auto", _register)

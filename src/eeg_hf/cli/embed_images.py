@@ -14,126 +14,15 @@ Writes one Parquet file with the columns image_id, concept and embedding. An ima
 the run with its name; with --skip_broken true such images are left out and counted.
 """
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from ..experiments.image_embedding_arguments import EmbedArguments
+from .parsing import Command
 
-import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
-from transformers.utils import logging
-
-from ..images.image_embeddings import ImageEmbeddings, read_features
-from ..images.image_folder import find_images, open_image
-from ..images.vision_towers import VisionTower, create_vision_tower, full_tower_name
-from ..training import parse_recipe, run_main
-
-logger = logging.get_logger("eeg_hf.embed_images")
-
-
-@dataclass
-class EmbedArguments:
-    """What to embed, with what."""
-
-    output: str = field(metadata={"help": "Folder of the embeddings."})
-    images: str | None = field(default=None, metadata={"help": "Folder of the images, at any depth."})
-    vision_encoder: str = field(
-        default="openclip_vit_b32",
-        metadata={
-            "help": "openclip_vit_b32, torchvision_vit_b32, open_clip:<name>[:<weights>], torchvision:<name>"
-            "[:<weights>], transformers:<name>; of --features: features:<what made them>."
-        },
-    )
-    batch_size: int = field(default=64, metadata={"help": "Images at once."})
-    num_workers: int = field(default=0, metadata={"help": "Processes that decode images."})
-    device: str = field(default="cpu", metadata={"help": "cpu, cuda, cuda:1, mps, …"})
-    skip_broken: bool = field(default=False, metadata={"help": "Leave out images that cannot be read."})
-    features: str | None = field(default=None, metadata={"help": "Embeddings of others instead of images."})
-    features_key: str | None = field(default=None, metadata={"help": "Name of their array in the file."})
-    ids: str | None = field(default=None, metadata={"help": "Ids of --features: a line each, or an array."})
-    ids_key: str | None = field(default=None, metadata={"help": "Name of the ids' array in the file."})
-
-
-class Pixels(Dataset):
-    """Images of a folder as pixels; None for one that cannot be read, if such are skipped."""
-
-    def __init__(self, root: str, image_ids: list[str], tower: VisionTower, skip_broken: bool) -> None:
-        self.root = Path(root)
-        self.image_ids = image_ids
-        self.preprocess = tower.preprocess
-        self.skip_broken = skip_broken
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
-    def __getitem__(self, index: int) -> tuple[str, torch.Tensor | None]:
-        image_id = self.image_ids[index]
-        try:
-            return image_id, self.preprocess(open_image(self.root / image_id))
-        except ValueError as error:
-            if not self.skip_broken:
-                raise ValueError(f"{error}; --skip_broken true leaves such images out") from None
-            logger.warning(f"left out: {error}")
-            return image_id, None
-
-
-def run() -> None:
-    """Embed the images of a folder, or convert embeddings of others."""
-    (args,) = parse_recipe((EmbedArguments,), description=__doc__)
-    if (args.images is None) == (args.features is None):
-        raise ValueError("expected either --images or --features")
-    found = embed(args) if args.features is None else convert(args)
-    path = found.save(args.output)
-    logger.warning(f"{len(found):,} images, {found.dim} numbers each, by {found.tower}: {path}")
-
-
-@torch.inference_mode()
-def embed(args: EmbedArguments) -> ImageEmbeddings:
-    """Embed all images of the folder, in the order of their ids."""
-    image_ids = find_images(str(args.images))
-    tower = create_vision_tower(args.vision_encoder).to(args.device)
-    pixels = Pixels(str(args.images), image_ids, tower, args.skip_broken)
-    loader = DataLoader(pixels, args.batch_size, num_workers=args.num_workers, collate_fn=list)
-    names: list[str] = []
-    parts: list[np.ndarray] = []
-    for batch in loader:
-        whole = [(name, image) for name, image in batch if image is not None]
-        if whole:
-            names += [name for name, _ in whole]
-            parts.append(
-                tower(torch.stack([image for _, image in whole]).to(args.device)).float().cpu().numpy()
-            )
-    if not names:
-        raise ValueError(f"none of the {len(image_ids)} images of {args.images} can be read")
-    if len(names) < len(image_ids):
-        logger.warning(
-            f"{len(image_ids) - len(names)} of {len(image_ids)} images left out: they cannot be read"
-        )
-    return ImageEmbeddings(names, np.concatenate(parts), tower.name)
-
-
-def convert(args: EmbedArguments) -> ImageEmbeddings:
-    """Read embeddings of others and the ids of their images."""
-    if args.ids is None:
-        raise ValueError("--features needs --ids: the path of each row's image, in order")
-    features = read_features(str(args.features), args.features_key)
-    if features.ndim > 2:  # such as (images, 1, dim)
-        features = features.reshape(len(features), -1)
-    return ImageEmbeddings(
-        read_ids(Path(args.ids), args.ids_key), features, full_tower_name(args.vision_encoder)
-    )
-
-
-def read_ids(path: Path, key: str | None) -> list[str]:
-    """Read ids from an array, or from a text file with one a line."""
-    if path.suffix in (".npy", ".npz"):
-        return [str(name) for name in read_features(path, key).reshape(-1)]
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def main() -> None:
-    """Run the command."""
-    run_main(run, "eeg_hf.embed_images")
-
+COMMAND = main = Command(
+    "embed-images",
+    __doc__,
+    "image_embedding",
+    (EmbedArguments,),
+)
 
 if __name__ == "__main__":
     main()

@@ -22,94 +22,19 @@ With --split none all windows are tested, and there is nobody to fit PCA to. Sev
 one table each.
 """
 
-import sys
-from pathlib import Path
-
-from ..corpora import SplitArguments, drop_unlabelled, load_windows
-from ..evaluation import (
-    ResultRow,
-    chance_level,
-    codecs_table,
-    collect_provenance,
-    plot_rate_distortion,
-    plot_results,
-    results_table,
-    summarize_predictions,
-    write_codec_report,
-    write_report,
-)
 from ..experiments.evaluate_arguments import EvaluateArguments
-from ..training import parse_recipe, run_main
+from ..experiments.split_arguments import SplitArguments
+from .parsing import Command
 
-
-def run() -> None:
-    """Compare classifiers or codecs, whichever was asked for."""
-    args, split_args = parse_recipe((EvaluateArguments, SplitArguments), description=__doc__)
-    args.check()
-    compare = compare_codecs if args.codecs else compare_classifiers
-    output_dir = Path(args.output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    sys.stdout.write(compare(args, split_args, output_dir))
-
-
-def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, output_dir: Path) -> str:
-    """Collect the predictions of every method, write the report and return its table."""
-    from ..experiments.classifiers import collect_classifiers
-
-    dataset = drop_unlabelled(load_windows(args.data[0]), args.label_column)
-    class_names = args.class_names or sorted(dataset.unique(args.label_column))
-    splits = split_args.apply(dataset, args.folds)
-    tested = sum(len(split["test"]) for split in splits)
-    subjects = len({subject for split in splits for subject in split["test"].unique("subject")})
-    described = f"{args.folds} subject folds" if args.folds else f"{split_args.split} split"
-    rows = [
-        ResultRow(
-            method=method,
-            regime="unseen" if alignment == "none" else "aligned",
-            split=described,
-            metrics=summarize_predictions(seeds),
-            num_subjects=subjects,
-            num_windows=tested,
-            seeds=tuple(range(len(seeds))) if len(seeds) > 1 else (),
-        )
-        for method, alignment, seeds in collect_classifiers(args, dataset, splits, class_names)
-    ]
-    chance = chance_level([class_names.index(label) for label in dataset[args.label_column]])
-    plot_results(rows, chance=chance["balanced_accuracy"], path=output_dir / "results.png")
-    about = collect_provenance(
-        dataset=", ".join(dataset.unique("corpus")),
-        licence=", ".join(dataset.unique("licence")),
-        seeds=range(max(len(row.seeds) for row in rows)),
-        chance=chance,
-        split=described,
-        classes=class_names,
-    )
-    write_report(output_dir, rows, about, {"Balanced accuracy by method": output_dir / "results.png"})
-    return results_table(rows)
-
-
-def compare_codecs(args: EvaluateArguments, split_args: SplitArguments, output_dir: Path) -> str:
-    """Run every codec and its references on every corpus, write the report and return its tables."""
-    from ..experiments.codecs import collect_codecs, load_corpora
-
-    corpora = load_corpora(args.data, split_args)
-    rows = collect_codecs(args.codecs, corpora)
-    picture = output_dir / "rate_distortion.png"
-    plot_rate_distortion(rows, path=picture)
-    about = collect_provenance(
-        dataset="; ".join(corpus.name for corpus in corpora),
-        licence="; ".join(", ".join(corpus.test.unique("licence")) for corpus in corpora),
-        seeds=range(max(row.seeds for row in rows)),
-        split=f"{split_args.split} split",
-    )
-    write_codec_report(output_dir, rows, about, {"What comes back against the bits it takes": picture})
-    return codecs_table(rows)
-
-
-def main() -> None:
-    """Run the command."""
-    run_main(run, "eeg_hf.evaluate")
-
+COMMAND = main = Command(
+    "evaluate",
+    __doc__,
+    "comparison",
+    (
+        EvaluateArguments,
+        SplitArguments,
+    ),
+)
 
 if __name__ == "__main__":
     main()

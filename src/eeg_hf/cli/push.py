@@ -11,114 +11,15 @@ The token is the one of `hf auth login`, or HF_TOKEN. Without --facts the card s
 result. A version that exists stays, unless --overwrite true. A broken push is completed by the same command.
 """
 
-import json
-import sys
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from ..experiments.publishing_arguments import PushArguments
+from .parsing import Command
 
-from transformers import PreTrainedModel
-from transformers.utils import logging
-
-import eeg_hf
-
-from ..hub import CardFacts, Pushed, eval_result_entries, facts_from_run, model_card, push, push_folder
-from ..training import parse_recipe, run_main
-
-logger = logging.get_logger("eeg_hf.push_to_hub")
-
-
-@dataclass
-class PushArguments:
-    """What goes where."""
-
-    repo_id: str = field(metadata={"help": "Repository, such as org/eeg-foundation-eegmat."})
-    version: str = field(metadata={"help": "Tag, such as v1.0."})
-    model: str | None = field(default=None, metadata={"help": "Folder of a saved model."})
-    dataset: str | None = field(default=None, metadata={"help": "Folder of a prepared corpus, in its place."})
-    facts: str | None = field(default=None, metadata={"help": "Facts of the card, from tools/make_cards.py."})
-    private: bool | None = field(default=None, metadata={"help": "Whether a repository made now is private."})
-    overwrite: bool = field(default=False, metadata={"help": "Move a version that exists to this model."})
-    dry_run: bool = field(default=False, metadata={"help": "Only say what would go."})
-
-
-def run() -> None:
-    """Push what was asked for."""
-    (args,) = parse_recipe((PushArguments,), description=__doc__)
-    if bool(args.model) == bool(args.dataset):
-        raise ValueError("expected either --model or --dataset, to say what to push")
-    pushed = push_model(args) if args.model else push_dataset(args)
-    sys.stdout.write(f"{pushed}\n" + (f"{pushed.url}\n" if pushed.url else ""))
-
-
-def push_model(args: PushArguments) -> Pushed:
-    """Push a model with its extractor, card, metrics and settings."""
-    folder = Path(args.model)
-    found = facts_from_run(folder)  # first: it says best what a folder lacks
-    facts = CardFacts.read(args.facts) if args.facts else found
-    if (facts.architecture, facts.parameters) != (found.architecture, found.parameters):
-        raise ValueError(
-            f"{args.facts} is about {facts.architecture} with {facts.parameters} parameters, but {folder} "
-            f"holds {found.architecture} with {found.parameters}: gather the facts of this model"
-        )
-    model_class = getattr(eeg_hf, found.model_class, None)
-    if not (isinstance(model_class, type) and issubclass(model_class, PreTrainedModel)):
-        raise ValueError(f"{folder}/config.json names {found.model_class}, which is no model of eeg_hf")
-    return push(
-        model_class.from_pretrained(folder, use_safetensors=True, local_files_only=True),
-        args.repo_id,
-        args.version,
-        feature_extractor=eeg_hf.EEGFeatureExtractor.from_pretrained(folder) if found.signal else None,
-        card=model_card(facts, args.repo_id),
-        metrics=read_optional(folder / "metrics.json"),
-        eval_results=eval_result_entries(facts),
-        training_args=read_settings(folder),
-        private=args.private,
-        overwrite=args.overwrite,
-        dry_run=args.dry_run,
-    )
-
-
-def push_dataset(args: PushArguments) -> Pushed:
-    """Push the folder of a prepared corpus."""
-    if args.overwrite or args.facts:
-        raise ValueError("--overwrite and --facts are for models: give a dataset the next version")
-    folder = Path(args.dataset)
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".partial"]
-    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
-    files = {name: size for name, size in files.items() if not name.startswith(".")}
-    if args.dry_run:
-        if "README.md" not in files:
-            raise FileNotFoundError(f"{folder} has no card (README.md): prepare it to its end, or write one")
-        return Pushed(args.repo_id, args.version, files)
-    commit = push_folder(folder, args.repo_id, version=args.version, private=args.private)
-    return Pushed(args.repo_id, args.version, files, commit)
-
-
-def read_settings(folder: Path) -> dict[str, Any] | None:
-    """Return the settings of the training, as far as JSON holds them; training_args.bin is a pickle."""
-    settings = read_optional(folder / "training_args.json")
-    if settings is not None:
-        return {name: value for name, value in settings.items() if not name.endswith("_token")}
-    state = read_optional(folder / "trainer_state.json") or {}
-    known = ("num_train_epochs", "max_steps", "global_step", "train_batch_size", "eval_steps", "best_metric")
-    return {name: state[name] for name in known if name in state} or None
-
-
-def read_optional(path: Path) -> dict[str, Any] | None:
-    """Read a JSON file where there is one."""
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: expected JSON ({error})") from None
-
-
-def main() -> None:
-    """Run the command."""
-    run_main(run, "eeg_hf.push_to_hub")
-
+COMMAND = main = Command(
+    "push",
+    __doc__,
+    "publishing",
+    (PushArguments,),
+)
 
 if __name__ == "__main__":
     main()

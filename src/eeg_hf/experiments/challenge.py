@@ -11,10 +11,11 @@ from sklearn.base import TransformerMixin
 from transformers import AutoModelForSequenceClassification
 
 from ..collation.data_collator import WindowDataset
-from ..corpora import SplitArguments, drop_unlabelled, load_windows
+from ..corpora import drop_unlabelled, load_windows
 from ..evaluation import band_power_regressor, challenge_metrics
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .classifiers import read_batches, run_model
+from .split_arguments import SplitArguments
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,12 @@
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import TrainingArguments
-from transformers.utils import logging
+if TYPE_CHECKING:  # the methods import what they need, so that --help does not wait for torch
+    from transformers import TrainingArguments
 
-from ..collation.augmentation import (
-    AmplitudeScale,
-    ChannelDrop,
-    Compose,
-    GaussianNoise,
-    TimeMask,
-    TimeShift,
-    Transform,
-)
-from ..training import parse_fields
-
-logger = logging.get_logger("eeg_hf.train_clip")
+    from ..collation.augmentation import Transform
 
 MASK_EDGE_SECONDS = 0.05
 
@@ -102,12 +90,21 @@ class AugmentationArguments:
         default=None, metadata={"help": "Least and largest factor of a window, such as 0.7 1.4."}
     )
 
-    def transform(self, rate: float) -> Transform | None:
+    def transform(self, rate: float) -> "Transform | None":
         """Return the augmentation of windows at a rate in Hz.
 
         Raises:
             ValueError: If a chance is none, or an amount is negative.
         """
+        from ..collation.augmentation import (
+            AmplitudeScale,
+            ChannelDrop,
+            Compose,
+            GaussianNoise,
+            TimeMask,
+            TimeShift,
+        )
+
         for name in ("time_mask_prob", "channel_drop_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected a chance from 0 to 1, got {getattr(self, name)}")
@@ -150,10 +147,13 @@ class ModelArguments:
     eeg_model: str | None = field(
         default=None, metadata={"help": "Pretrained encoder of ours as the EEG tower: folder or Hub name."}
     )
-    eeg_config: str = field(
-        default="{}", metadata={"help": "More fields of the EEG tower's config, or another's (JSON)."}
+    eeg_config: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "More fields of the EEG tower's config, or another's (JSON).", "block": True},
     )
-    config: str = field(default="{}", metadata={"help": "More fields of EEGCLIPConfig (JSON)."})
+    config: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "More fields of EEGCLIPConfig (JSON).", "block": True}
+    )
 
 
 @dataclass
@@ -174,14 +174,19 @@ class ClipTrainingArguments:
     resume: str | None = field(
         default=None, metadata={"help": "Checkpoint to go on from; true: the last one in save_dir."}
     )
-    training: str = field(default="{}", metadata={"help": "More fields of TrainingArguments (JSON)."})
+    training: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "More fields of TrainingArguments (JSON).", "block": True}
+    )
 
-    def to_trainer(self) -> TrainingArguments:
+    def to_trainer(self) -> "TrainingArguments":
         """Return Trainer's settings.
 
         Raises:
             ValueError: On a precision, a device or JSON that there is not.
         """
+        import torch
+        from transformers import TrainingArguments
+
         return TrainingArguments(
             **{
                 "output_dir": self.save_dir,
@@ -207,12 +212,16 @@ class ClipTrainingArguments:
                 "remove_unused_columns": False,
                 "label_names": ["image_ids"],
                 **self.device_settings(),
-                **parse_fields("training", self.training),
+                **self.training,
             }
         )
 
     def device_settings(self) -> dict[str, Any]:
         """Return what `devices` and `precision` mean on this machine."""
+        import torch
+        from transformers.utils import logging
+
+        logger = logging.get_logger("eeg_hf.train_clip")
         if self.precision not in ("amp", "fp32"):
             raise ValueError(f"precision: expected amp or fp32, got {self.precision!r}")
         kind, _, number = self.devices.partition(":")

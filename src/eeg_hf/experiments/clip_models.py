@@ -13,8 +13,9 @@ from ..models.configuration_eeg_clip import EEGCLIPConfig
 from ..models.configuration_eeg_conv_transformer import EEGConvTransformerConfig
 from ..models.modeling_eeg_clip import EEGCLIPModel
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
-from ..training import carry_over, parse_config_fields, parse_fields
+from ..training import carry_over
 from .clip_arguments import ModelArguments
+from .config_fields import check_config_fields
 
 logger = logging.get_logger("eeg_hf.train_clip")
 
@@ -40,7 +41,7 @@ def build_model(
             "vision_dim": vision_dim,
             "freeze_vision": args.freeze_vision,
             "projection_dim": args.proj_dim,
-            **parse_config_fields(args.config, EEGCLIPConfig),
+            **check_config_fields(args.config, EEGCLIPConfig),
         }
     )
     model = EEGCLIPModel(config)
@@ -63,7 +64,7 @@ def encoder_config(args: ModelArguments, train: Dataset, extractor: EEGFeatureEx
         "num_channels": len(first["channels"]),
         "channel_positions": np.reshape(first["channel_positions"], (-1, 3)).tolist(),
         "sampling_rate": extractor.sampling_rate,
-        **parse_fields("eeg_config", args.eeg_config),
+        **args.eeg_config,
     }
     kind = fields.pop("model_type", EEGConvTransformerConfig.model_type)
     if kind != EEGConvTransformerConfig.model_type:
@@ -75,7 +76,7 @@ def encoder_config(args: ModelArguments, train: Dataset, extractor: EEGFeatureEx
         "temporal_pool": args.temporal_pool,
         "max_seq_length": max(1000, first["num_samples"]),
     }
-    parse_config_fields(args.eeg_config, EEGConvTransformerConfig)
+    check_config_fields(args.eeg_config, EEGConvTransformerConfig)
     return EEGConvTransformerConfig(**{**own, **fields})
 
 

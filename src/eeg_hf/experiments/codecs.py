@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from ..collation.data_collator import WindowDataset
 from ..collation.tokenizer_collator import sample_patches
-from ..corpora import SplitArguments, split_for_pretraining
+from ..corpora import split_for_pretraining
 from ..evaluation import CodecRow, PCACodec, aggregate_folds, bootstrap_interval, flac_bits_per_sample
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .codec_testing import (
@@ -29,6 +29,7 @@ from .codec_testing import (
     stored_signals,
 )
 from .evaluate_arguments import named_folders
+from .split_arguments import SplitArguments
 
 logger = logging.get_logger("eeg_hf.evaluate")
 

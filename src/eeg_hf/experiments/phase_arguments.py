@@ -4,15 +4,15 @@
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transformers import HfArgumentParser, TrainingArguments
-
-from ..corpora import SplitArguments
-from ..models.configuration_eeg_foundation import EEGFoundationConfig
-from ..processing.channels import STANDARD_19, montage_positions
 from ..suggestions import did_you_mean
-from ..training import Phase, parse_config_fields, parse_phases
+from .split_arguments import SplitArguments
+
+if TYPE_CHECKING:  # the methods import what they need, so that --help does not wait for torch
+    from transformers import TrainingArguments
+
+    from ..training import Phase
 
 TINY_CONFIG = {
     "hidden_size": 32,
@@ -35,14 +35,15 @@ TINY_TRAINING = {
 class PhasesArguments:
     """What to train in which phases."""
 
-    phases: str = field(
+    phases: list[dict] = field(
         metadata={"help": "The phases (JSON list; a list in a recipe), see eeg_hf.training.Phase."}
     )
     output_dir: str = field(
         default="runs/phases", metadata={"help": "One folder a phase, and what is of all."}
     )
-    config: str = field(
-        default="{}", metadata={"help": "Fields of EEGFoundationConfig, of all phases (JSON)."}
+    config: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "Fields of EEGFoundationConfig, of all phases (JSON).", "block": True},
     )
     adapter_montage: str | None = field(
         default=None,
@@ -50,11 +51,13 @@ class PhasesArguments:
             "help": "Montage that a channel_adapter makes, e.g. GSN-HydroCel-128; default the 10-20's 19."
         },
     )
-    training: str = field(
-        default="{}", metadata={"help": "Fields of TrainingArguments, of all phases (JSON)."}
+    training: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "Fields of TrainingArguments, of all phases (JSON).", "block": True},
     )
-    probe: str = field(
-        default="{}", metadata={"help": "Linear probe (JSON): data, label_column, kind, every_epochs."}
+    probe: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "Linear probe (JSON): data, label_column, kind, every_epochs.", "block": True},
     )
     alignment: str = field(
         default="none", metadata={"help": "none or euclidean (uses every subject's windows)."}
@@ -72,9 +75,11 @@ class PhasesArguments:
     seed: int = field(default=0, metadata={"help": "Seed of everything random but the split."})
     max_steps: int = field(default=-1, metadata={"help": "Steps of every phase at most, to try a recipe."})
 
-    def read_phases(self) -> list[Phase]:
+    def read_phases(self) -> "list[Phase]":
         """Return the phases; refuse mistyped fields of all of them before the first one is trained."""
-        phases = parse_phases(self.phases, self.leave_out)
+        from ..training import parse_phases
+
+        phases = parse_phases(json.dumps(self.phases), self.leave_out)
         if self.tiny:
             phases = [phase.with_fewer_people(2) for phase in phases]
         for phase in phases:
@@ -84,11 +89,15 @@ class PhasesArguments:
         self.read_probe()
         return phases
 
-    def config_fields(self, phase: Phase) -> dict[str, Any]:
+    def config_fields(self, phase: "Phase") -> dict[str, Any]:
         """Return the fields of the model's config in a phase, without those that depend on its data."""
-        common = parse_config_fields(self.config, EEGFoundationConfig)
+        from ..models.configuration_eeg_foundation import EEGFoundationConfig
+        from ..processing.channels import STANDARD_19, montage_positions
+        from .config_fields import check_config_fields
+
+        common = check_config_fields(self.config, EEGFoundationConfig)
         merged = {**common, **phase.config, **(TINY_CONFIG if self.tiny else {})}
-        merged = parse_config_fields(json.dumps(merged), EEGFoundationConfig)
+        merged = check_config_fields(merged, EEGFoundationConfig)
         for name in ("auxiliary_tasks", "tasks"):
             if name in merged:
                 raise ValueError(
@@ -101,16 +110,18 @@ class PhasesArguments:
             merged["adapter_channel_positions"] = [list(place) for place in places.values()]
         return merged
 
-    def split_arguments(self, phase: Phase, common: SplitArguments) -> SplitArguments:
+    def split_arguments(self, phase: "Phase", common: SplitArguments) -> SplitArguments:
         """Return how the windows of a phase are split."""
         refuse_unknown(phase.split, SplitArguments, f"phase {phase.name!r}, split")
         return SplitArguments(**{**vars(common), **phase.split})
 
-    def training_arguments(self, phase: Phase) -> TrainingArguments:
+    def training_arguments(self, phase: "Phase") -> "TrainingArguments":
         """Return what Trainer is told in a phase."""
+        from transformers import HfArgumentParser, TrainingArguments
+
         merged = {
             "dataloader_pin_memory": False,
-            **json.loads(self.training),
+            **self.training,
             **phase.training,
             **(TINY_TRAINING if self.tiny else {}),
             "output_dir": str(Path(self.output_dir) / phase.name),
@@ -130,7 +141,7 @@ class PhasesArguments:
 
     def read_probe(self) -> dict[str, Any]:
         """Return the settings of the probe, nothing where there is none."""
-        probe = json.loads(self.probe)
+        probe = self.probe
         known = ("data", "label_column", "kind", "every_epochs")
         unknown = [name for name in probe if name not in known]
         if unknown or (probe and not {"data", "label_column"} <= set(probe)):

@@ -11,13 +11,14 @@ from transformers import TrainerCallback
 from ..collation.augmentation import DEFAULT_VIEW
 from ..collation.data_collator import EEGDataCollator, EEGPreTrainingCollator, WindowDataset
 from ..collation.pair_columns import PairColumns
-from ..corpora import SplitArguments, drop_unlabelled, load_alignments, load_windows
+from ..corpora import drop_unlabelled, load_alignments, load_windows
 from ..evaluation import make_compute_metrics, plot_probe_curve, regression_metrics
 from ..models.configuration_eeg_foundation import EEGFoundationConfig
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..training import EncoderProbe, FreezeEncoder, PairSampler, Phase, read_probe_curve
 from .phase_arguments import PhasesArguments
 from .phase_windows import load_matrices
+from .split_arguments import SplitArguments
 
 PROBE_FILE = "probe.jsonl"
 

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text of `--help`, made from the docstring and the fields of a command without importing torch."""
+
+import dataclasses
+import shutil
+import textwrap
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+COLUMN = 30
+TRAINING = (
+    "Every field of transformers.TrainingArguments is an option too (--learning_rate, --num_train_epochs, "
+    "--bf16, …): --help-all lists them."
+)
+
+
+def format_help(name: str, description: str, arguments: Sequence[type], trains: bool) -> str:
+    """Return the help of a command, its examples as they were typed.
+
+    Args:
+        name: Name of the command.
+        description: Docstring of its module.
+        arguments: Dataclasses whose fields are its options.
+        trains: Whether it takes TrainingArguments.
+    """
+    width = min(max(shutil.get_terminal_size().columns, 80), 120)
+    lines = [
+        f"usage: eeg-hf {name} [recipe] [setting=value ...] [--option value ...]",
+        "",
+        *description.strip().splitlines(),
+    ]
+    for cls in arguments:
+        if getattr(cls, "is_expert", False):
+            lines += ["", f"{summary(cls)} --help-all lists the options."]
+            continue
+        lines += ["", summary(cls)]
+        lines += [line for field in dataclasses.fields(cls) for line in option_lines(cls, field, width)]
+    lines += ["", *(textwrap.wrap(TRAINING, width) if trains else [])]
+    lines += [
+        "--cfg job prints the merged settings; --multirun a=1,2 runs every combination." if trains else ""
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def summary(cls: type) -> str:
+    """Return the first line of a dataclass's docstring, as a heading."""
+    return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
+
+
+def option_lines(cls: type, field: dataclasses.Field, width: int) -> list[str]:
+    """Return one option with its kind, help and default, in two columns."""
+    kind = kind_of(typing.get_type_hints(cls)[field.name])
+    label = f"  --{field.name} {kind}".rstrip()
+    text = field.metadata.get("help", "").rstrip(".")
+    default = default_of(field)
+    text += f" [{default}]" if default else ""
+    wrapped = textwrap.wrap(text, width - COLUMN) or [""]
+    if len(label) >= COLUMN:
+        return [label, *(" " * COLUMN + line for line in wrapped)]
+    return [label.ljust(COLUMN) + wrapped[0], *(" " * COLUMN + line for line in wrapped[1:])]
+
+
+def default_of(field: dataclasses.Field) -> str:
+    """Return the default as it is typed; nothing where leaving the option out says it."""
+    if field.default_factory is not dataclasses.MISSING:
+        value: Any = field.default_factory()
+        return " ".join(map(str, value)) if isinstance(value, list) else ""
+    if field.default is dataclasses.MISSING:
+        return "required"
+    if field.default in (None, "", "{}"):
+        return ""
+    return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+
+
+def kind_of(annotation: Any) -> str:
+    """Return what a value of this type is called."""
+    if isinstance(annotation, types.UnionType):
+        annotation = next(kind for kind in typing.get_args(annotation) if kind is not type(None))
+    origin = typing.get_origin(annotation) or annotation
+    if origin is list:
+        return f"{kind_of(typing.get_args(annotation)[0])} ..."
+    if origin is typing.Literal:
+        return "|".join(map(str, typing.get_args(annotation)))
+    return {str: "TEXT", int: "N", float: "X", bool: "BOOL", dict: "JSON"}.get(origin, "VALUE")
+
+
+__all__ = ["format_help"]
