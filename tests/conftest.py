@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What several tests share: a small prepared corpus, and a way to run the scripts."""
 
+import contextlib
+import importlib
+import io
+import logging
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -35,12 +38,23 @@ def script_environment(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run_script(script_environment):
-    """Return a function that runs one of the scripts and returns the finished process."""
+    """Return a function that runs a command and returns what it printed.
 
-    def run(name, *arguments, launcher=(), check=True, environment=script_environment):
-        command = [sys.executable, *launcher, str(ROOT / "scripts" / name), *map(str, arguments)]
+    It runs in this process, unless the test wants another launcher or environment: importing torch takes seconds.
+    """
+
+    def run(name, *arguments, launcher=(), check=True, environment=None):
+        words = [str(word) for word in arguments]
+        verb = name.removesuffix(".py")
+        if not launcher and environment is None and check:
+            return run_here(verb, words)
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=300, env=environment, check=False
+            [sys.executable, *launcher, str(ROOT / "scripts" / f"{verb}.py"), *words],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=environment or script_environment,
+            check=False,
         )
         if check and done.returncode:
             raise AssertionError(
@@ -51,18 +65,35 @@ def run_script(script_environment):
     return run
 
 
+def run_here(verb, words):
+    """Run a command in this process; a failure is an AssertionError with what it printed."""
+    out, err = io.StringIO(), io.StringIO()
+    handler = logging.StreamHandler(err)
+    loggers = [logging.getLogger(name) for name in ("transformers", "eeg_hf")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            importlib.import_module(f"eeg_hf.cli.{verb}").main(words)
+    except SystemExit as ended:
+        raise AssertionError(
+            f"eeg-hf {verb} ended with {ended.code}:\n{out.getvalue()[-2000:]}\n{err.getvalue()[-4000:]}"
+        ) from ended
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+    return subprocess.CompletedProcess([verb, *words], 0, out.getvalue(), err.getvalue())
+
+
 @pytest.fixture
-def fail_script(monkeypatch, capfd, caplog):
-    """Return a function that runs a script here, which must fail, and returns its last line and exit code."""
+def fail_script(capfd):
+    """Return a function that runs a command here, which must fail, and returns its last line and exit code."""
 
     def run(name, *arguments):
-        path = ROOT / "scripts" / name
-        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
-        # Last: beside the script stands evaluate.py, which is not the library of that name.
-        monkeypatch.setattr(sys, "path", [*sys.path, str(path.parent)])
+        verb = name.removesuffix(".py")
         with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(path), run_name="__main__")
-        shown = capfd.readouterr().err + "\n".join(record.getMessage() for record in caplog.records)
+            importlib.import_module(f"eeg_hf.cli.{verb}").main([str(word) for word in arguments])
+        shown = capfd.readouterr().err
         assert "Traceback" not in shown
         return shown.strip().splitlines()[-1], ended.value.code
 

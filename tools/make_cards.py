@@ -30,8 +30,8 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from eeg_hf.cli.parsing import Command
 from eeg_hf.hub import CardFacts, facts_from_run, model_card
-from eeg_hf.training import parse_recipe, run_main
 
 logger = logging.get_logger("eeg_hf.make_cards")
 
@@ -79,9 +79,8 @@ class CardArguments:
     watts: float | None = field(default=None, metadata={"help": "Power of that, for the energy estimate."})
 
 
-def main() -> None:
+def run(args: CardArguments) -> None:
     """Gather, write or check."""
-    (args,) = parse_recipe((CardArguments,), description=__doc__)
     folder = Path(args.folder)
     if args.from_run:
         facts = gather(args)
@@ -139,5 +138,7 @@ def refuse_difference(card: Path, expected: str, facts: Path) -> None:
             )
 
 
+main = Command("make_cards", __doc__ or "", run, (CardArguments,), program="tools")
+
 if __name__ == "__main__":
-    run_main(main, "eeg_hf.make_cards")
+    main()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """EEG foundation models as a native part of the Hugging Face ecosystem.
 
-Once the package is imported, the Auto classes of transformers know its models and its feature extractor. Public
-names are imported on first use, so `import eeg_hf` imports neither torch nor transformers.
+Once the package is imported, the Auto classes of transformers know its models and its feature extractor.
+Public names are imported on first use, so `import eeg_hf` imports neither torch nor transformers.
 """
 
 from importlib import import_module

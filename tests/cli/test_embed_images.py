@@ -55,7 +55,7 @@ def test_a_broken_image_ends_the_run_by_name_or_is_left_out_and_counted(
     (images / IDS[9]).write_bytes(b"")
     words = ["--images", images, "--vision_encoder", tower, "--output", tmp_path / "out"]
     said, code = fail_script("embed_images.py", *words, "--num_workers", 1)
-    assert code == 1 and f"{IDS[3]} cannot be read" in said and "--skip_broken true" in said
+    assert code == 2 and f"{IDS[3]} cannot be read" in said and "--skip_broken true" in said
     embed(*words, "--skip_broken", "true")
     assert "2 of 72 images left out" in caplog.text and f"{IDS[9]} cannot be read: it is empty" in caplog.text
     assert ImageEmbeddings.load(tmp_path / "out").index.image_ids == [
@@ -103,4 +103,4 @@ def test_what_cannot_work_ends_in_one_line(words, message, tmp_path, monkeypatch
     np.save("nan.npy", np.where(np.arange(72)[:, None] == 5, np.nan, features()))
     np.save("ids.npy", np.array(IDS))
     said, code = fail_script("embed_images.py", "--output", "out", *words)
-    assert code == 1 and message in said
+    assert code == 2 and message in said

@@ -109,7 +109,7 @@ def test_methods_and_seeds_stand_in_one_table_beside_chance(methods, tmp_path):
 def test_methods_that_cannot_be_compared_end_with_one_line(methods, fail_script, embeds, message):
     named = [each.format(methods) for each in embeds]
     line, code = fail_script("eval_retrieval.py", "--embeds", *named, "--num_resamples", 0)
-    assert message in line and code == 1
+    assert message in line and code == 2
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,15 @@ def test_methods_that_cannot_be_compared_end_with_one_line(methods, fail_script,
 )
 def test_what_cannot_be_scored_ends_with_one_line(embeds, fail_script, options, message):
     line, code = fail_script("eval_retrieval.py", "--embeds", embeds, *options)
-    assert message in line and code == 1
+    assert message in line and code == 2
 
 
 def test_files_that_do_not_fit_end_with_one_line(tmp_path, fail_script):
     line, code = fail_script("eval_retrieval.py", "--embeds", tmp_path / "nowhere.npz")
-    assert "nowhere.npz does not exist" in line and code == 1
+    assert "nowhere.npz does not exist" in line and code == 2
     one = {**make(4), "image_concepts": np.array(["x"] * 4), "concepts": np.array(["x"] * 32)}
     EEGImageEmbeddings(**one).save(tmp_path / "one.npz")
     line, code = fail_script(
         "eval_retrieval.py", "--embeds", tmp_path / "one.npz", "--match", "concept", "--metric", "recall@1"
     )
-    assert "all 4 items are 'x': expected two or more to choose from" in line and code == 1
+    assert "all 4 items are 'x': expected two or more to choose from" in line and code == 2

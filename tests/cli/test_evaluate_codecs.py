@@ -158,4 +158,4 @@ def test_what_cannot_be_compared_ends_with_one_line(
     other = save_codec(tmp_path / "other", prepared, sampling_rate=256.0)
     words = [word.format(codecs=codecs, other=other) for word in options]
     line, code = fail_script("evaluate.py", "--data", prepared, "--output_dir", tmp_path / "table", *words)
-    assert message in line and code == 1
+    assert message in line and code == 2

@@ -140,7 +140,7 @@ def test_what_cannot_be_judged_ends_with_one_line(untrained, tmp_path, fail_scri
     words = [word.format(data=untrained[1]) for word in options]
     arguments = ("--data", untrained[1], "--output_dir", tmp_path, *common, *words)
     line, code = fail_script("evaluate_contrast.py", *arguments)
-    assert message in line and code == 1
+    assert message in line and code == 2
 
 
 def test_windows_that_overlap_are_lined_up_once(tmp_path, monkeypatch):

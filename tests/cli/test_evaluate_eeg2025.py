@@ -121,4 +121,4 @@ def test_what_cannot_be_scored_ends_with_one_line(arguments, tmp_path, fail_scri
     EEGFoundationForSequenceClassification(EEGFoundationConfig(**TINY)).save_pretrained(classifier)
     words = [word.format(classifier=classifier) for word in options]
     line, code = fail_script("evaluate_eeg2025.py", *arguments, "--output_dir", tmp_path / "out", *words)
-    assert message in line and code == 1
+    assert message in line and code == 2

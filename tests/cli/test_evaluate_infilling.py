@@ -130,10 +130,10 @@ def test_what_a_model_draws_stands_beside_the_test_windows(prepared, trained, tm
 )
 def test_what_cannot_be_compared_is_refused(prepared, tmp_path, fail_script, options, message):
     line, code = fail_script("evaluate_infilling.py", *flags(data=prepared, output_dir=tmp_path, **options))
-    assert code == 1 and message in line
+    assert code == 2 and message in line
 
 
 def test_an_architecture_that_is_none_is_refused(prepared, tmp_path, fail_script):
     options = {"data": prepared, "output_dir": tmp_path, "architecture": "vit"}
     line, code = fail_script("pretrain.py", recipe("tiny"), *flags(**options))
-    assert code == 1 and "expected one of eeg_foundation, eeg_masked_vae, got vit" in line
+    assert code == 2 and "expected one of eeg_foundation, eeg_masked_vae, got vit" in line

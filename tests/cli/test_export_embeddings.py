@@ -164,7 +164,7 @@ def test_what_cannot_be_exported_ends_with_one_line(world, fail_script, options,
     words = [word.format(world=world) for word in options]
     given = ("--out", world / "x.npz", *(() if "--ckpt" in options else ("--ckpt", world / "clip")))
     line, code = fail_script("export_embeddings.py", *given, *words)
-    assert message.format(world=world) in line and code == 1
+    assert message.format(world=world) in line and code == 2
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_latents_of_an_encoder_lie_beside_the_embeddings_of_the_images(world, mo
     expected = outputs.get("latent_mean", outputs.pooler_output).flatten(1)
     np.testing.assert_allclose(found.eeg_embeddings[:2], expected, atol=1e-5)
     line, code = fail_script("eval_retrieval.py", "--embeds", world / "out" / "found.npz")
-    assert code == 1 and f"in one space, got embeddings of {size} and 6 numbers" in line
+    assert code == 2 and f"in one space, got embeddings of {size} and 6 numbers" in line
 
 
 def save_encoder(model, folder):
@@ -237,7 +237,7 @@ def test_a_run_that_was_killed_is_exported_from_its_last_checkpoint(
     given = ("--out", tmp_path / "x.npz", "--ckpt")
     line, code = fail_script("export_embeddings.py", *given, tmp_path / "clip")
     assert (
-        code == 1
+        code == 2
         and f"the training did not end: take its last checkpoint, {tmp_path}/clip/checkpoint-3" in line
     )
     assert "x.npz: 90 windows" in run_here("export_embeddings.py", *given, tmp_path / "clip" / "checkpoint-3")

@@ -85,10 +85,10 @@ def test_a_run_of_other_windows_is_refused(prepared, classifier, tmp_path, fail_
         *("evaluate.py", "--data", prepared, "--label_column", "condition", "--split", "subject"),
         *("--output_dir", tmp_path, "--baselines", "false", "--runs", f"tiny={classifier}"),
     )
-    assert "give --data, --split and --folds of that run" in line and code == 1
+    assert "give --data, --split and --folds of that run" in line and code == 2
 
 
 def test_a_missing_label_column_ends_with_one_line(prepared, tmp_path, fail_script):
     line, code = fail_script("finetune.py", *arguments(prepared, tmp_path, label_column="mood"))
-    assert "label_column 'mood' is not in the dataset" in line and code == 1
+    assert "label_column 'mood' is not in the dataset" in line and code == 2
     assert not list(tmp_path.glob("*.safetensors"))

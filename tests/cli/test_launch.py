@@ -210,7 +210,7 @@ def test_checkpoint_on_a_signal_is_refused(prepared, film, tmp_path, fail_script
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(settings))
     line, code = fail_script("train_phases.py", recipe)
-    assert code == 1 and "enable_jit_checkpoint" in line and "save_steps" in line
+    assert code == 2 and "enable_jit_checkpoint" in line and "save_steps" in line
 
 
 def test_processes_that_do_not_see_each_other_stop(prepared, film, tmp_path, fail_script, monkeypatch):
@@ -219,5 +219,5 @@ def test_processes_that_do_not_see_each_other_stop(prepared, film, tmp_path, fai
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(three_phases(prepared, film, tmp_path / "out")))
     line, code = fail_script("train_phases.py", recipe)
-    assert code == 1 and "launched as one of 2 processes" in line and "ACCELERATE_USE_CPU=true" in line
+    assert code == 2 and "launched as one of 2 processes" in line and "ACCELERATE_USE_CPU=true" in line
     assert not list(tmp_path.rglob("*.safetensors"))

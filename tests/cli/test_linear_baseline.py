@@ -117,4 +117,4 @@ def test_people_left_out_have_one_fit_of_the_others(world, caplog):
 def test_what_cannot_be_fitted_ends_with_one_line(world, fail_script, options, message):
     given = ("--data_root", world / "prepared", "--out", world / "x.npz")
     line, code = fail_script("export_embeddings.py", *given, *options)
-    assert message in line and code == 1
+    assert message in line and code == 2

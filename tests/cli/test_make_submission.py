@@ -132,7 +132,7 @@ def test_a_model_that_cannot_take_part_is_refused(regressors, tmp_path, fail_scr
         *("make_submission.py", "--challenge1", regressors[0][0], "--challenge2", other),
         *("--output_dir", tmp_path / "out"),
     )
-    assert message in line and str(other) in line and code == 1
+    assert message in line and str(other) in line and code == 2
     assert not (tmp_path / "out").exists()
 
 
@@ -151,4 +151,4 @@ def test_a_call_that_cannot_work_ends_with_one_line(regressors, tmp_path, fail_s
         *("make_submission.py", "--challenge1", path, "--challenge2", path),
         *("--output_dir", tmp_path / "out", *words),
     )
-    assert message in line and code == 1
+    assert message in line and code == 2

@@ -121,7 +121,7 @@ def test_the_recipes_of_the_repository_are_read(run, recipe, tmp_path, capsys):
         pytest.importorskip("moabb")
     code = run(recipe, "--output_dir", tmp_path / "out", "--data_dir", tmp_path / "nowhere")
     said = capsys.readouterr().err.strip().splitlines()
-    assert code == 1 and str(tmp_path / "nowhere") in said[-1] and said[-1].startswith("prepare: ")
+    assert code == 2 and str(tmp_path / "nowhere") in said[-1] and said[-1].startswith("prepare: ")
 
 
 def test_the_users_own_folder_is_used_and_failures_are_counted(run, make_folder, tmp_path, capsys):

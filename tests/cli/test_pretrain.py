@@ -102,7 +102,7 @@ def test_the_codes_of_a_tokenizer_are_predicted(prepared, tmp_path, run_script):
 def test_a_tokenizer_of_other_signals_is_refused(prepared, tmp_path, fail_script, settings, message):
     codec = save_codec(prepared, tmp_path / "codec", **settings)
     line, code = fail_script("pretrain.py", *arguments(prepared, tmp_path / "out", codec=codec, **CODES))
-    assert code == 1 and message in line
+    assert code == 2 and message in line
 
 
 def test_killed_and_resumed_ends_with_the_same_weights(

@@ -155,5 +155,5 @@ def test_what_is_wrong_is_said_in_one_line(arguments, message, model, tmp_path, 
         message = message.replace("923860", str(CardFacts.read(card).parameters))
     given = [word.format(**names) for word in arguments]
     line, code = fail_script("push.py", "--repo_id", "org/x", "--version", "v1.0", *given)
-    assert code == 1
+    assert code == 2
     assert message in line

@@ -196,4 +196,4 @@ def test_what_cannot_be_reconstructed_ends_with_one_line(folder, fail_script, mo
     paths = {name: folder / value for name, value in replaced.items()}
     more = [str(word).format(folder=folder) for word in more]
     line, code = fail_script("reconstruct_images.py", *arguments(folder, *more, **paths))
-    assert message in line and code == 1
+    assert message in line and code == 2

@@ -65,7 +65,7 @@ def test_a_recording_of_a_file_is_taken(store, codec, tmp_path):
 
 def test_what_is_missing_is_said_in_one_line(fail_script, codec, tmp_path):
     message, exit_code = fail_script("store_as_tokens.py", "--output_dir", tmp_path)
-    assert exit_code == 1 and "eeg-hf train-tokenizer" in message
+    assert exit_code == 2 and "eeg-hf train-tokenizer" in message
     EEGFoundationConfig().save_pretrained(tmp_path / "other")
     message, _ = fail_script("store_as_tokens.py", "--codec", tmp_path / "other", "--output_dir", tmp_path)
     assert "expected a codec (eeg_fsq), got eeg_foundation" in message

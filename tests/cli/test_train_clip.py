@@ -243,7 +243,7 @@ def test_training_validation_and_test_share_no_concept(world, monkeypatch):
 )
 def test_what_cannot_work_ends_in_one_line(options, message, world, tmp_path, fail_script):
     said, code = fail_script("train_clip.py", *words(world, tmp_path, **options))
-    assert code == 1 and message in said
+    assert code == 2 and message in said
 
 
 def test_embeddings_of_another_tower_and_missing_images_are_refused(world, tmp_path, fail_script):
@@ -279,7 +279,7 @@ def test_a_published_tree_of_which_a_file_cannot_be_read_is_refused_until_it_is_
     (tmp_path / "data" / "eeg" / "sub-02" / "preprocessed_eeg_training.npy").write_bytes(content)
     for _ in range(2):  # what could be prepared is not taken for all there is
         said, code = fail_script("train_clip.py", *words(world, tmp_path / "out", data_root="data"))
-        assert code == 1 and "2 recordings cannot be read, the first eeg/sub-02" in said and reason in said
+        assert code == 2 and "2 recordings cannot be read, the first eeg/sub-02" in said and reason in said
     assert not (tmp_path / "sprung").exists()
     shutil.copy("data/eeg/sub-01/preprocessed_eeg_training.npy", "data/eeg/sub-02")
     train(*words(world, tmp_path / "out", data_root="data", epochs=1))
@@ -303,7 +303,7 @@ def test_one_concept_is_too_few(world, tmp_path, fail_script):
     extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.4)
     prepare(corpus, None, tmp_path / "one", extractor, segments="events")
     said, code = fail_script("train_clip.py", *words(world, tmp_path, data_root=tmp_path / "one"))
-    assert code == 1 and "expected two or more concepts to train on, got 1: " in said
+    assert code == 2 and "expected two or more concepts to train on, got 1: " in said
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -316,7 +316,7 @@ def test_a_broken_image_in_the_loop_ends_in_one_line_from_workers_too(
     loop = {"image_embeddings": None, "images": tmp_path / "images", "vision_encoder": tower}
     given = words(world, tmp_path, **{**OPTIONS, **loop, "num_workers": num_workers})
     said, code = fail_script("train_clip.py", *given)
-    assert code == 1 and said.startswith(f"image {tmp_path}/images/{IDS[3]} cannot be read: cannot identify")
+    assert code == 2 and said.startswith(f"image {tmp_path}/images/{IDS[3]} cannot be read: cannot identify")
 
 
 @pytest.mark.parametrize(

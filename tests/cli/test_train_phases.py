@@ -177,7 +177,7 @@ def test_finished_phases_are_skipped_and_changed_ones_refused(finished, prepared
     assert (whole / "classify/model.safetensors").stat().st_mtime_ns == before
     assert (whole / "predictions.parquet").exists() and (whole / "metrics.json").exists()
     line, code = fail_script("train_phases.py", recipe, "--output_dir", whole, "--seed", 1)
-    assert code == 1 and "was trained with another common" in line
+    assert code == 2 and "was trained with another common" in line
 
 
 def test_a_phase_left_out_is_not_trained(finished, tmp_path):
@@ -218,7 +218,7 @@ def test_what_cannot_work_ends_with_one_line(prepared, tmp_path, fail_script, ch
     changes = json.loads(json.dumps(changes).replace("DATA", str(prepared)))
     recipe = save_recipe(tmp_path / "recipe.yaml", prepared, **changes)
     line, code = fail_script("train_phases.py", recipe, "--output_dir", tmp_path / "out")
-    assert message in line and code == 1
+    assert message in line and code == 2
 
 
 def test_nobody_trained_on_is_tested_later(prepared, tmp_path, fail_script):
@@ -227,11 +227,11 @@ def test_nobody_trained_on_is_tested_later(prepared, tmp_path, fail_script):
     settings["phases"][0]["split"] = {"split": "none"}
     recipe.write_text(yaml.safe_dump(settings, sort_keys=False))
     line, code = fail_script("train_phases.py", recipe, "--output_dir", tmp_path / "out", "--max_steps", 1)
-    assert code == 1 and "trained on in an earlier phase; give both the same split" in line
+    assert code == 2 and "trained on in an earlier phase; give both the same split" in line
     options = ["--output_dir", tmp_path / "again", "--leave_out", "masked", "--max_steps", 1]
     line, code = fail_script("train_phases.py", recipe, *options, "--start_from", tmp_path / "out/masked")
     assert (
-        code == 1
+        code == 2
         and "trained on in an earlier phase" in line
         and not (tmp_path / "again/metrics.json").exists()
     )

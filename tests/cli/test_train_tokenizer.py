@@ -167,15 +167,15 @@ def test_recipes_describe_tokenizers(path):
 )
 def test_what_cannot_work_ends_with_one_line(prepared, tmp_path, fail_script, options, message):
     line, code = fail_script("train_tokenizer.py", *arguments([prepared], tmp_path, **options))
-    assert message in line and code == 1
+    assert message in line and code == 2
     assert not list(tmp_path.glob("*.safetensors"))
 
 
 def test_no_windows_is_an_error(tmp_path, fail_script):
     line, code = fail_script("train_tokenizer.py", *arguments([tmp_path], tmp_path))
-    assert "no prepared windows" in line and code == 1
+    assert "no prepared windows" in line and code == 2
 
 
 def test_rates_that_differ_must_be_wished_for(prepared, slower, tmp_path, fail_script):
     line, code = fail_script("train_tokenizer.py", *arguments([prepared, slower], tmp_path))
-    assert "expected corpora of one sampling_rate" in line and "--rates keep" in line and code == 1
+    assert "expected corpora of one sampling_rate" in line and "--rates keep" in line and code == 2

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 from packaging.requirements import Requirement
 
+import eeg_hf
+
 from .parsing import Command
 from .parsing.recipe_files import list_recipes
 
@@ -21,9 +23,7 @@ def run() -> None:
     """Print the report."""
     import torch
 
-    from .. import __version__
-
-    lines = [f"eeg-hf {__version__}", f"Python {platform.python_version()}, {platform.platform()}"]
+    lines = [f"eeg-hf {eeg_hf.__version__}", f"Python {platform.python_version()}, {platform.platform()}"]
     lines.append(
         f"{os.cpu_count()} CPU cores; GPUs: {describe_gpus(torch)}; {torch.get_num_threads()} torch threads"
     )

@@ -15,6 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import eeg_hf
+
 from ..suggestions import did_you_mean
 
 VERBS = {
@@ -41,9 +43,7 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.stdout.write(overview())
         return
     if words[0] in ("-V", "--version"):
-        from .. import __version__
-
-        sys.stdout.write(f"eeg-hf {__version__}\n")
+        sys.stdout.write(f"eeg-hf {eeg_hf.__version__}\n")
         return
     verb = words[0].replace("_", "-")
     verb = FORMER.get(verb, verb)

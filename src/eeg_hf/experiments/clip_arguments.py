@@ -3,7 +3,7 @@
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:  # the methods import what they need, so that --help does not wait for torch
     from transformers import TrainingArguments
@@ -79,7 +79,9 @@ class PairArguments:
 
 @dataclass
 class AugmentationArguments:
-    """What is done to training windows."""
+    """Augmentation of training windows (--augment_eeg)."""
+
+    is_expert: ClassVar[bool] = True
 
     augment_eeg: bool = field(default=False, metadata={"help": "Augment training windows."})
     noise_std: float = field(default=0.01, metadata={"help": "White noise, in units of normalised EEG."})

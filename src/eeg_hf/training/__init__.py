@@ -20,7 +20,6 @@ from .phases import (
     read_finished,
 )
 from .probe import EncoderProbe, probe_encoder, read_probe_curve
-from .recipe import parse_config_fields, parse_fields, parse_recipe, run_main
 from .sampler import ChannelGroupedSampler, padding_share
 from .sweep import GridSweep, write_sweep
 from .trainer import EEGTrainer
@@ -52,13 +51,9 @@ __all__ = [
     "TransferLearningPipeline",
     "balanced_class_weights",
     "padding_share",
-    "parse_config_fields",
-    "parse_fields",
-    "parse_recipe",
     "probe_encoder",
     "read_finished",
     "read_probe_curve",
     "resume_checkpoint",
-    "run_main",
     "write_sweep",
 ]

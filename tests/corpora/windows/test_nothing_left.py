@@ -40,7 +40,7 @@ def test_keep_counts_recordings_whatever_the_number_of_their_windows(tmp_path, c
 def test_a_preparation_that_leaves_no_window_fails(options, message, tmp_path, fail_script):
     command = ["--corpus", "simulated", "--corpus_options", PEOPLE, "--output_dir", tmp_path / "out"]
     line, code = fail_script("prepare.py", *command, *options)
-    assert code == 1 and message in line
+    assert code == 2 and message in line
 
 
 def test_a_corpus_without_films_has_no_window_of_a_film(tmp_path, fail_script):
@@ -48,7 +48,7 @@ def test_a_corpus_without_films_has_no_window_of_a_film(tmp_path, fail_script):
     recipe = ["--corpus", "hbn", "--data_dir", tmp_path / "hbn", "--segments", "annotations"]
     recipe += ["--event_labels", '{"film": "film"}', "--output_dir", tmp_path / "out"]
     line, code = fail_script("prepare.py", *recipe)
-    assert code == 1 and "event_labels names none of its events" in line
+    assert code == 2 and "event_labels names none of its events" in line
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_training_part_without_windows_is_an_error(script, nobody_to_train_on,
     command = [recipe_path, "--data", nobody_to_train_on, "--split", "official"]
     command += ["--label_column", "condition"] * (script == "finetune")
     line, code = fail_script(f"{script}.py", *command, "--output_dir", tmp_path / "run")
-    assert code == 1 and line == "no subject of part 'train' is in the dataset, which has 04, 05"
+    assert code == 2 and line == "no subject of part 'train' is in the dataset, which has 04, 05"
 
 
 @pytest.mark.parametrize("objective", [{}, {"objective": "classification", "label_column": "condition"}])
@@ -75,7 +75,7 @@ def test_a_phase_without_windows_is_an_error(objective, nobody_to_train_on, tmp_
     phases = json.dumps([{"name": "only", "data": str(nobody_to_train_on), **objective}])
     command = ["--phases", phases, "--output_dir", tmp_path / "run", "--split", "official"]
     line, code = fail_script("train_phases.py", *command)
-    assert code == 1 and line == "no subject of part 'train' is in the dataset, which has 04, 05"
+    assert code == 2 and line == "no subject of part 'train' is in the dataset, which has 04, 05"
 
 
 def test_shards_without_rows_are_refused(nobody_to_train_on, tmp_path):

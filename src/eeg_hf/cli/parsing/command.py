@@ -52,6 +52,7 @@ class Command:
         trains: Whether it takes every option of transformers.TrainingArguments too.
         default_recipe: Recipe to take where none is named.
         positional: Setting that words without a name are values of; by default they name a recipe.
+        program: What the name is typed after.
         former: Old spellings of options that the dataclasses do not declare, by what they are called now.
     """
 
@@ -63,6 +64,7 @@ class Command:
     default_recipe: str | None = None
     positional: str | None = None
     former: Mapping[str, str] = field(default_factory=dict)
+    program: str = "eeg-hf"
 
     def __call__(self, words: Sequence[str] | None = None) -> None:
         """Parse the words and run; what the user can mend ends with one line and exit code 2.
@@ -84,7 +86,7 @@ class Command:
 
     def fail(self, message: str) -> NoReturn:
         """End with one line and exit code 2."""
-        sys.stderr.write(f"eeg-hf {self.name}: {' '.join(message.split())}\n")
+        sys.stderr.write(f"{self.program} {self.name}: {' '.join(message.split())}\n")
         sys.exit(2)
 
     def _run(self, words: list[str]) -> None:

@@ -25,7 +25,7 @@ def format_help(name: str, description: str, arguments: Sequence[type], trains: 
         arguments: Dataclasses whose fields are its options.
         trains: Whether it takes TrainingArguments.
     """
-    width = min(max(shutil.get_terminal_size().columns, 80), 120)
+    width = min(max(shutil.get_terminal_size((110, 50)).columns, 80), 120)  # 110 where it goes to a file
     lines = [
         f"usage: eeg-hf {name} [recipe] [setting=value ...] [--option value ...]",
         "",

@@ -99,9 +99,8 @@ class CommandParser(HfArgumentParser):
         for word in rest:
             if word.startswith("-") and len(word) > 1:
                 self._refuse(word)
-        return Given(
-            [*rest, *overrides], vars(given), switches.config_name, switches.multirun, bool(switches.cfg)
-        )
+        flags = switches.config_name, switches.multirun, bool(switches.cfg)
+        return Given([*rest, *overrides], vars(given), *flags)
 
     def _take_overrides(self, words: list[str]) -> tuple[list[str], list[str]]:
         """Take the overrides out, which an option of several values before them would swallow.
@@ -171,7 +170,10 @@ class CommandParser(HfArgumentParser):
             return str(value).lower() if isinstance(value, bool) else str(value)
         if action.choices is not None and value in action.choices:
             return value
-        return self._get_value(action, str(value))
+        try:
+            return self._get_value(action, str(value))
+        except argparse.ArgumentError as error:
+            raise ValueError(str(error)) from None
 
     def show(self, settings: dict[str, Any]) -> str:
         """Return the merged settings as YAML; of TrainingArguments only what was set."""

@@ -6,7 +6,9 @@ A recipe lists settings of one command. Two keys are its own: `command` names th
 `experiment=snake_activation` adds `experiment/snake_activation.yaml` to the settings.
 """
 
+import itertools
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,16 @@ MAX_BYTES = 100_000
 
 
 class RecipeLoader(yaml.SafeLoader):
-    """YAML as YAML 1.2 reads it: `1e-3` is a number, and `001` stays text."""
+    """YAML as YAML 1.2 reads it: `1e-3` is a number; `001` and `no` are text."""
 
 
 RecipeLoader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":int", ":float"))]
+    letter: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":int", ":float", ":bool"))]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]
+)
 RecipeLoader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]*)$"), [*"-+0123456789"]
 )
@@ -123,13 +128,14 @@ def merge(settings: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(path: Path) -> str:
-    """Return the first sentence of a recipe's leading comment."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.lstrip("# ").strip())
-    return re.split(r"(?<=[.:])\s", " ".join(lines), maxsplit=1)[0].rstrip(".:")
+    """Return the first sentence of a recipe's leading comment, shortened to one line."""
+    comment = itertools.takewhile(
+        lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines()
+    )
+    text = " ".join(line.lstrip("# ").strip() for line in comment)
+    return textwrap.shorten(
+        re.split(r"(?<=[^\d]\.)\s", text, maxsplit=1)[0].rstrip(".:"), 90, placeholder=" …"
+    )
 
 
 __all__ = [
