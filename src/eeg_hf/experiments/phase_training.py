@@ -20,7 +20,7 @@ from ..training import (
     mark_started,
     resume_checkpoint,
 )
-from .finetune import test_classifier
+from .finetuning import test_classifier
 from .phase_arguments import PhasesArguments
 from .phase_models import auxiliary_tasks, build_config, build_model
 from .phase_testing import test_regression
