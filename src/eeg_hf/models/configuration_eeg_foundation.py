@@ -33,6 +33,12 @@ STANDARD_POSITIONS: dict[str, tuple[float, float, float]] = {
 
 TARGETS = ("signal", "codes", "both")
 CHANNEL_ADAPTERS = ("none", "perceiver", "zero_pad", "spline")
+SECOND_ORDER_BASES = ("channels", "harmonics")
+# Narrow where rhythms lie close together, wide where the spectrum is smooth
+SECOND_ORDER_BANDS_HZ = (
+    *((1, 3), (3, 5), (5, 7), (7, 9), (9, 11), (11, 13)),
+    *((13, 16), (16, 20), (20, 25), (25, 30), (30, 37), (37, 45)),
+)
 
 
 @strict
@@ -95,6 +101,22 @@ class EEGFoundationConfig(PreTrainedConfig):
         adapter_channel_positions (`list[list[float]]`, *optional*): Their positions in metres (head frame).
         adapter_size (`int`): Width of the perceiver's queries.
         adapter_heads (`int`): Its attention heads.
+        second_order (`bool`): Add second-order tokens, one for each band, made of the cross-spectra of the
+            channels (see `second_order.py`). The classifier reads their vectors as well.
+        second_order_bands (`list[list[float]]`): Lower (included) and upper (excluded) edge of each band in
+            Hz. Steady-state responses need bands below 1 Hz and frames of several seconds.
+        second_order_basis (`str`): `"channels"` (the electrodes at `channel_positions`, in any order) or
+            `"harmonics"` (spherical harmonics fitted to any montage).
+        second_order_degree (`int`): Highest degree of the harmonics: 1, 2 or 3, for 3, 8 or 15 components.
+        second_order_split (`bool`): Keep correlations and log power apart, instead of covariances.
+        second_order_regularization (`float`): Shrinkage before recentring, so that the mean of a
+            rank-deficient signal (an average reference) can be inverted.
+        second_order_shrinkage (`float`): Shrinkage after recentring, before the logarithm.
+        second_order_frame_seconds (`float`): Length of Welch's frames, which overlap by half; bands are
+            resolved to its inverse.
+        second_order_stretch_seconds (`float`, *optional*): Cut windows into stretches of about this length,
+            with one token for each band of each; one stretch by default.
+        second_order_layers (`int`): Layers of attention among these tokens.
         classifier_dropout (`float`): Dropout before the classification head.
         class_weights (`list[float]`, *optional*): Weight of each class in the loss, 1 on average.
         label_smoothing (`float`): Share of every label that the loss spreads over all classes.
@@ -158,6 +180,16 @@ class EEGFoundationConfig(PreTrainedConfig):
     adapter_channel_positions: list | tuple | None = None
     adapter_size: int = 64
     adapter_heads: int = 4
+    second_order: bool = False
+    second_order_bands: list | tuple = SECOND_ORDER_BANDS_HZ
+    second_order_basis: str = "channels"
+    second_order_degree: int = 3
+    second_order_split: bool = True
+    second_order_regularization: float | int = 0.01
+    second_order_shrinkage: float | int = 0.5
+    second_order_frame_seconds: float | int = 1.0
+    second_order_stretch_seconds: float | int | None = None
+    second_order_layers: int = 1
     classifier_dropout: float | int = 0.1
     class_weights: list[float] | tuple[float, ...] | None = None
     label_smoothing: float | int = 0.0
@@ -194,6 +226,13 @@ class EEGFoundationConfig(PreTrainedConfig):
     def active_scales(self) -> tuple[int, ...]:
         """The scale factors in use."""
         return tuple(self.scale_factors) if self.use_multi_scale else (1,)
+
+    @property
+    def num_components(self) -> int:
+        """Number of spatial components of the second-order tokens."""
+        if self.second_order_basis == "channels":
+            return self.num_channels
+        return (self.second_order_degree + 1) ** 2 - 1
 
     @property
     def predicts_signal(self) -> bool:
@@ -257,6 +296,8 @@ class EEGFoundationConfig(PreTrainedConfig):
             )
         self.validate_channel_adapter()
         self.validate_numbers()
+        if self.second_order:
+            self.validate_second_order()
 
     def validate_channel_adapter(self) -> None:
         """Raise a ValueError where the channel adapter cannot work."""
@@ -289,6 +330,34 @@ class EEGFoundationConfig(PreTrainedConfig):
             raise ValueError(
                 f"target={self.target!r} needs channel_adapter='none': a codec tells the codes of the "
                 "recorded channels"
+            )
+
+    def validate_second_order(self) -> None:
+        """Raise a ValueError where second-order tokens cannot be computed."""
+        if self.second_order_basis not in SECOND_ORDER_BASES:
+            raise ValueError(
+                f"second_order_basis: expected one of {', '.join(SECOND_ORDER_BASES)}, got "
+                f"{self.second_order_basis!r}"
+            )
+        if self.second_order_basis == "channels" and self.channel_positions is None:
+            raise ValueError("second_order_basis='channels' needs channel_positions, in metres")
+        if not 1 <= self.second_order_degree <= 3:
+            raise ValueError(f"second_order_degree: expected 1, 2 or 3, got {self.second_order_degree}")
+        for name in ("second_order_regularization", "second_order_shrinkage"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected a share between 0 and 1, got {getattr(self, name)}")
+        if not self.second_order_bands:
+            raise ValueError("second_order_bands: expected one band or more, got none")
+        for band in self.second_order_bands:
+            if len(band) != 2 or not 0 < band[0] < band[1] <= self.sampling_rate / 2:
+                raise ValueError(
+                    f"second_order_bands: expected a lower and an upper edge between 0 and "
+                    f"{self.sampling_rate / 2:g} Hz, got {list(band)}"
+                )
+        if not self.second_order_frame_seconds * self.sampling_rate >= 4:
+            raise ValueError(
+                f"second_order_frame_seconds: expected 4 samples or more at {self.sampling_rate:g} Hz, got "
+                f"{self.second_order_frame_seconds} s"
             )
 
     def validate_numbers(self) -> None:
@@ -327,4 +396,4 @@ class EEGFoundationConfig(PreTrainedConfig):
                 )
 
 
-__all__ = ["EEGFoundationConfig"]
+__all__ = ["SECOND_ORDER_BANDS_HZ", "EEGFoundationConfig"]
