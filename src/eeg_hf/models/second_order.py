@@ -161,6 +161,11 @@ class SecondOrderFeatures(nn.Module):
     subject's own recentring where no calibration is given.
     """
 
+    whitening: torch.Tensor
+    log_power: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
         self.config = config
