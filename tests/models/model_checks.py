@@ -79,6 +79,21 @@ PEOPLE = {
     "auxiliary_targets": TARGETS,
     **MOMENTS,
 }
+SECOND_ORDER = {
+    "dropout": 0.0,
+    "classifier_dropout": 0.0,
+    "contrastive_weight": 0.0,
+    "second_order": True,
+    "second_order_bands": [[1, 4], [8, 13], [13, 30]],
+    "second_order_stretch_seconds": 1.0,
+}
+BANDS = EEGFoundationConfig(
+    **ENCODER,
+    **SECOND_ORDER,
+    second_order_basis="harmonics",
+    objectives={"masked_bands": {}},
+)
+BAND_NOISE = torch.tensor([[0.1, 0.5, 0.7], [0.9, 0.2, 0.6]])
 ABOUT_PEOPLE = EEGFoundationConfig(
     **ENCODER,
     dropout=0.0,
@@ -148,6 +163,20 @@ CASES = [
         FOUNDATION,
         {**WINDOWS, "labels": torch.tensor([0, 2])},
         never_learned=("model.embeddings.mask_token",),  # nothing is hidden when classifying
+    ),
+    Case(
+        "foundation-second-order",
+        AutoModelForSequenceClassification,
+        EEGFoundationConfig(**ENCODER, **SECOND_ORDER, num_labels=3),
+        {**WINDOWS, "labels": torch.tensor([0, 2])},
+        never_learned=("model.embeddings.mask_token", "model.second_order.projection.mask_token"),
+    ),
+    Case(
+        "foundation-bands",
+        AutoModelForPreTraining,
+        BANDS,
+        {**WINDOWS, "mask": HIDDEN, "band_noise": BAND_NOISE},
+        between=("others",),  # a loss is among them
     ),
     Case(
         "foundation-people",

@@ -235,6 +235,12 @@ class EEGFoundationConfig(PreTrainedConfig):
         return (self.second_order_degree + 1) ** 2 - 1
 
     @property
+    def num_band_features(self) -> int:
+        """Length of the second-order vector of a band."""
+        size = self.num_components
+        return size * (size + 1) // 2 + (size if self.second_order_split else 0)
+
+    @property
     def predicts_signal(self) -> bool:
         """Whether pretraining rebuilds hidden samples."""
         return self.target != "codes" and self.reconstruction_weight > 0

@@ -4,6 +4,7 @@
 A signal (batch, channels, time) becomes tokens (batch, channels, num_patches, hidden_size). Each patch is
 embedded at several time scales, as power spectrum and as waveform; electrodes enter by their coordinates,
 never by their index. Every layer attends along time within a channel, then across channels within a patch.
+With `second_order=True`, one token for each frequency band stands beside them: see `second_order.py`.
 
 Pretraining sums the objectives that the config enables, one file each: see `objective_registry.py`.
 """
@@ -34,6 +35,13 @@ from .objective import EncodedWindows, Objective
 from .objective_codes import MaskedCodes
 from .objective_registry import OBJECTIVE_COLUMNS, build_objectives
 from .patching import patchify
+from .second_order import (
+    BandProjection,
+    Recentring,
+    SecondOrderFeatures,
+    SecondOrderTokens,
+    mean_over_stretches,
+)
 from .temporal_encoder import FourierFilterbank, MultiScaleTemporalEncoder, UnitLinear
 from .token_grid import (
     create_attention_masks,
@@ -80,7 +88,11 @@ class EEGFoundationOutput(ModelOutput):
 
     Attributes:
         last_hidden_state: (batch, channels, num_patches, hidden_size); with a channel adapter, its channels.
-        pooler_output: (batch, hidden_size), the mean over real channels and patches.
+        pooler_output: (batch, hidden_size), the mean over real channels and patches; plus, with
+            `second_order`, the mean over bands and real stretches.
+        band_states: (batch, stretches, bands, hidden_size), the encoded second-order tokens.
+        band_features: (batch, stretches, bands, features) float32, the vectors that they are made of.
+        stretch_mask: (batch, stretches) bool, True = real.
         hidden_states: One tensor shaped like `last_hidden_state` a layer and the embeddings, on request.
         attentions: (batch, channels, heads, num_patches, num_patches) a layer, on request and with `eager`.
         channel_attentions: (batch, num_patches, heads, channels, channels) a layer, likewise
@@ -89,6 +101,9 @@ class EEGFoundationOutput(ModelOutput):
 
     last_hidden_state: torch.Tensor | None = None
     pooler_output: torch.Tensor | None = None
+    band_states: torch.Tensor | None = None
+    band_features: torch.Tensor | None = None
+    stretch_mask: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
     channel_attentions: tuple[torch.Tensor, ...] | None = None
@@ -134,6 +149,9 @@ class EEGFoundationForPreTrainingOutput(ModelOutput):
     channel_attentions: tuple[torch.Tensor, ...] | None = None
     others: dict[str, torch.Tensor] | None = None
 
+
+# Inputs of the encoder that hold the calibration of each window's subject
+RECENTRING_INPUTS = ("recentring_whitening", "recentring_log_power")
 
 _OUTPUT_FIELDS = tuple(field.name for field in fields(EEGFoundationForPreTrainingOutput))
 
@@ -187,7 +205,9 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
             init.normal_(module.weight, std=module.in_features**-0.5)
         elif isinstance(module, Temperature) and module.is_learnable:
             init.constant_(module.log_temperature, math.log(module.start))
-        elif isinstance(module, (ChannelAdapter, LocalScores)):
+        elif isinstance(
+            module, (ChannelAdapter, LocalScores, SecondOrderFeatures, BandProjection, BandClassifier)
+        ):
             module.reset_parameters()
         elif isinstance(module, FiniteScalarQuantizer):
             module.reset_buffers()
@@ -243,6 +263,8 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         self.embeddings = EEGFoundationEmbeddings(config)
         self.layers = nn.ModuleList(FactorizedLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        if config.second_order:
+            self.second_order = SecondOrderTokens(config)
         self.post_init()
 
     @merge_with_config_defaults
@@ -254,6 +276,9 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         channel_mask: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
+        recentring_whitening: torch.Tensor | None = None,
+        recentring_log_power: torch.Tensor | None = None,
+        band_mask: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> EEGFoundationOutput:
         """Encode windows.
@@ -264,6 +289,10 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             channel_mask: (batch, channels) bool, True = real.
             attention_mask: (batch, time) bool, True = real.
             mask: (batch, channels, time) bool, True = hidden from the model.
+            recentring_whitening: (batch, bands, components, components), the calibration of each window's
+                subject for the second-order tokens; that of the training population by default.
+            recentring_log_power: (batch, bands, components), likewise.
+            band_mask: (batch, bands) bool, True = this second-order token is hidden from the model.
             **kwargs: `output_hidden_states`, `output_attentions`, `output_channel_attentions`, `return_dict`.
 
         Raises:
@@ -271,12 +300,9 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             TypeError: On an argument that only pretraining takes, such as `mask_ratio`.
         """
         refuse_unknown_options(type(self).__name__, kwargs)
-        channel_positions = resolve_positions(self.config, input_values, channel_positions)
-        values = hide(input_values, channel_mask, attention_mask, mask)  # (batch, channels, time)
-        if self.config.channel_adapter != "none":
-            adapted = self.channel_adapter(values, channel_positions, channel_mask, mask)
-            values, channel_positions = adapted.values, adapted.channel_positions
-            channel_mask, mask = adapted.channel_mask, adapted.mask
+        values, channel_positions, channel_mask, mask = self.prepare_signal(
+            input_values, channel_positions, channel_mask, attention_mask, mask
+        )
         cut = (self.config.patch_size, self.config.hop_size)
         is_real = find_real_tokens(values, channel_mask, attention_mask, *cut)  # (batch, channels, patches)
         hidden_states = self.embeddings(values, channel_positions, mask)
@@ -284,9 +310,74 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         for layer in self.layers:
             hidden_states = layer(hidden_states, *masks, **kwargs)
         hidden_states = self.norm(hidden_states)
-        return EEGFoundationOutput(
-            last_hidden_state=hidden_states, pooler_output=mean_over_real(hidden_states, is_real)
+        pooled = mean_over_real(hidden_states, is_real)  # (batch, hidden_size)
+        if not self.config.second_order:
+            return EEGFoundationOutput(last_hidden_state=hidden_states, pooler_output=pooled)
+        recentring = _pair(recentring_whitening, recentring_log_power)
+        features, is_stretch = self.second_order.features(
+            values, channel_positions, channel_mask, attention_mask, recentring
         )
+        if band_mask is not None:
+            band_mask = band_mask[:, None].expand(features.shape[:3])
+        bands = self.second_order(features, is_stretch, band_mask)
+        return EEGFoundationOutput(
+            last_hidden_state=hidden_states,
+            pooler_output=pooled + mean_over_stretches(bands.mean(dim=2), is_stretch),
+            band_states=bands,
+            band_features=features,
+            stretch_mask=is_stretch,
+        )
+
+    def prepare_signal(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """Return values, positions, channel mask and mask of the encoder's channels, zeros where not real."""
+        channel_positions = resolve_positions(self.config, input_values, channel_positions)
+        values = hide(input_values, channel_mask, attention_mask, mask)  # (batch, channels, time)
+        if self.config.channel_adapter == "none":
+            return values, channel_positions, channel_mask, mask
+        adapted = self.channel_adapter(values, channel_positions, channel_mask, mask)
+        return adapted.values, adapted.channel_positions, adapted.channel_mask, adapted.mask
+
+    @torch.no_grad()
+    def second_order_statistics(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the second-order tokens of each window are recentred by, see `Calibration`.
+
+        Args:
+            input_values: As in `forward`.
+            channel_positions: As in `forward`.
+            channel_mask: As in `forward`.
+            attention_mask: As in `forward`.
+
+        Returns:
+            Matrices (batch, bands, components, components) and log power (batch, bands, components), means
+            over the stretches of each window.
+        """
+        values, channel_positions, channel_mask, _ = self.prepare_signal(
+            input_values, channel_positions, channel_mask, attention_mask
+        )
+        matrices, log_power, _, is_real = self.second_order.features.compute_statistics(
+            values, channel_positions, channel_mask, attention_mask
+        )
+        return mean_over_stretches(matrices, is_real), mean_over_stretches(log_power, is_real)
+
+
+def _pair(whitening: torch.Tensor | None, log_power: torch.Tensor | None) -> Recentring | None:
+    """Return the recentring, or None where none is given."""
+    if (whitening is None) != (log_power is None):
+        raise ValueError("recentring_whitening and recentring_log_power belong together: give both or none")
+    return None if whitening is None or log_power is None else Recentring(whitening, log_power)
 
 
 class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
@@ -376,12 +467,24 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             "channel_mask": channel_mask,
             "attention_mask": attention_mask,
             "mask": mask,
+            **{name: options.pop(name) for name in RECENTRING_INPUTS if name in options},
         }
         for objective in self.objectives.values():
             inputs = objective.extend_inputs(inputs, batch)
         outputs = self.model(**inputs, **options)
-        tokens = (outputs["last_hidden_state"], outputs["pooler_output"])
-        encoded = EncodedWindows(input_values, is_real, mask, positions, channel_mask, *tokens)
+        encoded = EncodedWindows(
+            values=input_values,
+            is_real=is_real,
+            mask=mask,
+            channel_positions=positions,
+            channel_mask=channel_mask,
+            hidden_states=outputs["last_hidden_state"],
+            pooled=outputs["pooler_output"],
+            inputs=inputs,
+            bands=outputs.get("band_states"),
+            band_features=outputs.get("band_features"),
+            stretch_mask=outputs.get("stretch_mask"),
+        )
         loss, found = self.compute_objectives(encoded, batch)
         return EEGFoundationForPreTrainingOutput(
             loss=loss if return_loss else None,
@@ -420,6 +523,19 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         return resolve_mask(is_real, self.config.patch_size, mask, mask_ratio, mask_noise)
 
 
+class BandClassifier(nn.Linear):
+    """A linear layer on the second-order vectors of all bands; zero at the start."""
+
+    def reset_parameters(self) -> None:
+        """Set all weights to zero."""
+        init.zeros_(self.weight)
+        init.zeros_(self.bias)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map (batch, bands, features) to (batch, num_labels)."""
+        return super().forward(features.flatten(1).to(self.weight.dtype))
+
+
 class ClassificationHead(nn.Module):
     """Dropout and one linear layer."""
 
@@ -456,6 +572,14 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
             self.classifiers = nn.ModuleDict(
                 {task: ClassificationHead(size, outputs, dropout) for task, outputs in config.tasks.items()}
             )
+        if config.second_order:
+            bands = len(config.second_order_bands) * config.num_band_features
+            if config.tasks is None:
+                self.band_classifier = BandClassifier(bands, int(config.num_labels or 0))
+            else:
+                self.band_classifiers = nn.ModuleDict(
+                    {task: BandClassifier(bands, outputs) for task, outputs in config.tasks.items()}
+                )
         self.post_init()
 
     @can_return_tuple
@@ -489,10 +613,16 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
         logits: Any  # one tensor, or one a task
         if self.config.tasks is None:
             logits = self.classifier(outputs.pooler_output)
-            if self.config.num_labels == 1:  # in the unit of the labels
-                logits = logits.float() * self.config.regression_std + self.config.regression_mean
         else:
             logits = {task: head(outputs.pooler_output) for task, head in self.classifiers.items()}
+        if self.config.second_order:
+            features = mean_over_stretches(outputs.band_features, outputs.stretch_mask)
+            if self.config.tasks is None:
+                logits = logits + self.band_classifier(features)
+            else:
+                logits = {task: logits[task] + head(features) for task, head in self.band_classifiers.items()}
+        if self.config.tasks is None and self.config.num_labels == 1:  # in the unit of the labels
+            logits = logits.float() * self.config.regression_std + self.config.regression_mean
         loss = None if labels is None else self.compute_loss(logits, labels)
         return EEGFoundationClassifierOutput(
             loss=loss,

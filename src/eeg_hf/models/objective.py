@@ -7,7 +7,7 @@ that the objective gives them. So objectives can share a head, and checkpoints k
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -31,6 +31,10 @@ class EncodedWindows:
         channel_mask: (batch, channels) bool, True = real; None means that all are.
         hidden_states: (batch + appended rows, channels, num_patches, hidden_size).
         pooled: (batch + appended rows, hidden_size).
+        inputs: The encoder's inputs, with the appended rows.
+        bands: (batch + appended rows, stretches, bands, hidden_size), encoded second-order tokens, or None.
+        band_features: (batch + appended rows, stretches, bands, features), their vectors, or None.
+        stretch_mask: (batch + appended rows, stretches) bool, True = real, or None.
     """
 
     values: torch.Tensor
@@ -40,6 +44,10 @@ class EncodedWindows:
     channel_mask: torch.Tensor | None
     hidden_states: torch.Tensor
     pooled: torch.Tensor
+    inputs: Mapping[str, torch.Tensor | None] = field(default_factory=dict)
+    bands: torch.Tensor | None = None
+    band_features: torch.Tensor | None = None
+    stretch_mask: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values)

@@ -5,6 +5,7 @@ from .configuration_eeg_foundation import EEGFoundationConfig
 from .objective import Objective
 from .objective_auxiliary import AuxiliaryTasks
 from .objective_codes import MaskedCodes
+from .objective_masked_bands import MaskedBands
 from .objective_masked_signal import MaskedSignal
 from .objective_same_stimulus import SameStimulus
 from .objective_two_views import TwoViews
@@ -12,7 +13,7 @@ from .objective_two_views import TwoViews
 # The order is that of the heads in a model: it decides which random numbers initialize which head
 OBJECTIVES: dict[str, type[Objective]] = {
     objective.name: objective
-    for objective in (MaskedSignal, MaskedCodes, TwoViews, SameStimulus, AuxiliaryTasks)
+    for objective in (MaskedBands, MaskedSignal, MaskedCodes, TwoViews, SameStimulus, AuxiliaryTasks)
 }
 # All inputs of the pretraining model that only objectives read
 OBJECTIVE_COLUMNS = tuple(column for objective in OBJECTIVES.values() for column in objective.columns)

@@ -171,11 +171,10 @@ class SecondOrderFeatures(nn.Module):
         self.config = config
         self.frame_size = round(config.second_order_frame_seconds * config.sampling_rate)
         size, bands = config.num_components, len(config.second_order_bands)
-        self.num_features = size * (size + 1) // 2 + (size if config.second_order_split else 0)
         self.register_buffer("whitening", torch.empty(bands, size, size))
         self.register_buffer("log_power", torch.empty(bands, size))
-        self.register_buffer("mean", torch.empty(bands, self.num_features))
-        self.register_buffer("scale", torch.empty(bands, self.num_features))
+        self.register_buffer("mean", torch.empty(bands, config.num_band_features))
+        self.register_buffer("scale", torch.empty(bands, config.num_band_features))
 
     def reset_parameters(self) -> None:
         """Recentre by nothing and scale by nothing."""
@@ -315,6 +314,21 @@ class BandProjection(nn.Module):
         return tokens if is_masked is None else torch.where(is_masked[..., None], self.mask_token, tokens)
 
 
+class BandDecoder(nn.Module):
+    """A linear layer for each band, from its token back to its vector."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.out = nn.ModuleList(
+            nn.Linear(config.hidden_size, config.num_band_features) for _ in config.second_order_bands
+        )
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Map (batch, stretches, bands, hidden_size) to (batch, stretches, bands, features)."""
+        decoded = [layer(token) for layer, token in zip(self.out, tokens.unbind(dim=2), strict=True)]
+        return torch.stack(decoded, dim=2)
+
+
 class BandLayer(nn.Module):
     """Attention among all bands and stretches of a window, then a feed-forward layer."""
 
@@ -341,7 +355,7 @@ class SecondOrderTokens(nn.Module):
         self.config = config
         self.features = SecondOrderFeatures(config)
         bands = len(config.second_order_bands)
-        self.projection = BandProjection(bands, self.features.num_features, config.hidden_size)
+        self.projection = BandProjection(bands, config.num_band_features, config.hidden_size)
         self.layers = nn.ModuleList(BandLayer(config) for _ in range(config.second_order_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
@@ -377,6 +391,7 @@ def mean_over_stretches(values: torch.Tensor, is_real: torch.Tensor) -> torch.Te
 
 
 __all__ = [
+    "BandDecoder",
     "BandProjection",
     "Recentring",
     "SecondOrderFeatures",
