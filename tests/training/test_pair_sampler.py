@@ -115,8 +115,12 @@ def test_values_without_a_clock_are_balanced(values, batch_size, people):
         (([None] * 4, [0.0] * 4, [*"abab"]), {}, "none of 4 rows has a stimulus"),
         ((["film"] * 4, [None] * 4, [*"abab"]), {}, "none of 4 rows has a stimulus with its second"),
         ((["film"] * 4, [0.0] * 4, [*"abcd"]), {}, "one moment .*no negative"),
-        ((["film"] * 4, [0, 4, 8, 12], [*"aaaa"]), {}, "one person.*no positive"),
-        ((["film"] * 4, [0, 4, 8, 12], [*"abab"]), {}, "no moment has subjects_per_time=2 people.*one grid"),
+        ((["film"] * 4, [0, 4, 8, 12], [*"aaaa"]), {}, "one subject.*no positive"),
+        (
+            (["film"] * 4, [0, 4, 8, 12], [*"abab"]),
+            {},
+            "no moment has subjects_per_time=2 subjects.*one grid",
+        ),
         ((["film"] * 4, [0, 0, 4, 4], [*"abab"]), {"subjects_per_time": 1}, "subjects_per_time: expected 2"),
         (
             (["film"] * 4, [0, 0, 4, 4], [*"abab"]),
@@ -131,10 +135,10 @@ def test_values_without_a_clock_are_balanced(values, batch_size, people):
         (
             (["film"] * 4, [0, 0, 4, 4], [*"abab"]),
             {"batch_size": 6},
-            "2 people at each of 3 moments: 2 moments",
+            "2 subjects at each of 3 moments: 2 moments",
         ),
-        ((["film"] * 4, [0, 0, 4, 8], [*"abab"]), {}, "2 people at each of 2 moments: 1 moments"),
-        ((["open", "closed"] * 3, None, [*"aabbcc"]), {"batch_size": 8}, "4 people at each of 2.*best has 3"),
+        ((["film"] * 4, [0, 0, 4, 8], [*"abab"]), {}, "2 subjects at each of 2 moments: 1 moments"),
+        ((["open", "closed"] * 3, None, [*"aabbcc"]), {"batch_size": 8}, "4 subjects at .*best has 3"),
         (
             (["a", "b"] * 3, None, [*"aabbcc"]),
             {"batch_size": 9, "subjects_per_time": 3},

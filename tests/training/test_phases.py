@@ -104,7 +104,7 @@ def test_what_is_no_list_of_phases_is_refused(text):
 
 
 def test_two_phases_of_one_name_and_a_phase_without_are_refused():
-    with pytest.raises(ValueError, match="a name of its own for each, got masked, masked"):
+    with pytest.raises(ValueError, match="expected different names, got masked, masked"):
         parse(MASKED, MASKED)
     with pytest.raises(ValueError, match="phase 2: lacks name"):
         parse(MASKED, {"data": ["a"]})

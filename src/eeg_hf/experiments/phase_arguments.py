@@ -81,7 +81,7 @@ class PhasesArguments:
 
         phases = parse_phases(json.dumps(self.phases), self.leave_out)
         if self.tiny:
-            phases = [phase.with_fewer_people(2) for phase in phases]
+            phases = [phase.with_fewer_subjects(2) for phase in phases]
         for phase in phases:
             self.config_fields(phase)
             self.split_arguments(phase, SplitArguments())

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training on transformers' Trainer: what it lacks for EEG, and nothing it has."""
+"""Training on transformers' Trainer, with what it lacks for EEG."""
 
-from .auxiliary import fit_auxiliary_tasks
 from .callbacks import FreezeEncoder, PlotReconstruction, SetCollatorEpoch
 from .carry_over import CarryReport, carry_over
 from .checkpoint import resume_checkpoint
-from .class_weights import balanced_class_weights
 from .codec_trainer import EEGTokenizerTrainer
+from .label_statistics import balanced_class_weights, fit_auxiliary_tasks
 from .pair_sampler import PairSampler
 from .phases import (
     FINISHED,

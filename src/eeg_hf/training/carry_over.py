@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one phase of training leaves to the next: tensors of the same name and size, and a report of them."""
+"""Carry weights from one phase of training to the next: tensors of the same name and size."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,15 @@ _SHOWN = 4
 
 @dataclass(frozen=True)
 class CarryReport:
-    """Which tensors went from one model into another.
+    """The tensors that went from one model into another.
 
     Attributes:
-        carried: Names of those that did, bit by bit.
-        new: Names of those that the earlier model did not have, or had in another size: they keep the weights
-            they were initialised with.
-        dropped: Names of those that the later model does not have, or not in that size, or that were not to
-            be carried.
-        share: Share of the later model that was carried: of its numbers or of its tensors, whichever is less.
-            A small model can be mostly one large tensor of fixed size.
+        carried: Names of the tensors that were copied.
+        new: Names of tensors that the earlier model lacks or has in another size; they keep their initial
+            values.
+        dropped: Names of tensors that the later model lacks or has in another size, or that `carry` excludes.
+        share: Share of the later model that was carried: of its numbers or of its tensors, whichever is less,
+            because one large tensor of fixed size can be most of a small model.
     """
 
     carried: list[str]
@@ -34,7 +33,7 @@ class CarryReport:
     share: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it, for a JSON file."""
+        """Return all fields, for a JSON file."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -50,21 +49,21 @@ def carry_over(
     carry: str = "all",
     minimum_share: float = 0.5,
 ) -> CarryReport:
-    """Copy into a model the tensors of an earlier one that have the same name and size.
+    """Copy the tensors of an earlier model that have the same name and size into a model.
 
-    As `load_state_dict(strict=False)`, but tensors of another size are left out instead of an error, what
-    happened is reported, and a model that would take over too little is refused.
+    Other than `load_state_dict(strict=False)`, this skips tensors of another size, reports what was copied,
+    and refuses an earlier model that has too little in common.
 
     Args:
         model: Changed in place, parameters and saved buffers.
-        earlier: Folder with `model.safetensors`, or the tensors by name. Those of an encoder by itself find
-            their place in a model that holds one.
+        earlier: Folder with `model.safetensors`, or the tensors by name. The tensors of a bare encoder are
+            matched with the encoder of a model.
         carry: `"all"`; `"encoder"`, without heads (names that begin with the model's `base_model_prefix`); or
             `"none"`.
-        minimum_share: Share of the model that must be carried, unless nothing is to be.
+        minimum_share: Share of the model that must be carried, unless `carry` is `"none"`.
 
     Raises:
-        ValueError: If less than the minimum matches, naming what does not.
+        ValueError: If less than the minimum matches; names what does not.
         FileNotFoundError: If the folder holds no weights.
     """
     if carry not in CARRIES:
@@ -74,7 +73,10 @@ def carry_over(
     theirs = dict(earlier) if isinstance(earlier, Mapping) else read_weights(Path(earlier))
     ours = model.state_dict()
     prefix = f"{getattr(model, 'base_model_prefix', 'model')}."
-    if _is_inside(prefix, ours) and not _is_inside(prefix, theirs):  # an encoder, for a model that holds one
+    ours_has_encoder, theirs_has_encoder = (
+        any(name.startswith(prefix) for name in names) for names in (ours, theirs)
+    )
+    if ours_has_encoder and not theirs_has_encoder:  # a bare encoder, for a model that holds one
         theirs = {prefix + name if prefix + name in ours else name: tensor for name, tensor in theirs.items()}
     carried = [
         name
@@ -98,10 +100,6 @@ def carry_over(
     return report
 
 
-def _is_inside(prefix: str, names: Iterable[str]) -> bool:
-    return any(name.startswith(prefix) for name in names)
-
-
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """Read `model.safetensors` of a folder."""
     path = folder / "model.safetensors"
@@ -111,11 +109,9 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _some(names: list[str]) -> str:
-    """Name a few."""
-    if not names:
-        return "none"
+    """Return the first few names, and the number of the others."""
     rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return (", ".join(names[:_SHOWN]) or "none") + (f" and {rest} more" if rest > 0 else "")
 
 
 __all__ = ["CarryReport", "carry_over", "read_weights"]

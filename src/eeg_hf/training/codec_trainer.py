@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training a tokenizer: what of the codebook is used, and how close the reconstructions are."""
+"""Trainer for tokenizers that measures codebook usage and reconstruction quality."""
 
 from typing import Any
 
@@ -14,16 +14,16 @@ from ..evaluation import ReconstructionMetrics, codebook_metrics
 from .trainer import EEGTrainer
 
 LARGEST_COUNTED = 2**24
-"""Codes of the largest codebook whose use is counted: its counts take 128 MiB."""
-USE = ("usage", "usage_reachable", "perplexity")
+"""Size of the largest codebook whose codes are counted: the counts take 128 MiB."""
+_USAGE_METRICS = ("usage", "usage_reachable", "perplexity")
 
 
 class EEGTokenizerTrainer(EEGTrainer):
     """Trainer for tokenizers, models whose output has `reconstruction` and `indices`.
 
-    Each training log says `codebook_usage` and `codebook_perplexity` of the patches since the last one (a
-    stretch of few patches cannot use many codes), each evaluation the same of its windows and all of
-    [`ReconstructionMetrics`]: `eval_correlation`, `eval_nrmse_std`, `eval_snr` and so on.
+    Each training log has `codebook_usage` and `codebook_perplexity` of the patches since the last log (few
+    patches cannot use many codes). Each evaluation has the same for its windows, and all of
+    [`ReconstructionMetrics`]: `eval_correlation`, `eval_nrmse_std`, `eval_snr` and others.
 
     Args:
         *args: As in [`EEGTrainer`].
@@ -48,19 +48,19 @@ class EEGTokenizerTrainer(EEGTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Compute the loss; count the codes of a training step, judge those of an evaluation."""
+        """Compute the loss; count the codes of a training step, or update the metrics of an evaluation."""
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         is_real = real_patches(inputs, self._config.patch_size)
         if model.training:
             self._train_counts = self._count(self._train_counts, outputs.indices, is_real)
         else:
-            self._judge(inputs, outputs, is_real)
+            self._update_metrics(inputs, outputs, is_real)
         return (loss, outputs) if return_outputs else loss
 
     def _count(
         self, counts: torch.Tensor | None, indices: torch.Tensor, is_real: torch.Tensor
     ) -> torch.Tensor | None:
-        """Add the codes of real patches to how often each was seen; the device is not waited for."""
+        """Add the codes of real patches to the counts, without waiting for the device."""
         config = self._config
         if config.codebook_size > LARGEST_COUNTED:
             return None
@@ -69,7 +69,7 @@ class EEGTokenizerTrainer(EEGTrainer):
         weights = is_real.repeat_interleave(config.codes_per_patch, dim=-1)
         return counts.index_add_(0, indices.flatten(), weights.flatten().long())
 
-    def _judge(self, inputs: dict[str, Any], outputs: Any, is_real: torch.Tensor) -> None:
+    def _update_metrics(self, inputs: dict[str, Any], outputs: Any, is_real: torch.Tensor) -> None:
         """Add the windows of all processes to the metrics of this evaluation, each window once."""
         tensors = {
             "original": inputs["input_values"].float(),
@@ -78,7 +78,7 @@ class EEGTokenizerTrainer(EEGTrainer):
             "indices": outputs.indices,
             "rates": inputs["sampling_rate"],
         }
-        for dim in (1, 2):  # processes may hold windows of other shapes; what is padded is not real
+        for dim in (1, 2):  # shapes differ between processes; padding is not real
             tensors = self.accelerator.pad_across_processes(tensors, dim=dim)
         tensors = self.accelerator.gather_for_metrics(tensors)
         is_real = tensors["is_real"] != 0
@@ -98,34 +98,34 @@ class EEGTokenizerTrainer(EEGTrainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """Evaluate, with the metrics of reconstruction and codebook."""
+        """Evaluate, adding the metrics of reconstruction and codebook."""
         self._reconstruction, self._eval_counts = ReconstructionMetrics(), None
         output = super().evaluation_loop(
             dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
         )
-        found = {**self._reconstruction.compute(), **codebook_use(self._eval_counts)}
+        found = {**self._reconstruction.compute(), **codebook_usage(self._eval_counts)}
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         return output._replace(metrics={**(output.metrics or {}), **metrics})
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log, with the use of the codebook since the last training log."""
+        """Log, adding the usage of the codebook since the last training log."""
         if "loss" in logs and self._train_counts is not None:
-            logs.update(codebook_use(self.accelerator.reduce(self._train_counts)))
+            logs.update(codebook_usage(self.accelerator.reduce(self._train_counts)))
             self._train_counts = None
         super().log(logs, *args, **kwargs)
 
 
-def codebook_use(counts: torch.Tensor | None) -> dict[str, float]:
-    """Return what `codebook_metrics` says of codes that were counted, without those that follow from others.
+def codebook_usage(counts: torch.Tensor | None) -> dict[str, float]:
+    """Return `codebook_metrics` of counted codes, without those that follow from others.
 
     Args:
-        counts: (codebook_size,) how often each code was seen; None where nobody counted.
+        counts: (codebook_size,) occurrences of each code; None if they were not counted.
     """
     if counts is None or not counts.any():
         return {}
     seen = np.repeat(np.arange(len(counts)), counts.cpu().numpy())
     metrics = codebook_metrics(seen, len(counts))
-    return {f"codebook_{name}": metrics[f"codebook_{name}"] for name in USE}
+    return {f"codebook_{name}": metrics[f"codebook_{name}"] for name in _USAGE_METRICS}
 
 
 __all__ = ["EEGTokenizerTrainer"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Groups of parameters for the optimizer."""
+"""Parameter groups with layer-wise learning rates."""
 
 import re
 from collections.abc import Collection
@@ -7,10 +7,12 @@ from typing import Any
 
 from torch import nn
 
+_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
+
 
 def layer_index(name: str, num_layers: int) -> int:
-    """Return how deep a parameter sits: 0 = before the layers, i + 1 = `layers.i`, num_layers + 1 = after."""
-    if match := re.search(r"(?:^|\.)layers\.(\d+)\.", name):
+    """Return the depth of a parameter: 0 = before the layers, i + 1 = `layers.i`, num_layers + 1 = after."""
+    if match := _LAYER.search(name):
         return int(match.group(1)) + 1
     return 0 if re.search(r"(?:^|\.)(?:embeddings|channel_adapter)\.", name) else num_layers + 1
 
@@ -23,9 +25,9 @@ def layerwise_parameter_groups(
     weight_decay: float,
     decay_names: Collection[str],
 ) -> list[dict[str, Any]]:
-    """Group all parameters by depth and by whether weights decay.
+    """Group all parameters by depth and by whether they decay.
 
-    Frozen parameters are included: a later phase may thaw them, and until then they have no gradient.
+    Frozen parameters are included: a later phase may free them, and until then they have no gradient.
 
     Args:
         model: A model with `embeddings` and a list `layers`.
@@ -34,11 +36,7 @@ def layerwise_parameter_groups(
         weight_decay: Weight decay of the parameters in `decay_names`.
         decay_names: Names of the parameters that decay (not biases and norms).
     """
-    depths = [
-        int(match)
-        for name, _ in model.named_parameters()
-        for match in re.findall(r"(?:^|\.)layers\.(\d+)\.", name)
-    ]
+    depths = [int(match[1]) for name, _ in model.named_parameters() if (match := _LAYER.search(name))]
     num_layers = max(depths, default=-1) + 1
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():

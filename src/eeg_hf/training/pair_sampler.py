@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches for a contrast between people: several of them at each of several moments of a stimulus.
+"""Batches for a contrast between subjects: several subjects at each of several moments of a stimulus.
 
-Rows are dealt like cards, twice: the rows of one moment into groups of different people, then the groups of
-all moments into blocks of different moments. Dealing wastes the least that any arrangement can: with G hands
-of s cards, an owner gives at most G cards away, so G is the largest number with sum(min(cards, G)) >= s * G.
+Rows are dealt like cards, twice: the rows of one moment into groups of different subjects, then the groups of
+all moments into batches of different moments. Dealing leaves over the fewest rows possible: with G hands of s
+cards, an owner gives away at most G cards, so G is the largest number with sum(min(cards, G)) >= s * G.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,30 +18,30 @@ from ..collation.pair_columns import PairColumns
 
 logger = logging.get_logger(__name__)
 
-SAME_SECOND = 0.005  # rows that are less apart start at the same second
+SAME_SECOND = 0.005  # seconds; rows less than this apart start at the same second
 
 
 class PairSampler(Sampler[int]):
-    """Order rows so that each stretch of `batch_size` of them is a batch with positives and negatives.
+    """Order rows so that consecutive rows form batches with positives and negatives.
 
-    A batch holds several moments (a stimulus and its second) with several different people each. Its moments
-    are at least `guard_seconds` apart or of other stimuli; where no batch could be filled that way, they may
-    be nearer. Every epoch brings other combinations, decided by (seed, epoch) alone, and as many of them.
-    Without seconds a moment is a value of the stimulus column; where there are fewer values than a batch has
-    room for, each comes with more people, the same number of each value.
+    A batch holds several moments (a stimulus and its second) with several different subjects each. Its
+    moments are of different stimuli or at least `guard_seconds` apart; if no batch can be filled that way,
+    they may be nearer. (seed, epoch) alone decides the combinations; each epoch has equally many. Without
+    seconds a moment is a value of the stimulus column; if a batch has room for more moments than there are
+    values, each value gets more subjects, equally many.
 
     Args:
-        stimuli: Stimulus of each row; a row of None is left out.
-        seconds: Second of the stimulus at which each row starts, None or NaN where it is not known; None in
-            all for stimuli without a clock.
-        subjects: Who each row is of.
-        batch_size: Rows a batch, of all processes together: the loss compares all of them.
-        subjects_per_time: People at each moment of a batch.
+        stimuli: Stimulus of each row; rows with None are left out.
+        seconds: Second of the stimulus at which each row starts, None or NaN if unknown; None altogether for
+            stimuli without a clock.
+        subjects: Subject of each row.
+        batch_size: Rows of a batch over all processes: the loss compares all of them.
+        subjects_per_time: Subjects at each moment of a batch.
         guard_seconds: Moments of one stimulus nearer than this are no negatives of each other.
         seed: With the epoch it decides the order, so a resumed run sees the same one.
 
     Raises:
-        ValueError: If no batch can hold a positive and a negative, with the reason.
+        ValueError: If no batch can hold a positive and a negative; gives the reason.
 
     Example:
         >>> sampler = PairSampler(["film"] * 8, [0, 0, 0, 0, 9, 9, 9, 9], [*"abcdabcd"], batch_size=4)
@@ -61,7 +61,7 @@ class PairSampler(Sampler[int]):
     ) -> None:
         if subjects_per_time < 2:
             raise ValueError(
-                f"subjects_per_time: expected 2 people or more (a positive), got {subjects_per_time}"
+                f"subjects_per_time: expected 2 or more, which gives positives, got {subjects_per_time}"
             )
         if batch_size < 2 * subjects_per_time or batch_size % subjects_per_time:
             raise ValueError(
@@ -79,7 +79,7 @@ class PairSampler(Sampler[int]):
         self._plan(has_clock=seconds is not None)
         logger.info(
             f"pairs: {len(self)} of {self.num_rows} rows an epoch, in batches of {batch_size}: "
-            f"{self.subjects_per_time} people at each of {self.num_moments} moments; the other "
+            f"{self.subjects_per_time} subjects at each of {self.num_moments} moments; the other "
             f"{self.num_rows - len(self)} rows fill no batch"
         )
 
@@ -87,12 +87,12 @@ class PairSampler(Sampler[int]):
     def from_windows(
         cls, windows: WindowDataset, pairs: PairColumns, batch_size: int, **kwargs: Any
     ) -> "PairSampler":
-        """Read stimuli, seconds and people from prepared windows.
+        """Read stimuli, seconds and subjects from prepared windows.
 
         Args:
             windows: Prepared windows, made with the columns of `pairs`.
-            pairs: As the collator has it.
-            batch_size: Rows a batch, of all processes together.
+            pairs: The same as the collator's.
+            batch_size: Rows of a batch over all processes.
             **kwargs: As in the constructor.
         """
         missing = sorted(set(pairs.columns) - set(windows.dataset.column_names))
@@ -103,7 +103,7 @@ class PairSampler(Sampler[int]):
         return cls(pairs.read_stimuli(table), seconds, pairs.read_subjects(table), batch_size, **kwargs)
 
     def set_epoch(self, epoch: int) -> None:
-        """Combine in another way from now on."""
+        """Set the epoch, which changes the combinations."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -118,24 +118,24 @@ class PairSampler(Sampler[int]):
         return self.batch_size // self.subjects_per_time
 
     def batches(self) -> np.ndarray:
-        """Return the rows of each batch of this epoch (batches, batch_size), those of a moment together."""
+        """Return the rows of each batch of this epoch, (batches, batch_size), grouped by moment."""
         return self._rows[self._deal_batches()]
 
     def describe(self) -> str:
-        """Return in a few lines what there is, and what an average batch of this epoch holds."""
+        """Describe the rows and an average batch of this epoch in a few lines."""
         size, moments = self.subjects_per_time, self.num_moments
         keys = self._keys[self._deal_batches()[:100, ::size]]  # (batches, moments)
         stimuli, seconds = self._key_stimuli[keys], self._key_seconds[keys]
         is_near = np.abs(seconds[:, :, None] - seconds[:, None]) < self.guard_seconds - SAME_SECOND
-        is_near &= stimuli[:, :, None] == stimuli[:, None]  # each is near itself
+        is_near &= stimuli[:, :, None] == stimuli[:, None]  # each moment is near itself
         excluded = (is_near.sum() / len(keys) - moments) / 2 * size**2
         positives = moments * size * (size - 1) / 2
         negatives = moments * (moments - 1) / 2 * size**2 - excluded
-        people = self._people
+        counts = self._num_subjects
         return (
-            f"{len(people)} moments of {len(set(self._key_stimuli))} stimuli, with {people.min()} to "
-            f"{people.max()} people each, median {np.median(people):g}\n"
-            f"{self._num_batches} batches an epoch, each of {moments} moments with {size} people\n"
+            f"{len(counts)} moments of {len(set(self._key_stimuli))} stimuli, with {counts.min()} to "
+            f"{counts.max()} subjects each, median {np.median(counts):g}\n"
+            f"{self._num_batches} batches an epoch, each of {moments} moments with {size} subjects\n"
             f"pairs in an average batch: {positives:g} positive, {negatives:g} negative, "
             f"{excluded:g} excluded\n"
             f"{self.num_rows - len(self)} of {self.num_rows} rows left out of an epoch, "
@@ -148,7 +148,7 @@ class PairSampler(Sampler[int]):
         seconds: Sequence[float | None] | None,
         subjects: Sequence[str],
     ) -> None:
-        """Number the people and the moments of all rows that have one."""
+        """Number the subjects and the moments of all rows that have a moment."""
         starts = np.zeros(len(stimuli)) if seconds is None else np.array(seconds, float)  # None becomes NaN
         if not len(stimuli) == len(starts) == len(subjects):
             raise ValueError(
@@ -167,29 +167,29 @@ class PairSampler(Sampler[int]):
         self._keys, firsts = _number_moments(np.unique(names, return_inverse=True)[1], starts[is_known])
         self._key_stimuli, self._key_seconds = names[firsts], starts[is_known][firsts]
         pairs = np.unique(np.stack([self._keys, self._subjects]), axis=1)
-        self._people = np.bincount(pairs[0])
+        self._num_subjects = np.bincount(pairs[0])
 
     def _check(self) -> None:
-        """Refuse rows that hold no positive, or no negative."""
-        if len(self._people) < 2:
+        """Raise a ValueError if the rows hold no positive or no negative."""
+        if len(self._num_subjects) < 2:
             raise ValueError(
                 f"pairs: all rows are of one moment ({self._key_stimuli[0]!r}), so there is no negative; add "
                 "another stimulus or second"
             )
         if len(set(self._subjects)) < 2:
-            raise ValueError("pairs: all rows are of one person, so there is no positive; add people")
-        if self._people.max() < self.subjects_per_time:
+            raise ValueError("pairs: all rows are of one subject, so there is no positive; add subjects")
+        if self._num_subjects.max() < self.subjects_per_time:
             raise ValueError(
-                f"pairs: no moment has subjects_per_time={self.subjects_per_time} people, the best has "
-                f"{self._people.max()}: a positive is another person at the same second; were windows cut on "
-                "one grid in all people?"
+                f"pairs: no moment has subjects_per_time={self.subjects_per_time} subjects, the best has "
+                f"{self._num_subjects.max()}: a positive is another subject at the same second; cut the "
+                "windows of all subjects on one grid"
             )
 
     def _plan(self, has_clock: bool) -> None:
-        """Decide how many people come with a moment, and which moments may meet."""
+        """Choose the subjects per moment, and which moments may share a batch."""
         plans = [(self.subjects_per_time, self.guard_seconds), (self.subjects_per_time, 0.0)]
         if not has_clock:
-            most = min(len(self._people), self.num_moments)
+            most = min(len(self._num_subjects), self.num_moments)
             plans = [(self.batch_size // n, 0.0) for n in range(most, 1, -1) if self.batch_size % n == 0]
         for self.subjects_per_time, guard in plans:
             self._colours = self._colour(guard)
@@ -197,29 +197,29 @@ class PairSampler(Sampler[int]):
             if self._num_batches:
                 break
         else:
-            found = np.sum(self._people >= self.subjects_per_time)
+            found = np.sum(self._num_subjects >= self.subjects_per_time)
             raise ValueError(
                 f"pairs: no batch of {self.batch_size} rows can be filled with {self.subjects_per_time} "
-                f"people at each of {self.num_moments} moments: {found} moments have as many (the best has "
-                f"{self._people.max()}); take another batch_size (of all processes) or subjects_per_time"
+                f"subjects at each of {self.num_moments} moments: {found} moments have as many (the best has "
+                f"{self._num_subjects.max()}); change batch_size (of all processes) or subjects_per_time"
             )
         if has_clock and guard < self.guard_seconds:
             logger.warning(
                 f"pairs: too few moments are {self.guard_seconds:g} s apart to fill a batch of "
-                f"{self.batch_size} rows, so nearer ones, which are no negatives, share batches"
+                f"{self.batch_size} rows, so nearer moments share batches, although they are no negatives"
             )
 
     def _colour(self, guard: float) -> np.ndarray:
-        """Return a colour of each key; keys of one colour are `guard` seconds apart or of other stimuli.
+        """Return a colour for each key; keys of one colour are `guard` seconds apart or of other stimuli.
 
-        Where n keys at most start within the guard, every n-th key of a stimulus is far enough from the last.
+        If at most n keys start within the guard, every n-th key of a stimulus is far enough from the last.
         """
-        usable = np.flatnonzero(self._people >= self.subjects_per_time)
+        usable = np.flatnonzero(self._num_subjects >= self.subjects_per_time)
         stimuli = np.unique(self._key_stimuli[usable], return_inverse=True)[1]
         seconds = self._key_seconds[usable]
-        line = seconds + stimuli * (np.ptp(self._key_seconds) + guard + 1)  # one stimulus after the other
+        line = seconds + stimuli * (np.ptp(self._key_seconds) + guard + 1)  # stimuli one after another
         within = np.searchsorted(line, line + guard - SAME_SECOND) - np.arange(len(usable))
-        colours = np.zeros(len(self._people), int)
+        colours = np.zeros(len(self._num_subjects), int)
         colours[usable] = np.arange(len(usable)) % max(within.max(initial=1), 1)
         return colours
 
@@ -234,7 +234,7 @@ class PairSampler(Sampler[int]):
 
 
 def _number_moments(stimuli: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number the moments by stimulus and second; return that of each row, and the first row of each."""
+    """Number the moments; return the moment of each row, and the first row of each moment."""
     order = np.lexsort((seconds, stimuli))
     firsts: list[int] = []
     counts = []
@@ -250,13 +250,13 @@ def _number_moments(stimuli: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarra
 
 
 def _deal(places: np.ndarray, owners: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
-    """Deal items into hands of one place and `size` different owners: as many hands as there can be.
+    """Deal items into as many hands as possible, each of one place and `size` different owners.
 
     Args:
         places: Place of each item, numbers from 0.
         owners: Owner of each item, numbers from 0.
         size: Items in a hand.
-        random: Decides who meets whom and who is left over, not how many hands there are.
+        random: Decides which items meet and which are left over, not the number of hands.
 
     Returns:
         The items of each hand (hands, size).
@@ -267,10 +267,10 @@ def _deal(places: np.ndarray, owners: np.ndarray, size: int, random: np.random.G
     pairs, pair, counts = np.unique(codes, return_inverse=True, return_counts=True)
     pair_places = pairs // (owners.max() + 1)
     hands, before = np.bincount(places) // size, np.empty(0, int)
-    while not np.array_equal(hands, before):  # an owner gives one item a hand
+    while not np.array_equal(hands, before):  # an owner gives each hand at most one item
         before = hands
         hands = np.bincount(pair_places, np.minimum(counts, hands[pair_places])).astype(int) // size
-    # By place, there by owner in random order, there at random
+    # Sort by place, then by owner in random order, then at random
     order = np.lexsort((random.random(len(places)), random.random(len(pairs))[pair], places))
     order = order[_count_up(pair[order]) < hands[places[order]]]
     turns = _count_up(places[order])

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training in phases, as data: each says what it learns, on what, and what it takes from the one before.
+"""Descriptions of training phases: objective, data, and the weights that each takes over from an earlier one.
 
-A phase leaves `started.json` in its folder when it begins and `phase.json` when it is finished. A run that is
-started again skips the phases that are finished and goes on in the one that is not; a phase whose description
-has changed since is refused: what comes out would be of two recipes.
+A phase writes `started.json` to its folder when it begins and `phase.json` when it ends. A restarted run
+skips finished phases and resumes the unfinished one. A phase whose description has changed since it began is
+refused, because its result would mix two recipes.
 """
 
 import dataclasses
@@ -19,17 +19,17 @@ from .carry_over import CARRIES
 
 OBJECTIVES = ("pretraining", "classification", "regression")
 STARTED, FINISHED = "started.json", "phase.json"
-START = "start"  # what the first phase begins with, as if it came out of a phase of this name
+START = "start"  # name of the weights that the first phase begins with, for `Phase.after`
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """What windows are contrasted by.
+    """The columns by which windows are contrasted.
 
     Attributes:
-        stimulus: Column that says what the person met: a film, or a condition.
-        seconds: Column of the second of the film; none for conditions.
-        subjects_per_time: People at each moment in a batch.
+        stimulus: Column of the stimulus or the condition.
+        seconds: Column of the second of the stimulus; None for conditions.
+        subjects_per_time: Subjects at each moment in a batch.
     """
 
     stimulus: str
@@ -42,22 +42,22 @@ class Phase:
     """One phase of training.
 
     Attributes:
-        name: Names its folder.
-        objective: `"pretraining"` (what is learned is a matter of the weights in `config`),
-            `"classification"` or `"regression"`.
+        name: Name of the phase and of its folder.
+        objective: `"pretraining"` (by the objectives that `config` enables), `"classification"` or
+            `"regression"`.
         data: Prepared corpora, each window once an epoch; or corpus -> weight, to mix them.
         config: Fields of the model's config that differ from those of all phases.
         label_column: Column to classify or to predict.
-        class_names: Classes in order; those found by default.
+        class_names: Classes in order; those of the column by default.
         auxiliary: Auxiliary tasks by name, which is also their column: `num_outputs`, `weight`, `classes`.
             `"hbn"` stands for those of HBN-EEG.
-        pairs: What windows are contrasted by.
-        after: Phase whose weights it begins with, or `"start"` for what the first one begins with; the one
-            before by default.
-        carry: Which of them are taken over: `"all"` that fit, `"encoder"`, or `"none"`.
-        freeze_epochs: Epochs in which only the heads learn.
+        pairs: Columns by which windows are contrasted.
+        after: Earlier phase whose weights are taken over, or `"start"` for the initial weights; the previous
+            phase by default.
+        carry: Weights to take over: `"all"` that fit, `"encoder"`, or `"none"`.
+        freeze_epochs: Epochs in which only the heads are trained.
         gradual_unfreezing: Then free one layer an epoch, from the top.
-        layer_decay: Factor of the rate from each layer to the one below.
+        layer_decay: Factor of the learning rate from each layer to the one below.
         split: Options of the split that differ from those of all phases.
         training: Fields of TrainingArguments that differ from those of all phases.
     """
@@ -106,7 +106,7 @@ class Phase:
 
     @property
     def is_pretraining(self) -> bool:
-        """Whether it learns without labels of its own."""
+        """Whether the phase needs no label column."""
         return self.objective == "pretraining"
 
     @property
@@ -114,15 +114,15 @@ class Phase:
         """The prepared corpora."""
         return [str(name) for name in self.data]
 
-    def with_fewer_people(self, subjects_per_time: int) -> "Phase":
-        """Return the phase with at most so many people at each moment of a batch."""
+    def with_fewer_subjects(self, subjects_per_time: int) -> "Phase":
+        """Return the phase with at most this many subjects at each moment of a batch."""
         if self.pairs is None or self.pairs.subjects_per_time <= subjects_per_time:
             return self
         pairs = dataclasses.replace(self.pairs, subjects_per_time=subjects_per_time)
         return dataclasses.replace(self, pairs=pairs)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON would: what a finished phase is compared by."""
+        """Return all fields as JSON types; finished phases are compared by them."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
@@ -131,11 +131,11 @@ def parse_phases(text: str, leave_out: Sequence[str] = ()) -> list[Phase]:
 
     Args:
         text: JSON list of phases.
-        leave_out: Names of phases to skip, as for an ablation.
+        leave_out: Names of phases to skip, for ablations.
 
     Raises:
-        ValueError: On a field that a phase does not have, naming the nearest that it has; on two phases of
-            one name; on a name to leave out that no phase has; or if there is no phase.
+        ValueError: On an unknown field (with the nearest known one), two phases of one name, an unknown name
+            in `leave_out`, or if no phase is left.
     """
     entries = json.loads(text)
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
@@ -143,7 +143,7 @@ def parse_phases(text: str, leave_out: Sequence[str] = ()) -> list[Phase]:
     phases = [_parse_phase(entry, position) for position, entry in enumerate(entries, start=1)]
     names = [phase.name for phase in phases]
     if len(set(names)) < len(names):
-        raise ValueError(f"phases: expected a name of its own for each, got {', '.join(names)}")
+        raise ValueError(f"phases: expected different names, got {', '.join(names)}")
     for place, phase in enumerate(phases):
         known = [START, *names[:place]]
         if phase.after is not None and phase.after not in known:
@@ -178,7 +178,7 @@ def _parse_phase(entry: dict[str, Any], position: int) -> Phase:
 
 
 def refuse_unknown(fields: Any, dataclass_type: type, place: str) -> None:
-    """Refuse fields that a dataclass does not have, naming the nearest that it has."""
+    """Raise a ValueError if a dataclass lacks one of the fields; names the nearest one that it has."""
     known = [item.name for item in dataclasses.fields(dataclass_type)]
     if not isinstance(fields, dict):
         raise ValueError(f"{place}: expected fields and values, got {fields!r}")
@@ -205,11 +205,14 @@ def _did_you_mean(name: str, known: Sequence[str]) -> str:
 
 
 def is_finished(folder: Path, description: Mapping[str, Any]) -> bool:
-    """Return whether a phase was trained to its end; refuse one that was begun as something else.
+    """Return whether a phase was trained to its end.
 
     Args:
-        folder: Of the phase.
-        description: All that decides its result.
+        folder: Folder of the phase.
+        description: Everything that decides its result.
+
+    Raises:
+        ValueError: If the phase was begun with another description.
     """
     path = folder / (FINISHED if (folder / FINISHED).is_file() else STARTED)
     if not path.is_file():
@@ -226,17 +229,17 @@ def is_finished(folder: Path, description: Mapping[str, Any]) -> bool:
 
 
 def read_finished(folder: Path) -> dict[str, Any]:
-    """Return what `mark_finished` wrote."""
+    """Return the content that `mark_finished` wrote."""
     return json.loads((folder / FINISHED).read_text(encoding="utf-8"))
 
 
 def mark_started(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write what a phase is going to be, before there is a checkpoint of it."""
+    """Write the description of a phase before its first checkpoint."""
     write_text(folder / STARTED, json.dumps({"description": description}, indent=2))
 
 
 def mark_finished(folder: Path, description: Mapping[str, Any], report: Mapping[str, Any]) -> None:
-    """Write that a phase is finished, with what it was and what came of it."""
+    """Mark a phase as finished, with its description and its report."""
     write_text(folder / FINISHED, json.dumps({"description": description, **report}, indent=2))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A linear probe of the encoder before, during and after a training, as one file over all its phases."""
+"""Linear probes of the encoder before, during and after a training, in one file for all its phases."""
 
 import json
 from collections.abc import Callable
@@ -20,21 +20,20 @@ logger = logging.get_logger(__name__)
 
 
 class EncoderProbe(TrainerCallback):
-    """Probe the encoder at step 0, after epochs and at the end, and keep the scores in a file.
+    """Probe the encoder at step 0, after epochs and at the end, and write the scores to a file.
 
-    Process zero alone computes, on the module that nothing wraps: parameters must be whole there (not
-    sharded), and the others wait at their next step. What the training does is the same, bit for bit, with
-    the probe and without.
+    Only process zero computes, on the unwrapped module, whose parameters must not be sharded; the other
+    processes wait at their next step. The probe does not change the training by a single bit.
 
     Args:
-        train: Map-style dataset that the probe is fitted on.
-        test: Map-style dataset of other people, that it is scored on.
-        collator: Makes batches with `labels` of both; nothing may be augmented.
+        train: Map-style dataset to fit the probe on.
+        test: Map-style dataset of other subjects to score the probe on.
+        collator: Makes batches with `labels` of both, without augmentation.
         kind: `"classification"` or `"regression"`, see [`linear_probe`].
-        path: JSON Lines file, one row a measurement. Rows of other phases stay; rows of this phase from the
-            present step on are of a run that is being done again, and go.
+        path: JSON Lines file, one row a measurement. Rows of other phases are kept; rows of this phase from
+            the present step on come from a run that is repeated, and are replaced.
         phase: Name of this training in the file.
-        batch_size: Windows at a time.
+        batch_size: Windows that are encoded at once.
         every_epochs: Epochs from one measurement to the next.
 
     Raises:
@@ -68,25 +67,25 @@ class EncoderProbe(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Probe what the training starts from; a resumed one did that before."""
+        """Probe the initial weights, unless the training is resumed."""
         if state.global_step == 0:
             self.probe(kwargs["model"], state)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Probe, but not twice after the last epoch."""
+        """Probe, but leave the last epoch to `on_train_end`."""
         if not control.should_training_stop and round(state.epoch or 0) % self.every_epochs == 0:
             self.probe(kwargs["model"], state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Probe what is handed over: the best model, where that was loaded at the end."""
+        """Probe the final weights: the best model, if it was loaded at the end."""
         self.probe(kwargs["model"], state)
 
     def probe(self, model: PreTrainedModel, state: TrainerState) -> None:
-        """Probe now, log the scores and write them down."""
+        """Probe now, log the scores and write them to the file."""
         if not state.is_world_process_zero:
             return
         scores = probe_encoder(model, self.train, self.test, self.collator, self.kind, self.batch_size)
@@ -105,7 +104,7 @@ def probe_encoder(
     kind: str = "classification",
     batch_size: int = 64,
 ) -> dict[str, float]:
-    """Fit a linear probe on the frozen pooled features of one dataset and score it on those of another.
+    """Fit a linear probe on pooled features of one dataset and score it on those of another.
 
     Args:
         model: Encoder, or a model with one.
@@ -113,7 +112,7 @@ def probe_encoder(
         test: As in [`EncoderProbe`].
         collator: As in [`EncoderProbe`].
         kind: As in [`linear_probe`].
-        batch_size: Windows at a time.
+        batch_size: Windows that are encoded at once.
 
     Returns:
         The scores of [`linear_probe`].
@@ -130,9 +129,9 @@ def probe_encoder(
 def encode_rows(
     encoder: Any, dataset: Dataset, collator: Callable[[Any], dict[str, Any]], batch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pooled features (rows, hidden_size) of a dataset, nothing hidden, and the labels (rows,)."""
+    """Return the pooled features (rows, hidden_size) of a dataset, without a mask, and the labels (rows,)."""
     device = next(encoder.parameters()).device
-    # A generator of its own: by default a loader draws its seed from the training's random state
+    # Without a generator, a loader draws its seed from the random state of the training
     loader = DataLoader(dataset, batch_size=batch_size, collate_fn=collator, generator=torch.Generator())
     features, labels = [np.empty((0, encoder.config.hidden_size))], [np.empty(0)]
     was_training = encoder.training
@@ -152,7 +151,7 @@ def encode_rows(
 
 
 def write_probe_row(path: Path, row: dict[str, Any]) -> None:
-    """Add a row to the file of a curve, in place of what its phase has from this step on."""
+    """Add a row to the file of a curve, replacing the rows of its phase from this step on."""
     rows = read_probe_curve(path) if path.exists() else []
     kept = [old for old in rows if old["phase"] != row["phase"] or old["step"] < row["step"]]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +159,7 @@ def write_probe_row(path: Path, row: dict[str, Any]) -> None:
 
 
 def read_probe_curve(path: str | Path) -> list[dict[str, Any]]:
-    """Read the rows that [`EncoderProbe`] wrote: `phase`, `step` within it, `epoch` and the scores.
+    """Read the rows that [`EncoderProbe`] wrote: `phase`, `step` in the phase, `epoch` and the scores.
 
     Args:
         path: JSON Lines file.

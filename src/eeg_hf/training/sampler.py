@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which rows go into a batch together."""
+"""Samplers that decide which rows share a batch."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,14 +8,14 @@ from torch.utils.data import Sampler
 
 
 class ChannelGroupedSampler(Sampler[int]):
-    """Shuffle so that a batch holds windows of one number of channels, and padding stays rare.
+    """Shuffle rows so that most batches hold windows of one number of channels, which keeps padding rare.
 
-    A batch is as wide as its widest window: one 64-channel window among 19-channel ones more than triples the
+    A batch is as wide as its widest window: one window of 64 channels among those of 19 more than triples the
     work.
 
     Args:
         num_channels: Number of channels of each row.
-        batch_size: Rows a batch; what does not fill one goes into mixed batches.
+        batch_size: Rows of a batch; rows that fill none go into mixed batches.
         seed: With the epoch it decides the order, so a resumed run sees the same one.
     """
 
@@ -26,7 +26,7 @@ class ChannelGroupedSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Shuffle in another way from now on."""
+        """Set the epoch, which changes the order."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class ChannelGroupedSampler(Sampler[int]):
         yield from (int(row) for rows in rest for row in rows)
 
     def padding_share(self, grouped: bool = True) -> float:
-        """Return the share of padding in this epoch's batches, or in batches of all rows shuffled."""
+        """Return the share of padding in this epoch's batches, or in batches of rows in random order."""
         count = len(self.num_channels)
         order = list(self) if grouped else np.random.default_rng([self.seed, self.epoch]).permutation(count)
         return padding_share(
@@ -55,10 +55,10 @@ class ChannelGroupedSampler(Sampler[int]):
 
 
 def padding_share(batches: Iterable[Sequence[int] | np.ndarray]) -> float:
-    """Return which share of what a model is given are channels that no recording has.
+    """Return the share of a model's input that is padding of channels.
 
     Args:
-        batches: Number of channels of each row of each batch; all rows become as wide as the widest.
+        batches: Number of channels of each row of each batch; rows are padded to the widest one.
 
     Example:
         >>> padding_share([[64, 64], [64, 16]])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""transformers' Trainer, and what it lacks: collation for evaluation, layer-wise rates, loss parts."""
+"""transformers' Trainer with evaluation collators, layer-wise learning rates and a log of all losses."""
 
 import os
 from collections import defaultdict
@@ -23,12 +23,12 @@ class EEGTrainer(Trainer):
     """Trainer for EEG models.
 
     Args:
-        eval_data_collator: Collator of evaluation and prediction, where nothing may be augmented; the
-            training collator by default.
+        eval_data_collator: Collator of evaluation and prediction, which must not augment; the training
+            collator by default.
         layer_decay: Learning rate of layer i of n = `learning_rate * layer_decay ** (n - i)`, embeddings
             lowest, heads highest (https://arxiv.org/abs/2106.08254, BEiT); 1 trains all at one rate.
-        train_sampler: Makes the order of the training rows, given how many rows all processes together take
-            at once, such as `partial(PairSampler.from_windows, windows, pairs)`.
+        train_sampler: Builds the sampler of the training rows from the number of rows of a batch over all
+            processes, such as `partial(PairSampler.from_windows, windows, pairs)`.
         **kwargs: As in `transformers.Trainer`.
     """
 
@@ -53,7 +53,7 @@ class EEGTrainer(Trainer):
     def train(
         self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any
     ) -> TrainOutput:
-        """Train; a stream that can start anywhere is not read up to where the checkpoint was taken."""
+        """Train. A resumed run starts a stream at the checkpoint's position instead of reading up to it."""
         start_at = getattr(self.train_dataset, "start_at", None)
         if start_at is not None and isinstance(resume_from_checkpoint, str):
             state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / "trainer_state.json"))
@@ -63,14 +63,14 @@ class EEGTrainer(Trainer):
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
-        """Return the training loader; a stream shares itself out among processes, which accelerate cannot."""
+        """Return the training loader; streams divide themselves among processes, without accelerate."""
         stream: Any = self.train_dataset
         if not hasattr(stream, "start_at"):
             return super().get_train_dataloader()
         if (stream.rank, stream.world_size) != (self.args.process_index, self.args.world_size):
             raise ValueError(
-                f"stream: expected rank {self.args.process_index} of {self.args.world_size}, it was made for "
-                f"rank {stream.rank} of {stream.world_size}"
+                f"stream: expected rank {self.args.process_index} of {self.args.world_size}, got rank "
+                f"{stream.rank} of {stream.world_size}"
             )
         return DataLoader(
             stream,
@@ -79,7 +79,7 @@ class EEGTrainer(Trainer):
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
             prefetch_factor=self.args.dataloader_prefetch_factor,
-            # Its own: drawing the workers' seed from the global one would change dropout after a restart
+            # Drawing the workers' seed from the global generator would change dropout after a restart
             generator=torch.Generator(),
         )
 
@@ -102,9 +102,9 @@ class EEGTrainer(Trainer):
             self.data_collator = train_collator
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        """Order rows as asked, or group windows of one number of channels where the numbers differ."""
+        """Return `train_sampler`, or one that groups windows by number of channels where these differ."""
         if self.train_sampler is not None:
-            # accelerate hands the batches of a sampler to the processes in turn: together they are a stretch
+            # accelerate deals the batches of a sampler out to the processes in turn
             return self.train_sampler(self.args.train_batch_size * self.args.world_size)
         train_dataset = self.train_dataset if train_dataset is None else train_dataset
         num_channels = getattr(train_dataset, "num_channels", None)
@@ -114,7 +114,7 @@ class EEGTrainer(Trainer):
         return ChannelGroupedSampler(num_channels, batch_size, self.args.data_seed or self.args.seed)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Build the optimizer, with one group of parameters a layer where `layer_decay` asks for it."""
+        """Build the optimizer, with one parameter group a layer if `layer_decay` is below 1."""
         if self.optimizer is None and self.layer_decay < 1:
             trained: Any = self.model if model is None else model
             optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, trained)
@@ -129,7 +129,7 @@ class EEGTrainer(Trainer):
         return super().create_optimizer(model)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Return what weight decay pulls to 0: not single numbers, such as a learned temperature."""
+        """Return the names of decaying parameters, without scalars such as a learned temperature."""
         numbers = {name for name, parameter in model.named_parameters() if parameter.ndim == 0}
         return [name for name in super().get_decay_parameter_names(model) if name not in numbers]
 
@@ -140,7 +140,7 @@ class EEGTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Compute the loss and remember its parts (`*_loss` of the output) for the log."""
+        """Compute the loss and collect its parts (`*_loss` of the output) for the log."""
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         if model.training and hasattr(outputs, "items"):
             for name, value in {**outputs, **(outputs.get("others") or {})}.items():
@@ -149,10 +149,10 @@ class EEGTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Save the settings also as JSON, without tokens, and the code beside what goes to the Hub.
+        """Save the training arguments also as JSON, without tokens, and the code of models for the Hub.
 
-        The pickle that transformers writes nobody should open, and weights on the Hub without their code open
-        only where eeg_hf is.
+        Loading the pickle that transformers writes can run any code. Weights on the Hub without their code
+        load only where eeg_hf is installed.
         """
         super()._save(output_dir, state_dict)
         if not self.args.should_save:  # another process makes the folder, maybe later
@@ -165,7 +165,7 @@ class EEGTrainer(Trainer):
             add_code(model, folder, extractor if isinstance(extractor, FeatureExtractionMixin) else None)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log, with the mean of each loss part since the last training log."""
+        """Log, adding the mean of each part of the loss since the last training log."""
         if "loss" in logs:
             logs.update(
                 {name: torch.stack(values).mean().item() for name, values in self._loss_parts.items()}
@@ -175,13 +175,13 @@ class EEGTrainer(Trainer):
 
 
 def refuse_lone_process(args: TrainingArguments) -> None:
-    """Refuse a process that was launched as one of several and takes itself for the only one.
+    """Raise a ValueError if one of several launched processes sees no others.
 
-    It happens where no GPU is seen and the CPU was not asked for; all would write into one folder.
+    This happens without a GPU unless CPUs were requested; all processes would write into one folder.
     """
     launched = int(os.environ.get("WORLD_SIZE", 1))
     if launched > 1 and args.world_size == 1:
         raise ValueError(
-            f"launched as one of {launched} processes, but none sees the others, since there is no GPU: to "
+            f"launched as one of {launched} processes that do not see each other (there is no GPU): to "
             "train on CPUs set ACCELERATE_USE_CPU=true"
         )

@@ -1,26 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Auxiliary tasks fitted to a training set: statistics that its targets are standardised by, and classes."""
+"""Statistics of the training labels that a model's config keeps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils.class_weight import compute_class_weight
+
+
+def balanced_class_weights(labels: Sequence[int], num_classes: int) -> list[float]:
+    """Return a weight for each class, inverse to its frequency and 1 on average over `labels`.
+
+    Args:
+        labels: Class indices; negative ones are missing.
+        num_classes: Number of classes.
+
+    Raises:
+        ValueError: If a class has no label: nothing could be learned about it.
+    """
+    known = [label for label in labels if label >= 0]
+    counts = np.bincount(known, minlength=num_classes)
+    if len(counts) > num_classes or not counts.all():
+        raise ValueError(
+            f"labels: expected every class of 0 to {num_classes - 1}, got counts {counts.tolist()}"
+        )
+    return compute_class_weight("balanced", classes=np.arange(num_classes), y=known).tolist()
 
 
 def fit_auxiliary_tasks(
     tasks: Mapping[str, Mapping[str, Any]], targets: Mapping[str, Sequence[Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Add to each task what the config keeps of the training set, and refuse one that cannot be learned.
+    """Add the statistics or the classes of the training set to each auxiliary task.
 
     Args:
         tasks: Settings of each task by name: `num_outputs` (1 = a number) and optionally `classes`.
         targets: Values of each task in the training set, one a window; None and NaN are missing.
 
     Returns:
-        The tasks, those of numbers with `mean` and `std` (population), those of classes with `classes`.
+        The tasks: those of numbers with `mean` and `std` (population), those of classes with `classes`.
 
     Raises:
-        ValueError: If a task has no column, no value, one value only, or other classes than it says.
+        ValueError: If a task cannot be learned: it has no column, no value, a single value, or other classes
+            than its settings list.
 
     Example:
         >>> fit_auxiliary_tasks({"age": {"num_outputs": 1}}, {"age": [20.0, None, 30.0]})
@@ -42,10 +63,8 @@ def fit_auxiliary_tasks(
                 "the task out"
             )
         is_number = settings.get("num_outputs", 1) == 1
-        fitted[task] = {
-            **settings,
-            **(_statistics(task, values) if is_number else _classes(task, settings, values)),
-        }
+        found = _statistics(task, values) if is_number else _classes(task, settings, values)
+        fitted[task] = {**settings, **found}
     return fitted
 
 
@@ -69,13 +88,13 @@ def _statistics(task: str, values: Sequence[Any]) -> dict[str, float]:
 def _classes(task: str, settings: Mapping[str, Any], values: Sequence[Any]) -> dict[str, list[Any]]:
     found = sorted(set(values))
     classes = list(settings.get("classes") or found)
-    unknown = [value for value in found if value not in classes]
-    if unknown or len(classes) != settings["num_outputs"]:
+    if not set(found) <= set(classes) or len(classes) != settings["num_outputs"]:
+        named = f" {classes}" if settings.get("classes") else ""
         raise ValueError(
-            f"auxiliary task {task!r}: expected {settings['num_outputs']} classes"
-            f"{' ' + str(classes) if settings.get('classes') else ''}, the windows have {found}"
+            f"auxiliary task {task!r}: expected {settings['num_outputs']} classes{named}, the windows have "
+            f"{found}"
         )
     return {"classes": classes}
 
 
-__all__ = ["fit_auxiliary_tasks", "is_missing"]
+__all__ = ["balanced_class_weights", "fit_auxiliary_tasks", "is_missing"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Auxiliary tasks fitted to a training set, and what cannot be learned from it."""
+"""Class weights, auxiliary tasks fitted to a training set, and what cannot be learned from it."""
 
 import doctest
 import math
@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from eeg_hf import HBN_AUXILIARY_TASKS, EEGFoundationConfig
-from eeg_hf.training import auxiliary, fit_auxiliary_tasks
-from eeg_hf.training.auxiliary import is_missing
+from eeg_hf.training import balanced_class_weights, fit_auxiliary_tasks, label_statistics
+from eeg_hf.training.label_statistics import is_missing
 
 
 def test_docstrings_say_what_happens():
-    assert doctest.testmod(auxiliary).attempted and not doctest.testmod(auxiliary).failed
+    result = doctest.testmod(label_statistics)
+    assert result.attempted and not result.failed
 
 
 def test_the_tasks_of_hbn_are_fitted_to_the_people_there_are():
@@ -71,3 +72,18 @@ def test_a_task_without_a_column_is_refused():
 def test_missing_is_none_and_any_nan():
     assert all(map(is_missing, [None, math.nan, np.float32("nan")]))
     assert not any(map(is_missing, [0, 0.0, "", "F", -100.0]))
+
+
+def test_class_weights_are_one_on_average():
+    labels = [0, 0, 0, 1, 2, 2, -100]
+    weights = balanced_class_weights(labels, 3)
+    assert weights == [6 / 9, 2.0, 1.0]
+    assert np.mean([weights[label] for label in labels if label >= 0]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "counts"), [([0, 0, 2], r"\[2, 0, 1\]"), ([0, 1, 2, 3], r"\[1, 1, 1, 1\]")]
+)
+def test_a_class_without_labels_is_refused(labels, counts):
+    with pytest.raises(ValueError, match=f"every class of 0 to 2, got counts {counts}"):
+        balanced_class_weights(labels, 3)
