@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is logged of a tokenizer agrees with its metrics; a sweep tries every combination."""
-
-import sys
+"""The logs of a tokenizer agree with its metrics."""
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from transformers import TrainingArguments
 from eeg_hf import EEGFeatureExtractor, create_model
 from eeg_hf.collation.tokenizer_collator import EEGTokenizerCollator, real_patches
 from eeg_hf.evaluation import codebook_metrics, reconstruction_metrics
-from eeg_hf.training import EEGTokenizerTrainer, GridSweep, PlotReconstruction, write_sweep
+from eeg_hf.training import EEGTokenizerTrainer, PlotReconstruction
 from tests.collation.test_tokenizer_collator import make_windows
 
 FIELDS = {"patch_size": 50, "hidden_dims": [8], "levels": [4, 3], "codes_per_patch": 2}
@@ -91,36 +89,3 @@ def test_the_picture_of_a_codec_hides_nothing(tmp_path):
     trainer.add_callback(plot)
     trainer.evaluate()
     assert (tmp_path / "reconstruction-0.png").stat().st_size > 5000
-
-
-def test_a_sweep_trains_every_combination_from_the_same_start(tmp_path):
-    sweep = GridSweep({"learning_rate": [0.0, 1e-2], "dropout": [0.0, 0.5]})
-    trainer = make_trainer(tmp_path, make_windows(SHAPES))
-    trainer.model_init = lambda trial: create_model(
-        "eeg_fsq", {**FIELDS, "dropout": sweep.choose(trial)["dropout"] if trial else 0.0}
-    )
-    rows = sweep.run(trainer)
-    assert sweep.num_trials == len(rows) == 4
-    assert {(row["learning_rate"], row["dropout"]) for row in rows} == {
-        (rate, share) for rate in (0.0, 1e-2) for share in (0.0, 0.5)
-    }
-    losses = [row["eval_loss"] for row in rows]
-    assert losses == sorted(losses)
-    untrained = {row["eval_loss"] for row in rows if row["learning_rate"] == 0.0}
-    assert len(untrained) == 1 and losses[0] < untrained.pop()
-    write_sweep(tmp_path / "table", rows)
-    assert len((tmp_path / "table/sweep.md").read_text().splitlines()) == 4 + 2 + len(rows)
-
-
-@pytest.mark.parametrize(
-    "grid", [{}, {"activation": []}, {"activation": "relu"}, {"levels": [[8, 8], [5, 5]]}]
-)
-def test_a_grid_that_is_none_is_refused(grid):
-    with pytest.raises(ValueError, match="sweep: expected"):
-        GridSweep(grid)
-
-
-def test_a_sweep_without_optuna_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ImportError, match=r"eeg_hf\[sweep\]"):
-        GridSweep({"activation": ["relu"]})

@@ -20,7 +20,6 @@ from .phases import (
 )
 from .probe import EncoderProbe, probe_encoder, read_probe_curve
 from .sampler import ChannelGroupedSampler, padding_share
-from .sweep import GridSweep, write_sweep
 from .trainer import EEGTrainer
 from .transfer import EEGFoundationTrainer, FineTuningConfig, TransferLearningPipeline
 
@@ -43,7 +42,6 @@ __all__ = [
     "EncoderProbe",
     "FineTuningConfig",
     "FreezeEncoder",
-    "GridSweep",
     "PairSampler",
     "PlotReconstruction",
     "SetCollatorEpoch",
@@ -54,5 +52,4 @@ __all__ = [
     "read_finished",
     "read_probe_curve",
     "resume_checkpoint",
-    "write_sweep",
 ]
