@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure speed and memory, each figure beside a peer that is timed in the same run.
+"""Measure speed and memory, each figure beside a peer timed in the same run.
 
     python tools/benchmark.py --quick                        # CPU, a few minutes: does every part work?
     python tools/benchmark.py --output runs/benchmark.json   # on an idle machine, a quarter of an hour
@@ -8,8 +8,8 @@
     python tools/benchmark.py --parts clip --threads 1   # EEG-CLIP with and without its image tower
 
 Prints a Markdown table and writes it as JSON. Ours and the peer take turns, and who goes first alternates.
-The ratio is the median over such pairs, above 1 where we are faster or need less memory. Machines differ and
-are seldom idle: only ratios travel.
+The ratio is the median over these pairs; above 1, ours is faster or needs less memory. Machines differ and
+are seldom idle, so only ratios are comparable between them.
 """
 
 import json
@@ -37,13 +37,13 @@ def measure_import(args: BenchmarkArguments) -> list[Row]:
 
     code = "import torch, transformers"
     ours, peer = partial(start_python, f"{code}, eeg_hf"), partial(start_python, code)
-    timing = race(ours, peer, args.pairs, warm_up=False)  # this process has just read all the files
+    timing = race(ours, peer, args.pairs, warm_up=False)  # the files are in the page cache
     on_top = float(np.median(np.subtract(timing.ours, timing.peer)))
     return [Row("import eeg_hf, on top of the peer", on_top, "s", median(timing.peer), peer_name=code)]
 
 
 def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
-    """Return what measures each part; imported here, because every worker process imports this file."""
+    """Return the function that measures each part; worker processes import this file but not the parts."""
     from benchmark_parts import clip, codec, models, phases, preparing, reading
 
     def measure_memory(args: BenchmarkArguments) -> list[Row]:
@@ -66,7 +66,7 @@ def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
 
 
 def main() -> None:
-    """Measure the parts asked for, in their order."""
+    """Measure the requested parts in order."""
     from benchmark_parts.models import SIZES
     from datasets import disable_progress_bars
     from transformers import HfArgumentParser
@@ -99,7 +99,7 @@ def main() -> None:
 
 
 def describe_machine() -> dict[str, str | int | float | None]:
-    """Return what the figures depend on."""
+    """Return the hardware, load and versions that the figures depend on."""
     return {
         "device": torch.cuda.get_device_name() if DEVICE == "cuda" else _cpu_name(),
         "threads": torch.get_num_threads(),
@@ -109,7 +109,7 @@ def describe_machine() -> dict[str, str | int | float | None]:
 
 
 def _cpu_name() -> str:
-    """Return the processor's name where Linux tells it, else its architecture."""
+    """Return the processor's name on Linux, elsewhere its architecture."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mend a virtual environment whose torch is CPU-only while torchvision and torchaudio are CUDA builds.
+"""Make torchvision and torchaudio importable beside a CPU-only torch.
 
-PyPI serves one build of torchvision and torchaudio for Linux, linked against CUDA. Beside a CPU-only torch
-their compiled libraries cannot load, and then `import braindecode`, `import open_clip` and even
-`from transformers import Trainer` fail. The Python halves of both work without the libraries, so this script
+PyPI has one build of torchvision and torchaudio for Linux, linked against CUDA. Beside a CPU-only torch their
+compiled libraries cannot load, and then `import braindecode`, `import open_clip` and even
+`from transformers import Trainer` fail. The Python code of both works without the libraries, so this script
 
-* writes an import hook into the environment. At the first import of torchvision, and only if its library
-  cannot load, it declares the two operators that torchvision's Python code refers to;
-* renames torchaudio's libraries that cannot load, which torchaudio takes for a build without them.
+* writes an import hook into the virtual environment. When torchvision is imported and its library cannot
+  load, the hook declares the two operators that torchvision's Python code refers to;
+* renames the libraries of torchaudio that cannot load, so that torchaudio behaves as a build without them.
 
-What lives in the libraries (`torchvision.ops.nms`, `roi_align`, forced alignment) stays unavailable. Packages
-that match are left alone, and what was mended is put back once it matches. A second run changes nothing.
+Functions of the libraries (`torchvision.ops.nms`, `roi_align`, forced alignment) stay unavailable. Packages
+that match torch are left alone, and the changes are undone once they match. A second run changes nothing.
 
     python tools/mend_cpu_torch.py            # mend the virtual environment of this interpreter
     python tools/mend_cpu_torch.py --check    # only report; exit code 1 if it needs mending
@@ -29,8 +29,8 @@ logger = logging.getLogger("mend_cpu_torch")
 HOOK_NAME = "_torchvision_without_library"
 SET_ASIDE_SUFFIX = ".cannot-load"  # not ".so": torchaudio globs for that ending
 
-# Runs at every start of the interpreter: it may import nothing but sys until torchvision is asked for. It
-# waits for the import itself: transformers also looks the package up merely to know whether it is there.
+# The hook runs at every start of the interpreter, so it imports only sys until torchvision is imported. It waits
+# for the execution of the module: transformers also looks up the spec, to know whether torchvision is installed.
 HOOK_SOURCE = '''\
 """Written by tools/mend_cpu_torch.py of eeg-hf: torchvision without its compiled library."""
 
@@ -89,7 +89,7 @@ def package_folder(name: str) -> Path | None:
 
 
 def can_load(library: Path) -> bool:
-    """Say whether the dynamic loader accepts a shared library; torch must be imported before."""
+    """Return whether the dynamic loader accepts a shared library; import torch first."""
     try:
         ctypes.CDLL(str(library))
     except OSError:
@@ -104,10 +104,10 @@ def mend_torchvision(package: Path, site_packages: Path, cpu_only: bool, check: 
         package: Folder of the torchvision package.
         site_packages: Folder that the interpreter reads `.pth` files from.
         cpu_only: Whether torch is a build without any accelerator.
-        check: Only say what would be done.
+        check: Report without changing anything.
 
     Returns:
-        One line that says what was (or would be) done, or None where the environment is as it should be.
+        A line that reports the change, or None if none is needed.
     """
     contents = {f"{HOOK_NAME}.py": HOOK_SOURCE, f"{HOOK_NAME}.pth": f"import {HOOK_NAME}\n"}
     files = {site_packages / name: text for name, text in contents.items()}
@@ -119,25 +119,24 @@ def mend_torchvision(package: Path, site_packages: Path, cpu_only: bool, check: 
             for path, text in files.items():
                 path.write_text(text)
         return f"torchvision: its library cannot load beside a CPU-only torch; import hook {HOOK_NAME}.pth"
-    left = [path for path in files if path.exists()]
-    if not left:
+    if not any(path.exists() for path in files):
         return None
     if not check:
-        for path in left:
-            path.unlink()
+        for path in files:
+            path.unlink(missing_ok=True)
     return f"torchvision: matches torch again; import hook {HOOK_NAME}.pth removed"
 
 
 def mend_torchaudio(package: Path, cpu_only: bool, check: bool = False) -> str | None:
-    """Set aside torchaudio's libraries that cannot load beside a CPU-only torch, put back those that can.
+    """Set aside torchaudio's libraries that cannot load beside a CPU-only torch, and put back those that can.
 
     Args:
         package: Folder of the torchaudio package.
         cpu_only: Whether torch is a build without any accelerator.
-        check: Only say what would be done.
+        check: Report without changing anything.
 
     Returns:
-        One line that says what was (or would be) done, or None where the environment is as it should be.
+        A line that reports the change, or None if none is needed.
     """
     folder = package / "lib"
     broken = [path for path in sorted(folder.glob("*.so")) if cpu_only and not can_load(path)]
@@ -149,19 +148,15 @@ def mend_torchaudio(package: Path, cpu_only: bool, check: bool = False) -> str |
         for path in restored:
             target = path.with_name(path.name.removesuffix(SET_ASIDE_SUFFIX))
             path.unlink() if target.exists() else path.rename(target)
+    names = ", ".join(path.name for path in broken or restored)
     if broken:
-        return f"torchaudio: libraries that cannot load beside a CPU-only torch set aside: {names(broken)}"
-    return f"torchaudio: matches torch again; put back: {names(restored)}" if restored else None
-
-
-def names(paths: list[Path]) -> str:
-    """Join file names for a message."""
-    return ", ".join(path.name for path in paths)
+        return f"torchaudio: libraries that cannot load beside a CPU-only torch set aside: {names}"
+    return f"torchaudio: matches torch again; put back: {names}" if restored else None
 
 
 def mend(check: bool) -> list[str]:
-    """Mend the environment of the running interpreter and return one line for each thing done."""
-    import torch  # slow, and absent where the install step failed
+    """Mend the environment of the running interpreter and return a line for each change."""
+    import torch  # slow, and missing if the installation failed
 
     cpu_only = not any(getattr(torch.version, build, None) for build in ("cuda", "hip", "xpu"))
     site_packages = Path(sysconfig.get_paths()["purelib"])
@@ -169,13 +164,12 @@ def mend(check: bool) -> list[str]:
     for name in ("torchvision", "torchaudio"):
         package = package_folder(name)
         if package is None or not package.is_relative_to(sys.prefix):
-            continue  # an install shared with others is not ours to change
+            continue  # installed outside the environment
         if name == "torchvision":
-            line = mend_torchvision(package, site_packages, cpu_only, check)
+            lines.append(mend_torchvision(package, site_packages, cpu_only, check))
         else:
-            line = mend_torchaudio(package, cpu_only, check)
-        lines += [line] if line else []
-    return lines
+            lines.append(mend_torchaudio(package, cpu_only, check))
+    return [line for line in lines if line]
 
 
 def main() -> int:

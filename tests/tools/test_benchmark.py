@@ -151,9 +151,8 @@ def test_adapters_and_losses_are_timed_beside_none_and_reconstruction_alone(benc
 def test_the_memory_of_an_adapter_is_that_of_a_process_of_its_own(benchmark):
     phases = importlib.import_module("benchmark_parts.phases")
     timing = importlib.import_module("benchmark_parts.timing")
-    args = timing.BenchmarkArguments(sizes=["tiny"], batch_size=1, threads=1)
-    pretraining = phases.Pretraining("64 -> 19", "spline")
-    peak = timing.in_fresh_process(timing.peak_memory, phases.train_two_steps, pretraining, args)
+    make_step = phases.Pretraining("64 -> 19", "spline").make_step
+    peak = timing.in_fresh_process(timing.peak_memory, timing.train_twice, make_step, "tiny", 1)
     assert 100 < peak < 4000
 
 

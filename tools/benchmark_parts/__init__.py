@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `benchmark.py` measures."""
+"""The parts of `benchmark.py`, one file each."""

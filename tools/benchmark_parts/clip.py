@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A step of EEG-CLIP on images embedded before, beside one with the image tower in the loop."""
+"""A training step of EEG-CLIP on stored image embeddings, beside one with the vision tower in the loop."""
 
 import tempfile
 import time
@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from datasets import Dataset, load_dataset
 
-from benchmark_parts.models import STEPS
-from benchmark_parts.timing import DEVICE, BenchmarkArguments, Row, race
+from benchmark_parts.timing import DEVICE, STEPS, BenchmarkArguments, Row, Work, race, repeat_training
 from eeg_hf import EEGFeatureExtractor, EEGImageCollator, ImageEmbeddings, WindowDataset, create_vision_tower
 from eeg_hf.corpora import SimulatedThings, prepare
 from eeg_hf.experiments.clip_arguments import ModelArguments
@@ -22,14 +21,14 @@ from eeg_hf.images.eeg_image_collator import PAIR_COLUMNS
 from eeg_hf.images.image_folder import ImageFolder
 from eeg_hf.images.vision_towers import VisionTower
 
-IMAGE_PIXELS = 500  # as those of THINGS-EEG2; drawn, so of fewer bytes, and decoded sooner than photographs
+IMAGE_PIXELS = 500  # as in THINGS-EEG2; drawings have fewer bytes than photographs and decode faster
 EMBED_BATCH = 64
-TOWER_PAIRS = 2  # a step with ViT-B/32 takes a quarter of a minute on one core
+TOWER_PAIRS = 2  # a step with ViT-B/32 takes 15 s on one core
 EXTRACTOR = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=1.0)
 
 
 def measure_clip(args: BenchmarkArguments) -> list[Row]:
-    """Train with train_clip.py's defaults: on embeddings, with the tower, and on a batch that is ready."""
+    """Train with the defaults of eeg-hf train-clip: on embeddings, with the tower, on a batch in memory."""
     try:
         tower = create_vision_tower(args.vision_encoder).to(DEVICE)
     except ImportError as error:
@@ -44,13 +43,15 @@ def measure_clip(args: BenchmarkArguments) -> list[Row]:
             partial(read_batch, windows, EEGImageCollator(EXTRACTOR, images))
             for images in (embeddings, folder)
         )
-        train = make_trainer(dataset, tower)
-        ours = partial(train, by_embeddings)
-        timing = race(ours, partial(train, by_pixels), min(args.pairs, TOWER_PAIRS))
-        ready = by_embeddings()
-        beside_ready = race(ours, partial(train, lambda: ready), args.pairs)
+        model: Any = build_model(
+            ModelArguments(), dataset, EXTRACTOR, tower.name, tower.embedding_dim, tower
+        ).to(DEVICE)
+        ours = make_step(model, by_embeddings)
+        timing = race(ours, make_step(model, by_pixels), min(args.pairs, TOWER_PAIRS))
+        batch = by_embeddings()
+        beside_ready = race(ours, make_step(model, lambda: batch), args.pairs)
     what = f"train CLIP, batch of {args.clip_batch_size}, images embedded before"
-    # Seconds a window; nothing is saved beside a tower that costs next to nothing
+    # Seconds saved per window; a tiny tower may save nothing
     saved = (median(timing.peer) - median(timing.ours)) / (STEPS * args.clip_batch_size)
     epochs = embedding / saved if saved > 0 else None
     return [
@@ -62,7 +63,7 @@ def measure_clip(args: BenchmarkArguments) -> list[Row]:
 
 
 def write_pairs(root: Path, num_images: int, tower: VisionTower) -> tuple[Dataset, ImageFolder]:
-    """Prepare a window of 19 x 100 for each of so many images, and draw these."""
+    """Draw images, and prepare a window of 19 x 100 samples for each."""
     corpus = SimulatedThings(
         num_subjects=1,
         num_concepts=num_images - 1,
@@ -78,7 +79,7 @@ def write_pairs(root: Path, num_images: int, tower: VisionTower) -> tuple[Datase
 
 @torch.inference_mode()
 def embed_images(folder: ImageFolder, tower: VisionTower) -> ImageEmbeddings:
-    """Embed all images as eeg-hf embed-images does, in one process."""
+    """Embed all images as `eeg-hf embed-images` does, in one process."""
     ids = folder.index.image_ids
     places = torch.arange(len(ids)).split(EMBED_BATCH)
     parts = [tower(folder.read(each)["pixel_values"].to(DEVICE)).float().cpu() for each in places]
@@ -90,19 +91,10 @@ def read_batch(windows: WindowDataset, collator: EEGImageCollator) -> dict[str, 
     return collator(windows.__getitems__(torch.randperm(len(windows)).tolist()))
 
 
-def make_trainer(dataset: Dataset, tower: VisionTower) -> Callable[[Callable[[], dict[str, Any]]], None]:
-    """Return a function that reads a batch and trains (forward, backward, AdamW) on it, `STEPS` times."""
-    model: Any = build_model(ModelArguments(), dataset, EXTRACTOR, tower.name, tower.embedding_dim, tower)
-    model.to(DEVICE).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)  # fused, as Trainer's
+def make_step(model: Any, read: Callable[[], dict[str, Any]]) -> Work:
+    """Return a function that reads a batch and trains the model on it."""
 
-    def train(read: Callable[[], dict[str, Any]]) -> None:
-        for _ in range(STEPS):
-            batch = {name: tensor.to(DEVICE) for name, tensor in read().items()}
-            optimizer.zero_grad()
-            model(**batch).loss.backward()
-            optimizer.step()
-        if DEVICE == "cuda":
-            torch.cuda.synchronize()
+    def compute_loss() -> torch.Tensor:
+        return model(**{name: tensor.to(DEVICE) for name, tensor in read().items()}).loss
 
-    return train
+    return repeat_training(model, compute_loss, fused=True)  # as in Trainer

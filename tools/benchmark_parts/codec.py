@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encoding and decoding beside PCA of as many bits, the quantizer beside vector-quantize-pytorch's."""
+"""Encoding and decoding beside PCA of the same bit rate, the quantizer beside vector-quantize-pytorch's."""
 
-from collections.abc import Callable
 from importlib.metadata import version
 
 import torch
 
-from benchmark_parts.timing import DEVICE, BenchmarkArguments, Row, Work, race
+from benchmark_parts.timing import DEVICE, STEPS, BenchmarkArguments, Row, Work, race, repeat
 from eeg_hf import EEGFSQConfig, EEGFSQModel
 from eeg_hf.evaluation.codec_baselines import PCACodec
 from eeg_hf.processing.channels import STANDARD_19
@@ -14,12 +13,11 @@ from eeg_hf.processing.channels import STANDARD_19
 PATCH_SIZE = 256
 PATCHES_PER_WINDOW = 8  # 10.24 s at 200 Hz
 RATE_HZ = 200
-STEPS = 10 if DEVICE == "cuda" else 1  # to one timing; a GPU's step is too short to time by itself
 
 
 def measure_codec(args: BenchmarkArguments) -> list[Row]:
-    """Time each architecture at a few and at many bits, then the quantizer by itself."""
-    num_windows = max(args.batch_size, 512 if DEVICE == "cuda" else 1)  # what keeps a GPU busy
+    """Time each architecture at a low and a high bit rate, then the quantizer alone."""
+    num_windows = max(args.batch_size, 512 if DEVICE == "cuda" else 1)  # enough to keep a GPU busy
     eeg = torch.randn(num_windows, len(STANDARD_19), PATCHES_PER_WINDOW * PATCH_SIZE)
     rows = []
     for codes_per_patch in (1, 16):
@@ -37,7 +35,7 @@ def measure_codec(args: BenchmarkArguments) -> list[Row]:
 
 
 def code_with_ours(eeg: torch.Tensor, config: EEGFSQConfig) -> Work:
-    """Return a function that encodes and decodes windows, from and to the memory of the CPU."""
+    """Return a function that encodes and decodes windows, from and to CPU memory."""
     codec = EEGFSQModel(config).eval().to(DEVICE)
 
     @torch.no_grad()
@@ -48,7 +46,7 @@ def code_with_ours(eeg: torch.Tensor, config: EEGFSQConfig) -> Work:
 
 
 def code_with_pca(eeg: torch.Tensor, config: EEGFSQConfig, num_fitted: int) -> Work:
-    """Return a function that does the same with principal components."""
+    """Return a function that encodes and decodes the windows with principal components."""
     patches = eeg.view(-1, config.patch_size).numpy()
     training = torch.randn(num_fitted, config.patch_size).numpy().cumsum(axis=1)
     codec = PCACodec().fit(training, config.bits_per_code * config.codes_per_patch)
@@ -56,26 +54,17 @@ def code_with_pca(eeg: torch.Tensor, config: EEGFSQConfig, num_fitted: int) -> W
 
 
 def race_quantizers(args: BenchmarkArguments) -> Row:
-    """Turn latents to codes and indices."""
+    """Quantize latents to codes and indices."""
     codec = EEGFSQModel(EEGFSQConfig()).to(DEVICE)
     latents = torch.randn(64, 1024, codec.config.code_dim, device=DEVICE)
 
-    def repeat(quantize: Callable[[torch.Tensor], object]) -> Work:
-        @torch.no_grad()
-        def work() -> None:
-            for _ in range(STEPS):
-                quantize(latents)
-            if DEVICE == "cuda":
-                torch.cuda.synchronize()
-
-        return work
-
-    ours = repeat(lambda values: codec.quantizer.codes_to_indices(codec.quantizer(values)))
+    ours = repeat(torch.no_grad()(lambda: codec.quantizer.codes_to_indices(codec.quantizer(latents))))
     peer, peer_name = None, "absent, no vector-quantize-pytorch"
     try:
         from vector_quantize_pytorch import FSQ
 
-        peer = repeat(FSQ(list(codec.config.levels)).to(DEVICE))
+        quantizer = FSQ(list(codec.config.levels)).to(DEVICE)
+        peer = repeat(torch.no_grad()(lambda: quantizer(latents)))
         peer_name = f"vector-quantize-pytorch {version('vector-quantize-pytorch')} FSQ"
     except ImportError:
         pass

@@ -1,32 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our models beside braindecode's Labram of like size, and compiled beside eager."""
+"""Our classifier beside braindecode's Labram of similar size, and compiled beside eager."""
 
 import contextlib
 import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import torch
 
-from benchmark_parts.timing import DEVICE, BenchmarkArguments, Row, Work, in_fresh_process, peak_memory, race
+from benchmark_parts.timing import (
+    DEVICE,
+    STEPS,
+    BenchmarkArguments,
+    Row,
+    Work,
+    in_fresh_process,
+    peak_memory,
+    race,
+    repeat,
+    repeat_training,
+    train_twice,
+)
 from eeg_hf import EEGFoundationConfig, EEGFoundationForSequenceClassification
 from eeg_hf.processing.channels import STANDARD_19, electrode_positions
 
 NUM_SAMPLES = 2000  # 10 s at 200 Hz
-STEPS = 10 if DEVICE == "cuda" else 1  # to one timing; a GPU's step is too short to time by itself
 
 
 @dataclass(frozen=True)
 class Size:
-    """Our model, and a Labram of as many layers, heads and parameters."""
+    """Our model, and a Labram of the same number of layers, heads and parameters."""
 
     hidden_size: int
     num_layers: int
     num_heads: int
     intermediate_size: int
-    labram_filters: int  # a multiple of 4; Labram is 25 times as wide, at a patch of 200 samples
+    labram_filters: int  # a multiple of 4; Labram's width is 25 times as large, for a patch of 200 samples
 
 
 SIZES = {"tiny": Size(128, 3, 4, 512, labram_filters=8), "small": Size(512, 6, 8, 2048, labram_filters=24)}
@@ -34,7 +46,7 @@ SIZES = {"tiny": Size(128, 3, 4, 512, labram_filters=8), "small": Size(512, 6, 8
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model on the device, and how it maps the batch to logits."""
+    """A model on the device with its forward pass from a batch to logits."""
 
     model: torch.nn.Module
     forward: Callable[[dict[str, torch.Tensor]], torch.Tensor]
@@ -62,14 +74,14 @@ def build_ours(size: Size, dropout: float) -> Contestant:
 
 
 def build_labram(size: Size, dropout: float, num_parameters: int) -> Contestant:
-    """Return braindecode's Labram with as many parameters, or raise ImportError.
+    """Return braindecode's Labram with this number of parameters, or raise ImportError.
 
-    Its feed-forward layers are as wide as the number of parameters asks for. Its patches are as long as ours,
-    so it has as many tokens, and one for the class.
+    The width of its feed-forward layers sets the number of parameters. Its patches are as long as ours, so it
+    has the same number of tokens and a class token.
     """
     try:
         from braindecode.models import Labram
-    except OSError as error:  # a torchaudio whose library does not fit this torch
+    except OSError as error:  # a torchaudio built for another torch
         raise ImportError(str(error).splitlines()[0]) from error
     settings = {
         "n_times": NUM_SAMPLES,
@@ -93,7 +105,7 @@ def build_labram(size: Size, dropout: float, num_parameters: int) -> Contestant:
 
 
 def make_batch(batch_size: int) -> dict[str, torch.Tensor]:
-    """Return a batch as the collator does, 19 electrodes x 10 s."""
+    """Return noise as a batch of the collator, 19 electrodes x 10 s."""
     batch = {
         "input_values": torch.randn(batch_size, len(STANDARD_19), NUM_SAMPLES),
         "channel_positions": torch.from_numpy(electrode_positions(STANDARD_19)).repeat(batch_size, 1, 1),
@@ -104,27 +116,20 @@ def make_batch(batch_size: int) -> dict[str, torch.Tensor]:
 
 
 def make_step(contestant: Contestant, batch: dict[str, torch.Tensor], is_training: bool) -> Work:
-    """Return a function that trains (forward, backward, AdamW) or infers on the batch, `STEPS` times."""
-    model = contestant.model.train(is_training)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    """Return a function that trains or infers on the batch."""
+    if not is_training:
+        contestant.model.eval()
+        return repeat(torch.no_grad()(lambda: contestant.forward(batch)))
     labels = torch.arange(len(batch["input_values"]), device=DEVICE) % 2
 
-    def step() -> None:
-        with torch.set_grad_enabled(is_training):
-            for _ in range(STEPS):
-                logits = contestant.forward(batch)
-                if is_training:
-                    optimizer.zero_grad()
-                    torch.nn.functional.cross_entropy(logits, labels).backward()
-                    optimizer.step()
-        if DEVICE == "cuda":
-            torch.cuda.synchronize()
+    def compute_loss() -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(contestant.forward(batch), labels)
 
-    return step
+    return repeat_training(contestant.model, compute_loss)
 
 
 def race_labram(args: BenchmarkArguments, size: str, dropout: float, is_training: bool) -> Row:
-    """Time our model beside Labram, or alone where braindecode is missing."""
+    """Time our model beside Labram, or alone without braindecode."""
     batch = make_batch(args.batch_size)
     ours = build_ours(SIZES[size], dropout)
     peer_step = None
@@ -151,48 +156,48 @@ def measure_inference(args: BenchmarkArguments) -> list[Row]:
 
 
 def measure_training_memory(args: BenchmarkArguments) -> list[Row]:
-    """Train in processes of their own, and ask how much memory each of them took at most."""
+    """Measure the peak memory of training, each model in its own process."""
     rows = []
     for size in args.sizes:
         name = f"peak memory{' of the GPU' if DEVICE == 'cuda' else ''}, training {size}"
-        ours = in_fresh_process(peak_memory, train_two_steps, size, args, False)
+        measure = partial(
+            in_fresh_process, peak_memory, train_twice, make_training_step, size, args.batch_size
+        )
+        ours = measure(False)
         try:
-            peer = in_fresh_process(peak_memory, train_two_steps, size, args, True)
+            peer = measure(True)
             rows.append(Row(name, ours, "MB", peer, peer / ours, "braindecode Labram"))
         except ImportError as error:
             rows.append(Row(name, ours, "MB", peer_name=f"absent, no braindecode: {error}"))
     return rows
 
 
-def train_two_steps(size: str, args: BenchmarkArguments, is_labram: bool) -> None:
-    """Train twice: the second step has AdamW's moments in memory from its start."""
-    torch.set_num_threads(args.threads or torch.get_num_threads())
-    with contextlib.suppress(ImportError, OSError):  # into our process as well: it is not what is measured
+def make_training_step(size: str, batch_size: int, is_labram: bool) -> Work:
+    """Return a function that trains one of both models."""
+    with contextlib.suppress(ImportError, OSError):  # for ours too, so that only training differs
         import braindecode.models  # noqa: F401
     contestant = build_ours(SIZES[size], 0.0)
     if is_labram:
         contestant = build_labram(SIZES[size], 0.0, contestant.num_parameters)
-    step = make_step(contestant, make_batch(args.batch_size), is_training=True)
-    step()
-    step()
+    return make_step(contestant, make_batch(batch_size), is_training=True)
 
 
 def measure_compile(args: BenchmarkArguments) -> list[Row]:
-    """Compile the first of the sizes whole, for inference and for training."""
+    """Compile the first of the sizes without graph breaks, for inference and for training."""
     size = args.sizes[0]
     rows = []
     for is_training in (False, True):
         what = f"torch.compile, {'train' if is_training else 'infer'} {size}"
         try:
             rows += race_compiled(args, what, SIZES[size], is_training)
-        except RuntimeError as error:  # a break of the graph, or a machine without a C++ compiler
+        except RuntimeError as error:  # a graph break, or no C++ compiler
             why = f"failed: {type(error).__name__}: {str(error).splitlines()[0]}"
             rows.append(Row(what, None, "", peer_name=why))
     return rows
 
 
 def race_compiled(args: BenchmarkArguments, what: str, size: Size, is_training: bool) -> list[Row]:
-    """Compile, compare the logits, and time it beside the same model run eagerly."""
+    """Compile a model, compare its logits with the eager model's, and time both."""
     batch = make_batch(args.batch_size)
     eager = build_ours(size, dropout=0.0)
     model = copy.deepcopy(eager.model)
@@ -202,7 +207,7 @@ def race_compiled(args: BenchmarkArguments, what: str, size: Size, is_training: 
     started = time.perf_counter()
     with torch.set_grad_enabled(is_training):
         logits = compiled.forward(batch).detach()
-    ours()  # in training the way back is compiled here
+    ours()  # compiles the backward pass, in training
     compiling = time.perf_counter() - started
     expected = eager.forward(batch).detach()
     difference = float((logits - expected).abs().max() / expected.abs().max())

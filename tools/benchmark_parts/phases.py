@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What channel adapters and losses add to a step of pretraining, in time, parameters and memory."""
+"""Cost of channel adapters and losses in a pretraining step: time, parameters and memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,19 @@ from typing import Any
 
 import torch
 
-from benchmark_parts.models import SIZES, STEPS
-from benchmark_parts.timing import DEVICE, BenchmarkArguments, Row, Work, in_fresh_process, peak_memory, race
+from benchmark_parts.models import SIZES
+from benchmark_parts.timing import (
+    DEVICE,
+    STEPS,
+    BenchmarkArguments,
+    Row,
+    Work,
+    in_fresh_process,
+    peak_memory,
+    race,
+    repeat_training,
+    train_twice,
+)
 from eeg_hf import HBN_AUXILIARY_TASKS, EEGFoundationConfig, EEGFoundationForPreTraining
 from eeg_hf.processing.channels import STANDARD_19, montage_positions
 
@@ -19,24 +30,24 @@ MONTAGES: dict[str, tuple[str | Sequence[str], str | Sequence[str]]] = {
     "21 -> 128": ([*STANDARD_19, "A1", "A2"], "GSN-HydroCel-128"),
     "64 -> 19": ("biosemi64", STANDARD_19),
 }
-"""What is recorded, and what an adapter makes of it: TUH as HBN, and BioSemi's cap as the 10-20 system."""
+"""Recorded montage, and the one an adapter maps it to: TUH to HBN, and BioSemi's cap to the 10-20 system."""
 
 LOSSES: dict[str, dict[str, Any]] = {
     "auxiliary tasks": {"auxiliary_tasks": dict(HBN_AUXILIARY_TASKS)},
     "contrast of two views": {"contrastive_weight": 0.5},
     "contrast of people at one film": {"contrastive_weight": 0.5},
 }
-"""What is added to the masked reconstruction."""
+"""Settings of each loss that is added to the masked reconstruction."""
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """A model to pretrain, and what it is given.
+    """A model to pretrain with its input.
 
     Attributes:
-        montage: Which of `MONTAGES`.
-        adapter: Its channel adapter.
-        loss: Which of `LOSSES` comes on top of the masked reconstruction.
+        montage: Key of `MONTAGES`.
+        adapter: Name of the channel adapter.
+        loss: Key of `LOSSES` to add to the masked reconstruction; None adds nothing.
     """
 
     montage: str
@@ -65,7 +76,7 @@ class Pretraining:
         return model.to(DEVICE)  # type: ignore[return-value]
 
     def make_batch(self, batch_size: int) -> dict[str, Any]:
-        """Return noise as the collator brings recordings, with what the loss needs."""
+        """Return noise as a batch of the collator, with the targets of the loss."""
         recorded, _ = (montage_positions(montage) for montage in MONTAGES[self.montage])
         places = torch.tensor(list(recorded.values()), device=DEVICE)
         rows = torch.arange(batch_size, device=DEVICE)
@@ -80,30 +91,20 @@ class Pretraining:
             }
         elif self.loss == "contrast of two views":
             batch["augmented_values"] = torch.randn_like(batch["input_values"])
-        elif self.loss == "contrast of people at one film":  # two of them at each moment
+        elif self.loss == "contrast of people at one film":  # two subjects at each moment
             batch["stimulus_ids"] = torch.zeros_like(rows)
             batch["stimulus_seconds"] = 10.0 * (rows // 2)
             batch["subject_ids"] = rows
         return batch
 
-    def make_step(self, size: str, batch_size: int) -> tuple[Work, int]:
-        """Return a function that trains (forward, backward, AdamW), `STEPS` times, and the parameters."""
-        model, batch = self.build(size).train(), self.make_batch(batch_size)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-
-        def step() -> None:
-            for _ in range(STEPS):
-                optimizer.zero_grad()
-                model(**batch).loss.backward()
-                optimizer.step()
-            if DEVICE == "cuda":
-                torch.cuda.synchronize()
-
-        return step, sum(parameter.numel() for parameter in model.parameters())
+    def make_step(self, size: str, batch_size: int) -> Work:
+        """Return a function that trains the model on the batch."""
+        model, batch = self.build(size), self.make_batch(batch_size)
+        return repeat_training(model, lambda: model(**batch).loss)
 
 
 def measure_phases(args: BenchmarkArguments) -> list[Row]:
-    """Race each adapter against none, and each loss against the masked reconstruction alone."""
+    """Compare each adapter with none, and each loss with the masked reconstruction alone."""
     rows = []
     for montage in MONTAGES:
         for adapter in ("zero_pad", "spline", "perceiver"):
@@ -123,21 +124,15 @@ def compare(
     size = args.sizes[0]
     what = f"pretrain {size}, {ours.montage if ours.adapter != 'none' else '64'} channels, {name}"
     try:
-        step, num_parameters = ours.make_step(size, args.batch_size)
+        step = ours.make_step(size, args.batch_size)
         step()
-    except ValueError as error:  # more channels than zeros could fill up
+    except ValueError as error:  # zero padding cannot reduce the number of channels
         return [Row(what, None, "", peer_name=f"refused: {error}")]
-    peer_step, num_peer = peer.make_step(size, args.batch_size)
-    timing = race(step, peer_step, args.pairs)
-    added = f"{num_parameters - num_peer:,} parameters more"
+    timing = race(step, peer.make_step(size, args.batch_size), args.pairs)
+    added = f"{ours.build(size).num_parameters() - peer.build(size).num_parameters():,} parameters more"
     speed = timing.row(f"{what}, {added}", STEPS * args.batch_size, "windows/s", peer_name)
-    memory, beside = (in_fresh_process(peak_memory, train_two_steps, each, args) for each in (ours, peer))
+    memory, beside = (
+        in_fresh_process(peak_memory, train_twice, each.make_step, size, args.batch_size)
+        for each in (ours, peer)
+    )
     return [speed, Row(f"peak memory, {what}", memory, "MB", beside, beside / memory, peer_name)]
-
-
-def train_two_steps(pretraining: Pretraining, args: BenchmarkArguments) -> None:
-    """Train twice: the second step has AdamW's moments in memory from its start."""
-    torch.set_num_threads(args.threads or torch.get_num_threads())
-    step, _ = pretraining.make_step(args.sizes[0], args.batch_size)
-    step()
-    step()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Preparation beside braindecode's pipeline and MNE by hand: speed, agreement, and what a corpus costs."""
+"""Preparation beside braindecode's pipeline and plain MNE calls: speed, agreement, and cost of a corpus."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -7,8 +7,9 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import mne
 import numpy as np
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
@@ -19,28 +20,25 @@ from eeg_hf.collation.data_collator import decode_windows
 from eeg_hf.corpora import Corpus, Recording, Simulated, prepare
 from eeg_hf.processing.channels import parse_channel
 
-if TYPE_CHECKING:
-    import mne
-
 LARGE_CORPUS_HOURS = 25_000
 
 
 class RememberedCorpus(Simulated):
-    """Simulated recordings kept in memory: no side is timed making them."""
+    """Simulated recordings kept in memory, so that simulating them is not timed."""
 
     def __init__(self, num_subjects: int, seconds: float) -> None:
         super().__init__(num_subjects, seconds)
         self.made: dict[Path, mne.io.BaseRaw] = {}
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
-        """Make the recording, or return a copy of the one made before."""
+        """Return a copy of the recording, simulated on first use."""
         if recording.path not in self.made:
             self.made[recording.path] = super().read(recording)
         return self.made[recording.path].copy()
 
 
 def measure_prepare(args: BenchmarkArguments) -> list[Row]:
-    """Prepare some subjects beside others who do the same, in one process and in several."""
+    """Prepare some subjects beside the peers, in one process and in several."""
     simulated = RememberedCorpus(args.subjects, args.seconds)
     corpus = simulated if args.corpus == simulated.name else get_corpus(args.corpus)
     root = corpus.locate(args.data_dir)
@@ -56,7 +54,9 @@ def measure_prepare(args: BenchmarkArguments) -> list[Row]:
             sizes.append(sum(path.stat().st_size for path in Path(folder).glob("data/*.parquet")))
 
     rows, cost = [], None
-    for num_proc in [1] if corpus is simulated else args.processes:  # what is remembered is in this process
+    for num_proc in (
+        [1] if corpus is simulated else args.processes
+    ):  # recordings in memory are in this process
         for peer_name, peer in peers(corpus, recordings, extractor, num_proc).items():
             timing = race(partial(ours, num_proc), peer, args.pairs)
             cores, hours = f"{num_proc} process{'es' * (num_proc > 1)}", reports[0]["hours"]
@@ -70,7 +70,7 @@ def measure_prepare(args: BenchmarkArguments) -> list[Row]:
 def peers(
     corpus: Corpus, recordings: Sequence[Recording], extractor: EEGFeatureExtractor, num_proc: int
 ) -> dict[str, Callable[[], object] | None]:
-    """Return who else can do it in so many processes."""
+    """Return the peers that can prepare in this number of processes."""
 
     def by_hand() -> None:
         with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
@@ -89,9 +89,7 @@ def peers(
 
 
 def prepare_by_hand(corpus: Corpus, recording: Recording, extractor: EEGFeatureExtractor) -> np.ndarray:
-    """Clean and cut a recording by MNE's own calls; (windows, channels, time) float32 in microvolt."""
-    import mne
-
+    """Clean and cut a recording by MNE's own calls; (windows, channels, time) float32 in uV."""
     raw = corpus.read(recording).load_data(verbose="ERROR").pick(eeg_channels(corpus, recording))
     raw.set_eeg_reference("average", verbose="ERROR")
     raw.filter(extractor.highpass_hz, extractor.lowpass_hz, verbose="ERROR")
@@ -104,7 +102,6 @@ def prepare_by_braindecode(
     corpus: Corpus, recordings: Sequence[Recording], extractor: EEGFeatureExtractor, num_proc: int
 ) -> None:
     """Clean, cut and save recordings as braindecode's tutorials do."""
-    import mne
     from braindecode.datasets import BaseConcatDataset, RawDataset
     from braindecode.preprocessing import Preprocessor, create_fixed_length_windows, preprocess
 
@@ -117,7 +114,7 @@ def prepare_by_braindecode(
     length = round((extractor.window_seconds or 0) * extractor.sampling_rate)
     about = [{"subject": recording.subject, "run": recording.run} for recording in recordings]
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
-        mne.set_log_level("ERROR")  # it tells of each file that it saves
+        mne.set_log_level("ERROR")  # MNE logs each file that braindecode saves
         raws = [corpus.read(recording) for recording in recordings]
         dataset = BaseConcatDataset([RawDataset(raw, each) for raw, each in zip(raws, about, strict=True)])
         dataset = preprocess(dataset, steps, n_jobs=num_proc)
@@ -128,7 +125,7 @@ def prepare_by_braindecode(
 
 
 def eeg_channels(corpus: Corpus, recording: Recording) -> list[str]:
-    """Name the channels that are electrodes on the head, as the file spells them."""
+    """Return the names of the scalp channels as the file spells them."""
     raw = corpus.read(recording)
     kinds = zip(raw.ch_names, raw.get_channel_types(), strict=True)
     return [name for name, kind in kinds if kind == "eeg" and parse_channel(name).kind == "eeg"]
@@ -137,19 +134,20 @@ def eeg_channels(corpus: Corpus, recording: Recording) -> list[str]:
 def measure_agreement(
     corpus: Corpus, root: Path, recordings: Sequence[Recording], subject: str, extractor: EEGFeatureExtractor
 ) -> Row:
-    """Return the largest difference of a sample of one subject from MNE by hand, beside its deviation."""
+    """Return the largest difference of one subject's samples from plain MNE, beside their deviation."""
     with tempfile.TemporaryDirectory() as folder:
         prepare(corpus, root, folder, extractor, subjects=[subject])
         table = pq.read_table(Path(folder) / "data")
     values, _, _ = decode_windows(table)
-    channels, lists = [parse_channel(name).name for name in eeg_channels(corpus, recordings[0])], table.column
-    has_bad = [
-        bool(names) for names in lists("bad_channels").to_pylist()
-    ]  # they change the average reference
+    channels, column = (
+        [parse_channel(name).name for name in eeg_channels(corpus, recordings[0])],
+        table.column,
+    )
+    has_bad = [bool(names) for names in column("bad_channels").to_pylist()]  # they change the reference
     expected = {r.run: prepare_by_hand(corpus, r, extractor) for r in recordings if r.subject == subject}
     differences, deviations = [], []
     for row, (run, start, names) in enumerate(
-        zip(*(lists(name).to_pylist() for name in ("run", "start_seconds", "channels")), strict=True)
+        zip(*(column(name).to_pylist() for name in ("run", "start_seconds", "channels")), strict=True)
     ):
         if not has_bad[row] and sorted(names) == sorted(channels):
             window = expected[run][round(start / (extractor.window_seconds or 1))]
@@ -166,7 +164,7 @@ def measure_agreement(
 
 
 def cost_model(hours_per_core_hour: float, bytes_per_hour: float) -> list[Row]:
-    """Say what a large corpus of such recordings would take."""
+    """Return the cost of a large corpus of such recordings."""
     large = f"{LARGE_CORPUS_HOURS:,} h of EEG"
     return [
         Row("one core prepares", hours_per_core_hour, "h of EEG/h"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading prepared windows: speed beside a bare memmap, the first window of many, memory, and padding."""
+"""Reading prepared windows: speed beside a bare memmap, time to the first window, memory and padding."""
 
 import os
 import tempfile
@@ -32,7 +32,7 @@ MIXED_CHANNELS = {19: 6000, 64: 3000, 128: 1000}
 
 
 def measure_read(args: BenchmarkArguments) -> list[Row]:
-    """Read all windows in random batches, decoded only and through the collator, beside a numpy memmap."""
+    """Read all windows in random batches, decoded only and with the collator, beside a numpy memmap."""
     with tempfile.TemporaryDirectory() as folder:
         counts, scale = write_windows(Path(folder), args.num_windows)
         rows = [time_to_first_window(Path(folder), when) for when in ("shards to be converted", "again")]
@@ -57,7 +57,7 @@ def measure_read(args: BenchmarkArguments) -> list[Row]:
 
 
 def write_windows(folder: Path, num_windows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Write noise as a prepared corpus and as bare int16; return the latter, mapped, and its scales."""
+    """Write noise as a prepared corpus and as bare int16; return a memmap of the latter and its scales."""
     corpus, random = Simulated(), np.random.default_rng(0)
     recording = corpus.recordings()[0]
     shape, scales = (num_windows, len(READ_CHANNELS), NUM_SAMPLES), []
@@ -90,18 +90,18 @@ def write_windows(folder: Path, num_windows: int) -> tuple[np.ndarray, np.ndarra
 
 
 def open_windows(folder: Path) -> WindowDataset:
-    """Open what `write_windows` wrote, as any prepared corpus is; its cache is kept inside."""
+    """Open the corpus that `write_windows` wrote, with its cache in the same folder."""
     return WindowDataset(load_dataset(str(folder / "data"), split="train", cache_dir=str(folder / "cache")))
 
 
 def stream_batches(folder: Path) -> Iterator[pa.Table]:
-    """Read batches from the shards themselves, in their order: nothing is converted."""
+    """Read batches from the shards in order, without conversion to datasets' cache."""
     stream = load_dataset(str(folder / "data"), split="train", streaming=True)
     yield from stream.select_columns(list(SIGNAL_COLUMNS)).with_format("arrow").iter(READ_BATCH)
 
 
 def time_to_first_window(folder: Path, when: str) -> Row:
-    """Time from a folder's name to samples."""
+    """Time from a folder's name to the samples of the first window."""
     started = time.perf_counter()
     if when == "streamed":
         decode_windows(next(stream_batches(folder)))
@@ -111,7 +111,7 @@ def time_to_first_window(folder: Path, when: str) -> Row:
 
 
 def random_batches(num_windows: int) -> list[list[int]]:
-    """Return all rows in random order, in batches."""
+    """Return batches of all row indices in random order."""
     order = np.random.default_rng(1).permutation(num_windows).tolist()
     return [order[first : first + READ_BATCH] for first in range(0, num_windows, READ_BATCH)]
 
@@ -123,23 +123,23 @@ def read_all(windows: WindowDataset, batches: Sequence[list[int]], reader: Calla
 
 
 def from_memmap(counts: np.ndarray, scale: np.ndarray, batch: list[int]) -> np.ndarray:
-    """Return windows (batch, channels, time) float32 in microvolt: the least that reading can be."""
+    """Return windows (batch, channels, time) float32 in uV with the least possible work."""
     windows = counts[batch].astype(np.float32)
-    windows *= scale[batch][..., None]  # in two passes: np.multiply into float32 takes half as long again
+    windows *= scale[batch][..., None]  # in two passes, a third faster than np.multiply into float32
     return windows
 
 
 def read_through_collator(folder: Path, num_windows: int) -> None:
-    """Read all windows as training does."""
+    """Read all windows as in training."""
     read_all(open_windows(folder), random_batches(num_windows), EEGDataCollator(EEGFeatureExtractor()))
 
 
 def measure_reading_memory(args: BenchmarkArguments) -> list[Row]:
-    """Read in a process of its own, and ask how much memory it took at most."""
+    """Measure the peak memory of reading, in its own process."""
     rows = [Row("peak memory, imports alone", in_fresh_process(peak_memory, None), "MB")]
     with tempfile.TemporaryDirectory() as folder:
         write_windows(Path(folder), args.num_windows)
-        open_windows(Path(folder))  # converts the shards, which is not reading
+        open_windows(Path(folder))  # converts the shards, which is not measured
         peak = in_fresh_process(peak_memory, read_through_collator, Path(folder), args.num_windows)
         rows.append(Row(f"peak memory, reading {args.num_windows} windows", peak, "MB"))
     return rows
@@ -149,7 +149,7 @@ def measure_reading_memory(args: BenchmarkArguments) -> list[Row]:
 
 
 def measure_scale(args: BenchmarkArguments) -> list[Row]:
-    """Open and read a corpus of many windows: one shard under many names."""
+    """Open and read a corpus of many windows, made of hard links to one shard."""
     with tempfile.TemporaryDirectory(dir=args.scratch) as name:
         folder = Path(name)
         write_windows(folder, min(SHARD_WINDOWS, args.scale_windows))
@@ -159,10 +159,10 @@ def measure_scale(args: BenchmarkArguments) -> list[Row]:
             os.link(shard, shard.with_name(f"simulated-{number:05d}.parquet"))
         what = f"{num_shards * pq.read_metadata(shard).num_rows:,} windows"
         size = f"{num_shards * shard.stat().st_size / 1e9:.2g} GB"
-        rows = [
+        times = [
             time_to_first_window(folder, when) for when in ("streamed", "shards to be converted", "again")
         ]
-        rows = [Row(f"{row.name}, of {what}", row.value, row.unit) for row in rows]
+        rows = [Row(f"{row.name}, of {what}", row.value, row.unit) for row in times]
         for how, read in (("streamed", stream_batches), ("mapped", map_batches)):
             speed, *peaks = in_fresh_process(read_and_watch, read, folder)
             rows.append(Row(f"read {size}, {how}, collated, robust", speed, "windows/s"))
@@ -172,10 +172,10 @@ def measure_scale(args: BenchmarkArguments) -> list[Row]:
 
 
 def read_and_watch(read: Callable[[Path], Iterator[pa.Table]], folder: Path) -> tuple[float, float, float]:
-    """Collate all windows; return windows a second, and the peaks of resident and of anonymous memory in MB.
+    """Collate all windows; return windows per second, and peak resident and anonymous memory in MB.
 
-    The pages of a mapped file are resident until the system wants their memory for something else. It takes
-    them when it likes; what is anonymous it cannot take.
+    Pages of a mapped file stay resident until the system needs their memory. It can drop them at any time,
+    but not anonymous memory.
     """
     collate, process = EEGDataCollator(EEGFeatureExtractor()), psutil.Process()
     started, num_windows, resident, anonymous = time.perf_counter(), 0, 0, 0
@@ -197,7 +197,7 @@ def map_batches(folder: Path) -> Iterator[pa.Table]:
 
 
 def measure_padding(args: BenchmarkArguments) -> list[Row]:
-    """Say how much of each batch is padding where montages are mixed, with and without grouping."""
+    """Return the share of padding in batches of mixed montages, with and without grouping."""
     num_channels = np.repeat(list(MIXED_CHANNELS), list(MIXED_CHANNELS.values()))
     sampler = ChannelGroupedSampler(num_channels, READ_BATCH)
     mixed = ", ".join(f"{windows} x {channels}" for channels, windows in MIXED_CHANNELS.items())
