@@ -29,8 +29,8 @@ logger = logging.getLogger("mend_cpu_torch")
 HOOK_NAME = "_torchvision_without_library"
 SET_ASIDE_SUFFIX = ".cannot-load"  # not ".so": torchaudio globs for that ending
 
-# The hook runs at every start of the interpreter, so it imports only sys until torchvision is imported. It waits
-# for the execution of the module: transformers also looks up the spec, to know whether torchvision is installed.
+# The hook runs at every start of the interpreter, so it imports only sys until torchvision is executed.
+# Looking up its spec is not enough: transformers does so only to know whether torchvision is installed.
 HOOK_SOURCE = '''\
 """Written by tools/mend_cpu_torch.py of eeg-hf: torchvision without its compiled library."""
 

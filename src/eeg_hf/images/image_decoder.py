@@ -86,7 +86,9 @@ class ImageDecoder(nn.Module):
         device, side = self.scale.device, self.config["image_size"]
         pixels = torch.arange(side**2, device=device)[None]
         batches = torch.from_numpy(np.asarray(embeddings, np.float32)).split(batch_size)
-        drawn = torch.cat([self.eval()(batch.to(device), pixels).cpu() for batch in batches])
+        drawn = torch.cat(
+            [self.eval()(batch.to(device), pixels).cpu() for batch in batches]
+        )  # (n, pixels, 3)
         return drawn.mul(255).round().to(torch.uint8).unflatten(1, (side, side)).numpy()
 
 
@@ -138,22 +140,24 @@ def fit_image_decoder(
     with torch.random.fork_rng(devices=[]):  # leaves the caller's random state alone
         torch.manual_seed(seed)
         decoder = ImageDecoder(variants.shape[2], images.shape[1], width)
+    # Inputs of zero mean and unit variance, with one scale: the relation between dimensions stays
     decoder.mean.copy_(variants.mean(dim=(0, 1)))
     decoder.scale.copy_((variants - decoder.mean).std().clamp_min(1e-8))
     decoder.to(device).train()
     optimizer = torch.optim.AdamW(decoder.parameters(), learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, num_steps, pct_start=0.1)
-    colors, generator = torch.from_numpy(images).flatten(1, 2), torch.Generator().manual_seed(seed)
+    colors = torch.from_numpy(images).flatten(1, 2)  # (n, pixels, 3) uint8
+    generator = torch.Generator().manual_seed(seed)
     for step in range(num_steps):
         rows = torch.randint(len(images), (batch_size,), generator=generator)
         # Uniform on the simplex of the variants: no embedding repeats, so none is memorised
         shares = torch.empty(len(variants), batch_size, 1).exponential_(generator=generator)
-        embedded = (shares / shares.sum(dim=0) * variants[:, rows]).sum(dim=0)
+        embedded = (shares / shares.sum(dim=0) * variants[:, rows]).sum(dim=0)  # (batch, size)
         pixels = torch.randint(colors.shape[1], (batch_size, num_pixels), generator=generator)
-        target = colors[rows[:, None], pixels].to(device).float() / 255
+        target = colors[rows[:, None], pixels].to(device).float() / 255  # (batch, num_pixels, 3)
         drawn = decoder(embedded.to(device), pixels.to(device))
         squared, absolute = (drawn - target).square().mean(), (drawn - target).abs().mean()
-        loss = torch.lerp(4 * squared, absolute, step / num_steps)
+        loss = torch.lerp(4 * squared, absolute, step / num_steps)  # 4: equal at errors of 1/4
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -57,6 +57,7 @@ class ImageEmbeddings:
         if repeated := len(image_ids) - len(set(image_ids)):
             raise ValueError(f"image embeddings: {repeated} of {len(image_ids)} ids are repeated")
         self.embeddings = embeddings.astype(np.float32)
+        # Neither has a direction, so their cosines with EEG would be NaN
         is_wrong = ~np.isfinite(self.embeddings).all(axis=1) | ~self.embeddings.any(axis=1)
         if is_wrong.any():
             first = image_ids[int(is_wrong.argmax())]
@@ -80,6 +81,7 @@ class ImageEmbeddings:
 
     def save(self, folder: str | Path) -> Path:
         """Write a Parquet file, which `datasets.load_dataset` can open, and return its path."""
+        # A list of fixed size is one contiguous buffer, which is read without a copy
         values = pa.FixedSizeListArray.from_arrays(pa.array(self.embeddings.reshape(-1)), self.dim)
         table = pa.table(
             {"image_id": self.index.image_ids, "concept": self.index.concepts, "embedding": values}
@@ -110,7 +112,7 @@ class ImageEmbeddings:
             raise ValueError(
                 f"{path} is damaged or was not written by eeg-hf embed-images: {' '.join(str(error).split())}"
             ) from None
-        return cls(ids, flat.reshape(len(ids), -1), tower, concepts)
+        return cls(ids, flat.reshape(len(ids), -1), tower, concepts)  # (images, dim)
 
 
 def read_features(path: str | Path, key: str | None = None) -> np.ndarray:

@@ -152,7 +152,7 @@ class ImageIndex:
     def _find(self, name: str | None, concept: str | None) -> int | None:
         if name is None:
             return None
-        exact = self._places.get((None, name))
+        exact = self._places.get((None, name))  # a whole id needs no concept
         if exact is not None and exact >= 0:
             return exact
         return self._places.get((concept, PurePosixPath(name).name), exact)

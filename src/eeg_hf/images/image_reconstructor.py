@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .image_diffusion import ImageDiffusion
 
 _CONFIG, _WEIGHTS = "image_reconstructor.json", "image_reconstructor.safetensors"
-_PRIOR = ("weight", "eeg_mean", "image_mean", "image_length")
+_PRIOR = ("weight", "eeg_mean", "image_mean", "image_length")  # in the file of weights
 
 
 class EEGImageReconstructor:
@@ -89,7 +89,7 @@ class EEGImageReconstructor:
         prior, unseen = EmbeddingPrior.fit(eeg_embeddings, embeddings, groups)
         reconstructor = cls(prior, embeddings, images)
         if has_decoder:
-            variants = np.stack([embeddings, unseen])
+            variants = np.stack([embeddings, unseen])  # (2, n, size)
             reconstructor.decoder = fit_image_decoder(variants, images, **(decoder_options or {}))
         return reconstructor
 
@@ -117,6 +117,7 @@ class EEGImageReconstructor:
         predicted = self.prior.predict(eeg_embeddings) - self.prior.image_mean  # (n, size)
         gallery = self.gallery_embeddings - self.prior.image_mean  # (images, size)
         lengths = np.linalg.norm(gallery, axis=1)
+        # The length of a prediction does not change the order of its cosines
         cosines = predicted @ (gallery / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]).T
         return np.argsort(-cosines, axis=1, kind="stable")[:, :num_nearest]
 

@@ -37,8 +37,8 @@ class VisionTower(nn.Module):
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Map (batch, 3, height, width) to (batch, embedding_dim)."""
         encode = getattr(self.encoder, "get_image_features", self.encoder)
-        found = encode(pixel_values)
-        return getattr(found, "pooler_output", found)
+        features = encode(pixel_values)
+        return getattr(features, "pooler_output", features)  # of an output of transformers
 
 
 def create_vision_tower(name: str, is_pretrained: bool = True) -> VisionTower:
@@ -80,7 +80,7 @@ def create_vision_tower(name: str, is_pretrained: bool = True) -> VisionTower:
 def _open_clip(name: str, is_pretrained: bool) -> tuple[nn.Module, int, Callable]:
     import open_clip
 
-    has_scheme = name.startswith(("local-dir:", "hf-hub:"))
+    has_scheme = name.startswith(("local-dir:", "hf-hub:"))  # open_clip's schemes contain the weights
     model, _, tag = (name, "", "") if has_scheme else name.partition(":")
     if is_pretrained and not (tag or has_scheme):
         _warn_of_random_weights(f"open_clip:{name}", "openai")
@@ -98,6 +98,7 @@ def _torchvision(name: str, is_pretrained: bool) -> tuple[nn.Module, int, Callab
     if is_pretrained and not tag:
         _warn_of_random_weights(f"torchvision:{name}", "IMAGENET1K_V1")
     encoder = models.get_model(model, weights=tag if tag and is_pretrained else None)
+    # The attribute of the last layer differs between the families of torchvision
     head = next((part for part in ("heads", "head", "fc", "classifier") if hasattr(encoder, part)), None)
     if head is None:
         raise ValueError("expected a classifier, whose last layer can be removed")

@@ -158,16 +158,18 @@ def encode_recording(
             f"is_preprocessed=True, but the rate is {rate:g} Hz, expected "
             f"{feature_extractor.sampling_rate:g} Hz: resample it or set is_preprocessed=False"
         )
-    raw = raw.copy().pick("eeg", exclude=())
+    raw = raw.copy().pick("eeg", exclude=())  # bad channels too: they decode to their place
     values = torch.from_numpy((raw.get_data() * 1e6).astype(np.float32))  # (channels, time)
     num_samples, config = values.shape[1], codec.config
     windows = _cut(values, _window_samples(feature_extractor, config.patch_size, num_samples))
-    is_sample = torch.arange(len(windows) * windows.shape[-1]).lt(num_samples).view(len(windows), -1)
+    is_sample = torch.arange(len(windows) * windows.shape[-1]).lt(num_samples)
+    is_sample = is_sample.view(len(windows), -1)  # (windows, time)
     is_good = values.ne(values[:, :1]).any(dim=1)  # preprocess sets dead channels to zero
     parts = [
         encode_signals(part, codec, feature_extractor, [rate], is_good.expand(len(part), -1), mask)
         for part, mask in zip(windows.split(batch_size), is_sample.split(batch_size), strict=True)
     ]
+    # (channels, windows, tokens of a window), and twice (channels, windows)
     indices, location, scale = (torch.cat(found).transpose(0, 1) for found in zip(*parts, strict=True))
     indices = indices.flatten(1)[:, : count_tokens(codec, num_samples)]
     return RecordingTokens(
@@ -202,7 +204,9 @@ def decode_recording(
     config = codec.config
     per_window = tokens.window_samples // config.patch_size * config.codes_per_patch
     windows = _cut(torch.from_numpy(tokens.indices.astype(np.int64)), per_window)
-    location, scale = (torch.from_numpy(side.T) for side in (tokens.location, tokens.scale))
+    location, scale = (
+        torch.from_numpy(side.T) for side in (tokens.location, tokens.scale)
+    )  # (windows, channels)
     batches = zip(*(array.split(batch_size) for array in (windows, location, scale)), strict=True)
     values = torch.cat(
         [decode_signals(EncodedSignals(*batch), codec, tokens.sampling_rate) for batch in batches]
@@ -244,7 +248,7 @@ def _to_float16(values: torch.Tensor) -> np.ndarray:
 
 def _pack(indices: np.ndarray, num_bits: int) -> np.ndarray:
     """Pack each index into `num_bits` bits, the least significant first; (bytes,) uint8."""
-    wide = indices.reshape(-1, 1).astype("<u8")
+    wide = indices.reshape(-1, 1).astype("<u8")  # (tokens, 1), read below as 8 bytes a token
     bits = np.unpackbits(wide.view(np.uint8), axis=1, count=num_bits, bitorder="little")
     return np.packbits(bits, bitorder="little")
 

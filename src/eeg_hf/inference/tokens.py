@@ -80,11 +80,13 @@ def decode_signals(
 
 def codec_fingerprint(codec: "EEGFSQModel") -> str:
     """Return a digest of the weights and settings that decide which signal a token stands for."""
+    # Settings of training alone leave the tokens as they are
     names = sorted(set(type(codec.config).__annotations__) - {"dropout", "initializer_range"})
     settings = {name: getattr(codec.config, name) for name in names}
     digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8)
     for name, weights in sorted(codec.state_dict().items()):
         digest.update(f"{name} {weights.dtype}".encode())
+        # As bytes, since numpy has no bfloat16
         digest.update(weights.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 

@@ -145,7 +145,7 @@ def tokens_to_signal(
     coded = EncodedSignals(*map(torch.from_numpy, (_pad(tokens), location, scale)))
     values = decode_signals(coded, codec, rates)
     if alignments is not None:
-        values = _unwhitening(table, alignments) @ values
+        values = _unwhitening(table, alignments) @ values  # (rows, channels, time)
     num_samples = table.column("num_samples").to_numpy()
     is_sample = np.arange(num_samples.max()) < num_samples[:, None]
     return values.numpy()[..., : is_sample.shape[1]] * is_sample[:, None], scale > 0, is_sample
@@ -197,7 +197,7 @@ class _EncodeRows:
             is_sample,
             self.collator.collate_alignments(table, values.shape[1]),
         )
-        if in_counts:
+        if in_counts:  # location and scale are in steps of the stored integers
             unit_uv = torch.from_numpy(_pad(table.column("scale").to_pylist())).float()
             coded = coded._replace(location=coded.location * unit_uv, scale=coded.scale * unit_uv)
         for (name, feature), cells in zip(self.features.items(), self._to_cells(table, coded), strict=True):
