@@ -199,3 +199,12 @@ def test_importing_the_package_loads_no_optional_and_no_slow_package():
     optional = {"open_clip", "braindecode", "pyriemann", "moabb", "ray", "onnx", "onnxruntime", "torchvision"}
     slow = {"evaluate", "sklearn", "matplotlib", "pooch", "datasets", "torchaudio", "tensorboard"}
     assert loaded & (optional | slow) == set()
+
+
+@pytest.mark.parametrize(
+    "first", ["from eeg_hf import create_model", "import eeg_hf", "import transformers, eeg_hf"]
+)
+def test_models_are_registered_whatever_is_imported_first(first):
+    code = f"{first}\nfrom transformers import AutoConfig\nprint(AutoConfig.for_model('eeg_fsq').model_type)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "eeg_fsq\n"

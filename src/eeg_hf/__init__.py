@@ -106,9 +106,7 @@ def __dir__() -> list[str]:
 
 
 def _register() -> None:
-    from . import auto
-
-    auto.register()
+    import_module(".auto", __name__)  # registers at its end; nothing happens while it is being imported
 
 
 # Everything that needs the Auto classes of transformers imports this module of it; nothing is imported before

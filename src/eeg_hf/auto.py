@@ -106,3 +106,6 @@ def create_model(model_type: str, config: dict[str, Any] | None = None) -> "PreT
         3
     """
     return AutoModel.from_config(AutoConfig.for_model(model_type, **(config or {})))
+
+
+register()
