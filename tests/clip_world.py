@@ -77,7 +77,7 @@ def prepare_epochs(root, folder, monkeypatch):
     extractor = EEGFeatureExtractor(
         100.0, None, None, reference="original", window_seconds=0.4, normalization="zscore"
     )
-    report = prepare(corpus, root, folder, extractor, segments="events")
+    report = prepare(corpus, folder, extractor, root=root, segments="events")
     assert report["failures"] == []
     return folder
 

@@ -25,7 +25,7 @@ def prepared(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("prepared")
     corpus = Simulated(num_subjects=6, seconds=20)
-    prepare(corpus, corpus.locate(), folder, EEGFeatureExtractor(window_seconds=2.0))
+    prepare(corpus, folder, EEGFeatureExtractor(window_seconds=2.0))
     return folder
 
 

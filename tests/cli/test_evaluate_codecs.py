@@ -120,7 +120,7 @@ def test_a_codec_of_several_rates_has_a_table_for_each(prepared, codecs, tmp_pat
     corpus = Simulated(num_subjects=6, seconds=20)
     slow = tmp_path / "slow"
     extractor = EEGFeatureExtractor(sampling_rate=160, window_seconds=2.0)
-    prepare(corpus, corpus.locate(), slow, extractor)
+    prepare(corpus, slow, extractor)
     printed = evaluate(
         *("--data", prepared, slow, "--output_dir", tmp_path / "table"),
         *("--split", "fold", "--num_folds", "2", "--num_validation_subjects", "1"),

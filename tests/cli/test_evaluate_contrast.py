@@ -26,7 +26,7 @@ def split(num_folds):
 
 def prepare_films(folder, reference="original", **options):
     extractor = EEGFeatureExtractor(50.0, None, 20.0, reference=reference, window_seconds=2.0)
-    prepare(SimulatedFilm(**options), None, folder, extractor, segments="annotations")
+    prepare(SimulatedFilm(**options), folder, extractor, segments="annotations")
     return folder
 
 
@@ -150,7 +150,7 @@ def test_windows_that_overlap_are_lined_up_once(tmp_path, monkeypatch):
 
     extractor = EEGFeatureExtractor(50.0, None, None, reference="original", window_seconds=2.0)
     corpus = SimulatedFilm(3, 2, seconds=7.0, sampling_rate=50.0)
-    prepare(corpus, None, tmp_path, extractor, segments="annotations", stride_seconds=1.0)
+    prepare(corpus, tmp_path, extractor, segments="annotations", stride_seconds=1.0)
     rows = load_windows(tmp_path)  # seconds 0 to 5 of both films
     marks = zip(rows["stimulus_seconds"][:], rows["subject"][:], strict=True)
     kept = [index for index, mark in enumerate(marks) if mark != (4.0, "01")]

@@ -41,8 +41,8 @@ def prepared(tmp_path_factory):
     write_hbn(folder / "tree", 3, 20.0, release="R5_L100_bdf", tasks=TASKS, first=10)
     extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=2.0)
     ccd = {"keep": {"task": [TRIALS_TASK]}, "segments": "events", "tmin": 0.5}
-    prepare(HBN(), folder / "tree", folder / "c1", extractor, **ccd)
-    prepare(HBN(), folder / "tree", folder / "c2", extractor, stride_seconds=4.0)
+    prepare(HBN(), folder / "c1", extractor, root=folder / "tree", **ccd)
+    prepare(HBN(), folder / "c2", extractor, root=folder / "tree", stride_seconds=4.0)
     return folder
 
 

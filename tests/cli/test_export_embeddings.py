@@ -42,7 +42,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     corpus = SimulatedThings(3, 8, 2, 2, num_test_concepts=10, test_repetitions=3, seconds=0.4)
     extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.4)
-    prepare(corpus, None, folder / "data", extractor, segments="events")
+    prepare(corpus, folder / "data", extractor, segments="events")
     corpus.write_images(folder / "images", 32)
     ids = find_images(folder / "images")
     features = np.random.default_rng(0).normal(size=(len(ids), 6))

@@ -141,7 +141,7 @@ def test_job_that_is_warned_goes_back_into_the_queue_and_ends(tmp_path, slurm):
 def film(tmp_path_factory):
     folder = tmp_path_factory.mktemp("film")
     corpus, extractor = SimulatedFilm(num_subjects=12, seconds=20), EEGFeatureExtractor(window_seconds=2.0)
-    prepare(corpus, None, folder, extractor, segments="annotations", event_labels={"film": "film"})
+    prepare(corpus, folder, extractor, segments="annotations", event_labels={"film": "film"})
     return folder
 
 

@@ -39,7 +39,7 @@ def weighted(prepared, tmp_path_factory):
     corpus = Simulated(num_subjects=6, seconds=20, seed=1)
     corpus.name = "four"
     extractor = EEGFeatureExtractor(window_seconds=2.0, channels=["Fp1", "Cz", "O1", "O2"])
-    prepare(corpus, corpus.locate(), folder, extractor)
+    prepare(corpus, folder, extractor)
     return {str(prepared): 0.7, str(folder): 0.3}
 
 

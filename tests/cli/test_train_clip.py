@@ -293,7 +293,7 @@ def test_windows_that_do_not_say_their_image_are_refused(world, tmp_path, monkey
     said, _ = fail_script("train_clip.py", *words(world, tmp_path, data_root=tmp_path / "data"))
     assert "no image_metadata.npy below" in said and not (tmp_path / "data" / "prepared").exists()
     extractor = EEGFeatureExtractor(100.0, 0.5, 45.0, window_seconds=4.0)
-    prepare(get_corpus("simulated"), None, tmp_path / "rest", extractor, subjects=["00"])
+    prepare(get_corpus("simulated"), tmp_path / "rest", extractor, subjects=["00"])
     said, _ = fail_script("train_clip.py", *words(world, tmp_path, data_root=tmp_path / "rest"))
     assert "have no column 'image': prepare a corpus of people who look at images" in said
 
@@ -301,7 +301,7 @@ def test_windows_that_do_not_say_their_image_are_refused(world, tmp_path, monkey
 def test_one_concept_is_too_few(world, tmp_path, fail_script):
     corpus = SimulatedThings(1, 1, 4, 2, num_test_concepts=1, test_repetitions=2, seconds=0.4)
     extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.4)
-    prepare(corpus, None, tmp_path / "one", extractor, segments="events")
+    prepare(corpus, tmp_path / "one", extractor, segments="events")
     said, code = fail_script("train_clip.py", *words(world, tmp_path, data_root=tmp_path / "one"))
     assert code == 2 and "expected two or more concepts to train on, got 1: " in said
 

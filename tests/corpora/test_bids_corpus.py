@@ -99,7 +99,7 @@ def test_windows_at_events_carry_the_labels_of_person_and_event(tree, read_windo
     extractor = EEGFeatureExtractor(
         sampling_rate=100.0, highpass_hz=1.0, lowpass_hz=40.0, window_seconds=2.0, reference="original"
     )
-    report = prepare(corpus, tree, tmp_path / "out", extractor, segments="events", tmin=-1.0)
+    report = prepare(corpus, tmp_path / "out", extractor, root=tree, segments="events", tmin=-1.0)
     assert (report["recordings_ok"], report["windows"]) == (3, 9)
     rows = read_windows(tmp_path / "out")
     first = rows[0]

@@ -65,7 +65,7 @@ def test_sets_and_conditions_follow_from_the_letter_however_packed(write, tmp_pa
 
 def test_prepared_windows_keep_amplitude_and_labels(tmp_path):
     extractor = EEGFeatureExtractor(RATE, 0.5, 40.0, reference="original", window_seconds=4.0)
-    report = prepare(Bonn(), write_one_zip(tmp_path), tmp_path / "out", extractor)
+    report = prepare(Bonn(), tmp_path / "out", extractor, root=write_one_zip(tmp_path))
     assert report["failures"] == [] and report["windows"] == 6 * 5
     rows = pq.read_table(tmp_path / "out" / "data").to_pydict()
     assert sorted(set(zip(rows["set"], rows["seizure"], strict=True))) == [

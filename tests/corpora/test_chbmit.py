@@ -139,7 +139,7 @@ def test_every_montage_gives_the_double_banana_and_no_window_holds_both(write_si
     make(write_sines, root, "chb01", ("_03",), WITH_DUMMIES)
     make(write_sines, root, "chb12", ("_01",), AGAINST_CS2)
     extractor = EEGFeatureExtractor(window_seconds=4.0, reference="original", channels=list(DOUBLE_BANANA))
-    report = prepare(CHBMIT(), root, tmp_path / "out", extractor, segments="annotations")
+    report = prepare(CHBMIT(), tmp_path / "out", extractor, root=root, segments="annotations")
     assert report["failures"] == [] and report["channel_counts"] == {18: 2}
     rows = read_windows(tmp_path / "out")
     seizures = [row["start_seconds"] for row in rows if row["event"] == "seizure"]

@@ -361,7 +361,7 @@ def test_a_folder_becomes_windows_with_labels_beside_a_file_that_is_none(write_s
         sampling_rate=100.0, highpass_hz=1.0, lowpass_hz=40.0, window_seconds=2.0, reference="original"
     )
     corpus = FolderCorpus("mylab", licence="CC-BY-4.0", reference="nose")
-    report = prepare(corpus, root, tmp_path / "out", extractor)
+    report = prepare(corpus, tmp_path / "out", extractor, root=root)
     assert (report["recordings_ok"], report["recordings_failed"], report["windows"]) == (3, 1, 9)
     assert report["failures"][0]["path"] == "task/P2.edf"
     rows = read_windows(tmp_path / "out")

@@ -124,7 +124,10 @@ def test_challenge_1_windows_begin_half_a_second_after_the_change(tmp_path):
     )
     extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=2.0)
     report = prepare(
-        *(HBN(), tmp_path / "hbn", tmp_path / "out", extractor),
+        HBN(),
+        tmp_path / "out",
+        extractor,
+        root=tmp_path / "hbn",
         segments="events",
         tmin=0.5,
         keep={"task": ["contrastChangeDetection"]},
@@ -193,7 +196,10 @@ def test_windows_of_films_are_at_the_same_seconds_in_all_people(tmp_path, read_w
     write_hbn(tmp_path / "hbn", subjects=3, seconds=12.0, tasks=("DespicableMe", "ThePresent"))
     extractor = EEGFeatureExtractor(100.0, 0.5, None, window_seconds=2.0)
     report = prepare(
-        *(HBN(), tmp_path / "hbn", tmp_path / "out", extractor),
+        HBN(),
+        tmp_path / "out",
+        extractor,
+        root=tmp_path / "hbn",
         segments="annotations",
         event_labels={"film": "film"},
         keep={"task": list(FILMS)},
@@ -212,12 +218,10 @@ def test_windows_of_films_are_at_the_same_seconds_in_all_people(tmp_path, read_w
 def test_windows_of_rest_are_named_by_the_eyes(tmp_path, read_windows):
     write_hbn(tmp_path / "hbn", subjects=2, seconds=22.0, tasks=("RestingState", "ThePresent"))
     report = prepare(
-        *(
-            HBN(),
-            tmp_path / "hbn",
-            tmp_path / "out",
-            EEGFeatureExtractor(100.0, 0.5, 45.0, window_seconds=2.0),
-        ),
+        HBN(),
+        tmp_path / "out",
+        EEGFeatureExtractor(100.0, 0.5, 45.0, window_seconds=2.0),
+        root=tmp_path / "hbn",
         segments="annotations",
         event_labels={name: name for name in ("eyes_open", "eyes_closed")},
         keep={"task": "RestingState"},

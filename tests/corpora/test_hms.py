@@ -104,7 +104,7 @@ def test_rows_are_events_with_shares_of_the_votes(root):
 def test_windows_are_the_rows_in_microvolt_without_the_heart(root, tmp_path, read_windows):
     write_eeg(root / "train_eegs" / "2277392603.parquet", seconds=52)
     report = prepare(
-        HMS(), root, tmp_path / "out", EEGFeatureExtractor(window_seconds=50.0), segments="events"
+        HMS(), tmp_path / "out", EEGFeatureExtractor(window_seconds=50.0), root=root, segments="events"
     )
     assert report["failures"] == [] and report["windows"] == 4
     rows = read_windows(tmp_path / "out")
@@ -126,9 +126,9 @@ def test_short_gaps_are_bridged_and_long_ones_cost_their_windows(root, tmp_path,
     write_eeg(root / "train_eegs" / "1628180742.parquet", holes=holes)
     report = prepare(
         HMS(),
-        root,
         tmp_path / "out",
         EEGFeatureExtractor(window_seconds=50.0),
+        root=root,
         segments="events",
         subjects=["42516"],
     )
@@ -151,9 +151,9 @@ def test_an_electrode_that_was_never_there_is_bad_and_the_others_are_kept(root, 
     write_eeg(root / "train_eegs" / "1628180742.parquet", holes=holes)
     prepare(
         HMS(),
-        root,
         tmp_path / "out",
         EEGFeatureExtractor(window_seconds=50.0),
+        root=root,
         segments="events",
         subjects=["42516"],
     )

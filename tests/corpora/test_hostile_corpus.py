@@ -95,12 +95,15 @@ def test_good_files_among_hundreds_of_damaged_ones_are_prepared_as_without_them(
     assert len(damaged) >= 500
     for folder in sorted(set(both.iterdir()) - {both / name for name in (*damaged, *os.listdir(good))}):
         shutil.rmtree(folder)
-    alone = prepare(lab(subject_pattern=FOLDER_OF), good, tmp_path / "alone", extractor())
+    alone = prepare(lab(subject_pattern=FOLDER_OF), tmp_path / "alone", extractor(), root=good)
     with peak_of_children() as idle:
-        prepare(Simulated(2, seconds=4.0), None, tmp_path / "idle", extractor(), num_proc=2)
+        prepare(Simulated(2, seconds=4.0), tmp_path / "idle", extractor(), num_proc=2)
     with peak_of_children() as busy:
         report = prepare(
-            *(lab(subject_pattern=FOLDER_OF), both, tmp_path / "out", extractor()),
+            lab(subject_pattern=FOLDER_OF),
+            tmp_path / "out",
+            extractor(),
+            root=both,
             num_proc=2,
             timeout_seconds=30.0,
         )
@@ -182,7 +185,7 @@ def test_what_is_no_file_is_reported_and_odd_names_are_prepared(tmp_path):
         connection.bind(f"/proc/self/fd/{os_folder}/socket.edf")
         os.close(os_folder)
         refused["socket.edf"] = "socket"
-        report = prepare(lab(), root, out, extractor(), timeout_seconds=20.0)
+        report = prepare(lab(), out, extractor(), root=root, timeout_seconds=20.0)
     assert {failure["path"]: failure["reason"] for failure in report["failures"]}.keys() == refused.keys()
     for failure in report["failures"]:
         assert refused[failure["path"]] in failure["reason"]
@@ -190,7 +193,7 @@ def test_what_is_no_file_is_reported_and_odd_names_are_prepared(tmp_path):
     assert len(names) == report["recordings_ok"] == len(ODD_NAMES) + 1
     assert {"new\\nline", "latin\\udce9", "x" * 240, "é" * 120, "Good", "GOOD", "good", "a..b"} <= names
     assert len(load_dataset(str(out), split="train")) == report["windows"] == 3 * len(names)
-    again = prepare(lab(), root, out, extractor(), timeout_seconds=20.0)
+    again = prepare(lab(), out, extractor(), root=root, timeout_seconds=20.0)
     assert (again["shards_written"], again["shards_reused"]) == (0, len(names))
 
 
@@ -200,7 +203,7 @@ def test_a_file_and_a_folder_without_permission_are_said(caplog):
         for name in ("good", "locked", "inside/hidden"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             export(root / f"{name}.edf", "edf", False)
-        assert prepare(lab(), root, Path(place, "first"), extractor())["recordings_ok"] == 3
+        assert prepare(lab(), Path(place, "first"), extractor(), root=root)["recordings_ok"] == 3
         os.chmod(place, 0o777)
         (root / "locked.edf").chmod(0)
         (root / "inside").chmod(0)
@@ -210,7 +213,7 @@ def test_a_file_and_a_folder_without_permission_are_said(caplog):
         try:
             if me == 0:  # who may read everything
                 os.seteuid(65534)
-            report = prepare(lab(), root, out, extractor())
+            report = prepare(lab(), out, extractor(), root=root)
         finally:
             os.seteuid(me)
             logging.disable_propagation()
@@ -228,7 +231,7 @@ from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import Simulated, prepare
 cleaning = {"sampling_rate": 100.0, "highpass_hz": 1.0, "lowpass_hz": 40.0, "window_seconds": 2.0}
 if __name__ == "__main__":
-    prepare(Simulated(60, seconds=4.0), None, sys.argv[1], EEGFeatureExtractor(**cleaning), num_proc=2)
+    prepare(Simulated(60, seconds=4.0), sys.argv[1], EEGFeatureExtractor(**cleaning), num_proc=2)
 """
 
 
@@ -243,7 +246,7 @@ def busy_workers(pid: int) -> list[psutil.Process]:
 
 
 def test_killed_at_random_moments_it_leaves_no_process_and_writes_the_same_bytes(tmp_path):
-    prepare(Simulated(60, seconds=4.0), None, tmp_path / "undisturbed", extractor())
+    prepare(Simulated(60, seconds=4.0), tmp_path / "undisturbed", extractor())
     out, generator = tmp_path / "killed", np.random.default_rng(0)
     command = [sys.executable, "-c", PREPARE, str(out)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path / "hf")}
@@ -271,7 +274,7 @@ def test_killed_at_random_moments_it_leaves_no_process_and_writes_the_same_bytes
         for path in out.glob("*/*.parquet"):
             assert pq.read_table(path).num_rows > 0
     assert kills >= 4  # on a fast machine it may have been done before
-    report = prepare(Simulated(60, seconds=4.0), None, out, extractor())
+    report = prepare(Simulated(60, seconds=4.0), out, extractor())
     assert report["recordings_failed"] == 0 and report["shards_reused"] > 5
     assert shards(out) == shards(tmp_path / "undisturbed")
     for name in ("report.jsonl", "README.md"):
@@ -309,7 +312,7 @@ def test_a_full_disk_is_said_and_when_there_is_room_the_rest_is_written(tmp_path
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("a full disk needs a file system of its own, and none can be mounted here")
     corpus = Simulated(6, seconds=4.0)
-    prepare(corpus, None, tmp_path / "roomy", EEGFeatureExtractor(window_seconds=2.0))
+    prepare(corpus, tmp_path / "roomy", EEGFeatureExtractor(window_seconds=2.0))
     expected = shards(tmp_path / "roomy")
     sizes = [-(-len(content) // 4096) * 4096 for content in expected.values()]
     free = int(2.5 * sum(sizes) / 6)  # two subjects and a half
@@ -372,9 +375,7 @@ def test_a_recording_without_end_is_ended_whatever_it_does(tmp_path, monkeypatch
     monkeypatch.syspath_prepend(tmp_path)
     from endless_corpus import Endless
 
-    report = prepare(
-        Endless(4, seconds=4.0), None, tmp_path / "out", extractor(), num_proc=2, timeout_seconds=1.0
-    )
+    report = prepare(Endless(4, seconds=4.0), tmp_path / "out", extractor(), num_proc=2, timeout_seconds=1.0)
     reasons = {failure["path"][:2]: failure["reason"] for failure in report["failures"]}
     assert report["recordings_ok"] == 5 and set(reasons) == {"00", "01", "02"}
     assert "longer than the 1 s" in reasons["00"] and "longer than the 1 s" in reasons["01"]

@@ -54,7 +54,10 @@ def test_windows_of_all_people_begin_at_the_same_moments_of_the_film(tmp_path):
         write_set(tmp_path, number, first_mark)
     extractor = EEGFeatureExtractor(RATE, None, None, reference="original", window_seconds=5.0)
     report = prepare(
-        *(ISCVideo(), tmp_path, tmp_path / "out", extractor),
+        ISCVideo(),
+        tmp_path / "out",
+        extractor,
+        root=tmp_path,
         segments="events",
         event_labels={"5sec": "5sec"},
     )
@@ -72,7 +75,10 @@ def test_windows_of_the_film_are_at_whole_seconds_in_all_people(tmp_path):
     for number, first_mark in ((1, 227 / RATE), (6, 1086 / RATE), (7, 4.77)):
         write_set(tmp_path, number, first_mark)
     prepare(
-        *(ISCVideo(), tmp_path, tmp_path / "out", EEGFeatureExtractor(200.0, None, None, window_seconds=2.0)),
+        ISCVideo(),
+        tmp_path / "out",
+        EEGFeatureExtractor(200.0, None, None, window_seconds=2.0),
+        root=tmp_path,
         stride_seconds=1.0,
         segments="annotations",
         event_labels={"film": "film"},

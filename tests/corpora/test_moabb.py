@@ -72,7 +72,9 @@ def test_the_epochs_of_a_paradigm_end_before_their_last_sample(tmp_path):
 @pytest.mark.parametrize("paradigm", [None, "LeftRightImagery"])
 def test_prepared_windows_have_the_amplitude_and_the_label_of_their_trial(paradigm, tmp_path):
     extractor = EEGFeatureExtractor(RATE, None, None, reference="original", window_seconds=3.0)
-    report = prepare(make(1, paradigm=paradigm), tmp_path, tmp_path / "out", extractor, segments="events")
+    report = prepare(
+        make(1, paradigm=paradigm), tmp_path / "out", extractor, root=tmp_path, segments="events"
+    )
     assert report["failures"] == [] and report["windows"] == 8
     rows = pq.read_table(tmp_path / "out" / "data").to_pydict()
     assert rows["event"][:4] == ["left_hand", "right_hand"] * 2

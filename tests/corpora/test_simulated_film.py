@@ -67,7 +67,7 @@ def test_the_same_seed_and_subject_give_the_same_samples_whatever_else_is_made()
 def test_windows_are_at_the_same_seconds_of_the_film_in_all_people(tmp_path, read_windows):
     corpus = SimulatedFilm(4, 2, seconds=9)
     extractor = EEGFeatureExtractor(100.0, window_seconds=2.0)
-    prepare(corpus, None, tmp_path, extractor, segments="annotations", stride_seconds=1.0)
+    prepare(corpus, tmp_path, extractor, segments="annotations", stride_seconds=1.0)
     rows = read_windows(tmp_path)
     for subject in ("00", "01", "02", "03"):
         mine = [(r["stimulus"], r["stimulus_seconds"]) for r in rows if r["subject"] == subject]

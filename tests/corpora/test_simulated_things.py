@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_samples_whatever_else_is_made():
 def test_prepared_windows_find_their_images_and_split_by_concept_and_person(tmp_path):
     corpus = SimulatedThings(3, 6, 2, repetitions=2, num_test_concepts=4, test_repetitions=2)
     extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=1.0)
-    report = prepare(corpus, None, tmp_path / "out", extractor, segments="events")
+    report = prepare(corpus, tmp_path / "out", extractor, segments="events")
     assert report["failures"] == [] and report["windows"] == 3 * (12 * 2 + 4 * 2)
     rows = load_windows(tmp_path / "out")
     files = {path.name: path for path in corpus.write_images(tmp_path / "images", 32).rglob("*.jpg")}

@@ -105,7 +105,9 @@ def test_only_the_derivations_are_eeg(tree, tmp_path, read_windows):
         sampling_rate=100, lowpass_hz=35, reference="original", window_seconds=30.0
     )
     corpus = SleepEDF()
-    report = prepare(corpus, tree, tmp_path, extractor, segments="annotations", subjects=["SC400", "ST701"])
+    report = prepare(
+        corpus, tmp_path, extractor, root=tree, segments="annotations", subjects=["SC400", "ST701"]
+    )
     assert report["channel_counts"] == {2: 1}
     reasons = {failure["path"]: failure["reason"] for failure in report["failures"]}
     # Two minutes of a night whose first sleep comes after an hour: nothing but far-off wake.

@@ -106,7 +106,7 @@ def test_prepared_epochs_are_windows_with_their_concept_and_part(tmp_path):
     write_metadata(tmp_path / "image_metadata.npy")
     extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.2)
     corpus = ThingsEEG2(average_repetitions=True)
-    report = prepare(corpus, tmp_path, tmp_path / "out", extractor, segments="events")
+    report = prepare(corpus, tmp_path / "out", extractor, root=tmp_path, segments="events")
     assert report["failures"] == [] and report["windows"] == 200
     rows = pq.read_table(tmp_path / "out" / "data").to_pydict()
     assert rows["concept"][:2] == ["other1655", "other1656"] and set(rows["part"]) == {"test"}
@@ -282,7 +282,7 @@ def test_images_are_where_they_were_shown_whatever_the_unit_of_their_times(unit,
 def test_prepared_windows_have_concept_part_and_amplitude(tmp_path):
     root = write_eeg1(tmp_path / "things")
     extractor = EEGFeatureExtractor(250.0, None, None, reference="original", window_seconds=1.0)
-    report = prepare(ThingsEEG1(), root, tmp_path / "out", extractor, segments="events", tmin=-0.2)
+    report = prepare(ThingsEEG1(), tmp_path / "out", extractor, root=root, segments="events", tmin=-0.2)
     assert report["failures"] == [] and report["windows"] == 3
     rows = pq.read_table(tmp_path / "out" / "data").to_pydict()
     assert rows["concept"] == ["aardvark", "carousel", "zebra"] and rows["part"] == ["train", "train", "test"]

@@ -76,7 +76,7 @@ def test_listing_opens_no_file(tmp_path):
 
 def test_tueg_is_prepared_with_each_files_rate_and_reference(tueg, tmp_path, read_windows):
     extractor = EEGFeatureExtractor(sampling_rate=200, channels=list(STANDARD_19), window_seconds=4.0)
-    report = prepare(TUEG(), tueg, tmp_path, extractor)
+    report = prepare(TUEG(), tmp_path, extractor, root=tueg)
     assert report["recordings_ok"] == 3 and report["windows"] == 9
     mean = 30.0 + 18.0  # of the 19 electrodes asked for; the ears take no part
     for row in read_windows(tmp_path):
@@ -90,7 +90,7 @@ def test_tueg_with_its_ears_comes_out_at_one_rate(tmp_path, read_windows):
     root = write_tuh(tmp_path / "in", subjects=2, seconds=10.0)
     recipe = yaml.safe_load((ROOT / "src/eeg_hf/recipes/prepare_tueg_100hz.yaml").read_text())
     extractor = EEGFeatureExtractor(100.0, 0.5, 45.0, channels=recipe["channels"], window_seconds=5.0)
-    assert prepare(TUEG(), root, tmp_path / "out", extractor)["failures"] == []
+    assert prepare(TUEG(), tmp_path / "out", extractor, root=root)["failures"] == []
     rows = read_windows(tmp_path / "out")
     assert [row["subject"] for row in rows] == ["aaaaaaaa"] * 2 + ["aaaaaaab"] * 2
     assert {row["num_samples"] for row in rows} == {500} and len(rows[0]["channels"]) == 21
@@ -154,7 +154,7 @@ def test_tuev_windows_have_the_event_after_two_seconds(write_sines, tmp_path, re
     rec = "0,0.5,1.5,2\n0,3.0,4.0,1\n9,3.0,4.0,1\n0,18.0,19.0,4\n0,25.0,26.0,3\n"
     root = make_tuev(write_sines, tmp_path / "in", rec)
     extractor = EEGFeatureExtractor(window_seconds=5.0, reference="original", channels=["Fp1", "T7-P7"])
-    report = prepare(TUEV(), root, tmp_path / "out", extractor, segments="events", tmin=-2.0)
+    report = prepare(TUEV(), tmp_path / "out", extractor, root=root, segments="events", tmin=-2.0)
     assert report["dropped"] == {"outside": 3}
     rows = read_windows(tmp_path / "out")
     assert [(row["part"], row["start_seconds"], row["event"]) for row in rows] == [
@@ -168,7 +168,7 @@ def test_tuev_without_its_labels_is_reported_and_the_others_are_prepared(write_s
     root = make_tuev(write_sines, tmp_path / "in")
     next(root.rglob("aaaaaaar*.rec")).unlink()
     extractor = EEGFeatureExtractor(window_seconds=5.0)
-    report = prepare(TUEV(), root, tmp_path / "out", extractor, segments="events", tmin=-2.0)
+    report = prepare(TUEV(), tmp_path / "out", extractor, root=root, segments="events", tmin=-2.0)
     assert report["windows"] == 1
     assert "aaaaaaar_00000001.rec is missing" in report["failures"][0]["reason"]
 

@@ -17,7 +17,12 @@ def prepared(things, folder, average, keep):
     rate, seconds = things.simulated.sampling_rate, things.simulated.seconds
     extractor = EEGFeatureExtractor(rate, None, None, reference="original", window_seconds=seconds)
     report = prepare(
-        ThingsEEG2(average), things.root / "eeg", folder, extractor, segments="events", keep={"part": [keep]}
+        ThingsEEG2(average),
+        folder,
+        extractor,
+        root=things.root / "eeg",
+        segments="events",
+        keep={"part": [keep]},
     )
     assert report["failures"] == []
     rows = load_windows(folder)

@@ -107,7 +107,7 @@ from eeg_hf.training import EEGTrainer
 
 extractor = EEGFeatureExtractor(window_seconds=2.0)
 corpus = get_corpus("simulated", num_subjects=2, seconds=8)
-prepare(corpus, None, "windows", extractor)
+prepare(corpus, "windows", extractor)
 model = EEGFoundationForPreTraining(
     EEGFoundationConfig(d_model=32, n_layers=1, n_heads=2, d_ff=64, overlap=0.0, contrastive_weight=0.0)
 )

@@ -94,7 +94,7 @@ def test_paths_arrays_lists_and_datasets_give_what_the_recording_gives(classify,
 def test_prepared_windows_are_taken_as_they_are(classify, recordings, tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     corpus = get_corpus("simulated", num_subjects=1, seconds=7)
-    prepare(corpus, None, tmp_path / "windows", EEGFeatureExtractor(window_seconds=2.0))
+    prepare(corpus, tmp_path / "windows", EEGFeatureExtractor(window_seconds=2.0))
     rows = load_dataset(str(tmp_path / "windows"), split="train").select(range(3))
     found = [result["scores"] for result in classify(rows)]
     whole = classify(recordings[0])["windows"]

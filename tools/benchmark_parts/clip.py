@@ -72,7 +72,7 @@ def write_pairs(root: Path, num_images: int, tower: VisionTower) -> tuple[Datase
         num_test_concepts=1,
         test_repetitions=1,
     )
-    prepare(corpus, None, root, EXTRACTOR, segments="events")
+    prepare(corpus, root, EXTRACTOR, segments="events")
     dataset = load_dataset(str(root / "data"), split="train", cache_dir=str(root / "cache"))
     return dataset, ImageFolder(corpus.write_images(root / "images", IMAGE_PIXELS), tower.preprocess)
 

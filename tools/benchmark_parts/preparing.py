@@ -50,7 +50,9 @@ def measure_prepare(args: BenchmarkArguments) -> list[Row]:
 
     def ours(num_proc: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            reports.append(prepare(corpus, root, folder, extractor, subjects=subjects, num_proc=num_proc))
+            reports.append(
+                prepare(corpus, folder, extractor, root=root, subjects=subjects, num_proc=num_proc)
+            )
             sizes.append(sum(path.stat().st_size for path in Path(folder).glob("data/*.parquet")))
 
     rows, cost = [], None
@@ -136,7 +138,7 @@ def measure_agreement(
 ) -> Row:
     """Return the largest difference of one subject's samples from plain MNE, beside their deviation."""
     with tempfile.TemporaryDirectory() as folder:
-        prepare(corpus, root, folder, extractor, subjects=[subject])
+        prepare(corpus, folder, extractor, root=root, subjects=[subject])
         table = pq.read_table(Path(folder) / "data")
     values, _, _ = decode_windows(table)
     channels, column = (

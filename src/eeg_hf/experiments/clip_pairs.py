@@ -68,7 +68,7 @@ def prepare_published(root: Path, folder: Path) -> None:
         window_seconds=len(epochs.times) / rate,
     )
     logger.warning(f"{root} is as published: its epochs become windows in {folder}, once")
-    failures = prepare(corpus, root, folder, extractor, segments="events")["failures"]
+    failures = prepare(corpus, folder, extractor, root=root, segments="events")["failures"]
     if failures:
         (folder / "README.md").unlink()  # what is done is kept, and the next start tries the rest again
         raise ValueError(

@@ -21,9 +21,9 @@ def run(args: PrepareArguments, signal: SignalArguments) -> None:
         corpus = get_corpus(args.corpus, **args.corpus_options)
         report = prepare(
             corpus,
-            corpus.locate(args.data_dir, download=args.download, subjects=args.subjects),
             args.output_dir,
             make_extractor(signal, args.window_seconds),
+            root=corpus.locate(args.data_dir, download=args.download, subjects=args.subjects),
             segments=args.segments,
             stride_seconds=args.stride_seconds,
             tmin=args.tmin,

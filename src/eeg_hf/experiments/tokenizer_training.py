@@ -71,7 +71,7 @@ def prepare_simulated(folder: Path) -> str:
     """Prepare the simulated corpus, for a first run without recordings."""
     logger.warning("no --data: training on SIMULATED EEG, which says nothing about real EEG")
     corpus = get_corpus("simulated")
-    prepare(corpus, corpus.locate(), folder, EEGFeatureExtractor(window_seconds=5.12))
+    prepare(corpus, folder, EEGFeatureExtractor(window_seconds=5.12))
     return str(folder)
 
 

@@ -41,7 +41,6 @@ class Scored(Simulated):
 def test_labels_of_an_event_reach_its_windows_and_those_of_the_recording_the_others(tmp_path):
     prepare(
         Scored(1, seconds=30),
-        None,
         tmp_path / "out",
         EEGFeatureExtractor(window_seconds=4.0),
         segments="annotations",
@@ -57,7 +56,6 @@ def test_labels_that_name_no_event_are_told_which_events_there_are(tmp_path):
     with pytest.raises(RuntimeError, match="event_labels names none of its events, which are 'rest'"):
         prepare(
             Simulated(1, seconds=30),
-            None,
             tmp_path / "out",
             extractor,
             segments="annotations",
@@ -75,7 +73,6 @@ def test_high_windows_are_dropped_and_counted(tmp_path):
 
     report = prepare(
         Jumpy(1, seconds=20),
-        None,
         tmp_path / "out",
         EEGFeatureExtractor(window_seconds=2.0),
         reject_uv=400.0,
@@ -87,7 +84,6 @@ def test_high_windows_are_dropped_and_counted(tmp_path):
 def test_overlapping_windows_of_a_long_recording_are_written_block_by_block(tmp_path):
     report = prepare(
         Simulated(1, seconds=70),
-        None,
         tmp_path / "out",
         EEGFeatureExtractor(window_seconds=2.0),
         stride_seconds=0.2,
@@ -110,7 +106,6 @@ class Slow(Simulated):
 def test_a_recording_that_takes_too_long_is_reported_and_the_others_are_prepared(tmp_path):
     report = prepare(
         Slow(1, seconds=10),
-        None,
         tmp_path / "out",
         EEGFeatureExtractor(window_seconds=2.0),
         timeout_seconds=5.0,
@@ -132,7 +127,6 @@ class Spoilt(Simulated):
 def test_a_recording_that_fails_after_rows_were_written_leaves_none_of_them(tmp_path):
     report = prepare(
         Spoilt(1, seconds=50),
-        None,
         tmp_path / "out",
         EEGFeatureExtractor(window_seconds=2.0),
         segments="events",
@@ -155,7 +149,7 @@ class Epoched(Simulated):
 def test_what_was_published_as_epochs_is_stored_as_it_is(tmp_path):
     corpus = Epoched(1, seconds=12)
     extractor = EEGFeatureExtractor(window_seconds=1.0, **RAW)
-    report = prepare(corpus, None, tmp_path / "out", extractor, segments="events")
+    report = prepare(corpus, tmp_path / "out", extractor, segments="events")
     rows = load_dataset(str(tmp_path / "out"), split="train")
     assert report["windows"] == len(rows) == 24
     raw = Simulated(1, seconds=12)
@@ -177,22 +171,22 @@ def test_what_was_published_as_epochs_is_stored_as_it_is(tmp_path):
 def test_epochs_are_not_treated_as_a_continuous_signal(tmp_path, settings, segments, message):
     extractor = EEGFeatureExtractor(**{"window_seconds": 1.0, **settings})
     with pytest.raises(RuntimeError, match=message):
-        prepare(Epoched(1, seconds=12), None, tmp_path / "out", extractor, segments=segments)
+        prepare(Epoched(1, seconds=12), tmp_path / "out", extractor, segments=segments)
 
 
 def test_parts_of_a_job_array_together_make_the_whole(tmp_path):
     corpus, whole, parts = Simulated(5, seconds=4), tmp_path / "whole", tmp_path / "parts"
     extractor = EEGFeatureExtractor(window_seconds=2.0)
-    prepare(corpus, None, whole, extractor)
-    first = prepare(corpus, None, parts, extractor, part=(0, 2))
+    prepare(corpus, whole, extractor)
+    first = prepare(corpus, parts, extractor, part=(0, 2))
     assert not first["is_complete"] and not (parts / "README.md").exists() and first["shards_written"] == 3
-    last = prepare(corpus, None, parts, extractor, part=(1, 2))
+    last = prepare(corpus, parts, extractor, part=(1, 2))
     assert last["is_complete"] and last["shards_written"] == 2
     files = {path.relative_to(whole) for path in whole.rglob("*.*") if path.is_file()}
     assert {path.relative_to(parts) for path in parts.rglob("*.*") if path.is_file()} == files
     assert all((whole / file).read_bytes() == (parts / file).read_bytes() for file in files)
     with pytest.raises(ValueError, match="from 0 to n - 1"):
-        prepare(corpus, None, parts, extractor, part=(2, 2))
+        prepare(corpus, parts, extractor, part=(2, 2))
 
 
 def test_a_subject_whose_name_no_file_can_have_is_prepared(tmp_path):
@@ -206,7 +200,7 @@ def test_a_subject_whose_name_no_file_can_have_is_prepared(tmp_path):
         def read(self, recording):
             return super().read(super().recordings()[0])
 
-    prepare(Odd(1, seconds=4), None, tmp_path / "out", EEGFeatureExtractor(window_seconds=2.0))
+    prepare(Odd(1, seconds=4), tmp_path / "out", EEGFeatureExtractor(window_seconds=2.0))
     assert set(load_dataset(str(tmp_path / "out"), split="train")["subject"]) == {"a/b: c"}
 
 
@@ -215,7 +209,6 @@ def test_a_misspelt_name_of_an_event_is_said(tmp_path, caplog):
     try:
         report = prepare(
             Simulated(1, seconds=20),
-            None,
             tmp_path / "out",
             EEGFeatureExtractor(window_seconds=2.0),
             segments="events",

@@ -38,7 +38,7 @@ def test_films_listed_beside_a_corpus_give_windows_their_second(tmp_path, read_w
     path.write_text("\n".join(rows) + "\n")
     corpus, extractor = Simulated(2, seconds=12), EEGFeatureExtractor(100.0, window_seconds=2.0)
     table = LabelTable.read(path)
-    prepare(corpus, None, tmp_path / "out", extractor, segments="annotations", label_table=table)
+    prepare(corpus, tmp_path / "out", extractor, segments="annotations", label_table=table)
     found = [(r["subject"], r["stimulus"], r["stimulus_seconds"]) for r in read_windows(tmp_path / "out")]
     films = [(who, "clip", second) for who in ("00", "01") for second in (10.0, 12.0, 14.0)]
     assert found == [*films, *[("01", None, None)] * 3]

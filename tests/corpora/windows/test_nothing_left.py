@@ -17,7 +17,9 @@ PEOPLE = json.dumps({"num_subjects": 6, "seconds": 12})
 def test_keep_counts_recordings_whatever_the_number_of_their_windows(tmp_path, caplog):
     caplog.set_level("INFO", logger="eeg_hf")
     report = prepare(
-        *(Simulated(2, seconds=12), None, tmp_path, EEGFeatureExtractor(window_seconds=1.0)),
+        Simulated(2, seconds=12),
+        tmp_path,
+        EEGFeatureExtractor(window_seconds=1.0),
         stride_seconds=0.25,
         keep={"task": ["rest"]},
     )
@@ -56,7 +58,7 @@ def nobody_to_train_on(tmp_path_factory):
     """Two of the people who are for validation and test."""
     folder = tmp_path_factory.mktemp("nobody")
     extractor = EEGFeatureExtractor(window_seconds=2.0)
-    prepare(Simulated(6, seconds=6), None, folder, extractor, subjects=["04", "05"])
+    prepare(Simulated(6, seconds=6), folder, extractor, subjects=["04", "05"])
     return folder
 
 

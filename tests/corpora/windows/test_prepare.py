@@ -67,7 +67,7 @@ class Edited(Simulated):
 
 def test_windows_are_those_of_mne_with_their_provenance(make_eegmat, tmp_path):
     root = make_eegmat(tmp_path / "eegmat")
-    report = prepare(EEGMAT(), root, tmp_path / "out", extractor())
+    report = prepare(EEGMAT(), tmp_path / "out", extractor(), root=root)
     assert (report["recordings_ok"], report["recordings_failed"], report["windows"]) == (4, 0, 12)
     dataset = load_dataset(str(tmp_path / "out"), split="train")
     assert len(dataset) == 12 and len(set(dataset["window_id"])) == 12
@@ -101,7 +101,7 @@ def test_windows_are_those_of_mne_with_their_provenance(make_eegmat, tmp_path):
 
 
 def test_the_covariance_is_that_of_all_windows_of_a_subject(make_eegmat, tmp_path):
-    prepare(EEGMAT(), make_eegmat(tmp_path / "eegmat"), tmp_path / "out", extractor())
+    prepare(EEGMAT(), tmp_path / "out", extractor(), root=make_eegmat(tmp_path / "eegmat"))
     windows = load_dataset(str(tmp_path / "out"), split="train")
     for row in load_dataset(str(tmp_path / "out"), "alignment", split="train"):
         own = windows.filter(lambda w, group=row["alignment_group"]: w["alignment_group"] == group)
@@ -111,7 +111,7 @@ def test_the_covariance_is_that_of_all_windows_of_a_subject(make_eegmat, tmp_pat
 
 
 def test_plain_datasets_reads_the_folder_without_this_library(make_eegmat, tmp_path):
-    prepare(EEGMAT(), make_eegmat(tmp_path / "eegmat"), tmp_path / "out", extractor())
+    prepare(EEGMAT(), tmp_path / "out", extractor(), root=make_eegmat(tmp_path / "eegmat"))
     code = f"""
 import sys, numpy as np
 from datasets import load_dataset
@@ -134,13 +134,16 @@ assert not any(name.startswith("eeg_hf") for name in sys.modules)
 
 def test_the_settings_are_kept_beside_the_windows(make_eegmat, tmp_path):
     prepare(
-        EEGMAT(), make_eegmat(tmp_path / "eegmat", 1), tmp_path / "out", extractor(normalization="zscore")
+        EEGMAT(),
+        tmp_path / "out",
+        extractor(normalization="zscore"),
+        root=make_eegmat(tmp_path / "eegmat", 1),
     )
     again = EEGFeatureExtractor.from_pretrained(tmp_path / "out")
     assert again.to_dict() == extractor(normalization="zscore").to_dict()
     card = (tmp_path / "out" / "README.md").read_text()
     assert "license: odc-by" in card and "Zyma" in card and "linked ears" in card
-    assert "People: 1." in card and "by person (28 train, 4 validation, 4 test)" in card
+    assert "Subjects: 1." in card and "by subject (28 train, 4 validation, 4 test)" in card
     assert "consented to what the source of the corpus states" in card
 
 
@@ -150,9 +153,9 @@ def test_event_windows_carry_the_name_of_their_cue(write_edf, tmp_path):
     write_edf(tmp_path / "in" / "S001R04.edf", labels, 160.0, 9.0, annotations=cues)
     report = prepare(
         EEGMMIDB(),
-        tmp_path / "in",
         tmp_path / "out",
         extractor(window_seconds=1.5),
+        root=tmp_path / "in",
         segments="events",
         tmin=0.5,
     )
@@ -168,7 +171,7 @@ def test_bad_stretches_and_flat_windows_are_dropped_and_counted(tmp_path):
         raw.annotations.append(2.5, 0.2, "BAD_jump")
         return raw
 
-    report = prepare(Edited(edit, seconds=40.0), None, tmp_path / "out", extractor())
+    report = prepare(Edited(edit, seconds=40.0), tmp_path / "out", extractor())
     starts = set(load_dataset(str(tmp_path / "out"), split="train")["start_seconds"])
     assert report["dropped"]["annotated"] == 2 and 2.0 not in starts
     assert report["dropped"]["flat"] >= 4 and not {10.0, 12.0} & starts
@@ -180,7 +183,7 @@ def test_a_dead_channel_is_zero_and_listed(tmp_path):
         raw.load_data()._data[raw.ch_names.index("P3")] = np.nan
         return raw
 
-    prepare(Edited(edit), None, tmp_path / "out", extractor())
+    prepare(Edited(edit), tmp_path / "out", extractor())
     row = load_dataset(str(tmp_path / "out"), split="train")[0]
     channel = row["channels"].index("P3")
     assert "P3" in row["bad_channels"]
@@ -191,7 +194,7 @@ def test_another_set_of_channels_gets_a_covariance_of_its_own(tmp_path):
     def edit(raw: mne.io.BaseRaw, recording: Recording) -> mne.io.BaseRaw:
         return raw.pick(["C3", "Cz", "C4", "O1"]) if recording.task == "task" else raw
 
-    report = prepare(Edited(edit), None, tmp_path / "out", extractor())
+    report = prepare(Edited(edit), tmp_path / "out", extractor())
     assert report["channel_counts"] == {19: 1, 4: 1}
     groups = {
         row["alignment_group"]: row["channels"]
@@ -217,7 +220,7 @@ def test_bad_recordings_are_reported_with_their_reason_and_do_not_stop_the_other
     write_edf(root / "Subject04_2.edf", seconds=1.0)
     (root / "Subject05_1.edf").write_bytes(b"")
     (root / "Subject05_2.edf").write_bytes(b"")
-    report = prepare(EEGMAT(), root, tmp_path / "out", extractor())
+    report = prepare(EEGMAT(), tmp_path / "out", extractor(), root=root)
     assert (report["recordings_ok"], report["recordings_failed"]) == (5, 7)
     reasons = {failure["path"]: failure["reason"] for failure in report["failures"]}
     for path, expected in {
@@ -229,7 +232,13 @@ def test_bad_recordings_are_reported_with_their_reason_and_do_not_stop_the_other
         "Subject05_1.edf": "is not an EDF file",
     }.items():
         assert expected in reasons[path] and "\n" not in reasons[path], reasons[path]
-    assert {row["path"]: row["status"] for row in rows_of(tmp_path / "out")}["Subject00_1.edf"] == "ok"
+    rows = rows_of(tmp_path / "out")
+    assert {row["path"]: row["status"] for row in rows}["Subject00_1.edf"] == "ok"
+    # Shards prepared earlier hold their reports with these keys in their footers
+    assert list(rows[0]) == [
+        *("path", "subject", "session", "run", "task", "status", "reason", "seconds", "num_windows"),
+        *("dropped", "events_named", "decisions", "warnings"),
+    ]
     dataset = load_dataset(str(tmp_path / "out"), split="train")
     assert set(dataset["subject"]) == {"00", "01", "02", "03", "04"}
     assert not list((tmp_path / "out").rglob(".*"))
@@ -241,7 +250,7 @@ def test_nothing_usable_at_all_is_an_error_and_leaves_no_card(tmp_path):
     with pytest.raises(
         RuntimeError, match=r"no window .* 1 recordings .*Subject00_1.edf is not an EDF file"
     ) as caught:
-        prepare(EEGMAT(), tmp_path / "in", tmp_path / "out", extractor())
+        prepare(EEGMAT(), tmp_path / "out", extractor(), root=tmp_path / "in")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out" / "README.md").exists() and not shards(tmp_path / "out")
     assert rows_of(tmp_path / "out")[0]["status"] == "failed"
@@ -256,17 +265,27 @@ def test_contradicting_settings_are_refused(make_eegmat, tmp_path):
         ({"subjects": ["07"]}, "eegmat has no subject 07 here; it has 00"),
     ):
         with pytest.raises(ValueError, match=message):
-            prepare(EEGMAT(), root, tmp_path / "out", extractor(), **settings)
+            prepare(EEGMAT(), tmp_path / "out", extractor(), root=root, **settings)
     with pytest.raises(ValueError, match="set window_seconds"):
-        prepare(EEGMAT(), root, tmp_path / "out", extractor(window_seconds=None))
+        prepare(EEGMAT(), tmp_path / "out", extractor(window_seconds=None), root=root)
     assert not (tmp_path / "out").exists()
 
 
+def test_the_old_order_of_arguments_is_refused_in_one_line(tmp_path):
+    corpus, settings = Simulated(1, seconds=5), extractor()
+    for arguments in ((corpus, tmp_path, tmp_path / "out", settings), (corpus, tmp_path, tmp_path / "out")):
+        with pytest.raises(TypeError, match=r"^expected prepare\(corpus, output_dir, extractor, root=.*\)$"):
+            prepare(*arguments)
+    with pytest.raises(TypeError, match="expected prepare.*got .Simulated, NoneType, EEGFeatureExtractor"):
+        prepare(corpus, None, settings)
+    assert not list(tmp_path.iterdir())
+
+
 def test_shards_of_something_else_are_refused_and_left_alone(make_eegmat, tmp_path):
-    prepare(Simulated(1, seconds=5), None, tmp_path / "out", extractor())
+    prepare(Simulated(1, seconds=5), tmp_path / "out", extractor())
     before = shards(tmp_path / "out")
     with pytest.raises(ValueError, match="already holds 1 shards of something else .simulated-00.parquet"):
-        prepare(EEGMAT(), make_eegmat(tmp_path / "eegmat", 1), tmp_path / "out", extractor())
+        prepare(EEGMAT(), tmp_path / "out", extractor(), root=make_eegmat(tmp_path / "eegmat", 1))
     assert shards(tmp_path / "out") == before
 
 
@@ -275,22 +294,24 @@ def test_shards_of_something_else_are_refused_and_left_alone(make_eegmat, tmp_pa
 
 def test_running_again_keeps_what_is_done_and_rewrites_what_changed(make_eegmat, write_edf, tmp_path):
     root, out = make_eegmat(tmp_path / "eegmat", 3), tmp_path / "out"
-    prepare(EEGMAT(), root, out, extractor())
+    prepare(EEGMAT(), out, extractor(), root=root)
     before = shards(out)
-    again = prepare(EEGMAT(), root, out, extractor(normalization="zscore", clip=5.0, alignment="euclidean"))
+    again = prepare(
+        EEGMAT(), out, extractor(normalization="zscore", clip=5.0, alignment="euclidean"), root=root
+    )
     assert (again["shards_written"], again["shards_reused"]) == (0, 3)
     assert (again["windows"], again["recordings_ok"]) == (18, 6)
     assert shards(out) == before
 
     write_edf(root / "Subject01_2.edf", seconds=6.0, seed=99)
-    changed = prepare(EEGMAT(), root, out, extractor())
+    changed = prepare(EEGMAT(), out, extractor(), root=root)
     assert (changed["shards_written"], changed["shards_reused"]) == (1, 2)
     now = shards(out)
     assert {name for name in now if now[name] != before[name]} == {
         "data/eegmat-01.parquet",
         "alignment/eegmat-01.parquet",
     }
-    other = prepare(EEGMAT(), root, out, extractor(lowpass_hz=30.0))
+    other = prepare(EEGMAT(), out, extractor(lowpass_hz=30.0), root=root)
     assert (other["shards_written"], other["shards_reused"]) == (3, 0)
 
 
@@ -298,42 +319,42 @@ def test_a_failed_recording_is_tried_again_and_a_spoilt_one_takes_its_shard_alon
     root, out = make_eegmat(tmp_path / "eegmat", 2), tmp_path / "out"
     whole = {run: (root / f"Subject01_{run}.edf").read_bytes() for run in (1, 2)}
     (root / "Subject01_1.edf").write_bytes(whole[1][:1000])
-    assert prepare(EEGMAT(), root, out, extractor())["windows"] == 9
+    assert prepare(EEGMAT(), out, extractor(), root=root)["windows"] == 9
     (root / "Subject01_1.edf").write_bytes(whole[1])
-    assert prepare(EEGMAT(), root, out, extractor())["windows"] == 12
+    assert prepare(EEGMAT(), out, extractor(), root=root)["windows"] == 12
     for run in (1, 2):
         (root / f"Subject01_{run}.edf").write_bytes(b"")
-    assert prepare(EEGMAT(), root, out, extractor())["windows"] == 6
+    assert prepare(EEGMAT(), out, extractor(), root=root)["windows"] == 6
     assert set(shards(out)) == {"data/eegmat-00.parquet", "alignment/eegmat-00.parquet"}
 
 
 def test_one_subject_after_another_makes_one_corpus_of_one_kind(make_eegmat, tmp_path):
     root, out = make_eegmat(tmp_path / "eegmat", 3), tmp_path / "out"
-    assert prepare(EEGMAT(), root, out, extractor(), subjects=["02"])["windows"] == 6
-    both = prepare(EEGMAT(), root, out, extractor(), subjects=["00"])
+    assert prepare(EEGMAT(), out, extractor(), root=root, subjects=["02"])["windows"] == 6
+    both = prepare(EEGMAT(), out, extractor(), root=root, subjects=["00"])
     assert (both["windows"], both["shards_written"], both["shards_reused"]) == (12, 1, 1)
     assert [row["subject"] for row in rows_of(out)] == ["00", "00", "02", "02"]
     with pytest.raises(ValueError, match=r"subjects not asked for \(00\) .* other settings"):
-        prepare(EEGMAT(), root, out, extractor(lowpass_hz=30.0), subjects=["01", "02"])
+        prepare(EEGMAT(), out, extractor(lowpass_hz=30.0), root=root, subjects=["01", "02"])
     assert len(rows_of(out)) == 4
 
 
 def test_a_damaged_shard_is_written_anew(make_eegmat, tmp_path):
     root, out = make_eegmat(tmp_path / "eegmat", 1), tmp_path / "out"
-    prepare(EEGMAT(), root, out, extractor())
+    prepare(EEGMAT(), out, extractor(), root=root)
     before = shards(out)
     (out / "data" / "eegmat-00.parquet").write_bytes(before["data/eegmat-00.parquet"][:500])
-    assert prepare(EEGMAT(), root, out, extractor())["shards_written"] == 1
+    assert prepare(EEGMAT(), out, extractor(), root=root)["shards_written"] == 1
     assert shards(out) == before
 
 
 def _prepare_quietly(root: Path, out: Path) -> None:
-    prepare(EEGMAT(), root, out, extractor())
+    prepare(EEGMAT(), out, extractor(), root=root)
 
 
 def test_killed_at_any_moment_and_started_again_it_writes_the_same_bytes(make_eegmat, tmp_path):
     root = make_eegmat(tmp_path / "eegmat", 8)
-    prepare(EEGMAT(), root, tmp_path / "undisturbed", extractor())
+    prepare(EEGMAT(), tmp_path / "undisturbed", extractor(), root=root)
     out, context, exits = tmp_path / "killed", multiprocessing.get_context("fork"), []
     for wanted in (0, 1, 3, 6):  # kill once so many shards are there
         process = context.Process(target=_prepare_quietly, args=(root, out))
@@ -350,7 +371,7 @@ def test_killed_at_any_moment_and_started_again_it_writes_the_same_bytes(make_ee
         for path in out.glob("*/*.parquet"):
             assert pq.read_table(path).num_rows > 0
     assert -signal.SIGKILL in exits  # a busy machine may have let one of them finish first
-    report = prepare(EEGMAT(), root, out, extractor())
+    report = prepare(EEGMAT(), out, extractor(), root=root)
     assert report["shards_written"] + report["shards_reused"] == 8
     assert shards(out) == shards(tmp_path / "undisturbed")
     assert (out / "report.jsonl").read_bytes() == (tmp_path / "undisturbed" / "report.jsonl").read_bytes()
@@ -361,7 +382,7 @@ def test_killed_at_any_moment_and_started_again_it_writes_the_same_bytes(make_ee
 def _prepare_on_a_full_disk(root: Path, out: Path, connection: multiprocessing.connection.Connection) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))  # no file may grow beyond that
     try:
-        prepare(EEGMAT(), root, out, extractor())
+        prepare(EEGMAT(), out, extractor(), root=root)
     except OSError as error:
         connection.send(str(error))
 
@@ -399,8 +420,8 @@ def test_several_processes_write_the_same_bytes_and_survive_the_death_of_one(tmp
     monkeypatch.syspath_prepend(tmp_path)  # where the other processes find it too
     from mortal_corpus import Mortal
 
-    report = prepare(Mortal(3, seconds=4.0), None, tmp_path / "several", extractor(), num_proc=2)
-    prepare(Simulated(3, seconds=4.0), None, tmp_path / "one", extractor())
+    report = prepare(Mortal(3, seconds=4.0), tmp_path / "several", extractor(), num_proc=2)
+    prepare(Simulated(3, seconds=4.0), tmp_path / "one", extractor())
     assert (report["recordings_ok"], report["recordings_failed"]) == (5, 1)
     (failure,) = report["failures"]
     assert failure["path"].endswith("01_task") and "the process preparing it died" in failure["reason"]
@@ -414,11 +435,11 @@ def test_several_processes_write_the_same_bytes_and_survive_the_death_of_one(tmp
 
 def test_a_folder_of_the_same_name_or_with_other_windows_is_not_taken_from_the_cache(make_eegmat, tmp_path):
     first, second = tmp_path / "a" / "out", tmp_path / "b" / "out"
-    prepare(EEGMAT(), make_eegmat(tmp_path / "two", 2), first, extractor())
-    prepare(EEGMAT(), make_eegmat(tmp_path / "three", 3), second, extractor())
+    prepare(EEGMAT(), first, extractor(), root=make_eegmat(tmp_path / "two", 2))
+    prepare(EEGMAT(), second, extractor(), root=make_eegmat(tmp_path / "three", 3))
     assert set(load_dataset(str(first), split="train")["subject"]) == {"00", "01"}
     assert set(load_dataset(str(second), split="train")["subject"]) == {"00", "01", "02"}
     assert len(load_dataset(str(second), "alignment", split="train")) == 3
-    prepare(EEGMAT(), tmp_path / "three", second, extractor(lowpass_hz=20.0))
+    prepare(EEGMAT(), second, extractor(lowpass_hz=20.0), root=tmp_path / "three")
     rows = load_dataset(str(second), split="train")
     assert not np.array_equal(decode(rows[0]), decode(load_dataset(str(first), split="train")[0]))

@@ -42,13 +42,13 @@ def test_ray_writes_the_bytes_of_one_process_and_survives_what_kills_it(tmp_path
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's processes cannot import it
     ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20)
     try:
-        report = prepare(Deadly(kills=True), None, tmp_path / "ray", EXTRACTOR, engine="ray", num_proc=2)
+        report = prepare(Deadly(kills=True), tmp_path / "ray", EXTRACTOR, engine="ray", num_proc=2)
         written = files(tmp_path / "ray")
         assert ray.is_initialized()  # it was here before
-        again = prepare(Deadly(kills=False), None, tmp_path / "ray", EXTRACTOR)
+        again = prepare(Deadly(kills=False), tmp_path / "ray", EXTRACTOR)
     finally:
         ray.shutdown()
-    expected = prepare(Deadly(kills=False), None, tmp_path / "local", EXTRACTOR)
+    expected = prepare(Deadly(kills=False), tmp_path / "local", EXTRACTOR)
     assert (report["recordings_ok"], report["recordings_failed"]) == (5, 1)
     assert report["failures"] == expected["failures"] and report["failures"][0]["reason"] == DEATH
     assert written == files(tmp_path / "local") and len(written) == 6

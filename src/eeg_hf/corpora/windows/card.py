@@ -1,35 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The card of a prepared corpus: what a person, and `datasets`, must know to read its windows."""
+"""The card of a prepared corpus: what readers, and `datasets`, need to know about its windows."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from ..corpus import Corpus
-from .shard_job import Extractor
-from .window_plan import WindowPlan
+from .shard_job import ShardJob
 
+CARD = "README.md"
 REPORT = "report.jsonl"
 _CONSENT = """\
 These are recordings of people, who consented to what the source of the corpus states: use them for nothing
 else, and do not try to find out who they are. A window of EEG can tell one person from another."""
+_SIMULATED = "Nobody was recorded."
 
 
-def window_card(
-    corpus: Corpus, extractor: Extractor, plan: WindowPlan, report: Mapping[str, Any], digest: str
-) -> str:
-    """Write the card, whose header tells `datasets` which files make which configuration.
+def window_card(jobs: Sequence[ShardJob], summary: Mapping[str, Any]) -> str:
+    """Return the card; its header lists the configurations of the folder for `datasets`.
 
     Args:
-        corpus: Its licence, citation and source are stated.
-        extractor: Its settings are stated.
-        plan: How the windows were cut.
-        report: Counts, as `eeg_hf.corpora.prepare` returns them.
-        digest: Changes with the windows. `datasets` knows a folder in its cache by its name and this header
-            only, and would hand out the windows of another folder of that name, or those of yesterday.
+        jobs: Jobs of all subjects, which share corpus, extractor and plan.
+        summary: Counts, as `eeg_hf.corpora.prepare` returns them.
     """
+    corpus, extractor, plan = jobs[0].corpus, jobs[0].extractor, jobs[0].plan
+    # `datasets` finds a folder in its cache by the folder's name and this header alone: without a digest that
+    # changes with the windows, it returns those of an earlier run, or of another folder of that name
+    digest = hashlib.sha256("".join(job.fingerprint() for job in jobs).encode()).hexdigest()[:16]
     header = {
         "license": corpus.hub_licence,
         "pretty_name": f"{corpus.title}, {plan.window_seconds:g}-s windows",
@@ -49,19 +49,20 @@ def window_card(
         "annotations": f"every {plan.stride_seconds:g} s within each event",
     }[plan.segments]
     unit = "whitened, without a unit" if corpus.is_whitened else "microvolt"
-    dropped = ", ".join(f"{number} {why}" for why, number in sorted(report["dropped"].items())) or "none"
+    dropped = ", ".join(f"{number} {why}" for why, number in sorted(summary["dropped"].items())) or "none"
     channels = ", ".join(
-        f"{number} recordings with {count}" for count, number in report["channel_counts"].items()
+        f"{number} recordings with {count}" for count, number in summary["channel_counts"].items()
     )
+    # `hub/run_facts.py` reads licence, source, citation, reference, unit and `_SIMULATED` from this text
     return f"""---
 {yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
 
 # {corpus.title}: windows
 
-{report["windows"]} windows of {plan.window_seconds:g} s, {how}, from {report["recordings_ok"]} recordings
-({report["hours"]:.2f} hours; {report["recordings_failed"]} recordings failed, see `{REPORT}`).
+{summary["windows"]} windows of {plan.window_seconds:g} s, {how}, from {summary["recordings_ok"]} recordings
+({summary["hours"]:.2f} hours; {summary["recordings_failed"]} recordings failed, see `{REPORT}`).
 Windows dropped: {dropped}. Channels: {channels}. Recorded against: {corpus.reference}.
-People: {report["subjects"]}. Split: {_split(corpus)}.
+Subjects: {summary["subjects"]}. Split: {_split(corpus)}.
 
 Prepared with eeg_hf; readable without it:
 
@@ -78,7 +79,7 @@ values = samples * np.array(row["scale"])[:, None]  # {unit}
 for alignment without labels. Channels in `bad_channels` hold zeros. `signal_hash` is a hash of the samples
 without their scale.
 
-{_CONSENT if corpus.is_of_people else "Nobody was recorded."}
+{_CONSENT if corpus.is_of_people else _SIMULATED}
 
 Licence: {corpus.licence}. Source: {corpus.url or corpus.title}. Cite: {corpus.citation}
 
@@ -89,13 +90,13 @@ Licence: {corpus.licence}. Source: {corpus.url or corpus.title}. Cite: {corpus.c
 
 
 def _split(corpus: Corpus) -> str:
-    """Say what the corpus or its literature has fixed."""
+    """Describe the split that the corpus or its literature fixes."""
     if corpus.official_split_column is not None:
         return f"the column `{corpus.official_split_column}` holds train, validation or test"
     if corpus.official_split is not None:
-        counts = ", ".join(f"{len(people)} {part}" for part, people in corpus.official_split.items())
-        return f"the published one, by person ({counts})"
-    return "none is published; split by `subject`, which is a person"
+        counts = ", ".join(f"{len(subjects)} {part}" for part, subjects in corpus.official_split.items())
+        return f"the published one, by subject ({counts})"
+    return "none is published; split by `subject`"
 
 
-__all__ = ["REPORT", "window_card"]
+__all__ = ["CARD", "REPORT", "window_card"]

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One recording to windows: read, cleaned, cut, encoded; or the reason why not.
+"""Turn one recording into windows: read, clean, cut and encode it, or report why that failed.
 
-Windows are encoded a block at a time and handed on, so that overlapping windows of a long night cost no more
-memory than its signal.
+Windows are encoded and passed on in blocks, so that overlapping windows of a long night need no more memory
+than its signal.
 """
 
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import mne
 import numpy as np
@@ -22,26 +21,27 @@ from ..corpus import Event, Recording, annotated
 from ..recordings.recording_files import legible
 from .encoding import encode_windows
 from .limits import refuse_too_large, time_limit
+from .recording_report import RecordingReport
 from .shard_job import ShardJob
 from .whole_file import WriteError
 from .window_plan import Cuts, WindowPlan
 
-_LARGEST_UV = 1e18  # squares of more than that are not finite in float32, in which covariances are stored
+_LARGEST_UV = 1e18  # the square of more is not finite in float32, in which covariances are stored
 # Whitened samples have order 1 and no unit: times this, averages of many are not too small for EEG in uV
 _WHITENED_SCALE = 10.0
-_ROWS_AT_ONCE = 256  # of 20 x 2000 samples are 20 MB: what a row group and a reader's buffer hold
+_ROWS_AT_ONCE = 256  # of 20 x 2000 samples are 20 MB: the size of a row group and of a reader's buffer
 
 
 @dataclass
 class MeanCovariance:
-    """The mean covariance (channels, channels) in uV^2 of some windows of one set of channels."""
+    """The mean covariance (channels, channels) in uV^2 of windows that have the same channels."""
 
     channels: tuple[str, ...]
     num_windows: int = 0
     mean: np.ndarray | float = 0.0
 
     def add(self, other: "MeanCovariance") -> None:
-        """Take windows in."""
+        """Add the windows of another mean."""
         if other.num_windows:
             self.num_windows += other.num_windows
             self.mean = self.mean + (other.mean - self.mean) * (other.num_windows / self.num_windows)
@@ -52,9 +52,9 @@ class _Cleaned:
     """A recording ready to be cut: samples (channels, time) float32 in uV, bad channels zero."""
 
     signal: np.ndarray
-    is_good: np.ndarray
+    is_good: np.ndarray  # (channels,)
     info: mne.Info
-    positions: np.ndarray
+    positions: np.ndarray  # (channels, 3) in metres
     length: int
     cuts: Cuts
     event_names: Sequence[str]
@@ -65,35 +65,22 @@ def cut_or_report(
     recording: Recording,
     known: Sequence[tuple[str, ...]],
     write: Callable[[pa.Table], None],
-) -> tuple[dict[str, Any], MeanCovariance | None]:
-    """Cut one recording; where that fails, report why.
+) -> tuple[RecordingReport, MeanCovariance | None]:
+    """Cut one recording; if that fails, report why.
 
     Args:
-        job: How.
-        recording: What.
-        known: Sets of channels that this subject's earlier recordings had.
-        write: Takes the rows, some at a time.
+        job: The job of the recording's subject.
+        recording: The recording.
+        known: Channel sets of the subject's earlier recordings.
+        write: Called with the rows of one block of windows at a time.
 
     Returns:
-        The report, and the covariance of the windows; `None` where there are none.
+        The report, and the covariance of the windows; `None` if there are none.
     """
     name = job.name_of(recording)
-    report: dict[str, Any] = {
-        "path": name,
-        "subject": recording.subject,
-        "session": recording.session,
-        "run": recording.run,
-        "task": recording.task,
-        "status": "failed",
-        "reason": job.unreadable.get(name),
-        "seconds": None,
-        "num_windows": 0,
-        "dropped": {},
-        "events_named": [],
-        "decisions": None,
-        "warnings": [],
-    }
-    if report["reason"] is not None:
+    identity = (recording.subject, recording.session, recording.run, recording.task)
+    report = RecordingReport(name, *identity, reason=job.unreadable.get(name))
+    if report.reason is not None:
         return report, None
     covariance = None
     with warnings.catch_warnings(record=True) as caught:
@@ -105,9 +92,9 @@ def cut_or_report(
                 covariance = _cut(job, recording, known, write, report)
         except WriteError:
             raise
-        except Exception as error:  # whatever a damaged file provokes, the other files must not suffer
-            report["reason"] = _one_line(error)
-    report["warnings"] = sorted({_one_line(warning.message) for warning in caught})
+        except Exception as error:  # a damaged file can raise anything; the other files must not suffer
+            report.reason = _one_line(error)
+    report.warnings = sorted({_one_line(warning.message) for warning in caught})
     return report, covariance
 
 
@@ -116,36 +103,34 @@ def _cut(
     recording: Recording,
     known: Sequence[tuple[str, ...]],
     write: Callable[[pa.Table], None],
-    report: dict[str, Any],
+    report: RecordingReport,
 ) -> MeanCovariance:
     """Read, clean and cut one recording, filling in its report."""
     raw = job.corpus.read(recording)
-    is_epoched = isinstance(raw, mne.BaseEpochs)
-    if is_epoched:
-        _check_epochs(job, raw)
+    if isinstance(raw, mne.BaseEpochs):
+        cleaned = _clean_epochs(job, recording, raw, report)
     else:
-        refuse_too_large(raw)
-    cleaned = (
-        _clean_epochs(job, recording, raw, report) if is_epoched else _clean(job, recording, raw, report)
-    )
+        cleaned = _clean(job, recording, raw, report)
     channels = tuple(cleaned.info["ch_names"])
+    group = alignment_group(job, channels, known)
     total = MeanCovariance(channels)
     dropped = Counter(cleaned.cuts.dropped)
     for windows, rows in _blocks(cleaned, job.plan.reject_uv, dropped):
-        write(_encode(job, recording, report, cleaned, windows, rows, alignment_group(job, channels, known)))
+        write(_encode(job, recording, report, cleaned, windows, rows, group))
         total.add(MeanCovariance(channels, len(windows), mean_covariance(windows)))
-    report["dropped"] = {why: number for why, number in dropped.items() if number}
+    report.dropped = {why: number for why, number in dropped.items() if number}
     if not total.num_windows:
         raise ValueError(_why_no_window(job.plan, report, cleaned.event_names))
-    report.update(status="ok", num_windows=total.num_windows)
+    report.status, report.num_windows = "ok", total.num_windows
     return total
 
 
-def _clean(job: ShardJob, recording: Recording, raw: "mne.io.BaseRaw", report: dict[str, Any]) -> _Cleaned:
+def _clean(job: ShardJob, recording: Recording, raw: "mne.io.BaseRaw", report: RecordingReport) -> _Cleaned:
     """Clean a continuous recording and decide where its windows lie."""
-    report["seconds"] = float(raw.n_times / raw.info["sfreq"])
+    refuse_too_large(raw)
+    report.seconds = float(raw.n_times / raw.info["sfreq"])
     clean, decisions = job.extractor.preprocess(raw)
-    report["decisions"] = decisions.to_dict()
+    report.decisions = decisions.to_dict()
     rate = float(clean.info["sfreq"])
     spans = [
         (mark.onset, mark.onset + mark.duration)
@@ -154,32 +139,33 @@ def _clean(job: ShardJob, recording: Recording, raw: "mne.io.BaseRaw", report: d
     ]
     events = _events(job, recording, clean, report)
     cuts = job.plan.cut(clean.n_times, rate, events, spans)
-    return _cleaned(clean, round(job.plan.window_seconds * rate), cuts, [event.name for event in events])
+    return _cleaned(clean, round(job.plan.window_seconds * rate), cuts, events)
 
 
 def _clean_epochs(
-    job: ShardJob, recording: Recording, epochs: "mne.BaseEpochs", report: dict[str, Any]
+    job: ShardJob, recording: Recording, epochs: "mne.BaseEpochs", report: RecordingReport
 ) -> _Cleaned:
-    """Choose and name the channels of what was published as epochs; each epoch becomes a window."""
+    """Select and rename the channels of a recording published as epochs; each epoch becomes a window."""
+    _check_epochs(job, epochs)
     events = _events(job, recording, epochs, report)
     if len(events) != len(epochs):
-        raise ValueError(f"{len(epochs)} epochs with {len(events)} labels: expected one label an epoch")
+        raise ValueError(f"{len(epochs)} epochs with {len(events)} labels: expected one label per epoch")
     data = epochs.get_data(copy=False)  # (epochs, channels, time) in V
     length = data.shape[-1]
     scale = _WHITENED_SCALE if job.corpus.is_whitened else 1.0
     joined = mne.io.RawArray(scale * np.concatenate(data, axis=-1), epochs.info, copy="auto", verbose="ERROR")
-    report["seconds"] = float(joined.n_times / joined.info["sfreq"])
+    report.seconds = float(joined.n_times / joined.info["sfreq"])
     clean, decisions = job.extractor.preprocess(joined)
     if scale != 1.0:
         clean.apply_function(lambda samples: samples / scale, picks="all", channel_wise=False)
         decisions.amplitude_uv /= scale
-    report["decisions"] = decisions.to_dict()
+    report.decisions = decisions.to_dict()
     cuts = Cuts(np.arange(len(epochs), dtype=np.int64) * length, list(events), {})
-    return _cleaned(clean, length, cuts, [event.name for event in events])
+    return _cleaned(clean, length, cuts, events)
 
 
 def _check_epochs(job: ShardJob, epochs: "mne.BaseEpochs") -> None:
-    """Refuse to filter, resample or cut what was already cut: the edges would fill the epochs."""
+    """Refuse to filter, resample or cut epochs: the artefacts at their edges would fill them."""
     settings = job.extractor.to_dict()
     active = [name for name in ("highpass_hz", "lowpass_hz", "notch_hz") if settings.get(name) is not None]
     rate, seconds = float(epochs.info["sfreq"]), len(epochs.times) / float(epochs.info["sfreq"])
@@ -202,37 +188,37 @@ def _events(
     job: ShardJob,
     recording: Recording,
     raw: "mne.io.BaseRaw | mne.BaseEpochs",
-    report: dict[str, Any],
+    report: RecordingReport,
 ) -> Sequence[Event]:
-    """List what decides where windows lie: the user's table, else what the corpus says."""
+    """List the events that decide where windows lie: those of the label table, else of the corpus."""
     if not job.plan.by_event:
         return ()
     if job.label_table is not None:
         events: Sequence[Event] = job.label_table.events_of(job.name_of(recording))
     else:
         events = job.corpus.events(recording, raw)
-    report["events_named"] = job.plan.named(events)
+    report.events_named = job.plan.named(events)
     return events
 
 
-def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, event_names: Sequence[str]) -> _Cleaned:
-    """Take the samples out of a cleaned recording; MNE's volts end here."""
+def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, events: Sequence[Event]) -> _Cleaned:
+    """Take the samples out of a cleaned recording; from here on they are in microvolts."""
     is_good = np.array([name not in clean.info["bads"] for name in clean.ch_names])
     signal = (clean.get_data() * 1e6).astype(np.float32)  # (channels, time)
     signal[~is_good] = 0.0
     peak = np.maximum(signal.max(axis=1), -signal.min(axis=1))
-    finite = peak < _LARGEST_UV  # not so of NaN
+    finite = peak < _LARGEST_UV  # False for NaN too
     if not finite.all():
         spoilt = [name for name, is_finite in zip(clean.ch_names, finite, strict=True) if not is_finite]
         raise ValueError(f"samples that are not finite remain after cleaning, in {', '.join(spoilt)}")
-    positions = positions_from_raw(clean, prefer="file")  # where cleaning placed them, by the user's word too
-    return _Cleaned(signal, is_good, clean.info, positions, length, cuts, event_names)
+    positions = positions_from_raw(clean, prefer="file")  # where cleaning placed them, user's positions first
+    return _Cleaned(signal, is_good, clean.info, positions, length, cuts, [event.name for event in events])
 
 
 def _blocks(
     cleaned: _Cleaned, reject_uv: float | None, dropped: Counter[str]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the windows (windows, channels, time) worth keeping and their indices among the cuts."""
+    """Yield the windows to keep (windows, channels, time) and their indices among the cuts."""
     starts = cleaned.cuts.starts
     for first in range(0, len(starts), _ROWS_AT_ONCE):
         rows = np.arange(first, min(first + _ROWS_AT_ONCE, len(starts)))
@@ -251,7 +237,7 @@ def _blocks(
 def _encode(
     job: ShardJob,
     recording: Recording,
-    report: Mapping[str, Any],
+    report: RecordingReport,
     cleaned: _Cleaned,
     windows: np.ndarray,
     rows: np.ndarray,
@@ -259,14 +245,15 @@ def _encode(
 ) -> pa.Table:
     """Turn windows into rows with their provenance."""
     rate = float(cleaned.info["sfreq"])
-    reference = str(report["decisions"].get("reference", "average"))
+    decisions = report.decisions or {}
+    reference = str(decisions.get("reference", "average"))
     return encode_windows(
         windows,
         starts=(cleaned.cuts.starts[rows] / rate).tolist(),
         events=[cleaned.cuts.events[row] for row in rows],
         corpus=job.corpus,
         recording=recording,
-        recording_name=report["path"],
+        recording_name=report.path,
         label_names=job.label_names,
         channels=cleaned.info["ch_names"],
         bad_channels=cleaned.info["bads"],
@@ -274,25 +261,25 @@ def _encode(
         sampling_rate=rate,
         reference=job.corpus.reference_of(recording) if reference == "original" else reference,
         alignment_group=group,
-        decisions=report["decisions"],
+        decisions=decisions,
     )
 
 
-def _why_no_window(plan: WindowPlan, report: Mapping[str, Any], event_names: Sequence[str]) -> str:
-    """Say why a recording gave no window."""
+def _why_no_window(plan: WindowPlan, report: RecordingReport, event_names: Sequence[str]) -> str:
+    """Explain why a recording gave no window."""
     if plan.by_event and not event_names:
         return "no event in this recording: use segments='fixed'"
-    if not report["dropped"]:
-        return f"its {report['seconds']:.1f} s are less than one window of {plan.window_seconds:g} s"
+    if not report.dropped:
+        return f"its {report.seconds:.1f} s are less than one window of {plan.window_seconds:g} s"
     if not any(map(plan.takes, event_names)) and plan.by_event:
-        there = [repr(name) for name, _ in Counter(event_names).most_common(10)]
-        return f"event_labels names none of its events, which are {', '.join(there)}"
-    shown = ", ".join(f"{number} {why}" for why, number in report["dropped"].items())
+        present = [repr(name) for name, _ in Counter(event_names).most_common(10)]
+        return f"event_labels names none of its events, which are {', '.join(present)}"
+    shown = ", ".join(f"{number} {why}" for why, number in report.dropped.items())
     return f"no window left: dropped {shown}"
 
 
 def alignment_group(job: ShardJob, channels: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> str:
-    """Name the rows that share a covariance: the subject, and his channels where there are several sets."""
+    """Name the rows that share a covariance: the subject, and its channels if it has several channel sets."""
     group = f"{job.corpus.name}/{job.subject}"
     if not known or channels == known[0]:
         return group
@@ -300,14 +287,11 @@ def alignment_group(job: ShardJob, channels: tuple[str, ...], known: Sequence[tu
 
 
 def _one_line(error: object) -> str:
-    """Put an error or a warning into one line of readable length."""
-    text = " ".join(str(error).split())
-    name = (
-        ""
-        if isinstance(error, ValueError) or not isinstance(error, Exception)
-        else f"{type(error).__name__}: "
-    )
-    return legible(f"{name}{text or 'no message'}")[:400]
+    """Return an error or a warning as one line of at most 400 characters."""
+    text = " ".join(str(error).split()) or "no message"
+    if isinstance(error, Exception) and not isinstance(error, ValueError):
+        text = f"{type(error).__name__}: {text}"
+    return legible(text)[:400]
 
 
 __all__ = ["MeanCovariance", "alignment_group", "cut_or_report"]

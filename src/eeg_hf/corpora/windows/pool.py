@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from typing import Any
 
-from .shards import ShardJob, write_shard
+from .recording_report import RecordingReport
+from .shard_job import ShardJob
+from .shards import write_shard
 
 DEATH = "the process preparing it died: out of memory, out of time, killed, or a crash in the reader"
 
-Finished = tuple[ShardJob, list[dict[str, Any]]]
+Finished = tuple[ShardJob, list[RecordingReport]]
 
 
 def run_jobs(jobs: Sequence[ShardJob], num_proc: int) -> Iterator[Finished]:
@@ -43,7 +44,7 @@ def run_jobs(jobs: Sequence[ShardJob], num_proc: int) -> Iterator[Finished]:
         return
     waiting = deque(jobs)
     while waiting:
-        running: dict[Future[list[dict[str, Any]]], ShardJob] = {}
+        running: dict[Future[list[RecordingReport]], ShardJob] = {}
         with _pool(min(num_proc, len(waiting))) as pool:
             try:
                 while waiting or running:
@@ -59,7 +60,7 @@ def run_jobs(jobs: Sequence[ShardJob], num_proc: int) -> Iterator[Finished]:
             yield job, _run_alone(job)
 
 
-def _run_alone(job: ShardJob) -> list[dict[str, Any]]:
+def _run_alone(job: ShardJob) -> list[RecordingReport]:
     """Write one shard in a process of its own, leaving out each recording that kills it."""
     while True:
         job.marker_path.unlink(missing_ok=True)

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from .pool import DEATH, Finished
-from .shards import ShardJob, write_shard
+from .recording_report import RecordingReport
+from .shard_job import ShardJob
+from .shards import write_shard
 
 _DEADLY = 2  # deaths
 
@@ -83,7 +85,7 @@ def _attempt(row: dict[str, Any]) -> dict[str, Any]:
     from ray import cloudpickle
 
     job: ShardJob = cloudpickle.loads(row["job"])
-    result: list[dict[str, Any]] | OSError
+    result: list[RecordingReport] | OSError
     try:
         result = write_shard(replace(job, unreadable={**job.unreadable, **_deadly(job)}))
         _deaths_path(job).unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ..corpus import Corpus, Recording
 from ..recordings.recording_files import legible
+from .recording_report import RecordingReport
 from .whole_file import read_footer
 from .window_plan import WindowPlan
 
@@ -121,14 +122,13 @@ class ShardJob:
         }
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
 
-    def current_reports(self) -> list[dict[str, Any]] | None:
+    def current_reports(self) -> list[RecordingReport] | None:
         """Return the reports of the shard that is there; `None` if none is, of these files and settings."""
         fingerprint = self.fingerprint()
         footers = [read_footer(path) for path in (self.data_path, self.alignment_path)]
         if any(footer is None or footer["fingerprint"] != fingerprint for footer in footers):
             return None
-        reports: list[dict[str, Any]] = (footers[0] or {})["rows"]
-        return reports
+        return [RecordingReport(**row) for row in (footers[0] or {})["rows"]]
 
     def clear(self) -> None:
         """Remove what an earlier preparation left of this shard."""

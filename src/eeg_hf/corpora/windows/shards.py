@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One subject's recordings to one Parquet shard, and the covariance of all his windows beside it.
+"""Write one subject's recordings to one Parquet shard, and their mean covariances beside it.
 
-A shard appears under its name only when it is whole, and says in its footer what it was made from. Nothing in
-it depends on the clock or on the number of workers: an interrupted preparation that is started again writes
-the same bytes.
+A shard appears under its name only once it is complete; its footer says what it was made from. Its bytes
+depend neither on the clock nor on the number of workers: an interrupted preparation that is run again writes
+the same.
 """
 
 import errno
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,44 +16,46 @@ from threadpoolctl import threadpool_limits
 
 from .cutting import MeanCovariance, alignment_group, cut_or_report
 from .encoding import ALIGNMENT_SCHEMA, window_schema
-from .shard_job import FORMAT_VERSION, Extractor, ShardJob
+from .recording_report import RecordingReport
+from .shard_job import ShardJob
 from .whole_file import WholeFile
 
 
-def write_shard(job: ShardJob) -> list[dict[str, Any]]:
-    """Prepare one subject: write his windows, then nothing but whole files is left.
+def write_shard(job: ShardJob) -> list[RecordingReport]:
+    """Prepare one subject.
 
     A recording that cannot be read, cleaned or cut is reported with its reason and does not stop the others.
-    No shard is written if none gives a window.
+    If no recording gives a window, no shard is written.
 
     Returns:
-        One report a recording.
+        One report per recording.
 
     Raises:
-        OSError: If the shard cannot be written (a full disk), which no other recording would survive either.
+        OSError: If the shard cannot be written (a full disk): no other recording could be written either.
     """
     job.data_path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        # On a busy machine BLAS threads wait for each other over small matrices: 7 s where one takes 0.1 s.
+        # On a busy machine BLAS threads wait for each other over small matrices: 7 s where one takes 0.1 s
         with threadpool_limits(1):
             while True:
-                reports, half_written = _write(job)
-                if half_written is None:
+                reports, failed = _write(job)
+                if failed is None:
                     return reports
-                job = replace(job, unreadable={**job.unreadable, **half_written})
+                # Parquet cannot take rows back: start again without the recording that failed half-way
+                job = replace(job, unreadable={**job.unreadable, failed.path: failed.reason or ""})
     except OSError as error:
         raise OSError(
             error.errno or errno.EIO,
-            f"could not write {job.data_path}: {error.strerror or error}; the whole shards are kept, "
-            "run again to go on",
+            f"could not write {job.data_path}: {error.strerror or error}; the complete shards are kept, "
+            "run again to continue",
         ) from None
     finally:
         job.marker_path.unlink(missing_ok=True)
 
 
-def _write(job: ShardJob) -> tuple[list[dict[str, Any]], dict[str, str] | None]:
-    """Write a shard; stop where a recording fails that has already given rows, and say which and why."""
-    reports: list[dict[str, Any]] = []
+def _write(job: ShardJob) -> tuple[list[RecordingReport], RecordingReport | None]:
+    """Write a shard; stop and return the report of a recording that fails after it has written rows."""
+    reports: list[RecordingReport] = []
     covariances: dict[tuple[str, ...], MeanCovariance] = {}
     with WholeFile(job.data_path, window_schema(job.label_names)) as shard:
         for recording in job.recordings:
@@ -63,20 +64,19 @@ def _write(job: ShardJob) -> tuple[list[dict[str, Any]], dict[str, str] | None]:
             report, covariance = cut_or_report(job, recording, list(covariances), shard.write)
             if covariance is None and shard.num_rows > num_rows:
                 shard.discard()
-                return reports, {report["path"]: report["reason"]}
+                return reports, report
             reports.append(report)
             if covariance is not None:
-                covariances.setdefault(covariance.channels, MeanCovariance(covariance.channels)).add(
-                    covariance
-                )
-        shard.footer = {"fingerprint": job.fingerprint(), "rows": reports}
-        # Before the windows get their name: where they are, the covariance is.
+                empty = MeanCovariance(covariance.channels)
+                covariances.setdefault(covariance.channels, empty).add(covariance)
+        shard.footer = {"fingerprint": job.fingerprint(), "rows": [row.to_dict() for row in reports]}
+        # Before the windows get their name: wherever a shard of windows is, its covariances are too
         _write_alignment(job, list(covariances.values()))
     return reports, None
 
 
 def _write_alignment(job: ShardJob, covariances: Sequence[MeanCovariance]) -> None:
-    """Write one row for each set of channels: the mean covariance of all windows recorded with it."""
+    """Write one row per set of channels: the mean covariance of all windows recorded with it."""
     known = [covariance.channels for covariance in covariances]
     rows = [
         {
@@ -94,4 +94,4 @@ def _write_alignment(job: ShardJob, covariances: Sequence[MeanCovariance]) -> No
         table.footer = {"fingerprint": job.fingerprint()}
 
 
-__all__ = ["FORMAT_VERSION", "Extractor", "ShardJob", "write_shard"]
+__all__ = ["write_shard"]
