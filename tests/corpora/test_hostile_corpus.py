@@ -375,9 +375,9 @@ def test_a_recording_without_end_is_ended_whatever_it_does(tmp_path, monkeypatch
     monkeypatch.syspath_prepend(tmp_path)
     from endless_corpus import Endless
 
-    report = prepare(Endless(4, seconds=4.0), tmp_path / "out", extractor(), num_proc=2, timeout_seconds=1.0)
+    report = prepare(Endless(4, seconds=4.0), tmp_path / "out", extractor(), num_proc=2, timeout_seconds=3.0)
     reasons = {failure["path"][:2]: failure["reason"] for failure in report["failures"]}
     assert report["recordings_ok"] == 5 and set(reasons) == {"00", "01", "02"}
-    assert "longer than the 1 s" in reasons["00"] and "longer than the 1 s" in reasons["01"]
+    assert "longer than the 3 s" in reasons["00"] and "longer than the 3 s" in reasons["01"]
     assert "out of time" in reasons["02"]
     assert not hidden(tmp_path / "out")
