@@ -31,7 +31,6 @@ from .windows.leaks import LeakError, check_disjoint
 from .windows.mixture import mixture
 from .windows.prepare import prepare
 from .windows.prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
-from .windows.split_arguments import SplitArguments
 from .windows.splits import (
     cross_splits,
     folds,
@@ -99,7 +98,6 @@ __all__ = [
     "SimulatedFilm",
     "SimulatedThings",
     "SleepEDF",
-    "SplitArguments",
     "TUAB",
     "TUEG",
     "TUEV",

@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 from ..atomic_files import write_text
 from ..collation.pair_columns import PairColumns
-from ..corpora import SimulatedFilm, SplitArguments, load_windows
+from ..corpora import SimulatedFilm, load_windows
 from ..evaluation import aggregate_folds, collect_provenance, write_json
 from ..evaluation.report import NOTHING, format_summary, markdown_table
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
@@ -28,6 +28,7 @@ from .contrast import (
 )
 from .contrast_evaluation_arguments import ContrastArguments
 from .evaluate_arguments import named_folders
+from .split_arguments import SplitArguments
 
 logger = logging.get_logger("eeg_hf.evaluate_contrast")
 

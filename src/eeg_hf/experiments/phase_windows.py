@@ -10,7 +10,6 @@ from transformers.utils import logging
 from ..collation.data_collator import SIGNAL_COLUMNS, WindowDataset
 from ..collation.pair_columns import PairColumns
 from ..corpora import (
-    SplitArguments,
     drop_unlabelled,
     load_alignments,
     load_windows,
@@ -19,6 +18,7 @@ from ..corpora import (
 )
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..training import FINISHED, PairSampler, Phase, read_finished
+from .split_arguments import SplitArguments
 
 logger = logging.get_logger("eeg_hf.train_phases")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options that say how windows are split, the same in every script."""
+"""The options that split windows, shared by all commands."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,28 +10,30 @@ if TYPE_CHECKING:
 
 @dataclass
 class SplitArguments:
-    """How the windows are split. The help of each option says what it means."""
+    """How the windows are split. The help of each option describes it."""
 
     split: str = field(
         default="official",
         metadata={
             "help": "official, subject, session, fold, none, column:<name> (e.g. column:concept), or "
-            "leave_out:<subject>; several with + between keep all of it apart, e.g. official+leave_out:08."
+            "leave_out:<subject>; several joined by + keep all of them apart, e.g. official+leave_out:08."
         },
     )
     split_column: str = field(
-        default="subject", metadata={"help": "What --split fold and leave_out keep together."}
+        default="subject",
+        metadata={"help": "Column whose values --split fold and leave_out keep in one part."},
     )
     num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
-    fold: int = field(default=0, metadata={"help": "The fold of --split fold: who is tested."})
+    fold: int = field(default=0, metadata={"help": "Index of the fold that --split fold tests."})
     num_validation_subjects: int = field(
-        default=4, metadata={"help": "Subjects of each fold, or beside the one left out, that select epochs."}
+        default=4,
+        metadata={"help": "Number of validation subjects of --split fold and leave_out, to select epochs."},
     )
-    split_seed: int = field(default=0, metadata={"help": "Seed of the split (which subjects validate)."})
+    split_seed: int = field(default=0, metadata={"help": "Seed of the split and of its validation subjects."})
 
     @property
     def options(self) -> dict[str, Any]:
-        """What `split_windows` takes beside the dataset and the method."""
+        """The keyword arguments of `split_windows` besides the dataset and the method."""
         return {
             "num_folds": self.num_folds,
             "fold": self.fold,
@@ -45,12 +47,13 @@ class SplitArguments:
 
         Args:
             dataset: Windows of one corpus.
-            folds: Into how many folds, whatever the other options say; 0 for the one split they describe.
+            folds: Number of cross-validation folds, which overrides `split`; 0 for the one split that the
+                options describe.
 
         Returns:
-            One split, or one a fold.
+            One split, or one per fold.
         """
-        from ..corpora import split_windows  # datasets: --help does without
+        from ..corpora import split_windows  # imports datasets, which --help does not need
 
         if not folds:
             return [split_windows(dataset, self.split, **self.options)]

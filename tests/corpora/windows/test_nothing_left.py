@@ -11,6 +11,7 @@ from tests.corpora.written_trees import write_hbn
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import Simulated, load_windows, prepare
 
+NOBODY = "no subject of part 'train' is in the dataset, which has 04, 05"
 PEOPLE = json.dumps({"num_subjects": 6, "seconds": 12})
 
 
@@ -69,15 +70,15 @@ def test_a_training_part_without_windows_is_an_error(script, nobody_to_train_on,
     command = [recipe_path, "--data", nobody_to_train_on, "--split", "official"]
     command += ["--label_column", "condition"] * (script == "finetune")
     line, code = fail_script(f"{script}.py", *command, "--output_dir", tmp_path / "run")
-    assert code == 2 and line == "no subject of part 'train' is in the dataset, which has 04, 05"
+    assert code == 2 and line == f"eeg-hf {script}: {NOBODY}"
 
 
 @pytest.mark.parametrize("objective", [{}, {"objective": "classification", "label_column": "condition"}])
 def test_a_phase_without_windows_is_an_error(objective, nobody_to_train_on, tmp_path, fail_script):
-    phases = json.dumps([{"name": "only", "data": str(nobody_to_train_on), **objective}])
-    command = ["--phases", phases, "--output_dir", tmp_path / "run", "--split", "official"]
+    phase = json.dumps({"name": "only", "data": str(nobody_to_train_on), **objective})
+    command = ["--phases", phase, "--output_dir", tmp_path / "run", "--split", "official"]
     line, code = fail_script("train_phases.py", *command)
-    assert code == 2 and line == "no subject of part 'train' is in the dataset, which has 04, 05"
+    assert code == 2 and line == f"eeg-hf train-phases: {NOBODY}"
 
 
 def test_shards_without_rows_are_refused(nobody_to_train_on, tmp_path):

@@ -7,7 +7,6 @@ import pytest
 from eeg_hf.corpora import (
     LeakError,
     Simulated,
-    SplitArguments,
     drop_unlabelled,
     load_alignments,
     load_windows,
@@ -93,15 +92,6 @@ def test_two_corpora_may_not_test_what_the_other_trains_on(prepared):
     check_across([first, first])
     with pytest.raises(LeakError, match="share .* windows"):
         check_across([first, second])
-
-
-def test_the_options_of_a_split_mean_what_split_windows_means(prepared):
-    windows = load_windows(prepared)
-    arguments = SplitArguments(split="fold", num_folds=3, fold=1, num_validation_subjects=1)
-    (one,) = arguments.apply(windows)
-    three = arguments.apply(windows, folds=3)
-    assert set(one["test"]["subject"]) == set(three[1]["test"]["subject"])
-    assert len(set().union(*(split["test"]["subject"] for split in three))) == 6
 
 
 def test_rows_without_a_label_are_left_out(prepared):
