@@ -31,6 +31,7 @@ from .windows.leaks import LeakError, check_disjoint
 from .windows.mixture import mixture
 from .windows.prepare import prepare
 from .windows.prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
+from .windows.seen_windows import ContaminationError, SeenWindows, refuse_seen
 from .windows.splits import (
     cross_splits,
     folds,
@@ -91,7 +92,10 @@ __all__ = [
     "HMS",
     "ISCVideo",
     "LabelTable",
+    "ContaminationError",
     "LeakError",
+    "SeenWindows",
+    "refuse_seen",
     "MOABB",
     "Recording",
     "Simulated",
