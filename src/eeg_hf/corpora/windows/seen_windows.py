@@ -3,7 +3,7 @@
 
 A model that was pretrained on a subject is no longer tested on an unseen subject, even if it saw no label.
 Every training therefore writes `seen_windows.parquet` into the folder of its weights: one row a window with
-the file grows along pretraining, phases and fine-tuning, and it travels to the Hub with the weights.
+its corpus, subject and signal hash. A training that starts from other weights takes over their windows. The
 file grows along pretraining, phases and fine-tuning, and it travels to the Hub with the weights.
 """
 
