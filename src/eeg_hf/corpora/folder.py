@@ -26,8 +26,8 @@ from transformers.utils import logging
 from .corpus import Corpus, Event, Label, Recording, annotated
 from .folder_layout import LabelFrom, Place, match_pattern, read_layout, without_suffix
 from .folder_table import FolderTable
-from .recordings.bids import annotate, refuse_pointers
-from .recordings.bids_tree import is_bids
+from .recordings.bids import annotate
+from .recordings.bids_tree import is_bids, refuse_pointers
 from .recordings.formats import TABLE_EXTENSIONS, find_recordings, read_recording
 from .recordings.recording_files import legible
 from .recordings.recording_state import state_of

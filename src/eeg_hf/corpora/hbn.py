@@ -52,8 +52,8 @@ from typing import TYPE_CHECKING
 
 from ..processing.channels import canonical_names
 from .corpus import Corpus, Event, Label, Recording
-from .recordings.bids import BIDSFile, bids_events, bids_file, bids_recordings, is_bids, read_bids, sidecars
-from .recordings.bids_tree import bids_root
+from .recordings.bids import bids_events, read_bids
+from .recordings.bids_tree import BIDSFile, bids_recordings, is_bids, sidecars
 from .recordings.recording_state import state_of
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class HBN(Corpus):
 
     def _describe(self, file: BIDSFile, root: Path) -> Recording:
         """Collect the labels of a recording from its name and from participants.tsv."""
-        row = file.participant
+        row = file.subject_row
         release = row.get("release_number") or _release_of(root)
         run = "_".join(part for part in (file.task, file.run) if part)
         labels: dict[str, Label] = dict.fromkeys(self.label_names)
@@ -132,7 +132,7 @@ class HBN(Corpus):
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording; its channels get the names of the net, and all of them are EEG."""
-        raw = read_bids(bids_file(recording.path), bids_root(recording.path))
+        raw = read_bids(recording.path)
         raw.rename_channels(dict(zip(raw.ch_names, canonical_names(raw.ch_names, MONTAGE), strict=True)))
         # Some of the challenge's sidecars type every channel as EMG, the default of the tool that wrote them.
         electrodes = [name for name in raw.ch_names if name.startswith(MONTAGE) or name == "Cz"]
@@ -143,7 +143,7 @@ class HBN(Corpus):
 
         Trials without an answer have no response time: they are left out with a warning that counts them.
         """
-        events = bids_events(bids_file(recording.path), bids_root(recording.path), "value")
+        events = bids_events(recording.path, "value")
         if events is None:
             raise FileNotFoundError(f"{recording.path.name} has no events.tsv beside it")
         if recording.task != _TRIAL_TASK:
@@ -160,8 +160,7 @@ class HBN(Corpus):
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Include the tables beside the recording, which list the trials."""
-        file, root = bids_file(recording.path), bids_root(recording.path)
-        tables = [path for name in ("events.tsv", "channels.tsv") for path in sidecars(file, root, name)]
+        tables = [*sidecars(recording.path, "events.tsv"), *sidecars(recording.path, "channels.tsv")]
         changed = max((path.stat().st_mtime_ns for path in tables), default=0)
         return {**state_of(recording.path), "tables_mtime_ns": changed}
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .corpus import Corpus, Event, Label, Recording
-from .recordings.bids import bids_events, bids_file, bids_recordings, sidecars
-from .recordings.bids_tree import bids_root
+from .recordings.bids import bids_events
+from .recordings.bids_tree import bids_recordings, sidecars
 from .recordings.formats import read_recording
 from .recordings.recording_state import state_of
 
@@ -62,7 +62,7 @@ class ThingsEEG1(Corpus):
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
         """List the images shown."""
-        shown = bids_events(bids_file(recording.path), bids_root(recording.path), "stim")
+        shown = bids_events(recording.path, "stim")
         if shown is None:
             raise FileNotFoundError(f"{recording.path.name} has no events.tsv beside it")
         last = max((event.onset for event in shown), default=0.0)
@@ -71,7 +71,7 @@ class ThingsEEG1(Corpus):
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Include the table of the images."""
-        tables = sidecars(bids_file(recording.path), bids_root(recording.path), "events.tsv")
+        tables = sidecars(recording.path, "events.tsv")
         changed = max((path.stat().st_mtime_ns for path in tables), default=0)
         return {**state_of(recording.path), "tables_mtime_ns": changed}
 

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open a recording of a BIDS tree with what its sidecars say of it.
+"""Open a recording of a BIDS tree and apply its sidecars.
 
-* `_channels.tsv`: kinds, bad channels, units. EDF, BDF and BrainVision headers say what their counts mean, so
-  a table that says otherwise is wrong: scaling by it too would scale twice. Where the header is blank the
-  table has the word. EEGLAB files state no unit and are taken for microvolt; there the table is believed
-  unless no EEG has the amplitude that follows (`V` is written over microvolt files often enough).
-* `_eeg.json`: line frequency; the reference goes into `info["description"]`.
+* `_channels.tsv`: channel types, bad channels, units. EDF, BDF and BrainVision headers state their unit, so a
+  table that contradicts them is wrong: applying it too would scale twice. The table is used where the header
+  is blank. EEGLAB files state no unit and are read as microvolt; there the table is used, unless the
+  resulting amplitude is impossible for EEG (`V` is often written for files in microvolt).
+* `_eeg.json`: line frequency; the reference is noted in `info["description"]`.
 * `_electrodes.tsv` and `_coordsystem.json`: positions in head coordinates, by the landmarks where they are
-  given, else by the frame's name. Positions in a frame or unit that nobody knows are left out with a warning.
-* `_events.tsv`: annotations, in place of the file's own but for bad stretches and edges.
+  given, else by the name of the coordinate frame. Positions in an unknown frame or unit are left out with a
+  warning.
+* `_events.tsv`: annotations, which replace the file's own except bad stretches and edges.
 
-A sidecar that speaks of channels which the file does not have is reported with a warning; the rest of it is
-used.
+Rows for channels that the file lacks give a warning; the other rows are used.
+
+`mne_bids.read_raw_bids` (0.20) is not used: it reads an EDF file with a blank unit as volts and ignores the
+units of the table, drops the whole table where one channel name differs, fails without a column `type` and on
+a damaged sidecar, keeps no columns of events as text, and opens truncated files.
 """
 
 import warnings
@@ -25,7 +29,7 @@ import numpy as np
 from ...processing.channels import parse_channel
 from ...processing.preprocessing import check_amplitude
 from ..corpus import Event, annotated
-from .bids_tree import BIDSFile, bids_file, bids_recordings, is_bids, read_json, refuse_pointers, sidecars
+from .bids_tree import read_json, refuse_pointers, sidecars
 from .formats import read_recording
 from .side_table import Row, number, read_rows
 from .signal_header import voltage_factor
@@ -39,65 +43,64 @@ _TYPES: Mapping[str, str] = {
         for kind in ("eeg", "eog", "ecg", "emg", "misc", "seeg", "ecog", "dbs", "resp", "gsr")
     },
     **{"VEOG": "eog", "HEOG": "eog", "EKG": "ecg", "TRIG": "stim", "STIM": "stim", "TEMP": "temperature"},
-    # A channel that holds the reference is no signal of the scalp; the others are no signal of the head.
+    # REF holds the reference, the others are not signals of the head
     **dict.fromkeys(("REF", "AUDIO", "ADC", "DAC", "EYEGAZE", "PUPIL", "PPG", "SYSCLOCK", "OTHER"), "misc"),
     **dict.fromkeys(("ACCEL", "GYRO", "MAGN", "JNTANG", "LATENCY", "POS", "VEL", "HEOGVEOG"), "misc"),
 }
 _EEGLAB_UNIT = 1e-6  # volts
 _METRES: Mapping[str, float] = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
-_HEAD_RADIUS = (0.05, 0.2)
-# x to the right ear, or x to the nose; the origin lies between the ears in all of them.
+_HEAD_RADIUS = (0.05, 0.2)  # m
+# Frames whose x axis points to the right ear (RAS) or to the nose (ALS), all with the origin between the ears
+# https://bids-specification.readthedocs.io/en/stable/appendices/coordinate-systems.html
 _RAS_FRAMES = frozenset({"captrak", "elektaneuromag", "chietiitab"})
 _ALS_FRAMES = frozenset({"ctf", "eeglab", "eeglab-hj", "4dbti", "kityokogawa"})
 _KEPT = ("bad", "edge", "boundary")
 
 
-def read_bids(file: BIDSFile, root: Path) -> "mne.io.BaseRaw":
-    """Open a recording and apply its sidecars.
+def read_bids(path: Path) -> "mne.io.BaseRaw":
+    """Open a recording of a BIDS tree and apply its sidecars.
 
     Args:
-        file: One of `bids_recordings(root)`, or `bids_file(path)`.
-        root: Root of the tree.
+        path: Main file of the recording.
 
     Returns:
-        The recording in volts, with channel types, bad channels, line frequency, positions and annotations as
-        the sidecars state them. Its samples are loaded only where the unit had to be set right.
+        The recording in volts, with channel types, bad channels, line frequency, positions and annotations
+        from the sidecars. Its samples are loaded only where the unit had to be corrected.
 
     Raises:
-        FileNotFoundError: If only a pointer of git-annex is there, naming the command that gets the data.
+        FileNotFoundError: If only a pointer of git-annex is there, with the command that gets the data.
         ValueError: If the file, or a table beside it, is damaged.
     """
-    refuse_pointers(file.path)
-    tables = sidecars(file, root, "channels.tsv")
+    refuse_pointers(path)
+    tables = sidecars(path, "channels.tsv")
     rows = [row for row in read_rows(tables[-1]) if row.get("name")] if tables else []
-    raw = read_recording(file.path, unit=_usual_unit(rows))
-    _describe(raw, _settings(sidecars(file, root, "eeg.json")))
+    raw = read_recording(path, unit=_usual_unit(rows))
+    _apply_json(raw, sidecars(path, "eeg.json"))
     if rows:
         units = _apply_channels(raw, tables[-1].name, rows)
-        _apply_units(raw, units, file.path.suffix.lower())
-    _place_electrodes(raw, file, root)
-    events = bids_events(file, root)
+        _apply_units(raw, units, path.suffix.lower())
+    _place_electrodes(raw, path)
+    events = bids_events(path)
     if events is not None:
         kept = [mark for mark in annotated(raw) if mark.name.lower().startswith(_KEPT)]
         annotate(raw, [*kept, *events])
     return raw
 
 
-def bids_events(file: BIDSFile, root: Path, name_column: str | None = None) -> list[Event] | None:
+def bids_events(path: Path, name_column: str | None = None) -> list[Event] | None:
     """Read the events of a recording.
 
     Args:
-        file: The recording.
-        root: Root of its tree.
+        path: Main file of the recording.
         name_column: Column that names an event; default: `trial_type`, and `value` where that is `n/a`.
 
     Returns:
-        Events in order of onset, all further columns as their labels, as text; `None` without an events.tsv.
+        Events in order of onset, with all other columns as labels, as text; `None` without an events.tsv.
 
     Raises:
-        ValueError: If a row has a time that is no number, or the column is not there.
+        ValueError: If a time is not a number, or the column is missing.
     """
-    paths = sidecars(file, root, "events.tsv")
+    paths = sidecars(path, "events.tsv")
     if not paths:
         return None
     rows = read_rows(paths[-1])
@@ -115,7 +118,7 @@ def bids_events(file: BIDSFile, root: Path, name_column: str | None = None) -> l
 
 
 def annotate(raw: "mne.io.BaseRaw", events: Sequence[Event]) -> None:
-    """Replace a recording's annotations, in place; those outside it are left out with MNE's warning."""
+    """Replace a recording's annotations in place; MNE drops those outside of it with a warning."""
     import mne
 
     raw.set_annotations(
@@ -135,33 +138,30 @@ def _event(row: Row, names: Sequence[str], place: str) -> Event:
     return Event(onset, duration, name or "n/a", labels)
 
 
-def _settings(paths: Sequence[Path]) -> dict[str, Any]:
+def _apply_json(raw: "mne.io.BaseRaw", paths: Sequence[Path]) -> None:
+    """Set line frequency and reference from _eeg.json; compare the sampling rate."""
     try:
-        return read_json(paths)
-    except ValueError as error:  # the samples are none the worse for it
+        settings = read_json(paths)
+    except ValueError as error:  # the samples can be used without it
         _warn(f"{error}: not used")
-        return {}
-
-
-def _describe(raw: "mne.io.BaseRaw", settings: Mapping[str, Any]) -> None:
-    """Note what _eeg.json says of line frequency and reference; compare the rate."""
+        return
     line, rate = settings.get("PowerLineFrequency"), settings.get("SamplingFrequency")
     if isinstance(line, int | float) and line > 0:
         raw.info["line_freq"] = float(line)
     if isinstance(rate, int | float) and abs(rate - raw.info["sfreq"]) > 1e-3 * raw.info["sfreq"]:
         _warn(f"_eeg.json says {rate:g} Hz, the file {raw.info['sfreq']:g} Hz: the file's rate is used")
     if settings.get("EEGReference"):
-        said = f"EEGReference: {settings['EEGReference']}"
-        raw.info["description"] = "; ".join(filter(None, (raw.info["description"], said)))
+        stated = f"EEGReference: {settings['EEGReference']}"
+        raw.info["description"] = "; ".join(filter(None, (raw.info["description"], stated)))
 
 
 def _apply_channels(raw: "mne.io.BaseRaw", name: str, rows: Sequence[Row]) -> dict[str, str]:
-    """Apply kinds and bad channels of a channels.tsv; return the units of the EEG channels."""
+    """Apply types and bad channels of a channels.tsv; return the units of the EEG channels."""
     channels = _match(raw.ch_names, [str(row["name"]) for row in rows])
     known = {channels[str(row["name"])]: row for row in rows if row["name"] in channels}
-    strangers = [str(row["name"]) for row in rows if row["name"] not in channels]
-    if strangers:
-        _warn(f"{name} names {len(strangers)} channels that the file lacks: {', '.join(strangers[:10])}")
+    lacking = [str(row["name"]) for row in rows if row["name"] not in channels]
+    if lacking:
+        _warn(f"{name} names {len(lacking)} channels that the file lacks: {', '.join(lacking[:10])}")
     kinds = {channel: (row.get("type") or "").upper() for channel, row in known.items()}
     unknown = sorted({kind for kind in kinds.values() if kind and kind not in _TYPES})
     if unknown:
@@ -177,25 +177,25 @@ def _apply_channels(raw: "mne.io.BaseRaw", name: str, rows: Sequence[Row]) -> di
 
 
 def _usual_unit(rows: Sequence[Row]) -> str | None:
-    """Return the unit most EEG channels have, for files whose header is blank."""
+    """Return the most common unit of the EEG channels, for files whose header is blank."""
     units = Counter(row.get("units") for row in rows if (row.get("type") or "").upper() == "EEG")
     unit = units.most_common(1)[0][0] if units else None
     return unit if unit is not None and voltage_factor(unit) else None
 
 
 def _apply_units(raw: "mne.io.BaseRaw", units: Mapping[str, str], suffix: str) -> None:
-    """Scale EEGLAB channels whose unit is not the usual one; elsewhere say where table and header differ."""
+    """Scale EEGLAB channels to their unit; for other formats, warn where table and header differ."""
     unknown = sorted({unit for unit in units.values() if voltage_factor(unit) is None})
     if unknown:
-        _warn(f"channels.tsv: units {', '.join(unknown)} are no voltages and not used")
+        _warn(f"channels.tsv: units {', '.join(unknown)} are not voltages and not used")
     volts = {name: factor for name, unit in units.items() if (factor := voltage_factor(unit))}
-    stated = getattr(raw, "_orig_units", {})  # where MNE keeps what EDF, BDF and BrainVision headers say
+    stated = getattr(raw, "_orig_units", {})  # where MNE keeps the units of EDF, BDF and BrainVision headers
     own = {name: voltage_factor(stated.get(name, "")) for name in volts}
-    against = [name for name, factor in volts.items() if own[name] and own[name] != factor]
-    if against:
+    differing = [name for name, factor in volts.items() if own[name] and own[name] != factor]
+    if differing:
         _warn(
-            f"channels.tsv says {units[against[0]]} for {len(against)} channels, the file's header "
-            f"{stated[against[0]]}: the header's unit is used"
+            f"channels.tsv says {units[differing[0]]} for {len(differing)} channels, the file's header "
+            f"{stated[differing[0]]}: the header's unit is used"
         )
     factors = {name: factor / _EEGLAB_UNIT for name, factor in volts.items()} if suffix == ".set" else {}
     for factor in sorted(set(factors.values()) - {1.0}):
@@ -203,14 +203,14 @@ def _apply_units(raw: "mne.io.BaseRaw", units: Mapping[str, str], suffix: str) -
 
 
 def _scale(raw: "mne.io.BaseRaw", names: Sequence[str], factor: float) -> None:
-    """Multiply channels by a factor unless the result cannot be EEG."""
+    """Multiply channels by a factor, unless the resulting amplitude is impossible for EEG."""
     rate = float(raw.info["sfreq"])
     sample = raw.get_data(picks=list(names), stop=min(raw.n_times, round(60 * rate)))
     claim = f"channels.tsv gives {len(names)} channels a unit {factor:g} times the one assumed"
     try:
         amplitude = check_amplitude(sample * factor, rate)
     except ValueError as error:
-        _warn(f"{claim}, which cannot be: {error}; not used")
+        _warn(f"{claim}, which is impossible: {error}; not used")
         return
     _warn(f"{claim}: used, the amplitude is {amplitude:.3g} uV")
     raw.load_data(verbose="ERROR").apply_function(
@@ -218,15 +218,15 @@ def _scale(raw: "mne.io.BaseRaw", names: Sequence[str], factor: float) -> None:
     )
 
 
-def _place_electrodes(raw: "mne.io.BaseRaw", file: BIDSFile, root: Path) -> None:
-    """Give the channels the positions of the most specific electrodes.tsv that can be understood."""
+def _place_electrodes(raw: "mne.io.BaseRaw", path: Path) -> None:
+    """Set the positions of the most specific electrodes.tsv with a known coordinate system."""
     reasons = []
-    for table in reversed(sidecars(file, root, "electrodes.tsv")):
+    systems = sidecars(path, "coordsystem.json")
+    for table in reversed(sidecars(path, "electrodes.tsv")):
         space = next((part for part in table.name.split("_") if part.startswith("space-")), None)
-        spoken = sidecars(file, root, "coordsystem.json")
-        same = [path for path in spoken if space is None or space in path.name.split("_")]
+        same_space = [each for each in systems if space is None or space in each.name.split("_")]
         try:
-            montage = _montage(raw.ch_names, read_rows(table), read_json(same))
+            montage = _montage(raw.ch_names, read_rows(table), read_json(same_space))
         except ValueError as error:
             reasons.append(f"{table.name}: {error}")
             continue
@@ -242,7 +242,7 @@ def _montage(
     """Turn an electrodes.tsv into positions in head coordinates.
 
     Raises:
-        ValueError: If unit or frame are unknown, or the positions are not as far out as a head's surface.
+        ValueError: If unit or frame are unknown, or the positions are not on the surface of a head.
     """
     import mne
 
@@ -252,7 +252,7 @@ def _montage(
     frame = str(system.get("EEGCoordinateSystem", "n/a")).lower()
     points = {str(row.get("name")): _point([row.get(axis) for axis in "xyz"]) for row in rows}
     places = {name: _METRES[unit.lower()] * point for name, point in points.items() if point is not None}
-    positions = {channel: places[name] for name, channel in _match(ch_names, list(places)).items()}
+    positions = {channel: places[name] for name, channel in _match(ch_names, list(places)).items()}  # metres
     marks = _landmarks(system, unit)
     if marks is None and frame not in _RAS_FRAMES | _ALS_FRAMES:
         raise ValueError(f"frame {system.get('EEGCoordinateSystem')!r} without landmarks is not known")
@@ -264,13 +264,13 @@ def _montage(
         )
     if marks is not None:
         return mne.channels.make_dig_montage(positions, **marks, coord_frame="unknown")
-    if frame in _ALS_FRAMES:
+    if frame in _ALS_FRAMES:  # to x = right, y = nose
         positions = {name: np.array([-p[1], p[0], p[2]]) for name, p in positions.items()}
     return mne.channels.make_dig_montage(positions, coord_frame="head")
 
 
 def _landmarks(system: Mapping[str, Any], unit: str) -> dict[str, np.ndarray] | None:
-    """Return nasion and both ears in metres; None unless all three are there."""
+    """Return nasion and both ears in metres; None unless all three are given."""
     given = system.get("AnatomicalLandmarkCoordinates")
     scale = _METRES.get(str(system.get("AnatomicalLandmarkCoordinateUnits", unit)).lower())
     if not isinstance(given, Mapping) or scale is None:
@@ -290,7 +290,7 @@ def _point(cells: object) -> np.ndarray | None:
 
 
 def _match(ch_names: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
-    """Find the channel that a sidecar means: by its name, else in any case, else as the same electrode."""
+    """Match names of a sidecar to channels: exactly, else in any case, else as the same electrode."""
     found: dict[str, str] = {}
     spellings: tuple[Callable[[str], str], ...] = (str, str.casefold, lambda name: parse_channel(name).name)
     for spelling in spellings:
@@ -301,7 +301,7 @@ def _match(ch_names: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
 
 
 def _unique(names: Iterable[str], spelling: Callable[[str], str]) -> dict[str, str]:
-    """Spelling -> name, without those that are the spelling of two."""
+    """Return spelling -> name, without spellings of two names."""
     spelt = {name: spelling(name.strip()) for name in names}
     count = Counter(spelt.values())
     return {spelling: name for name, spelling in spelt.items() if count[spelling] == 1}
@@ -311,15 +311,4 @@ def _warn(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=3)  # preparation writes it into the recording's report
 
 
-__all__ = [
-    "BIDSFile",
-    "annotate",
-    "bids_events",
-    "bids_file",
-    "bids_recordings",
-    "is_bids",
-    "read_bids",
-    "read_json",
-    "refuse_pointers",
-    "sidecars",
-]
+__all__ = ["annotate", "bids_events", "read_bids"]

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files of a BIDS tree are recordings, and which sidecars speak of them.
+"""The recordings of a BIDS tree, and the sidecars that describe them.
 
 https://bids-specification.readthedocs.io/en/stable/modality-specific-files/electroencephalography.html
 
     sub-01[/ses-a]/eeg/sub-01[_ses-a]_task-rest[_acq-x][_run-1]_eeg.{edf,bdf,vhdr,set,...}
 
-A sidecar speaks of every recording at or below its folder that has all the entities in the sidecar's name
-(the inheritance principle). Of tables the most specific one counts; JSON files are merged key by key.
+A sidecar describes every recording at or below its folder that has all the entities in the sidecar's name
+(the inheritance principle). The most specific table is used; JSON files are merged key by key.
 
-What lies in `derivatives/`, `sourcedata/` and `code/`, what is hidden, and what `.bidsignore` names is no
-recording. A file whose name contradicts its folder is left out with a warning that names it.
+Files in `derivatives/`, `sourcedata/` and `code/`, hidden files, and those that `.bidsignore` names are not
+recordings. A file whose name contradicts its folder is left out with a warning.
+
+mne-bids is not used here: `find_matching_paths` of version 0.20 also lists `derivatives/` and `sourcedata/`,
+misses `.mff` folders and names with unknown or reordered entities, and ignores `.bidsignore`;
+`find_matching_sidecar` does not merge JSON files.
 """
 
 import json
@@ -32,9 +36,8 @@ from .side_table import read_rows, text_of
 logger = logging.get_logger(__name__)
 
 _NAME = re.compile(r"(?P<entities>(?:[A-Za-z]+-[^_]+_)+)eeg(?P<suffix>\.[A-Za-z0-9]+)")
-_PARTS_OF_A_RECORDING = frozenset({".eeg", ".vmrk", ".fdt"})  # of a .vhdr and of a .set
-_EXTENSIONS = frozenset(EXTENSIONS) - _PARTS_OF_A_RECORDING
-_FREE_ENTITIES = frozenset({"space"})  # an electrodes.tsv says with it in which frame its positions are
+_EXTENSIONS = frozenset(EXTENSIONS) - {".eeg", ".vmrk", ".fdt"}  # parts of a .vhdr and of a .set
+_FREE_ENTITIES = frozenset({"space"})  # the coordinate frame of an electrodes.tsv
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,15 @@ class BIDSFile:
 
     Attributes:
         path: The file.
-        entities: All of its name, in order: `{"sub": "01", "task": "rest", "run": "1"}`.
-        participant: Its row of participants.tsv; `None` where the table says `n/a`.
-        visit: Its row of the subject's sessions.tsv.
+        entities: All entities of its name, in order: `{"sub": "01", "task": "rest", "run": "1"}`.
+        subject_row: Its row of participants.tsv; cells are `None` where the table has `n/a`.
+        session_row: Its row of the subject's sessions.tsv.
     """
 
     path: Path
     entities: Mapping[str, str]
-    participant: Mapping[str, str | None]
-    visit: Mapping[str, str | None]
+    subject_row: Mapping[str, str | None]
+    session_row: Mapping[str, str | None]
 
     @property
     def subject(self) -> str:
@@ -73,15 +76,22 @@ class BIDSFile:
         """Index of the run."""
         return self.entities.get("run")
 
-    @property
-    def acquisition(self) -> str | None:
-        """Label of the acquisition."""
-        return self.entities.get("acq")
-
 
 def is_bids(root: Path) -> bool:
-    """Tell whether a folder is the root of a BIDS tree with EEG in it."""
+    """Return whether a folder is the root of a BIDS tree with EEG in it."""
     return any(True for pattern in ("sub-*/eeg", "sub-*/ses-*/eeg") for _ in root.glob(pattern))
+
+
+def is_in_bids_tree(path: Path) -> bool:
+    """Return whether a recording has the name and the place of one in a BIDS tree."""
+    is_placed = path.parent.name == "eeg" and any(folder.name.startswith("sub-") for folder in path.parents)
+    return is_placed and "sub" in _entities_of(path)
+
+
+def bids_root(path: Path) -> Path:
+    """Return the root of the tree that a recording lies in: the folder above its `sub-*`."""
+    above = next((folder.parent for folder in path.parents if folder.name.startswith("sub-")), None)
+    return path.parent if above is None else above
 
 
 def bids_recordings(root: Path) -> list[BIDSFile]:
@@ -91,79 +101,65 @@ def bids_recordings(root: Path) -> list[BIDSFile]:
         root: The folder that holds `sub-*`.
 
     Returns:
-        One entry a recording, also for those whose data were not downloaded.
+        One entry per recording, including those whose data were not downloaded.
     """
-    people = _rows_by(root / "participants.tsv", "participant_id", "sub-")
+    subjects = _rows_by(root / "participants.tsv", "participant_id", "sub-")
     ignored = _ignore_patterns(root)
-    found, strange = [], []
+    found, misplaced = [], []
     for path in sorted({*root.glob("sub-*/eeg/*_eeg.*"), *root.glob("sub-*/ses-*/eeg/*_eeg.*")}):
         relative = PurePosixPath(path.relative_to(root).as_posix())
         if path.name.startswith(".") or path.suffix.lower() not in _EXTENSIONS or _matches(relative, ignored):
             continue
-        match = _NAME.fullmatch(path.name)
-        entities = _entities(match["entities"]) if match else {}
-        if not _agrees(entities, relative):
-            strange.append(relative.as_posix())
-        elif int(re.sub(r"\D", "", entities.get("split", "")) or 1) == 1:  # the others belong to the first
-            found.append(BIDSFile(path, entities, people.get(entities["sub"], {}), _visit(root, entities)))
-    if strange:
+        entities = _entities_of(path)
+        if [f"{key}-{entities[key]}" for key in ("sub", "ses") if key in entities] != [*relative.parts[:-2]]:
+            misplaced.append(relative.as_posix())
+        elif int(re.sub(r"\D", "", entities.get("split", "")) or 1) == 1:  # later parts belong to the first
+            subject_row = subjects.get(entities["sub"], {})
+            found.append(BIDSFile(path, entities, subject_row, _session_row(root, entities)))
+    if misplaced:
         logger.warning(
-            f"{root}: {len(strange)} files are left out, their names are not those of BIDS recordings in "
-            f"their folders: {', '.join(strange[:5])}"
+            f"{root}: {len(misplaced)} files are left out, because their names do not match their folders: "
+            f"{', '.join(misplaced[:5])}"
         )
-    unknown = sorted({file.subject for file in found if people and file.subject not in people})
+    unknown = sorted({file.subject for file in found if subjects and file.subject not in subjects})
     if unknown:
         logger.warning(f"{root}: participants.tsv has no row for {', '.join(unknown[:10])}")
     return found
 
 
-def bids_file(path: Path) -> BIDSFile:
-    """Describe one recording of a BIDS tree by its path alone.
-
-    Raises:
-        ValueError: If its name is not that of a BIDS recording.
-    """
-    match = _NAME.fullmatch(path.name)
-    if match is None or "sub" not in _entities(match["entities"]):
-        raise ValueError(f"{path.name} is not the name of a BIDS recording: expected sub-..._task-..._eeg.*")
-    return BIDSFile(path, _entities(match["entities"]), {}, {})
-
-
-def bids_root(path: Path) -> Path:
-    """Return the root of the tree that a recording lies in: the folder above its `sub-*`."""
-    above = next((folder.parent for folder in path.parents if folder.name.startswith("sub-")), None)
-    return path.parent if above is None else above
-
-
-def sidecars(file: BIDSFile, root: Path, name: str) -> list[Path]:
-    """List the sidecars that speak of a recording.
+def sidecars(path: Path, name: str) -> list[Path]:
+    """List the sidecars that describe a recording.
 
     Args:
-        file: The recording.
-        root: Root of its tree.
-        name: What the sidecar's name ends with, such as `"channels.tsv"`.
+        path: A recording of a BIDS tree.
+        name: End of the sidecars' names, such as `"channels.tsv"`.
 
     Returns:
         Paths from the most general to the most specific.
+
+    Raises:
+        ValueError: If the name of the recording is not a BIDS name.
     """
-    below = file.path.parent.relative_to(root).parts
-    folders = [root.joinpath(*below[:depth]) for depth in range(len(below) + 1)]
+    entities, root = _entities_of(path), bids_root(path)
+    if "sub" not in entities:
+        raise ValueError(f"{path.name} is not the name of a BIDS recording: expected sub-..._task-..._eeg.*")
+    below = path.parent.relative_to(root).parts
     found: list[Path] = []
-    for folder in folders:
+    for depth in range(len(below) + 1):
+        folder = root.joinpath(*below[:depth])
         here = []
         for listed in _side_files(folder):
-            if listed != name and not listed.endswith(f"_{name}"):
-                continue
-            entities = _entities(listed.removesuffix(name))
-            given = {key: value for key, value in entities.items() if key not in _FREE_ENTITIES}
-            if given.items() <= file.entities.items():
-                here.append((len(given), folder / listed))
-        found += [path for _, path in sorted(here)]
+            if listed == name or listed.endswith(f"_{name}"):
+                given = _split_entities(listed.removesuffix(name))
+                given = {key: value for key, value in given.items() if key not in _FREE_ENTITIES}
+                if given.items() <= entities.items():
+                    here.append((len(given), folder / listed))
+        found += [sidecar for _, sidecar in sorted(here)]
     return found
 
 
 def read_json(paths: Sequence[Path]) -> dict[str, Any]:
-    """Merge JSON sidecars, later ones going before earlier ones.
+    """Merge JSON sidecars; later ones override earlier ones.
 
     Raises:
         ValueError: If one of them is not a JSON object.
@@ -181,32 +177,41 @@ def read_json(paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def refuse_pointers(path: Path) -> None:
-    """Refuse a recording of which git-annex or git-lfs left only a pointer.
+    """Refuse a recording of which only a pointer of git-annex or git-lfs is there.
 
     Raises:
-        FileNotFoundError: Saying how to get the data.
+        FileNotFoundError: With the command that downloads the data.
     """
     # A .vhdr is small and often there while its .eeg is not.
     parts = [path] if path.is_dir() else sorted({path, *path.parent.glob(f"{escape(path.stem)}.*")})
     for part in parts:
         is_dangling = part.is_symlink() and not part.exists()
-        head = (
-            b""
-            if is_dangling or not part.is_file() or part.stat().st_size > 32768
-            else part.read_bytes()[:256]
-        )
+        is_small = not is_dangling and part.is_file() and part.stat().st_size <= 32768
+        head = part.read_bytes()[:256] if is_small else b""
         if is_dangling or b"annex/objects/" in head[:64]:
-            raise FileNotFoundError(
-                f"{part.name} was not downloaded, only its pointer is here: datalad get {part}"
-            )
-        if head.startswith(b"version https://git-lfs"):
-            raise FileNotFoundError(f"{part.name} was not downloaded, only its pointer is here: git lfs pull")
+            command = f"datalad get {part}"
+        elif head.startswith(b"version https://git-lfs"):
+            command = "git lfs pull"
+        else:
+            continue
+        raise FileNotFoundError(f"{part.name} was not downloaded, only its pointer is here: {command}")
+
+
+def _entities_of(path: Path) -> dict[str, str]:
+    """Return the entities of a recording's name; empty for another name."""
+    match = _NAME.fullmatch(path.name)
+    return _split_entities(match["entities"]) if match else {}
+
+
+def _split_entities(text: str) -> dict[str, str]:
+    """Split `sub-01_task-rest_` into its entities."""
+    return {key: value for key, _, value in (part.partition("-") for part in text.split("_") if part)}
 
 
 def _side_files(folder: Path) -> tuple[str, ...]:
-    """List what may be a sidecar; a root with thousands of subjects is listed once."""
+    """List the possible sidecars of a folder; the root may have thousands of entries and is cached."""
     changed = folder.stat().st_mtime_ns
-    is_settled = time.time_ns() - changed > 10**9  # a second change within the clock's tick would not show
+    is_settled = time.time_ns() - changed > 10**9  # a second change within the clock's tick would be missed
     return _listed(folder, changed) if is_settled else _listed.__wrapped__(folder, changed)
 
 
@@ -215,18 +220,7 @@ def _listed(folder: Path, changed_ns: int) -> tuple[str, ...]:
     return tuple(sorted(name for name in os.listdir(folder) if name.endswith((".tsv", ".json"))))
 
 
-def _entities(text: str) -> dict[str, str]:
-    """Split `sub-01_task-rest_` into its entities."""
-    return {key: value for key, _, value in (part.partition("-") for part in text.split("_") if part)}
-
-
-def _agrees(entities: Mapping[str, str], relative: PurePosixPath) -> bool:
-    """Tell whether a name says the same subject and session as its folders."""
-    named = [f"{key}-{entities[key]}" for key in ("sub", "ses") if key in entities]
-    return named == list(relative.parts[:-2])
-
-
-def _visit(root: Path, entities: Mapping[str, str]) -> Mapping[str, str | None]:
+def _session_row(root: Path, entities: Mapping[str, str]) -> Mapping[str, str | None]:
     """Return the session's row of the subject's sessions.tsv."""
     if "ses" not in entities:
         return {}
@@ -236,21 +230,17 @@ def _visit(root: Path, entities: Mapping[str, str]) -> Mapping[str, str | None]:
 
 
 def _rows_by(path: Path, key: str, prefix: str) -> dict[str, dict[str, str | None]]:
-    """Read a table of people or visits: label without its prefix -> row without the key."""
+    """Read a table of subjects or sessions: label without its prefix -> row without the key."""
     if not path.is_file():
         return {}
     rows = read_rows(path)
     if rows and key not in rows[0]:
         raise ValueError(f"{path} has no column {key}: it has {', '.join(rows[0])}")
-    labels = [(row.get(key) or "").removeprefix(prefix) for row in rows]
-    twice = sorted({label for label in labels if label and labels.count(label) > 1})
-    if twice:
-        raise ValueError(f"{path} has more than one row for {', '.join(twice[:5])}: keep one")
-    return {
-        label: {name: cell for name, cell in row.items() if name != key}
-        for label, row in zip(labels, rows, strict=True)
-        if label
-    }
+    labels = [(row.pop(key, None) or "").removeprefix(prefix) for row in rows]
+    repeated = sorted({label for label in labels if label and labels.count(label) > 1})
+    if repeated:
+        raise ValueError(f"{path} has more than one row for {', '.join(repeated[:5])}: keep one")
+    return {label: row for label, row in zip(labels, rows, strict=True) if label}
 
 
 def _ignore_patterns(root: Path) -> list[str]:
@@ -260,7 +250,7 @@ def _ignore_patterns(root: Path) -> list[str]:
 
 
 def _matches(relative: PurePosixPath, patterns: Sequence[str]) -> bool:
-    """Tell whether .bidsignore names a file or a folder above it; the last pattern that fits decides."""
+    """Return whether .bidsignore excludes a file or a folder above it; the last matching pattern decides."""
     is_ignored = False
     for pattern in patterns:
         wanted = pattern.removeprefix("!").removeprefix("**/").removesuffix("/**").rstrip("/")
@@ -273,10 +263,10 @@ def _matches(relative: PurePosixPath, patterns: Sequence[str]) -> bool:
 
 __all__ = [
     "BIDSFile",
-    "bids_file",
     "bids_recordings",
     "bids_root",
     "is_bids",
+    "is_in_bids_tree",
     "read_json",
     "refuse_pointers",
     "sidecars",

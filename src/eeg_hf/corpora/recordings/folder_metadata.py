@@ -46,7 +46,7 @@ def bids_rows(
     people = {
         name: {
             (f"participant_{column}" if column in (*_ENTITIES, "eeg") else column): cell
-            for column, cell in (*file.participant.items(), *file.visit.items())
+            for column, cell in (*file.subject_row.items(), *file.session_row.items())
         }
         for name, file in found.items()
     }

@@ -22,7 +22,7 @@ from datasets import DownloadConfig
 from datasets.utils.file_utils import xbasename, xdirname, xjoin, xlistdir, xopen, xwalk
 
 from .bids import read_bids
-from .bids_tree import bids_file, bids_root, sidecars
+from .bids_tree import bids_root, is_in_bids_tree, sidecars
 from .file_checks import sniff
 from .folder_files import PARTS
 from .formats import EXTENSIONS, companions, read_recording
@@ -80,17 +80,8 @@ def open_recording(path: Path) -> "mne.io.BaseRaw":
         ImportError: If its reader is not installed.
     """
     if is_in_bids_tree(path):
-        return read_bids(bids_file(path), bids_root(path))
+        return read_bids(path)
     return read_recording(path)
-
-
-def is_in_bids_tree(path: Path) -> bool:
-    """Tell whether a recording has the name and the place of one in a BIDS tree."""
-    try:
-        bids_file(path)
-    except ValueError:
-        return False
-    return path.parent.name == "eeg" and any(folder.name.startswith("sub-") for folder in path.parents)
 
 
 def pack(path: Path) -> bytes:
@@ -245,8 +236,7 @@ def _companions(path: Path) -> list[Path]:
 def _sidecar_files(path: Path) -> list[Path]:
     if not is_in_bids_tree(path):
         return []
-    file, root = bids_file(path), bids_root(path)
-    return [sidecar for name in _SIDECARS for sidecar in sidecars(file, root, name)]
+    return [sidecar for name in _SIDECARS for sidecar in sidecars(path, name)]
 
 
 def _unzip(data: bytes, folder: Path) -> Path:
@@ -260,4 +250,4 @@ def _unzip(data: bytes, folder: Path) -> Path:
         raise ValueError(f"the zip of this recording is damaged: {error}") from None
 
 
-__all__ = ["TemporaryFolder", "fetch", "is_in_bids_tree", "open_recording", "pack", "unpack"]
+__all__ = ["TemporaryFolder", "fetch", "open_recording", "pack", "unpack"]
