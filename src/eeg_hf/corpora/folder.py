@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A laboratory's own folder of recordings, in whatever formats and order they lie there.
+"""A laboratory's own folder of recordings, in any formats and any layout.
 
-What is known of the recordings is read, in this order, from
+Subjects, sessions and labels are read, in this order, from
 
 * `metadata.csv` (or .tsv, .jsonl, .parquet, .xlsx) in the folder or below it: `file_name` relative to the
-  table, with or without its ending; `subject`, `session`, `run` and `task` where they are there; all other
+  table, with or without its extension; `subject`, `session`, `run` and `task` where they exist; all other
   columns are labels;
 * `subject_pattern`, a regular expression with named groups that is searched in each path;
-* the folders' and files' names, by the rules of `eeg_hf.corpora.folder_layout`.
+* the names of folders and files, by the rules of `eeg_hf.corpora.folder_layout`.
 
-Where nobody knows who was recorded, every file counts as its own person, and a warning says that a split by
-subject is then only a split by file.
+If the subjects are unknown, every file counts as its own subject, and a warning says that a split by subject
+is then only a split by file.
 """
 
 import hashlib
@@ -45,26 +45,25 @@ _CODE = re.compile(r"(?:stimulus/)?s?\s*(\d+)", re.IGNORECASE)  # "1", "S  1", "
 class FolderCorpus(Corpus):
     r"""Any folder of recordings.
 
-    Events are a recording's annotations; where it has none, the values of its trigger channel. `label_names`
-    is known once `recordings` has been called. A label that is called like a column of every window becomes
+    Events are a recording's annotations, or the values of its trigger channel if it has none. `label_names`
+    is known after `recordings` was called. A label with the name of a column of every window becomes
     `<name>_label`.
 
     Args:
         name: Name of the corpus in its windows.
-        root: The folder; else it is given to `prepare` or looked for in `$EEG_HF_DATA/<name>`.
+        root: The folder; by default `$EEG_HF_DATA/<name>`.
         subject_pattern: Regular expression with the group `(?P<subject>...)`, searched in each path below the
             folder. Further groups: `session`, `run`, `task`; all others are labels.
         label_from: `"folder"` for a `label` from the folder's name in any case, `"metadata"` for none from
-            there; by default there is one where only one level of folders can be it.
-        metadata: Path of the table, where it is not called metadata.
-        sampling_rate: In Hz, for recordings in tables (`.csv`, `.tsv`, `.parquet`, `.txt`), which are looked
-            for only where it is said; other files state their own.
-        unit: `"V"`, `"mV"` or `"uV"`, for files that state none.
-        channel_names: Label in the files -> electrode that was there (`{"EXG Channel 0": "Fp1"}`), for
-            amplifiers that number their inputs. Labels that a file lacks are no error.
-        event_id: Name -> code of a trigger or text of an annotation. Events that it does not name are left
-            out.
-        licence: Of the recordings.
+            there; by default there is one if exactly one level of folders can be it.
+        metadata: Path of the table, if it is not called metadata.
+        sampling_rate: In Hz, for recordings in tables (`.csv`, `.tsv`, `.parquet`, `.txt`), which are read
+            only if it is set; other files state their own.
+        unit: `"V"`, `"mV"` or `"uV"`, for files without a unit.
+        channel_names: Label in the files -> electrode (`{"EXG Channel 0": "Fp1"}`), for amplifiers that
+            number their inputs. Labels that a file lacks are ignored.
+        event_id: Name -> code of a trigger or text of an annotation. Other events are left out.
+        licence: Licence of the recordings.
         reference: Electrodes that the amplifier referred to.
         citation: What to cite.
 
@@ -82,7 +81,7 @@ class FolderCorpus(Corpus):
     label_names: Mapping[str, type[str] | type[float]] = {}
     has_events = True
     layout = (
-        "recordings of any format; tables (.csv, .tsv, .parquet, .txt) only where sampling_rate is said, as "
+        "recordings of any format; tables (.csv, .tsv, .parquet, .txt) only if sampling_rate is set, as "
         'in corpus_options={"sampling_rate": 250, "unit": "uV"}'
     )
 
@@ -114,19 +113,19 @@ class FolderCorpus(Corpus):
         self.event_id = None if event_id is None else {str(code): event for event, code in event_id.items()}
         self.channel_names = dict(channel_names or {})
         self.licence, self.reference, self.citation = licence, reference, citation
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
     def locate(
         self, root: Path | str | None = None, download: bool = True, subjects: Collection[str] | None = None
     ) -> Path:
-        """Find the folder: the one given here, or to the constructor, or `$EEG_HF_DATA/<name>`."""
+        """Find the folder: `root`, else that of the constructor, else `$EEG_HF_DATA/<name>`."""
         return super().locate(self.root if root is None else root, download, subjects)
 
     def _find_recordings(self, root: Path) -> Iterator[Recording]:
         """Find the recordings and describe them by tables and names."""
         if is_bids(root):
-            logger.warning_once(f"{root} is a BIDS tree: the corpus 'bids' reads what its tables say")
-        there = find_recordings(root, self._has_tables)
+            logger.warning_once(f"{root} is a BIDS tree: the corpus 'bids' reads its tables too")
+        there = find_recordings(root, tables=self.sampling_rate is not None)
         paths = {legible(path.relative_to(root).as_posix()): path for path in there}
         table = FolderTable.read(root, list(paths), self.metadata)
         paths = {name: path for name, path in paths.items() if path not in table.files}
@@ -140,7 +139,7 @@ class FolderCorpus(Corpus):
             yield self._recording(paths[name], name, place, labels)
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
-        """Open a recording; where it has no annotations, its triggers become some."""
+        """Open a recording; without annotations, its triggers become annotations."""
         refuse_pointers(recording.path)
         is_table = recording.path.suffix.lower() in TABLE_EXTENSIONS
         rate = self.sampling_rate if is_table else None
@@ -151,7 +150,7 @@ class FolderCorpus(Corpus):
         return raw
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
-        """List annotations and triggers, under the names that `event_id` gives them."""
+        """List annotations and triggers under their names in `event_id`."""
         found = [event for event in annotated(raw) if not event.name.lower().startswith(_NOT_EVENTS)]
         if self.event_id is None:
             return found
@@ -159,16 +158,12 @@ class FolderCorpus(Corpus):
         return [replace(event, name=name) for event, name in named if name is not None]
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
-        """Add all parts of the recording and how it is read."""
+        """Include all files of the recording and the options of reading it."""
         how = repr((self.sampling_rate, self.unit, self.event_id, self.channel_names))
         return {**state_of(recording.path), "how": hashlib.sha256(how.encode()).hexdigest()}
 
-    @property
-    def _has_tables(self) -> bool:
-        return self.sampling_rate is not None
-
     def _places(self, names: Sequence[str], table: FolderTable) -> dict[str, Place]:
-        """Say of each file who was recorded and how; the table's word counts before the names'."""
+        """Return the fields of each file; those of the table override those of the path."""
         if self.subject_pattern is None:
             places = read_layout(names, self.label_from)
             if self.label_from == "metadata":
@@ -178,51 +173,51 @@ class FolderCorpus(Corpus):
             left_out = [name for name in names if name not in places and name not in table.fields]
             if left_out:
                 logger.warning(
-                    f"{self.name}: {len(left_out)} files are left out, subject_pattern is not found in their "
+                    f"{self.name}: {len(left_out)} files are left out, subject_pattern does not match their "
                     f"paths: {', '.join(left_out[:5])}"
                 )
             places.update(
                 {name: Place(None) for name in names if name not in places and name in table.fields}
             )
         places = {
-            name: _overruled(place, table.fields.get(name, {}), without_suffix(name))
+            name: _override(place, table.fields.get(name, {}), without_suffix(name))
             for name, place in places.items()
         }
-        self._say_who(places, table)
+        self._report_subjects(places, table)
         return places
 
-    def _say_who(self, places: Mapping[str, Place], table: FolderTable) -> None:
-        """Say what was guessed about persons."""
-        nobody = [name for name, place in places.items() if place.subject is None]
-        if nobody:
-            folders = sorted({name.partition("/")[0] for name in nobody if "/" in name})
+    def _report_subjects(self, places: Mapping[str, Place], table: FolderTable) -> None:
+        """Warn about unknown subjects, and about those that were inferred from names."""
+        unknown = [name for name, place in places.items() if place.subject is None]
+        if unknown:
+            folders = sorted({name.partition("/")[0] for name in unknown if "/" in name})
             could_be = (
-                f"; if {', '.join(folders[:2])}, ... are conditions, say label_from='folder'; if they are "
-                "people, subject_pattern='^(?P<subject>[^/]+)/'"
-                if self.label_from is None and 1 < len(folders) < len(nobody)
+                f"; if {', '.join(folders[:2])}, ... are conditions, set label_from='folder'; if they are "
+                "subjects, subject_pattern='^(?P<subject>[^/]+)/'"
+                if self.label_from is None and 1 < len(folders) < len(unknown)
                 else ""
             )
-            self._say(
-                f"{self.name}: nothing says who was recorded in {len(nobody)} of {len(places)} files "
-                f"({', '.join(nobody[:3])}): each counts as its own subject, and a split by subject is then "
-                "only a split by file; say subject_pattern=, or write a metadata.csv with file_name and "
+            self._warn_once(
+                f"{self.name}: the subject of {len(unknown)} of {len(places)} files is unknown "
+                f"({', '.join(unknown[:3])}): each counts as its own subject, and a split by subject is then "
+                "only a split by file; set subject_pattern=, or write a metadata.csv with file_name and "
                 f"subject{could_be}"
             )
-        read = [
+        inferred = [
             name for name, p in places.items() if p.subject and "subject" not in table.fields.get(name, {})
         ]
-        if read and self.subject_pattern is None and not all("sub-" in name for name in read):
-            guessed = sorted({str(places[name].subject) for name in read})
-            shown = f"{', '.join(guessed[:3])}{', ...' if len(guessed) > 3 else ''}"
-            self._say(
-                f"{self.name}: {len(guessed)} subjects by the names of folders or files ({shown}); if "
-                "that is wrong, say subject_pattern="
+        if inferred and self.subject_pattern is None and not all("sub-" in name for name in inferred):
+            subjects = sorted({str(places[name].subject) for name in inferred})
+            shown = f"{', '.join(subjects[:3])}{', ...' if len(subjects) > 3 else ''}"
+            self._warn_once(
+                f"{self.name}: {len(subjects)} subjects by the names of folders or files ({shown}); if "
+                "that is wrong, set subject_pattern="
             )
 
-    def _say(self, text: str) -> None:
-        """Warn, once for all listings of one folder."""
-        if text not in self._said:
-            self._said.add(text)
+    def _warn_once(self, text: str) -> None:
+        """Warn once for all listings of one folder."""
+        if text not in self._warned:
+            self._warned.add(text)
             logger.warning(text)
 
     def _recording(self, path: Path, name: str, place: Place, labels: Mapping[str, Label]) -> Recording:
@@ -230,7 +225,7 @@ class FolderCorpus(Corpus):
         return Recording(path, self.name, subject, place.session, place.run, place.task, labels)
 
     def _named(self, text: str) -> str | None:
-        """Find the name of an event by its text, or by the code in it."""
+        """Return the name of an event by its text, or by the code in it."""
         names = self.event_id or {}
         code = _CODE.fullmatch(text.strip())
         return names.get(text) or (names.get(str(int(code[1]))) if code else None)
@@ -240,10 +235,10 @@ def stim_events(raw: "mne.io.BaseRaw") -> list[Event]:
     """List the triggers of a recording; a damaged trigger channel gives a warning and no events.
 
     Args:
-        raw: The recording. Its trigger channel is read whole, which of most formats reads all channels.
+        raw: The recording. Its whole trigger channel is read, which reads all channels of most formats.
 
     Returns:
-        One event a trigger, its value the name, without a duration.
+        One event per trigger, named by its value, without a duration.
     """
     import mne
 
@@ -251,12 +246,12 @@ def stim_events(raw: "mne.io.BaseRaw") -> list[Event]:
         return []
     try:
         found = mne.find_events(raw, shortest_event=1, verbose="ERROR")
-    except Exception as error:  # noise, floats, one value throughout: MNE stumbles in several ways
+    except Exception as error:  # MNE raises many kinds on noise, floats and constant channels
         warnings.warn(f"triggers cannot be read: {error}", RuntimeWarning, stacklevel=2)
         return []
     if len(found) > max(10, raw.n_times / 10):
         warnings.warn(
-            f"{len(found)} triggers in {raw.n_times} samples are noise, not used",
+            f"{len(found)} triggers in {raw.n_times} samples are noise and not used",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -265,9 +260,9 @@ def stim_events(raw: "mne.io.BaseRaw") -> list[Event]:
     return [Event((int(at) - raw.first_samp) / rate, 0.0, str(int(code))) for at, _, code in found]
 
 
-def _overruled(place: Place, fields: Mapping[str, str], alone: str) -> Place:
-    """Put the table's word in the place of what the path says; the run is then the whole path."""
-    run = alone if {"subject", "session"} & set(fields) else place.run
+def _override(place: Place, fields: Mapping[str, str], whole_path: str) -> Place:
+    """Replace the fields of a path by those of the table; the run is then the whole path."""
+    run = whole_path if {"subject", "session"} & set(fields) else place.run
     return replace(place, **{"run": run, **fields})  # type: ignore[arg-type]
 
 

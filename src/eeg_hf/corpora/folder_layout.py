@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who was recorded, and in which condition, read from where a laboratory put the file.
+"""Subjects, sessions and conditions inferred from the paths of a folder of recordings.
 
 In this order, and the same for every file of a folder:
 
-1. `sub-01`, `ses-a`, `task-rest` anywhere in a path mean what they mean in BIDS.
-2. Folders that all carry a number (`S01/`, `patient_7/`, `12/`) are people, unless their word says
-   otherwise: `session2/`, `visit2/`, `day2/`, `night2/` are sessions, `task1/`, `class1/` conditions;
+1. `sub-01`, `ses-a`, `task-rest` anywhere in a path have their meaning in BIDS.
+2. Folders that all contain a number (`S01/`, `patient_7/`, `12/`) are subjects, unless their word has another
+   meaning: `session2/`, `visit2/`, `day2/`, `night2/` are sessions, `task1/`, `class1/` conditions;
    `run1/`, `block1/`, `part1/`, dates, years with folders in them and the like belong to the run.
-3. Else the beginning of the file name, where all names begin with the same letters and a number (`S01_rest`,
-   `chb01_03`, `A01T`), and there is more than one such beginning or its letters mean a person.
-4. Else nobody knows, and every file counts as its own person.
+3. Else the subject is the beginning of the file name, where all names begin with the same letters and a
+   number (`S01_rest`, `chb01_03`, `A01T`), and there are several such beginnings or its letters mean a
+   subject.
+4. Else the subject is unknown, and every file counts as its own subject.
 
 `train/`, `validation/`, `test/` are the split. A folder level that is none of these and has two names or more
-is the condition (`rest/`, `task/`) where it is the only one and the people are known; otherwise it could be
-their names.
+is the condition (`rest/`, `task/`) where it is the only one and the subjects are known; otherwise it could be
+the subjects' names.
 """
 
 import re
@@ -39,8 +40,8 @@ _CONDITION = re.compile(
     re.IGNORECASE,
 )
 _BEGINNING = re.compile(r"(?P<subject>(?P<letters>[A-Za-z]+)[-_ ]?\d{1,5})(?!\d)")
-# Their number means a person even where there is only one of them.
-_PERSONS = frozenset(
+# Letters that mean a subject even where all files have the same number
+_SUBJECT_LETTERS = frozenset(
     ("s", "sub", "subj", "subject", "p", "pat", "patient", "participant", "vp", "pp", "case")
 )
 _SPLITS = {
@@ -52,14 +53,14 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class Place:
-    """What a file's path says.
+    """The fields of a recording that its path states.
 
     Attributes:
-        subject: Who was recorded; `None` where nobody knows.
-        session: Which visit.
-        run: The rest of the path, without ending; tells the recordings of a visit apart.
-        task: What was done.
-        labels: `label` and `split`, as far as the folders say them; or what the pattern says.
+        subject: The subject; `None` where unknown.
+        session: The session.
+        run: The rest of the path without extension, which distinguishes the recordings of a session.
+        task: The task.
+        labels: `label` and `split`, if the folders state them; or the other groups of the pattern.
     """
 
     subject: str | None
@@ -70,29 +71,29 @@ class Place:
 
 
 def match_pattern(names: Sequence[str], pattern: str) -> dict[str, Place]:
-    """Read paths by a regular expression with named groups.
+    """Parse paths by a regular expression with named groups.
 
     Args:
         names: Paths below the corpus's folder.
-        pattern: Searched in each path. `(?P<subject>...)` must be among its groups; `session`, `run` and
-            `task` may be; all further groups are labels.
+        pattern: Searched in each path. The group `(?P<subject>...)` is required, `session`, `run` and `task`
+            are optional; all further groups are labels.
 
     Returns:
-        Path -> what it says; paths in which the pattern is not found are missing.
+        Path -> its fields; paths that do not match are left out.
 
     Raises:
-        ValueError: If the pattern is no regular expression, lacks the subject, or is found nowhere.
+        ValueError: If the pattern is not a regular expression, lacks the subject, or matches no path.
     """
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"subject_pattern {pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"subject_pattern {pattern!r} is not a regular expression: {error}") from None
     if "subject" not in compiled.groupindex:
         raise ValueError(f"subject_pattern {pattern!r} has no group (?P<subject>...)")
     found = {name: match for name in names if (match := compiled.search(name)) and match["subject"]}
     if names and not found:
         raise ValueError(
-            f"subject_pattern {pattern!r} is found in none of {len(names)} paths, such as {names[0]}"
+            f"subject_pattern {pattern!r} matches none of {len(names)} paths, such as {names[0]}"
         )
     places = {}
     for name, match in found.items():
@@ -103,18 +104,18 @@ def match_pattern(names: Sequence[str], pattern: str) -> dict[str, Place]:
 
 
 def read_layout(names: Sequence[str], label_from: LabelFrom | None = None) -> dict[str, Place]:
-    """Read paths by the rules of this module.
+    """Parse paths by the rules of this module.
 
     Args:
         names: Paths below the corpus's folder.
-        label_from: `"folder"` to have a label from the folder in any case: the innermost level that is
-            nothing else, or the innermost of all.
+        label_from: `"folder"` to take a label from the folder in any case: the innermost level without
+            another role, or the innermost of all.
 
     Returns:
-        Path -> what it says.
+        Path -> its fields.
 
     Raises:
-        ValueError: If a label is wanted and a file lies in no folder.
+        ValueError: If a label is required and a file is not in a folder.
     """
     roles = _roles(names)
     label_level = _label_level(names, roles, label_from)
@@ -126,7 +127,7 @@ def read_layout(names: Sequence[str], label_from: LabelFrom | None = None) -> di
 
 
 def _roles(names: Sequence[str]) -> list[str]:
-    """Say of each folder level what it is: split, session, subject, part, or other."""
+    """Return the role of each folder level: split, session, subject, part, or other."""
     roles: list[str] = []
     is_dated = False
     for level in range(max((name.count("/") for name in names), default=0)):
@@ -149,7 +150,7 @@ def _roles(names: Sequence[str]) -> list[str]:
 
 
 def _is_year(names: Sequence[str], level: int) -> bool:
-    """Tell years (`2024/March/a.edf`) from people called by four digits (`2001/a.edf`, `2002/a.edf`)."""
+    """Separate years (`2024/March/a.edf`) from subjects of four digits (`2001/a.edf`, `2002/a.edf`)."""
     paths = [name.split("/") for name in names]
     years = {path[level] for path in paths if len(path) > level + 1}
     is_only = len(years) == 1 and len(names) > 1
@@ -157,7 +158,7 @@ def _is_year(names: Sequence[str], level: int) -> bool:
 
 
 def _label_level(names: Sequence[str], roles: Sequence[str], label_from: LabelFrom | None) -> int | None:
-    """Choose the folder level that holds the label, `None` for none."""
+    """Choose the folder level that is the label, `None` for none."""
     whole = min((name.count("/") for name in names), default=0)  # levels that every file has
     free = [level for level in range(whole) if roles[level] == "other"]
     distinct = [level for level in free if len({name.split("/")[level] for name in names}) > 1]
@@ -165,13 +166,13 @@ def _label_level(names: Sequence[str], roles: Sequence[str], label_from: LabelFr
         any_level = [level for level in range(whole) if roles[level] != "split"]
         if not any_level:
             flat = next(name for name in names if name.count("/") == whole)
-            raise ValueError(f"label_from='folder', but {flat} lies in no folder that could be its label")
+            raise ValueError(f"label_from='folder', but {flat} is in no folder that could be its label")
         return (distinct or free or any_level)[-1]
     return distinct[0] if label_from is None and len(distinct) == 1 else None
 
 
 def _subjects(names: Sequence[str], roles: Sequence[str]) -> dict[str, str | None]:
-    """Say who was recorded in each file."""
+    """Return the subject of each file."""
     level = roles.index("subject") if "subject" in roles else None
     subjects: dict[str, str | None] = {}
     for name in names:
@@ -182,9 +183,9 @@ def _subjects(names: Sequence[str], roles: Sequence[str]) -> dict[str, str | Non
         matches = [_BEGINNING.match(PurePosixPath(name).stem) for name in names]
         beginnings = [match["subject"] for match in matches if match]
         letters = {match["letters"].lower() for match in matches if match}
-        no_person = any(p.fullmatch(one) for one in beginnings for p in (_PART, _CONDITION, _SESSION))
-        is_told = len(set(beginnings)) > 1 or letters <= _PERSONS
-        if all(matches) and len(letters) == 1 and is_told and not no_person:
+        is_other = any(p.fullmatch(one) for one in beginnings for p in (_PART, _CONDITION, _SESSION))
+        is_subject = len(set(beginnings)) > 1 or letters <= _SUBJECT_LETTERS
+        if all(matches) and len(letters) == 1 and is_subject and not is_other:
             return dict(zip(names, beginnings, strict=True))
     return subjects
 
@@ -207,7 +208,7 @@ def _place(name: str, roles: Sequence[str], subject: str | None, label_level: in
 
 
 def without_suffix(name: str) -> str:
-    """Write a path as one word: `rest/S01.edf` is `rest_S01`."""
+    """Return a path as one word without extension: `rest/S01.edf` is `rest_S01`."""
     return name.removesuffix(PurePosixPath(name).suffix).replace("/", "_")
 
 

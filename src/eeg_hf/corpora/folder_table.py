@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table a laboratory writes beside its recordings, one row a file: `metadata.csv`."""
+"""The table of a folder of recordings, one row per file: `metadata.csv`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,11 +23,11 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class FolderTable:
-    """What the tables of a folder say of its recordings.
+    """The content of a folder's tables.
 
     Attributes:
-        files: The tables themselves.
-        fields: Recording -> `subject`, `session`, `run`, `task`, as far as its row has them.
+        files: The tables.
+        fields: Recording -> those of `subject`, `session`, `run` and `task` that its row has.
         labels: Recording -> all other columns, as text.
     """
 
@@ -44,11 +44,11 @@ class FolderTable:
         Args:
             root: The folder.
             names: Its recordings, as paths below it.
-            path: The table; all files called metadata in the folder if left out.
+            path: The table; by default all files called metadata in the folder.
 
         Raises:
             FileNotFoundError: If there is no such table.
-            ValueError: If a row names no file, two recordings, or one that another row names too.
+            ValueError: If a row names no file, two recordings, or the same one as another row.
         """
         if path is not None and not path.is_file():
             raise FileNotFoundError(f"metadata {path} not found")
@@ -70,7 +70,7 @@ class FolderTable:
                 elif name in rows:
                     raise ValueError(
                         f"{file}: row {place} is the second one for {name}: keep one; rows for stretches of "
-                        "a recording belong into a label table"
+                        "a recording belong in a label table"
                     )
                 else:
                     rows[name] = row
@@ -84,13 +84,13 @@ def _tables(root: Path) -> list[Path]:
         path
         for path in root.rglob("metadata.*")
         if path.suffix.lower() in TABLE_SUFFIXES
-        and (path.is_file() or not path.exists())  # one not downloaded must be missed; a pipe would block
+        and (path.is_file() or not path.exists())  # reading a dangling link raises, a pipe would block
         and not any(part.startswith(".") for part in path.parts[len(root.parts) :])
     )
 
 
 def _column(row: Mapping[str, str | None], names: Sequence[str]) -> str | None:
-    """Find a column by its names, the first one first: `Patient ID` is `patient_id`."""
+    """Find a column by its possible names, in their order; `Patient ID` is `patient_id`."""
     spelt = {column.lower().replace(" ", "_").replace("-", "_"): column for column in row}
     return next((spelt[name] for name in names if name in spelt), None)
 
@@ -107,12 +107,12 @@ def _take_fields(row: dict[str, str | None]) -> dict[str, str]:
 
 
 def _report(files: Sequence[Path], strangers: Sequence[str], without: Sequence[str]) -> None:
-    """Say which rows and recordings do not belong together."""
+    """Warn about rows without a recording and recordings without a row."""
     if not files:
         return
     if strangers:
         logger.warning(
-            f"{files[0].name}: {len(strangers)} rows name no recording that is here: "
+            f"{files[0].name}: {len(strangers)} rows name no recording of the folder: "
             f"{', '.join(strangers[:5])}"
         )
     if without:

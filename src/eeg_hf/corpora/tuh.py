@@ -64,7 +64,8 @@ class TUEG(_TUH):
     def _find_recordings(self, root: Path) -> Iterator[Recording]:
         for path, match in files_named(root, _NAME):
             labels = {"recorded_reference": _REFERENCES.get(_nearest(path, _REFERENCES) or "")}
-            yield Recording(path, self.name, *match.group("subject", "session", "run"), "clinical", labels)
+            subject, session, run = match.group("subject", "session", "run")
+            yield Recording(path, self.name, subject, session, run, "clinical", labels)
 
     def reference_of(self, recording: Recording) -> str:
         """Return the reference that the recording's folder states."""

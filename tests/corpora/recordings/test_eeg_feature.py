@@ -295,7 +295,7 @@ def test_values_that_are_no_recordings_are_refused(value, message):
 @pytest.mark.parametrize("content", [b"PK\x03\x04 broken", b"some text that is no recording"])
 def test_bytes_that_are_no_recording_are_refused(content):
     before = temporary_folders()
-    with pytest.raises(ValueError, match="damaged|expected a path with the ending"):
+    with pytest.raises(ValueError, match="damaged|expected a path with the extension"):
         Eeg().decode_example({"path": None, "bytes": content})
     gc.collect()
     assert temporary_folders() <= before

@@ -84,7 +84,7 @@ def test_edf_of_another_unit_of_voltage_is_scaled_by_it(tmp_path, unit, factor):
 
 def test_edf_without_a_unit_is_not_guessed(tmp_path):
     path = write_edf(tmp_path / "a.edf", sines(), b"")
-    with pytest.raises(ValueError, match=r"a.edf states no unit for 3 channels \(Fp1, Cz, O2\): say unit="):
+    with pytest.raises(ValueError, match=r"a.edf states no unit for 3 channels \(Fp1, Cz, O2\): set unit="):
         read_recording(path)
     assert np.abs(read_recording(path, unit="uV").get_data() - sines()).max() < 1e-7
 
@@ -177,13 +177,13 @@ def test_a_name_that_says_another_format_than_the_file(tmp_path):
     with pytest.raises(ValueError, match="b.edf is not an EDF file: .* Git LFS pointer .*git lfs pull"):
         read_recording(tmp_path / "b.edf")
     (tmp_path / "c.edf").symlink_to(tmp_path / "annex")
-    with pytest.raises(FileNotFoundError, match="c.edf is a link to nowhere"):
+    with pytest.raises(FileNotFoundError, match="c.edf does not exist; it is a dangling link"):
         read_recording(tmp_path / "c.edf")
 
 
 def test_an_edf_of_annotations_only_says_so(tmp_path):
     path = write_edf(tmp_path / "hypnogram.edf", sines()[:0], starts=[0.0], labels=[])
-    with pytest.raises(ValueError, match="hypnogram.edf holds annotations and no signal"):
+    with pytest.raises(ValueError, match="hypnogram.edf has annotations and no signal"):
         read_recording(path)
 
 
@@ -210,7 +210,7 @@ def test_the_giant_is_refused_from_its_header(tmp_path):
 def test_the_rate_that_was_said_is_compared(tmp_path):
     path = write_edf(tmp_path / "a.edf", sines())
     assert read_recording(path, sampling_rate=128.0).n_times == 512
-    with pytest.raises(ValueError, match="a.edf has a rate of 128 Hz, not 256 Hz as was said"):
+    with pytest.raises(ValueError, match="a.edf has a rate of 128 Hz, expected sampling_rate=256"):
         read_recording(path, sampling_rate=256.0)
 
 
@@ -293,13 +293,13 @@ def test_eeglab_with_a_renamed_data_file_and_a_boundary(tmp_path):
 def test_an_epoched_set_says_so(tmp_path):
     epochs = np.stack([sines() * 1e6] * 4, axis=2).astype("f4")
     path = save_set(tmp_path / "a.set", epochs, trials=4.0)
-    with pytest.raises(ValueError, match=r"a.set is epoched \(4 trials\) and no continuous recording"):
+    with pytest.raises(ValueError, match=r"a.set is epoched \(4 trials\), expected a continuous recording"):
         read_recording(path)
 
 
 def test_a_set_without_what_mne_needs_says_what(tmp_path):
     path = save_set(tmp_path / "a.set", (sines() * 1e6).astype("f4"), chaninfo=np.zeros((0, 0)))
-    with pytest.raises(ValueError, match="a.set has an empty EEG.chaninfo, unknown to MNE: save it"):
+    with pytest.raises(ValueError, match="a.set has an empty EEG.chaninfo, which MNE cannot read: save it"):
         read_recording(path)
 
 

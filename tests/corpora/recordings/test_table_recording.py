@@ -72,7 +72,7 @@ def test_a_table_without_names_of_one_or_more_columns(tmp_path):
 
 @pytest.mark.parametrize("missing", ["sampling_rate", "unit"])
 def test_rate_and_unit_must_be_stated(tmp_path, missing):
-    with pytest.raises(ValueError, match=f"a.csv is a table and does not state its .*: say {missing}="):
+    with pytest.raises(ValueError, match=f"a.csv is a table and does not state its .*: set {missing}="):
         read(tmp_path / "a.csv", table(), **{missing: None})
 
 
@@ -94,9 +94,9 @@ def test_times_are_no_channel_and_are_compared_with_the_rate(tmp_path, name, sca
     assert raw.ch_names == [*NAMES, "Marker0"]
     assert raw.get_channel_types() == ["eeg"] * 4 + ["stim"]
     assert raw.get_data("stim").max() == 1.0  # triggers are not scaled
-    with pytest.raises(ValueError, match=r"a.csv does not go with 256 Hz: its times advance at"):
+    with pytest.raises(ValueError, match=r"a.csv contradicts 256 Hz: its times advance at"):
         read_recording(tmp_path / "a.csv", sampling_rate=256.0, unit="uV")
-    with pytest.raises(ValueError, match=r"say sampling_rate= \(its times advance at"):
+    with pytest.raises(ValueError, match=r"set sampling_rate= \(its times advance at"):
         read_recording(tmp_path / "a.csv", unit="uV")
 
 
@@ -106,7 +106,7 @@ def test_dates_are_times_too(tmp_path):
     )
     raw = read(tmp_path / "a.csv", with_times(stamps))
     assert raw.ch_names == [*NAMES, "Marker0"]
-    with pytest.raises(ValueError, match="does not go with 100 Hz"):
+    with pytest.raises(ValueError, match="contradicts 100 Hz"):
         read_recording(tmp_path / "a.csv", sampling_rate=100.0, unit="uV")
 
 
@@ -164,11 +164,11 @@ def test_what_headsets_write_beside_their_samples_is_no_eeg(tmp_path):
     [
         (
             "subject,age,sex\ns01,20,F\ns02,21,M\n",
-            r"columns that hold no numbers: subject \('s01'\), sex \('F'\)",
+            r"columns without numbers: subject \('s01'\), sex \('F'\)",
         ),
         ("Fp1,Fp1\n1,2\n3,4\n", "columns of the same name: Fp1"),
         ("Fp1,Cz\n1,2\n3\n", "cannot be read as a table: .*Expected 2 columns, got 1"),
-        ("Fp1,Cz\n", "no table of samples"),
+        ("Fp1,Cz\n", "not a table of samples"),
         ("\n".join([",".join(["1.5"] * 500)] * 19), "has 19 rows and 500 columns: .*transpose it"),
         ("Read me: this folder holds recordings.\nThey are good.\n", "a.csv"),
         (b"\x00\x01\x02\x03" * 50, "is not a text file"),
@@ -192,7 +192,7 @@ def test_parquet_with_an_ekg_and_an_index(tmp_path):
     columns = {"Fp1": SAMPLES[:, 0].astype("f4"), "EKG": SAMPLES[:, 1].astype("f4"), "n": ["x"] * 256}
     path = tmp_path / "1000.parquet"
     pq.write_table(pa.table(columns), path)
-    with pytest.raises(ValueError, match=r"1000.parquet has columns that hold no numbers: n \('x'\)"):
+    with pytest.raises(ValueError, match=r"1000.parquet has columns without numbers: n \('x'\)"):
         read_recording(path, sampling_rate=200.0, unit="uV")
     columns["__index_level_0__"] = np.arange(256)
     del columns["n"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the feature `Eeg` and the builder `eegfolder` known to datasets."""
+"""Registration of the feature `Eeg` and the builder `eegfolder` with datasets."""
 
 import inspect
 import warnings
@@ -13,17 +13,19 @@ from .folder_files import BIDS_SIDE_FILE, INFERRED_EXTENSIONS, PART_EXTENSIONS, 
 
 
 def register_recordings() -> None:
-    """Register the feature and the builder; safe to call again."""
-    _register_eeg_feature()
+    """Register the feature and the builder; repeated calls do nothing."""
+    if _FEATURE_TYPES.get(Eeg.__name__) is not Eeg:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # register_feature warns at each call that it is experimental
+            register_feature(Eeg, Eeg.__name__)
     _register_eegfolder()
 
 
 class _BidsSideFileName(str):
-    """A name that equals those of all side files of BIDS trees.
+    """A file name that compares equal to the names of all side files of BIDS trees.
 
-    datasets infers the builder from the most common extension, leaving out files whose names are in a list of
-    names of metadata files. Side tables are the most common files of a BIDS tree: with this name in the list
-    they do not count.
+    datasets infers the builder from the most common extension, without the files in a list of metadata file
+    names. Side tables are the most common files of a BIDS tree: with this name in the list they do not count.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -32,18 +34,11 @@ class _BidsSideFileName(str):
     __hash__ = str.__hash__
 
 
-def _register_eeg_feature() -> None:
-    if _FEATURE_TYPES.get(Eeg.__name__) is not Eeg:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # register_feature says at each call that it is experimental
-            register_feature(Eeg, Eeg.__name__)
-
-
 def _register_eegfolder() -> None:
-    """Enter the builder into the tables of datasets, as its own builders are.
+    """Add the builder to the tables of datasets' own builders.
 
-    They are private and there is no other way; datasets.load holds the same objects, so that they must be
-    changed in place. Extensions that datasets knows already stay with their builders.
+    The tables are private, but there is no public way. They are changed in place, because datasets.load holds
+    the same objects. Extensions that datasets already knows keep their builders.
     """
     name, tables = "eegfolder", packaged_modules
     if name in tables._PACKAGED_DATASETS_MODULES:

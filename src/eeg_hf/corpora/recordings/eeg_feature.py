@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `Eeg` feature: a column of recordings, as `Audio` is a column of sounds."""
+"""The `Eeg` feature: a column of recordings, in analogy to `Audio`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,42 +24,42 @@ _LARGEST_COLUMN = 2**31 - 1  # bytes of all values of one Arrow binary array
 
 @dataclass
 class Eeg:
-    """A column of EEG recordings, which decodes to MNE Raw objects that are read lazily.
+    """A column of EEG recordings, which decodes to lazily read MNE Raw objects.
 
     A dataset with such a column can be opened only where eeg_hf is imported: elsewhere datasets raises
     `Feature type 'Eeg' not found`. To publish one, cast the column to `Eeg(decode=False)` and flatten it, or
     publish windows (`eeg_hf.corpora.prepare`), which hold built-in types only.
 
     Values may be a path (str or Path), a URL, the bytes of a file, `{"path": ..., "bytes": ...}`, an MNE Raw
-    or None. What a column stores is the path, and bytes only where there are some or where they are asked
-    for (`push_to_hub`, `embed_table_storage`). A recording of several files (.vhdr with .eeg and .vmrk, .set
-    with .fdt, split FIF, an .mff folder, one with sidecars in a BIDS tree) becomes an uncompressed zip of all
-    of them there, the main file first, all under their names. A Raw is stored as FIF, samples in double
-    precision; of the times of annotations FIF keeps seven digits.
+    or None. A column stores the path, and bytes where they are given or requested (`push_to_hub`,
+    `embed_table_storage`). The bytes of a recording of several files (.vhdr with .eeg and .vmrk, .set with
+    .fdt, split FIF, an .mff folder, one with sidecars in a BIDS tree) are an uncompressed zip of them, the
+    main file first, all under their names. A Raw is stored as FIF, samples in double precision; FIF keeps
+    seven digits of the times of annotations.
 
-    A recording in a BIDS tree is decoded with what its sidecars say: channel types, units, bad channels,
-    positions, and events as annotations.
+    A recording in a BIDS tree is decoded with its sidecars: channel types, units, bad channels, positions,
+    and events as annotations.
 
-    Recordings from bytes or a URL are read from a temporary folder, deleted when the last Raw that reads
-    from it is. Call `load_data()` before sending such a Raw to another process.
+    Recordings from bytes or a URL are read from a temporary folder, which is deleted with the last Raw that
+    reads from it. Call `load_data()` before sending such a Raw to another process.
 
-    In `map`, a Raw of the column goes back as it was stored, or as FIF where it was changed: to find out, it
-    is opened and compared once more, which `input_columns="eeg"` spares. For any other Raw return
-    `Eeg().encode_example(raw)`: datasets encodes only types that it knows by itself there. The formats
-    `"numpy"` and `"torch"` cannot hold a Raw: leave it out with `columns=` and `output_all_columns=True`.
+    `map` stores a Raw of the column unchanged, or as FIF if it was modified. To find out, it is opened and
+    compared again, which `input_columns="eeg"` avoids. For any other Raw return `Eeg().encode_example(raw)`:
+    datasets encodes only its own types there. The formats `"numpy"` and `"torch"` cannot hold a Raw: exclude
+    the column with `columns=` and `output_all_columns=True`.
 
     Args:
-        sampling_rate: Rate in Hz to resample to, with MNE's anti-alias filter; None leaves recordings as they
-            are. Resampled recordings are loaded into memory.
-        channels: Names of the channels that come out, in this order, in any dialect that `eeg_hf.channels`
-            reads; they come out under their canonical names. None keeps all channels under the file's names.
-        decode: Whether rows give Raw objects; if not, they give `{"path": ..., "bytes": ...}`. This is how
-            recordings are sorted out that cannot be read.
+        sampling_rate: Rate in Hz to resample to, with MNE's anti-alias filter; None keeps the rate. Resampled
+            recordings are loaded into memory.
+        channels: Names of the channels to keep, in this order, in any spelling that `eeg_hf.channels` reads;
+            they get their canonical names. None keeps all channels under the file's names.
+        decode: Whether rows give Raw objects; otherwise they give `{"path": ..., "bytes": ...}`, for example
+            to filter recordings that cannot be read.
         unit: `"V"`, `"mV"` or `"uV"`, the unit of tables of samples (CSV, TSV, TXT, Parquet), which do not
-            say it; for them `sampling_rate` states their own rate.
+            state it; for them `sampling_rate` is their own rate.
 
     Raises:
-        ValueError: If the rate is not positive, or no channel is named, or one twice.
+        ValueError: If the rate is not positive, no channel is named, or a channel is named twice.
 
     Example:
         >>> from datasets import Dataset
@@ -78,7 +78,7 @@ class Eeg:
     pa_type: ClassVar[pa.DataType] = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     _type: str = field(default="Eeg", init=False, repr=False)
 
-    flatten = datasets.Nifti.flatten  # it knows nothing of images
+    flatten = datasets.Nifti.flatten  # not specific to images
 
     def __post_init__(self) -> None:
         if self.sampling_rate is not None and not self.sampling_rate > 0:
@@ -86,9 +86,7 @@ class Eeg:
         if self.channels is not None:
             self.channels = [self.channels] if isinstance(self.channels, str) else list(self.channels)
             if len(set(canonical_names(self.channels))) < max(len(self.channels), 1):
-                raise ValueError(
-                    f"channels must be different names, at least one, or None; got {self.channels}"
-                )
+                raise ValueError(f"channels must be distinct names or None; got {self.channels}")
 
     def __call__(self) -> pa.DataType:
         """Return the Arrow type of the column."""
@@ -97,7 +95,7 @@ class Eeg:
     def encode_example(
         self, value: Union[str, Path, bytes, bytearray, Mapping[str, Any], "mne.io.BaseRaw"]
     ) -> dict[str, Any]:
-        """Turn a value into what the column stores.
+        """Convert a value to the form that the column stores.
 
         Args:
             value: A path, a URL, bytes, a mapping with `path` or `bytes`, or an MNE Raw.
@@ -106,7 +104,7 @@ class Eeg:
             `{"path": ..., "bytes": ...}`, one of which may be None.
 
         Raises:
-            ValueError: If it is none of these.
+            ValueError: If the value is of another type.
         """
         import mne
 
@@ -137,11 +135,11 @@ class Eeg:
             token_per_repo_id: Token for each private repository of the Hub.
 
         Returns:
-            The recording, lazily read unless it had to be resampled.
+            The recording, read lazily unless it was resampled.
 
         Raises:
-            ValueError: If it is damaged, or lacks a channel asked for.
-            FileNotFoundError: If it or a part of it is missing.
+            ValueError: If it is damaged, or lacks one of `channels`.
+            FileNotFoundError: If it or a companion file is missing.
             ImportError: If its reader is not installed.
         """
         if not isinstance(value, Mapping):
@@ -163,15 +161,12 @@ class Eeg:
         return raw
 
     def cast_storage(self, storage: pa.Array) -> pa.StructArray:
-        """Turn a column of paths, of bytes, or of mappings with either, into what the column stores.
+        """Convert a column of paths, of bytes, or of mappings with either, to the stored form.
 
         Args:
             storage: Strings, binaries, or structs with `path` or `bytes` or both.
         """
-        small = {
-            pa.large_string(): pa.string(),
-            pa.large_binary(): pa.binary(),
-        }  # pandas and polars write these
+        small = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}  # from pandas and polars
         return datasets.Nifti().cast_storage(storage.cast(small.get(storage.type, storage.type)))
 
     def embed_storage(
@@ -181,7 +176,7 @@ class Eeg:
         local_files: bool = True,
         remote_files: bool = True,
     ) -> pa.StructArray:
-        """Put the bytes of the recordings into the column.
+        """Embed the bytes of the recordings into the column.
 
         Args:
             storage: The column as it is stored.
@@ -193,7 +188,7 @@ class Eeg:
             The column with bytes, and file names in place of paths.
 
         Raises:
-            ValueError: If the recordings of one batch hold more than 2 GiB, all that an Arrow array takes.
+            ValueError: If the recordings of one batch exceed 2 GiB, the limit of an Arrow array.
         """
 
         def is_embedded(path: str | None) -> bool:
@@ -207,13 +202,13 @@ class Eeg:
                 if value["bytes"] is None:
                     folder, path = _local(value, token_per_repo_id)
                     value["bytes"] = pack(path)
-                    del folder  # not earlier: the path lies in it
+                    del folder  # not earlier: the path is in it
                 value["path"] = xbasename(value["path"])
             rows.append(value)
         size = sum(len(value["bytes"] or b"") for value in rows if value is not None)
         if size > _LARGEST_COLUMN:
             raise ValueError(
-                f"{len(rows)} recordings hold {size / 2**30:.1f} GiB, an Arrow array takes 2: embed fewer at"
+                f"{len(rows)} recordings have {size / 2**30:.1f} GiB, an Arrow array takes 2: embed fewer at"
                 " a time (batch_size=, or num_shards= of push_to_hub)"
             )
         return pa.array(rows, type=self.pa_type)
@@ -222,7 +217,7 @@ class Eeg:
 def _local(
     value: Mapping[str, Any], token_per_repo_id: Mapping[str, str | bool | None] | None
 ) -> tuple[TemporaryFolder | None, Path]:
-    """Bring a stored recording onto the disk; its temporary folder, if it needs one, and its main file."""
+    """Write a stored recording to disk; return its temporary folder, if it needs one, and its main file."""
     path, data = value["path"], value["bytes"]
     if path is None and data is None:
         raise ValueError("expected a recording with a path or bytes, got neither")
@@ -237,7 +232,7 @@ def _local(
 
 
 def _encode_raw(raw: "mne.io.BaseRaw") -> dict[str, Any]:
-    """Write a recording as FIF, in double precision: what was filtered or cropped in memory is in no file."""
+    """Write a recording that was modified in memory as FIF, in double precision."""
     folder = TemporaryFolder()
     path = folder.path / "recording_raw.fif"
     raw.save(path, fmt="double", verbose="ERROR")
@@ -245,7 +240,7 @@ def _encode_raw(raw: "mne.io.BaseRaw") -> dict[str, Any]:
 
 
 def _pick(raw: "mne.io.BaseRaw", channels: Sequence[str], name: str) -> "mne.io.BaseRaw":
-    """Keep the channels asked for, in their order, under their canonical names."""
+    """Keep some channels, in their order, under their canonical names."""
     labels: dict[str, str] = {}
     for canonical, label in zip(canonical_names(raw.ch_names), raw.ch_names, strict=True):
         labels.setdefault(canonical, label)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`load_dataset("eegfolder", data_dir=...)`: a folder of recordings as a dataset, as audiofolder for sounds.
 
-NOTE: datasets replaces `os.path`, `open` and `pathlib.Path` in the module of a builder, so that they take
-    URLs too. What works on real paths lies in other modules.
+NOTE: datasets replaces `os.path`, `open` and `pathlib.Path` in the module of a builder, so that they accept
+    URLs too. Code that needs real paths is in other modules.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,10 +33,10 @@ class EegFolderConfig(folder_based_builder.FolderBasedBuilderConfig):
     Attributes:
         drop_labels: True for no `label` column, False for one in any case. By default there is one where all
             recordings lie at the same depth, in two folders or more.
-        drop_metadata: True to ignore `metadata.csv` and its like, and the tables of a BIDS tree.
-        unit: `"V"`, `"mV"` or `"uV"`: tables of samples (CSV, TSV, TXT, Parquet) are recordings too, in this
+        drop_metadata: True to ignore `metadata.csv` and the like, and the tables of a BIDS tree.
+        unit: `"V"`, `"mV"` or `"uV"`: read tables of samples (CSV, TSV, TXT, Parquet) as recordings in this
             unit.
-        sampling_rate: Rate in Hz of those tables; of other recordings, the rate to resample to.
+        sampling_rate: Rate in Hz of those tables; for other recordings, the rate to resample to.
     """
 
     drop_labels: bool | None = None
@@ -50,14 +50,14 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
     """Recordings of a folder, a zip or a repository of the Hub, one row each, in the column `eeg`.
 
     Splits come from words in the names of folders or files (`train`, `test`, ...), as in every dataset of
-    files. Further columns come from the first of these that is there: `metadata.csv`, `metadata.jsonl` or
+    files. Further columns come from the first of these that exists: `metadata.csv`, `metadata.jsonl` or
     `metadata.parquet` with a column `file_name`; a BIDS tree (`subject`, `session`, `task`, `run`, and the
-    columns of participants.tsv and sessions.tsv); the folders' names, as `label`. Parts of recordings, side
-    tables and everything else that is no recording give no rows.
+    columns of participants.tsv and sessions.tsv); the folders' names, as `label`. Companions, side tables and
+    all other files give no rows.
 
-    `load_dataset("folder")` finds this builder where most files are recordings with an ending that means
-    nothing else. Name the builder for the others: `.raw`, `.lay`, Nihon Kohden's `.eeg`, and `.mff` folders.
-    Tables of samples (CSV) are taken for recordings where you say their `unit` and `sampling_rate`.
+    `load_dataset("folder")` selects this builder where most files are recordings with an unambiguous
+    extension. Name the builder for the others: `.raw`, `.lay`, Nihon Kohden's `.eeg`, and `.mff` folders.
+    Tables of samples (CSV) are read as recordings if `unit` and `sampling_rate` are set.
     """
 
     BASE_FEATURE = Eeg
@@ -68,7 +68,7 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
     def _split_files_and_metadata_and_archives(
         self, data_files: list[str]
     ) -> tuple[list[str], list[str], list[str]]:
-        # Not the parent's rule, for which rec.edf.event is a recording; nor can the parent download folders
+        # Unlike the parent's rule, this one excludes rec.edf.event, and folders, which cannot be downloaded
         metadata_names = self.config.metadata_filenames or self.METADATA_FILENAMES
         metadata = [file for file in data_files if file.rpartition("/")[2] in metadata_names]
         samples = [file for file in data_files if file not in metadata]
@@ -112,12 +112,12 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
         if missing := left_out(folder, files):
             logger.warning(
                 f"{len(missing)} of {len(missing) + len(files)} recordings in {folder} are in no split, such"
-                f" as {missing[0]}: words like test in some names made splits of those alone;"
+                f" as {missing[0]}: only files with words like test in their names became splits;"
                 " data_files={'train': '**'} takes all"
             )
 
     def _describe(self, files: list[str], names: list[str]) -> Rows:
-        """Find the columns of each recording beside `eeg`, and set the features."""
+        """Return the columns of each recording beside `eeg`, and set the features."""
         if not files:
             raise ValueError(
                 f"no recording among the files of {self.config.data_dir or self.base_path}: expected"
@@ -130,7 +130,7 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
             rows, features = _label_by_folder(files, self.config.drop_labels)
         elif left_out := sorted(set(files) - rows.keys()):
             logger.warning(
-                f"{len(left_out)} of {len(files)} recordings are no part of the BIDS tree and left out, such"
+                f"{len(left_out)} of {len(files)} recordings are not part of the BIDS tree and left out, such"
                 f" as {left_out[0]}; drop_metadata=True takes all recordings, without the tree's columns"
             )
         if self.config.features is None:
@@ -158,7 +158,7 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
 
 
 def _label_by_folder(files: list[str], drop_labels: bool | None) -> tuple[Rows, Features]:
-    """Make the name of the folder that a recording lies in its label, where that is wanted."""
+    """Label each recording by the name of its folder, unless labels are dropped."""
     folders = {file: file.partition("::")[0].split("/")[:-1] for file in files}
     names = sorted({folder[-1] if folder else "" for folder in folders.values()})
     is_regular = len(names) > 1 and len({len(folder) for folder in folders.values()}) == 1
@@ -170,7 +170,7 @@ def _label_by_folder(files: list[str], drop_labels: bool | None) -> tuple[Rows, 
 
 
 def _places(entries: Iterable[tuple[str, str | None, Any]]) -> tuple[list[str], list[str]]:
-    """Say where recordings are now, and list what lies in archives."""
+    """Return the downloaded paths of recordings, and the names inside of archives."""
     entries = list(entries)
     files = [(original, now) for original, archive, now in entries if archive is None]
     inside = [name for _, archive, names in entries if archive is not None for name in names]

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cheap checks of a recording file before a reader is let loose on it.
+"""Cheap checks of a recording file before it is opened.
 
-A reader believes what a header says: it allocates what is promised, joins what was cut, and takes half a
-recording for a whole one. What is promised is compared here with the size of the file, before anything is
-allocated. EDF, BDF and GDF, whose headers look alike, are in `signal_header`.
+Readers trust headers: they allocate the promised size, and read half a recording as a whole one. Here the
+promised size is compared with that of the file before anything is allocated. EDF, BDF and GDF, whose headers
+are similar, are checked in `signal_header`.
 """
 
+import codecs
 import gzip
 import importlib.util
 import re
@@ -17,10 +18,10 @@ from pathlib import Path
 from .matlab_check import check_matlab
 
 _HEAD_BYTES = 256
-_SAMPLE_BYTES = 2**20  # of the samples, enough to see whether line endings were converted
+_SAMPLE_BYTES = 2**20  # first part of the samples, enough to detect converted line endings
 _MIN_NEWLINES = 32
 
-# First bytes -> what the file is.
+# First bytes -> format
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xffBIOSEMI", "BDF"),
     (b"GDF ", "GDF"),
@@ -44,7 +45,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"<", "XML or HTML"),
 )
 
-# Extension -> (name of the format, what the first bytes may say).
+# Extension -> (name of the format, formats that the first bytes may have)
 _EXPECTED: dict[str, tuple[str, tuple[str, ...]]] = {
     ".edf": ("an EDF", ("EDF",)),
     ".bdf": ("a BDF", ("BDF",)),
@@ -63,7 +64,7 @@ _EXPECTED: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def sniff(head: bytes) -> str | None:
-    """Name the format that a file's first bytes say it has, None where they are of none known."""
+    """Return the format that a file's first bytes belong to, None for an unknown one."""
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):
             return kind
@@ -76,14 +77,23 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
+def decode_text(content: bytes) -> str:
+    """Decode text: UTF-8 with or without a byte-order mark, UTF-16 with one, else Latin-1."""
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
 def check_signature(path: Path, extension: str) -> str | None:
     """Compare a file's first bytes with its extension.
 
     Returns:
-        What the file is, as `sniff` says it.
+        The format of the file, as `sniff` returns it.
 
     Raises:
-        ValueError: If it is something else than its name says, naming what it looks like.
+        ValueError: If it is another format than its extension says.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -99,55 +109,54 @@ def check_signature(path: Path, extension: str) -> str | None:
     return kind
 
 
-def require_package(path: Path, module: str, package: str | None = None) -> None:
+def require_package(path: Path, module: str) -> None:
     """Refuse a file whose reader needs a package that is not installed.
 
     Raises:
-        ImportError: Naming the package as pip knows it.
+        ImportError: With the command that installs it.
     """
     if importlib.util.find_spec(module) is None:
-        package = package or module
-        raise ImportError(f"{path.name} needs the package {package} to be read: pip install {package}")
+        raise ImportError(f'{path.name} needs the package {module}: pip install "eeg-hf[formats]"')
 
 
 def check_size(path: Path, promised: int, data_start: int = 0) -> None:
-    """Compare a file with the size that its header promises, and look for converted line endings.
+    """Compare a file with the size that its header promises, and detect converted line endings.
 
     Args:
         path: The file.
         promised: Smallest size in bytes that the header allows.
-        data_start: Where the samples start.
+        data_start: Position of the first sample.
 
     Raises:
-        ValueError: If the file is shorter, or was damaged as a text file.
+        ValueError: If the file is shorter, or a program converted its line endings.
     """
     size = path.stat().st_size
     check_line_endings(path, data_start, min_newlines=_MIN_NEWLINES if size == promised else 4)
     if size < promised:
         hint = ""
         if promised - size < 0.02 * promised and not _count_newlines(path, data_start)[1]:
-            hint = " (no CR LF is in it: perhaps a program took it for text and converted its line endings)"
+            hint = " (it has no CR LF: perhaps a program converted its line endings as if it were text)"
         raise ValueError(
             f"{path.name} is truncated: its header promises {promised} bytes, the file has {size}{hint}"
         )
 
 
 def check_line_endings(path: Path, data_start: int = 0, min_newlines: int = _MIN_NEWLINES) -> None:
-    """Refuse samples in which every LF stands behind a CR: chance does not do that, a text tool does.
+    """Refuse samples in which every LF follows a CR, which happens by a text tool and not by chance.
 
     Raises:
-        ValueError: If so.
+        ValueError: If all do.
     """
     newlines, pairs = _count_newlines(path, data_start)
     if newlines >= min_newlines and newlines == pairs:
         raise ValueError(
-            f"{path.name} has damaged line endings: all {newlines} LF bytes looked at stand behind a CR, as "
-            "when a program takes a binary file for text; get a fresh copy (Git: mark it -text)"
+            f"{path.name} has damaged line endings: all {newlines} LF bytes checked follow a CR, as when a "
+            "program converts a binary file as text; get a fresh copy (Git: mark it -text)"
         )
 
 
 def _count_newlines(path: Path, data_start: int) -> tuple[int, int]:
-    """Count LF bytes, and those behind a CR, in the first of the samples."""
+    """Count LF bytes, and those that follow a CR, in the first part of the samples."""
     with path.open("rb") as file:
         file.seek(data_start)
         block = file.read(_SAMPLE_BYTES)
@@ -181,7 +190,7 @@ def check_fif(path: Path) -> None:
 
 
 def check_gzip(path: Path) -> None:
-    """Decompress a file once, keeping nothing: what is damaged in its middle would show only when read.
+    """Decompress a file once without keeping it, to find damage in its middle.
 
     Raises:
         ValueError: If it does not decompress to its end.
@@ -202,7 +211,8 @@ def check_cnt(path: Path, kind: str | None) -> None:
         ImportError: If it is an ANT file, which has the same extension, and antio is not installed.
     """
     if kind == "ANT CNT":
-        return require_package(path, "antio")
+        require_package(path, "antio")
+        return
     with path.open("rb") as file:
         head = file.read(900)
     if len(head) < 900:
@@ -216,7 +226,6 @@ def check_cnt(path: Path, kind: str | None) -> None:
         )
     if path.stat().st_size < 2**31:  # the position does not fit into its field in larger files
         check_size(path, events, data_start)
-    return None
 
 
 def check_egi(path: Path) -> None:
@@ -242,17 +251,17 @@ def check_egi(path: Path) -> None:
 
 
 def check_mff(path: Path) -> None:
-    """Check that an MFF folder holds what every one does.
+    """Check that an MFF folder has the files that every one has.
 
     Raises:
-        FileNotFoundError: Naming what is missing.
+        FileNotFoundError: With the missing file.
         ImportError: If mffpy is not installed.
     """
     if not path.is_dir():
         raise ValueError(f"{path.name} is a file: an EGI .mff is a folder (unpack it first)")
     for name in ("info.xml", "epochs.xml", "signal1.bin"):
         if not (path / name).is_file():
-            raise FileNotFoundError(f"{path.name} is not complete: {name} is missing in it")
+            raise FileNotFoundError(f"{path.name} is not complete: {name} is missing")
     require_package(path, "mffpy")
 
 
@@ -264,11 +273,11 @@ def check_file(path: Path, extension: str) -> str | None:
         extension: Its extension in lower case, with the dot.
 
     Returns:
-        What the file's first bytes say it is; None where that is not known.
+        The format of its first bytes; None where unknown.
 
     Raises:
-        ValueError: If it is not what its name says, damaged or truncated, with the sizes promised and found.
-        FileNotFoundError: If files that belong to it are missing.
+        ValueError: If it has another format than its extension, or is damaged or truncated.
+        FileNotFoundError: If companion files are missing.
         ImportError: If its reader needs a package that is not installed.
     """
     if extension == ".mff":
@@ -295,6 +304,7 @@ __all__ = [
     "check_line_endings",
     "check_signature",
     "check_size",
+    "decode_text",
     "require_package",
     "sniff",
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which names in a folder are recordings. The folder may lie on a server or in an archive."""
+"""Recordings among the file names of a folder, which may be on a server or in an archive."""
 
 import re
 import tempfile
@@ -16,40 +16,40 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     ".lay": (".dat",),
     ".eeg": (".21e", ".pnt", ".log"),
 }
-"""Ending of a main file -> endings of files of the same name that belong to it."""
+"""Extension of a main file -> extensions of its companions of the same name."""
 
-PART_EXTENSIONS: tuple[str, ...] = tuple(sorted({ending for parts in PARTS.values() for ending in parts}))
-"""Endings of files that belong to a recording which another file names."""
+PART_EXTENSIONS: tuple[str, ...] = tuple(sorted({each for parts in PARTS.values() for each in parts}))
+"""Extensions of companions."""
 
 SIDE_TABLE_EXTENSIONS: tuple[str, ...] = (".tsv", ".json")
-"""Endings of the side files of a BIDS tree."""
+"""Extensions of the side files of a BIDS tree."""
 
 INFERRED_EXTENSIONS: tuple[str, ...] = tuple(
-    # The others end photographs, samples of sound and layouts too, or no file's name at all
+    # The others are also used for photographs, sounds and layouts, or are not extensions of files
     extension
     for extension in EXTENSIONS
     if extension not in (".raw", ".eeg", ".lay", ".mff", ".fif.gz")
 )
-"""Endings that tell `load_dataset("folder")` that the folder holds recordings."""
+"""Extensions by which `load_dataset("folder")` infers that the folder holds recordings."""
 
 BIDS_SIDE_FILE = re.compile(
     r"(participants|dataset_description|(sub|ses|task|acq)-.*_(channels|electrodes|events|sessions|scans"
     r"|coordsystem|eeg))\.(tsv|json)"
 )
-"""Names of a BIDS tree's side files, which outnumber its recordings."""
+"""Names of the side files of a BIDS tree, which outnumber its recordings."""
 
 
 def main_files(names: Iterable[str], tables: bool = False) -> list[str]:
-    """Pick the recordings out of file names, one name a recording.
+    """Select the main files of recordings from file names.
 
     Args:
         names: Paths or URLs, also into archives (`zip://a.edf::https://...`).
         tables: Whether tables of samples are recordings too.
 
     Returns:
-        Those that `find_recordings` would find were they one folder, in the order given. An EGI recording is
-        its `.mff` folder, not what lies inside. `.eeg` files that Nihon Kohden wrote are told by their first
-        bytes, so only on this machine.
+        The names that `find_recordings` would find if they were one folder, in the given order. An EGI
+        recording is its `.mff` folder. `.eeg` files of Nihon Kohden are recognised by their first bytes, so
+        only on this machine.
     """
     wanted = (*EXTENSIONS, *TABLE_EXTENSIONS) if tables else EXTENSIONS
     archives: dict[str, str] = {}
@@ -60,7 +60,7 @@ def main_files(names: Iterable[str], tables: bool = False) -> list[str]:
             hop, is_inside, _ = hop.partition(".mff/")
             if not is_inside and not hop.lower().endswith(wanted):
                 continue
-            # An empty file of the same name in the same place
+            # An empty file of the same name at the same place
             outline = Path(folder, archives.setdefault(rest, str(len(archives))), hop.strip("/") + is_inside)
             outline.parent.mkdir(parents=True, exist_ok=True)
             outline.mkdir(exist_ok=True) if is_inside else outline.touch()
@@ -70,29 +70,30 @@ def main_files(names: Iterable[str], tables: bool = False) -> list[str]:
 
 
 def left_out(folder: str, files: Iterable[str]) -> list[str]:
-    """List the recordings of a folder on this machine that are not among files; none for a URL."""
+    """List the recordings of a folder on this machine that are not among `files`; none for a URL."""
     there = {str(path) for path in find_recordings(Path(folder).expanduser().resolve())} if folder else set()
     return sorted(there - set(files))
 
 
 def is_part(name: str) -> bool:
-    """Tell whether a file may be a part of a recording, or speak of one, without being its main file."""
+    """Return whether a file may be a companion or sidecar of a recording."""
     return ".mff/" in name or name.lower().endswith(
         (*PART_EXTENSIONS, *SIDE_TABLE_EXTENSIONS, ".fif", ".fif.gz")
     )
 
 
 def under_own_name(original: str, downloaded: str) -> str:
-    """Give a downloaded file back its name, and its place beside the other files of a recording.
+    """Restore the name of a downloaded file, and its place beside the other files of a recording.
 
-    Downloads other than from the Hub are called by a hash: it tells no format, and headers name companions.
+    Downloads from elsewhere than the Hub are named by a hash, but readers need the extension, and headers
+    name companions.
 
     Args:
         original: The URL.
-        downloaded: Where the file is now.
+        downloaded: Path of the downloaded file.
 
     Returns:
-        Path of a link to it, in a copy of the server's folders beside it; its own where the name is right.
+        Path of a link to it in a copy of the server's folders, or its own path where the name is right.
     """
     parts = [part for part in re.split("[:/]+", original) if part not in ("", ".", "..")]
     if "://" in downloaded or Path(downloaded).name == parts[-1]:

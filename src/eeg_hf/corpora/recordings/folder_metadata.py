@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a BIDS tree says of its recordings, as columns of a dataset."""
+"""Subjects, sessions and tables of a BIDS tree as columns of a dataset."""
 
 import re
 import shutil
@@ -25,17 +25,17 @@ _TABLE = re.compile(
 def bids_rows(
     files: Iterable[str], names: Iterable[str], download_config: DownloadConfig | None = None
 ) -> dict[str, dict[str, Label]]:
-    """Describe the recordings that lie in BIDS trees.
+    """Describe the recordings of BIDS trees.
 
     Args:
         files: Main files of recordings: paths or URLs, also into archives.
-        names: All files that are there, the tables of the trees among them.
+        names: All files that are there, including the tables of the trees.
         download_config: Holds the token for URLs.
 
     Returns:
         File -> `subject`, `session`, `task`, `run`, and the columns of participants.tsv and sessions.tsv:
         numbers where a column holds nothing else, `None` for `n/a`. Files outside of the trees, and those in
-        a tree's `sourcedata` and `derivatives`, are not in it.
+        a tree's `sourcedata` and `derivatives`, are left out.
     """
     trees = _by_root(files, _IN_A_TREE)
     tables = _by_root(names, _TABLE)
@@ -43,22 +43,22 @@ def bids_rows(
     for root, inside in trees.items():
         if not any(root != other and root.startswith(other) for other in trees):
             found |= _read_tree(root, inside, tables.get(root, {}), download_config)
-    people = {
+    described = {
         name: {
             (f"participant_{column}" if column in (*_ENTITIES, "eeg") else column): cell
             for column, cell in (*file.subject_row.items(), *file.session_row.items())
         }
         for name, file in found.items()
     }
-    types = column_types(list(people.values()))
+    types = column_types(list(described.values()))
     return {
-        name: {entity: getattr(file, entity) for entity in _ENTITIES} | typed(people[name], types)
+        name: {entity: getattr(file, entity) for entity in _ENTITIES} | typed(described[name], types)
         for name, file in found.items()
     }
 
 
 def row_features(rows: Iterable[Mapping[str, Label]]) -> Features:
-    """Return the features of the columns of rows."""
+    """Return the features of the columns of `bids_rows`."""
     is_number: dict[str, bool] = {}
     for row in rows:
         for column, cell in row.items():
@@ -69,7 +69,7 @@ def row_features(rows: Iterable[Mapping[str, Label]]) -> Features:
 
 
 def _by_root(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, dict[str, str]]:
-    """Sort names that fit a pattern by the root of their tree: root -> path below it -> name."""
+    """Group names that match a pattern by the root of their tree: root -> path below it -> name."""
     trees: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for name in names:
         hop, separator, rest = name.partition("::")
@@ -81,11 +81,11 @@ def _by_root(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, dict[s
 def _read_tree(
     root: str, files: Mapping[str, str], tables: Mapping[str, str], download_config: DownloadConfig | None
 ) -> dict[str, BIDSFile]:
-    """Describe the recordings of one tree; name -> what the tree says."""
+    """Describe the recordings of one tree; return name -> entry."""
     if "::" not in root and is_local_path(root):
         folder, keep = Path(root), None
     else:
-        keep = TemporaryFolder()  # a copy of the tree with its tables, and empty files for its recordings
+        keep = TemporaryFolder()  # gets a copy of the tree: its tables, and empty files for its recordings
         folder = keep.path
         for below in (*files, *tables):
             (folder / below).parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open a recording file of any format: EDF, BDF, GDF, BrainVision, EEGLAB, FIF, CNT, EGI, XDF, tables...
 
-MNE reads; here is what it does not do: say no, in one line, to a file that is truncated, damaged or something
-else than its name says, and put into volts, or mark as a gap, what it takes for granted.
+MNE reads the files. This module adds: one-line errors for files that are truncated, damaged or of another
+format than their name says; conversion to volts where MNE guesses the unit; annotations where a pause lies
+between two samples.
 """
 
 import contextlib
@@ -36,7 +37,7 @@ logger = logging.get_logger(__name__)
 
 _MAIN_FILE = {".vmrk": ".vhdr", ".eeg": ".vhdr", ".fdt": ".set", ".amrk": ".ahdr"}
 _TROUBLE = re.compile(r"corrupt|truncat|unexpected end", re.IGNORECASE)
-# What programs call the place where they cut something out, or paused.
+# Annotations of programs where a part was cut out, or the recording was paused
 _JOIN = re.compile(r"boundary|New Segment/.*", re.IGNORECASE)
 _RATES_HZ = (0.1, 1e6)
 
@@ -48,25 +49,25 @@ def read_recording(
     unit: str | None = None,
     delimiter: str | None = None,
 ) -> "mne.io.BaseRaw":
-    """Open a recording of any format, in volts, its samples not loaded where the format allows it.
+    """Open a recording of any format in volts; its samples are not loaded where the format allows it.
 
-    Where a pause lies between two samples, the annotation `BAD boundary` without a duration stands at the
-    second one. Channels whose header gives them no scale are in `info["bads"]`.
+    Where a pause lies between two samples, the second one has the annotation `BAD boundary` without a
+    duration. Channels without a scale in the header are in `info["bads"]`.
 
     Args:
         path: Main file of a recording (`.vhdr`, not `.eeg`), or an EGI `.mff` folder.
-        sampling_rate: In Hz. Must be said for a table; elsewhere it is compared with the file's own.
-        unit: `"V"`, `"mV"` or `"uV"`. Must be said for a table; elsewhere it counts where the file has none.
-        delimiter: What stands between the cells of a text table; found out where not said.
+        sampling_rate: In Hz. Required for a table; for other formats it is checked against the file's own.
+        unit: `"V"`, `"mV"` or `"uV"`. Required for a table; for other formats used where the file has none.
+        delimiter: Separator of the cells of a text table; detected by default.
 
     Returns:
         The recording. EDF files whose EEG channels have several rates, tables and XDF files are loaded.
 
     Raises:
-        ValueError: If the file is damaged, truncated (with the sizes promised and found), epoched, not what
-            its name says, or needs a rate or unit that was not said; in one line that names the file.
-        FileNotFoundError: If it or a file that belongs to it is missing.
-        ImportError: If its reader needs a package that is not installed, naming it.
+        ValueError: If the file is damaged, truncated, epoched or of another format than its name says, or
+            needs a rate or unit; in one line that names the file.
+        FileNotFoundError: If it or a companion file is missing.
+        ImportError: If its reader needs a package that is not installed.
 
     Example:
         >>> raw = read_recording("s01.csv", sampling_rate=256, unit="uV")  # doctest: +SKIP
@@ -93,22 +94,22 @@ def read_recording(
 
 
 def _read_signals(path: Path, extension: str, unit: str | None) -> "tuple[mne.io.BaseRaw, list[float]]":
-    """Open an EDF, BDF or GDF file; return it and where records were joined over a gap, in seconds."""
+    """Open an EDF, BDF or GDF file; return it and where records are joined over a gap, in seconds."""
     header = read_gdf_header(path) if extension == ".gdf" else read_edf_header(path, extension)
     try:
         raw = _open(path, extension)
     except Exception as error:
         if "latin1" not in str(error):
             raise
-        raw = _open(path, extension, encoding="latin1")  # of annotations, against the specification
+        raw = _open(path, extension, encoding="latin1")  # annotations that violate the specification
     calibrate(raw, header, unit)
     if is_mixed(header):
-        raw.load_data(verbose="ERROR")  # a part of a slower channel would come from the wrong place
+        raw.load_data(verbose="ERROR")  # MNE reads parts of slower channels from the wrong position
     return raw, close_gaps(raw, header) if header.is_discontinuous else []
 
 
 def _open(path: Path, extension: str, kind: str | None = None, **options: Any) -> "mne.io.BaseRaw":
-    """Open a file with MNE; its warnings of a damaged file are errors here, others are logged."""
+    """Open a file with MNE; raise on its warnings of a damaged file, log the others."""
     import mne
 
     if extension in (".vhdr", ".ahdr"):
@@ -133,17 +134,13 @@ def _open(path: Path, extension: str, kind: str | None = None, **options: Any) -
 
 
 def _check_exists(path: Path, extension: str) -> None:
-    """Refuse what is not there, or is only a part of a recording."""
+    """Refuse a path that does not exist, or is only a part of a recording."""
     if not path.exists():
-        reason = (
-            "is a link to nowhere (git-annex or DataLad: get the file first)"
-            if path.is_symlink()
-            else "does not exist"
-        )
-        raise FileNotFoundError(f"{path} {reason}")
+        link = "; it is a dangling link (git-annex or DataLad: get the file first)"
+        raise FileNotFoundError(f"{path} does not exist{link if path.is_symlink() else ''}")
     if path.is_dir() and extension != ".mff":
         raise ValueError(f"{path.name} is a folder, expected a recording")
-    if not (path.is_file() or path.is_dir()):  # opening a pipe would wait for ever
+    if not (path.is_file() or path.is_dir()):  # opening a pipe would block
         raise ValueError(f"{path.name} is a pipe, socket or device, expected a recording")
     main = path.with_suffix(_MAIN_FILE.get(extension, path.suffix))
     if main != path and (extension != ".eeg" or main.exists()):
@@ -154,9 +151,9 @@ def _check_opened(path: Path, raw: "mne.io.BaseRaw", sampling_rate: float | None
     """Refuse a recording without a sane size or rate, and one whose ends cannot be read."""
     rate = raw.info["sfreq"]
     if not (np.isfinite(rate) and _RATES_HZ[0] <= rate <= _RATES_HZ[1]):
-        raise ValueError(f"{path.name} states a sampling rate of {rate:g} Hz, which cannot be right")
+        raise ValueError(f"{path.name} states an impossible sampling rate of {rate:g} Hz")
     if sampling_rate is not None and abs(rate / sampling_rate - 1) > 1e-3:
-        raise ValueError(f"{path.name} has a rate of {rate:g} Hz, not {sampling_rate:g} Hz as was said")
+        raise ValueError(f"{path.name} has a rate of {rate:g} Hz, expected sampling_rate={sampling_rate:g}")
     if not raw.ch_names or raw.n_times < 1:
         raise ValueError(f"{path.name} is empty: {len(raw.ch_names)} channels, {raw.n_times} samples")
     for start in (0, raw.n_times - 1):
@@ -173,18 +170,18 @@ def _mark_joins(raw: "mne.io.BaseRaw", seconds: Sequence[float]) -> None:
 
 @contextlib.contextmanager
 def _in_one_line(path: Path) -> Iterator[None]:
-    """Turn whatever a reader raises into one line that names the file."""
+    """Convert any error of a reader to one line that names the file."""
     try:
         yield
     except Exception as error:
         message = " ".join(str(error).split()) or type(error).__name__
         trials = re.search(r"number of trials is (\d+)", message)
         if trials:
-            message = f"{path.name} is epoched ({trials[1]} trials) and no continuous recording"
+            message = f"{path.name} is epoched ({trials[1]} trials), expected a continuous recording"
         elif "module is needed" in message and not isinstance(error, ImportError):
             raise ImportError(f"{path.name} needs a package that is not installed: {message}") from error
         elif path.suffix.lower() == ".set" and "has no attribute 'get'" in message:
-            message = f"{path.name} has an empty EEG.chaninfo, unknown to MNE: save it with EEGLAB anew"
+            message = f"{path.name} has an empty EEG.chaninfo, which MNE cannot read: save it again in EEGLAB"
         if path.name not in message:
             message = f"{path.name} cannot be read: {message}"
         kind = next((k for k in (FileNotFoundError, ImportError) if isinstance(error, k)), ValueError)

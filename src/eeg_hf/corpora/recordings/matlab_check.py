@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Walk through a MATLAB file (version 5) before scipy does: on a damaged one it ends the whole process.
+"""Check a MATLAB file (version 5) before scipy reads it: a damaged one crashes the process.
 
 https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf
 """
@@ -21,7 +21,7 @@ _MAX_DEPTH = 40
 
 
 class _Walker:
-    """The elements of a file, each checked to lie within the one that holds it."""
+    """A walk over the elements of a file, each of which must lie within its parent."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data = data
@@ -31,7 +31,7 @@ class _Walker:
         return struct.unpack_from(self.order + form, self.data, start)
 
     def element(self, start: int, end: int, expected: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """Return type, first byte, length and first byte behind an element."""
+        """Return type, first byte, length and end of an element, with its padding."""
         if start + 8 > end:
             raise ValueError(f"it ends at byte {end} within an element")
         kind, length = self.numbers("II", start)
@@ -47,15 +47,15 @@ class _Walker:
         return kind, first, length, behind
 
     def data_of(self, start: int, end: int, count: int, is_text: bool = False) -> int:
-        """Check that an element holds so many numbers; return what is behind it."""
+        """Check that an element holds `count` numbers; return its end."""
         kind, _, length, behind = self.element(start, end, tuple(_ITEM_BYTES))
         promised = count * (1 if is_text else _ITEM_BYTES[kind])
         if length < promised if is_text else length != promised:
-            raise ValueError(f"{count} values at byte {start} do not go with {length} bytes")
+            raise ValueError(f"{count} values at byte {start} do not fit {length} bytes")
         return behind
 
     def matrix(self, start: int, end: int, depth: int = 0) -> int:
-        """Check an array and all in it; return what is behind it."""
+        """Check an array and its content; return its end."""
         _, first, length, behind = self.element(start, end, (_MATRIX,))
         if not length:
             return behind
@@ -77,7 +77,7 @@ class _Walker:
         return behind
 
     def content(self, kind: int, is_complex: bool, count: int, position: int, end: int, depth: int) -> None:
-        """Check what is in an array."""
+        """Check the content of an array."""
         if kind == _CHAR or kind in _NUMERIC:
             for _ in range(2 if is_complex else 1):
                 position = self.data_of(position, end, count, is_text=kind == _CHAR)
@@ -95,12 +95,12 @@ class _Walker:
                     raise ValueError(f"names of {num_bytes} bytes are no multiple of {width}")
                 count *= num_bytes // width
             if 8 * count > end - position:
-                raise ValueError(f"{count} fields at byte {position} do not go into {end - position} bytes")
+                raise ValueError(f"{count} fields at byte {position} do not fit {end - position} bytes")
             for _ in range(count):
                 position = self.matrix(position, end, depth + 1)
 
     def compressed(self, first: int, length: int) -> None:
-        """Decompress a variable and keep nothing: its checksum says whether it is what was written."""
+        """Decompress a variable without keeping it, which verifies its checksum."""
         unpacker, total = zlib.decompressobj(), 0
         free = psutil.virtual_memory().available
         try:
@@ -120,13 +120,13 @@ class _Walker:
 
 
 def check_matlab(path: Path) -> None:
-    """Check that all arrays of a MATLAB file lie within it and have the sizes they claim.
+    """Check that all arrays of a MATLAB file lie within it and have the sizes they state.
 
     Args:
-        path: A file of version 5 (what `save -v6` and `-v7` write).
+        path: A file of version 5 (written by `save -v6` and `-v7`).
 
     Raises:
-        ValueError: If it is truncated or damaged, saying where.
+        ValueError: If it is truncated or damaged, with the position.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:

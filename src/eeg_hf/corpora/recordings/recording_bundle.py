@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recording with everything that belongs to it, to be carried about as one thing.
+"""A recording and all files that belong to it as one object of bytes.
 
-Many recordings are several files that name each other: BrainVision's header, samples and markers, EEGLAB's
-`.set` and `.fdt`, a FIF file cut at 2 GB, the folder that is an EGI recording. In a BIDS tree the sidecars
-belong to it too. They travel as an uncompressed zip in which every file keeps its name.
+Many recordings are several files that name each other: header, samples and markers of BrainVision, `.set` and
+`.fdt` of EEGLAB, the parts of a FIF file above 2 GB, the folder of an EGI recording. In a BIDS tree the
+sidecars belong to it too. They are stored as an uncompressed zip in which every file keeps its name.
 """
 
 import contextlib
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _SIDECARS = ("eeg.json", "channels.tsv", "electrodes.tsv", "coordsystem.json", "events.tsv")
 
-# What `sniff` says of bytes without a name -> how a file of that format is called.
-_ENDINGS = {
+# Format of `sniff` -> extension of bytes without a name
+_EXTENSION_OF = {
     "EDF": ".edf",
     "BDF": ".bdf",
     "GDF": ".gdf",
@@ -52,10 +52,10 @@ _NAMED_FILE = re.compile(r"^(?:DataFile|MarkerFile|File)[ \t]*=[ \t]*(.+?)[ \t]*
 
 
 class TemporaryFolder:
-    """A folder that is deleted with the last object that holds it.
+    """A folder that is deleted with the last object that refers to it.
 
-    It is hung on a lazily read recording. `Raw.copy()` copies everything that a recording holds, but the copy
-    reads the same files: it gets this very object.
+    It is an attribute of a lazily read recording. A copy made by `Raw.copy()` reads the same files, so it
+    must refer to the same object.
     """
 
     def __init__(self) -> None:
@@ -67,15 +67,15 @@ class TemporaryFolder:
 
 
 def _delete(path: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a forked worker drops its copy of the object while the parent still reads
+    if os.getpid() == owner:  # a forked worker drops its copy while the parent still reads
         shutil.rmtree(path, ignore_errors=True)
 
 
 def open_recording(path: Path) -> "mne.io.BaseRaw":
-    """Open a recording lazily, with what the sidecars say of it where it lies in a BIDS tree.
+    """Open a recording lazily; in a BIDS tree, its sidecars are applied.
 
     Raises:
-        ValueError: If it is damaged or of no known format.
+        ValueError: If it is damaged or of an unknown format.
         FileNotFoundError: If it or a part of it is missing.
         ImportError: If its reader is not installed.
     """
@@ -85,14 +85,14 @@ def open_recording(path: Path) -> "mne.io.BaseRaw":
 
 
 def pack(path: Path) -> bytes:
-    """Return a recording as bytes: its file as it is, or a zip of all that belongs to it.
+    """Return a recording as bytes: its file, or a zip of all its files.
 
     Args:
-        path: The main file, or the folder that is the recording.
+        path: The main file, or the folder of the recording.
 
     Returns:
-        The bytes of the file if nothing else belongs to it. Otherwise an uncompressed zip whose first entry
-        is the main file; names are relative to the main file's folder, or to the root of the BIDS tree.
+        The bytes of the file if it is the only one. Otherwise an uncompressed zip whose first entry is the
+        main file; names are relative to the main file's folder, or to the root of the BIDS tree.
     """
     inner = sorted(path.rglob("*")) if path.is_dir() else []
     files = [path, *inner, *_companions(path), *_sidecar_files(path)]
@@ -103,7 +103,7 @@ def pack(path: Path) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for file in files:
             name = file.relative_to(root).as_posix() + "/" * file.is_dir()
-            # ZipInfo's own date: the same recording gives the same bytes at any time.
+            # ZipInfo's default date: the same recording gives the same bytes at any time
             archive.writestr(zipfile.ZipInfo(name), b"" if file.is_dir() else file.read_bytes())
     return buffer.getvalue()
 
@@ -112,34 +112,34 @@ def unpack(data: bytes, name: str | None, folder: Path) -> Path:
     """Write the bytes of a recording into a folder.
 
     Args:
-        data: What `pack` returned, or the bytes of any recording of one file.
-        name: Its file name or path; its ending says the format. Without one the first bytes must.
+        data: Result of `pack`, or the bytes of any recording of one file.
+        name: Its file name or path, whose extension states the format; by default the first bytes do.
         folder: An empty folder.
 
     Returns:
         The main file.
 
     Raises:
-        ValueError: If the zip is damaged, or nothing tells the format.
+        ValueError: If the zip is damaged, or the format is unknown.
     """
     if data[:4] == b"PK\x03\x04":
         return _unzip(data, folder)
     file_name = xbasename(name) if name else "recording"
     if not file_name.lower().endswith(EXTENSIONS):
-        ending = _ENDINGS.get(sniff(data[:256]) or "")
-        if ending is None:
+        extension = _EXTENSION_OF.get(sniff(data[:256]) or "")
+        if extension is None:
             raise ValueError(
-                f"{name or 'bytes without a path'}: expected a path with the ending of a recording, or bytes"
-                f" that begin like one, got {data[:16]!r}"
+                f"{name or 'bytes without a path'}: expected a path with the extension of a recording, or"
+                f" bytes that begin like one, got {data[:16]!r}"
             )
-        file_name += ending
+        file_name += extension
     path = folder / file_name
     path.write_bytes(data)
     return path
 
 
 def fetch(url: str, folder: Path, download_config: DownloadConfig | None = None) -> Path:
-    """Download a recording and all that belongs to it, under their own names.
+    """Download a recording and all its files under their own names.
 
     Args:
         url: Any URL that fsspec reads, also into archives (`zip://a.vhdr::https://...`).
@@ -150,14 +150,14 @@ def fetch(url: str, folder: Path, download_config: DownloadConfig | None = None)
         The main file.
 
     Raises:
-        FileNotFoundError: If the recording is not there.
+        FileNotFoundError: If the recording does not exist.
     """
     levels = _levels(url)
     main = folder / _relative(url, levels[-1])
     if main.suffix.lower() == ".mff":
         top = None
         for at, _, names in xwalk(url, download_config=download_config):
-            top = top or at  # spelt as fsspec spells it
+            top = top or at  # in the spelling of fsspec
             for name in names:
                 inner = xjoin(at, name)
                 _download(inner, main / _relative(inner, top), download_config)
@@ -177,7 +177,7 @@ def fetch(url: str, folder: Path, download_config: DownloadConfig | None = None)
 
 
 def _levels(url: str) -> list[str]:
-    """List the folders that files of a recording may lie in, from its own up to the root of its BIDS tree."""
+    """List the folders that may hold files of a recording, from its own up to the root of its BIDS tree."""
     levels = [xdirname(url)]
     if is_in_bids_tree(Path(url.partition("::")[0])):
         while not xbasename(levels[-1]).startswith("sub-"):
@@ -187,9 +187,9 @@ def _levels(url: str) -> list[str]:
 
 
 def _outline(levels: list[str], folder: Path, download_config: DownloadConfig | None) -> dict[Path, str]:
-    """Put an empty file in the place of every remote one, for what looks at names; path -> URL.
+    """Create an empty file for every remote one, so that code can look at names; return path -> URL.
 
-    It is empty for web servers, whose folders datasets cannot list.
+    The result is empty for web servers, whose folders datasets cannot list.
     """
     outline: dict[Path, str] = {}
     if levels[0].startswith(("http://", "https://")):
@@ -206,8 +206,8 @@ def _outline(levels: list[str], folder: Path, download_config: DownloadConfig | 
 
 
 def _named_parts(main: Path, outline: Iterable[Path]) -> set[Path]:
-    """Name the files that may belong to a recording: those its header names, and those called as it is."""
-    names = [main.stem + ending for ending in PARTS.get(main.suffix.lower(), ())]
+    """List the files that may belong to a recording: those named in its header, and those named like it."""
+    names = [main.stem + extension for extension in PARTS.get(main.suffix.lower(), ())]
     if main.suffix.lower() in _TEXT_HEADERS:
         text = main.read_bytes().decode("utf-8-sig", errors="replace")
         names += [re.split(r"[\\/]", name.replace("$b", main.stem))[-1] for name in _NAMED_FILE.findall(text)]
@@ -226,7 +226,7 @@ def _relative(url: str, root: str) -> str:
 
 
 def _companions(path: Path) -> list[Path]:
-    """Companions of a recording; none for a damaged one, which says so when it is opened."""
+    """Return the companions of a recording; none for a damaged one, which raises when it is opened."""
     try:
         return companions(path)
     except (ValueError, FileNotFoundError):
@@ -245,7 +245,7 @@ def _unzip(data: bytes, folder: Path) -> Path:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError("expected an uncompressed zip of a recording, got a compressed one")
             places = [archive.extract(entry, folder) for entry in archive.infolist()]
-            return Path(places[0])  # not the name in the zip, which may lead out of the folder
+            return Path(places[0])  # not the name in the zip, which may point out of the folder
     except (zipfile.BadZipFile, IndexError, OSError) as error:
         raise ValueError(f"the zip of this recording is damaged: {error}") from None
 

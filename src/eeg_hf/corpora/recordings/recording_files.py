@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files are recordings, and which are parts of one (`.eeg` and `.vmrk` of a `.vhdr`, `.fdt`)."""
+"""Main files of recordings, and their companions (`.eeg` and `.vmrk` of a `.vhdr`, `.fdt` of a `.set`)."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from .file_checks import check_size, sniff
+from .file_checks import check_size, decode_text, sniff
 
 logger = logging.get_logger(__name__)
 
@@ -17,15 +17,15 @@ EXTENSIONS: tuple[str, ...] = (
     *(".edf", ".bdf", ".gdf", ".vhdr", ".ahdr", ".set", ".fif", ".fif.gz", ".cnt", ".mff", ".raw"),
     *(".eeg", ".lay", ".xdf", ".xdfz"),
 )
-"""Extensions that name a recording by themselves, in lower case; `.eeg` only where Nihon Kohden wrote it."""
+"""Extensions of recordings, in lower case; `.eeg` only for the format of Nihon Kohden."""
 
 TABLE_EXTENSIONS: tuple[str, ...] = (".csv", ".tsv", ".parquet", ".txt")
-"""Extensions of tables, which are recordings only where somebody says so."""
+"""Extensions of tables, which are recordings only on request."""
 
 # Later parts of a split FIF file, as MNE and BIDS name them.
 _LATER_PART = re.compile(r".*(?:-[1-9]\d*|_split-(?!0*1_)\d+_\w+)\.fif(?:\.gz)?", re.IGNORECASE)
 _FIRST_SPLIT = re.compile(r"(.*_split-)0*1(_\w+\.fif(?:\.gz)?)", re.IGNORECASE)
-# FIF files that hold something else than a recording, as MNE wants them named.
+# FIF files of something else than a recording, by MNE's naming conventions.
 _NO_RAW_FIF = re.compile(
     r".*[-_](?:epo|ave|evo|cov|ica|trans|src|bem|bem-sol|fwd|inv|eve|proj|annot|dense|head|lout|sol)"
     r"(?:-\d+)?\.fif(?:\.gz)?",
@@ -37,12 +37,12 @@ _BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 
 @dataclass(frozen=True)
 class BrainVisionFiles:
-    """The files of a BrainVision recording, found and compared with their header.
+    """The files of a BrainVision recording, checked against their header.
 
     Attributes:
-        data: Where the samples are.
-        markers: Where the markers are; None if there are none.
-        overrides: What MNE must be told because the header names files that are called otherwise now.
+        data: File of the samples.
+        markers: File of the markers; None if there are none.
+        overrides: Arguments of MNE's reader for files that were renamed since the header was written.
     """
 
     data: Path
@@ -57,7 +57,7 @@ def extension_of(path: Path) -> str:
 
 
 def legible(text: str) -> str:
-    r"""Escape what no text file can hold, or not in a line: controls, and bytes that are no UTF-8.
+    r"""Escape control characters, and bytes that are not UTF-8.
 
     Example:
         >>> legible("P1\n.edf")
@@ -67,7 +67,7 @@ def legible(text: str) -> str:
 
 
 def companions(path: Path | str) -> list[Path]:
-    """List the other files that a recording consists of.
+    """List the companions of a recording, the other files that it consists of.
 
     Args:
         path: Main file of a recording.
@@ -77,7 +77,7 @@ def companions(path: Path | str) -> list[Path]:
         file, later parts of a split FIF file, and so on; empty for a format of one file.
 
     Raises:
-        FileNotFoundError: If a header names a file that is nowhere.
+        FileNotFoundError: If a header names a file that does not exist.
         ValueError: If a header that names files is damaged.
 
     Example:
@@ -101,10 +101,10 @@ def companions(path: Path | str) -> list[Path]:
 
 
 def find_recordings(folder: Path | str, tables: bool = False) -> list[Path]:
-    """List the recordings in a folder and all folders in it, main files only.
+    """List the recordings in a folder and all folders below it, main files only.
 
     Args:
-        folder: Where to look. An `.mff` folder in it is one recording; hidden files are none.
+        folder: The folder. An `.mff` folder in it is one recording; hidden files are skipped.
         tables: Whether `.csv`, `.tsv`, `.parquet` and `.txt` files are recordings too.
 
     Returns:
@@ -121,18 +121,18 @@ def find_recordings(folder: Path | str, tables: bool = False) -> list[Path]:
 
 
 def brainvision_files(path: Path) -> BrainVisionFiles:
-    """Find the files that a BrainVision header names, and compare them with it.
+    """Find the files that a BrainVision header names, and check them against it.
 
-    Files that were renamed together with their header are found under its own name.
+    Files that were renamed together with their header are found under its new name.
 
     Args:
         path: The header.
 
     Raises:
-        FileNotFoundError: Naming the file that is missing.
-        ValueError: If the header is damaged, or the data are shorter than it or the markers say.
+        FileNotFoundError: With the missing file.
+        ValueError: If the header is damaged, or the data are shorter than header or markers require.
     """
-    text = _text_of(path).split("[Comment]")[0]
+    text = decode_text(path.read_bytes()).split("[Comment]")[0]
     header = dict(re.findall(r"^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*\r?$", text, re.MULTILINE))
     overrides: dict[str, str] = {}
     data = _named(path, header.get("DataFile"), (".eeg", ".dat"), "data", overrides)
@@ -152,8 +152,8 @@ def brainvision_files(path: Path) -> BrainVisionFiles:
         check_size(data, max(points, _last_marker(markers) - 1, 1) * frame)
         if data.stat().st_size % frame:
             raise ValueError(
-                f"{data.name} of {path.name} is truncated: {data.stat().st_size} bytes are no multiple of "
-                f"the {frame} of one sample of {count} channels"
+                f"{data.name} of {path.name} is truncated: {data.stat().st_size} bytes are not a multiple of "
+                f"the {frame} bytes of one sample of {count} channels"
             )
     return BrainVisionFiles(data, markers, overrides)
 
@@ -165,7 +165,8 @@ def persyst_data(path: Path) -> Path:
         FileNotFoundError: If it is not beside the header.
         ValueError: If the header names none.
     """
-    named = re.search(r"^File\s*=\s*(.+?)\s*$", _text_of(path), re.IGNORECASE | re.MULTILINE)
+    text = decode_text(path.read_bytes())
+    named = re.search(r"^File\s*=\s*(.+?)\s*$", text, re.IGNORECASE | re.MULTILINE)
     if named is None:
         raise ValueError(f"{path.name} is not a Persyst header: it names no data file")
     data = path.parent / re.split(r"[\\/]", named[1])[-1]
@@ -177,15 +178,12 @@ def persyst_data(path: Path) -> Path:
 def _named(
     path: Path, name: str | None, suffixes: tuple[str, ...], what: str, overrides: dict[str, str]
 ) -> Path | None:
-    """Find a file that a header names, or the one called as the header now is; note the latter."""
+    """Find a file that a header names, or else the one with the name of the header; note the latter."""
     if not name:
         return None
     name = re.split(r"[\\/]", name.replace("$b", path.stem))[-1]
     named = path.parent / name
-    if named.is_file():
-        found: Path | None = named
-    else:
-        found = next((f for f in (_sibling(path, suffix) for suffix in suffixes) if f), None)
+    found = named if named.is_file() else next(filter(None, (_sibling(path, s) for s in suffixes)), None)
     if found is None:
         raise FileNotFoundError(
             f"{path.name} names the {what} file {name}, but neither that nor {path.stem}{suffixes[0]} is "
@@ -193,7 +191,7 @@ def _named(
         )
     if found != named:
         logger.warning_once(
-            f"{path.name} names the {what} file {name}, which is not there: {found.name} is read"
+            f"{path.name} names the {what} file {name}, which does not exist: {found.name} is read"
         )
         overrides["data_fname" if what == "data" else "marker_fname"] = str(found.absolute())
     return found
@@ -203,7 +201,7 @@ def _last_marker(path: Path | None) -> int:
     """Return the greatest position in a marker file, counted from 1; 0 without markers."""
     if path is None:
         return 0
-    text = _text_of(path)
+    text = decode_text(path.read_bytes())
     if not re.match(r"Brain ?Vision.* Marker File", text):
         raise ValueError(f"{path.name} is not a BrainVision marker file: it starts with {text[:16]!r}")
     positions = re.findall(r"^Mk\d+=[^,\r\n]*,[^,\r\n]*,(\d{1,18}),", text, re.MULTILINE)
@@ -211,11 +209,9 @@ def _last_marker(path: Path | None) -> int:
 
 
 def _sibling(path: Path, suffix: str) -> Path | None:
-    """Find the file of the same name with another suffix, whatever its case."""
-    for spelt in (suffix, suffix.upper()):
-        if path.with_suffix(spelt).is_file():
-            return path.with_suffix(spelt)
-    return None
+    """Find the file of the same name with another suffix, in lower or upper case."""
+    candidates = (path.with_suffix(spelling) for spelling in (suffix, suffix.upper()))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def _later_parts(path: Path, extension: str) -> list[Path]:
@@ -232,9 +228,9 @@ def _later_parts(path: Path, extension: str) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """List files and .mff folders, without what is hidden; a link to a folder around it is not followed."""
+    """Yield files and .mff folders that are not hidden; a link to a folder above itself is not followed."""
     around: dict[str, tuple[str, ...]] = {str(folder): ()}
-    for base, folders, files in os.walk(folder, onerror=_say_unread, followlinks=True):
+    for base, folders, files in os.walk(folder, onerror=_log_unread, followlinks=True):
         whole = [name for name in folders if name.lower().endswith(".mff")]
         chain = (*around.pop(base), os.path.realpath(base))
         folders[:] = [
@@ -246,18 +242,18 @@ def _walk(folder: Path) -> Iterator[Path]:
         ]
         around.update({os.path.join(base, name): chain for name in folders})
         for name in (*whole, *files):
-            if not name.startswith("."):  # macOS leaves ._name.edf beside name.edf
+            if not name.startswith("."):  # macOS writes ._name.edf beside name.edf
                 yield Path(base) / name
 
 
-def _say_unread(error: OSError) -> None:
+def _log_unread(error: OSError) -> None:
     logger.warning(f"{error.filename} is left out: {error.strerror}")
 
 
 def _is_main_file(path: Path) -> bool:
-    """Whether a file with a recording's extension is one, and not a part of another."""
+    """Return whether a file with a recording's extension is one, and not a part of another."""
     extension = extension_of(path)
-    if extension == ".eeg":  # BrainVision calls its data so, Nihon Kohden its recordings
+    if extension == ".eeg":  # data of BrainVision, or a recording of Nihon Kohden
         return not _sibling(path, ".vhdr") and _is_nihon_kohden(path)
     if extension in (".fif", ".fif.gz"):
         first = re.sub(r"-\d+(?=\.fif)", "", path.name, flags=re.IGNORECASE)
@@ -269,23 +265,14 @@ def _is_main_file(path: Path) -> bool:
 
 
 def _is_nihon_kohden(path: Path) -> bool:
-    """Tell by a file's first bytes; True where they cannot be read, so that reading it says why."""
-    if not path.is_file():  # a link to nowhere; or a pipe, which would be waited for
+    """Check a file's first bytes; True where they cannot be read, so that opening it reports the reason."""
+    if not path.is_file():  # a dangling link; or a pipe, on which reading would block
         return True
     try:
         with path.open("rb") as file:
             return sniff(file.read(16)) == "Nihon Kohden"
     except OSError:
         return True
-
-
-def _text_of(path: Path) -> str:
-    """Read a small text file in UTF-8, or in latin-1 where it is not."""
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
 
 
 __all__ = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which recording a table means: people write a path, a file's name, or the name without its ending."""
+"""Recordings looked up by path, by file name, or by file name without extension, as tables name them."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 
 
 class RecordingNames:
-    r"""Recordings that can be looked up by how a person names them.
+    r"""An index of recordings by the ways in which a table may name them.
 
-    A text names a recording if one is the end of the other's path, whole parts compared: `S01/rest.edf`,
+    A text names a recording if one is the end of the other's path, compared by whole parts: `S01/rest.edf`,
     `rest.edf`, `S01/rest`, `rest`, `D:\study\S01\REST.EDF` all name `S01/rest.edf`, and `S02/rest.edf`
     does not.
 
@@ -30,7 +30,7 @@ class RecordingNames:
         """Return the recording that a text names, `None` if there is none.
 
         Raises:
-            ValueError: If it names more than one, naming them.
+            ValueError: If it names more than one.
         """
         key = plain(text)
         found = list(self._ends.get(key, ()))
@@ -40,25 +40,25 @@ class RecordingNames:
         if len(found) > 1 and len(exact) != 1:
             raise ValueError(
                 f"{text!r} names {len(found)} recordings: {', '.join(found[:3])}; write the path with "
-                "its ending"
+                "its extension"
             )
         return next(iter(exact or found), None)
 
 
 def plain(text: str) -> str:
-    """Write a path with forward slashes, in small letters, without what says nothing."""
+    """Normalise a path: forward slashes, lower case, no empty parts."""
     parts = text.strip().replace("\\", "/").casefold().split("/")
     return "/".join(part for part in parts if part not in ("", "."))
 
 
 def forms(name: str) -> tuple[str, str]:
-    """Return a recording's path as a table may write it: with and without the file's ending."""
+    """Return a recording's normalised path with and without its extension."""
     whole = plain(name)
     return whole, whole.removesuffix(PurePosixPath(whole).suffix)
 
 
 def ends(path: str) -> list[str]:
-    """Return a path and what is left of it when folders are taken away, longest first."""
+    """Return a path and its ends after each leading folder is removed, longest first."""
     parts = path.split("/")
     return ["/".join(parts[first:]) for first in range(len(parts))]
 

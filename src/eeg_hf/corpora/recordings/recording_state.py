@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What changes when the files of a recording do."""
+"""The state of a recording's files, by which a change of them is noticed."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from .formats import companions
 
 
 def state_of(path: Path) -> dict[str, int | float | str]:
-    """Return size and time of a recording, of its samples too where they lie in another file.
+    """Return size and modification time of a recording and of its companion files.
 
     Args:
         path: Main file of the recording.
@@ -18,7 +18,7 @@ def state_of(path: Path) -> dict[str, int | float | str]:
     status = path.stat()
     try:
         others = [(part.name, part.stat().st_size, part.stat().st_mtime_ns) for part in companions(path)]
-    except (OSError, ValueError):  # a header that names no file: reading the recording will say so
+    except (OSError, ValueError):  # a damaged header; reported when the recording is read
         others = []
     return {
         "size": status.st_size,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table that lies beside recordings: `participants.tsv`, `metadata.csv`, an expert's labels.
+"""Tables beside recordings: `participants.tsv`, `metadata.csv`, an expert's labels.
 
-People write such tables by hand and with every program there is, so cells are read as text whatever the
-format: a subject `01` stays `01`. Numbers are found by column: one in which every known cell is a number.
+Such tables are written by hand and by many programs, so cells are read as text whatever the format: a subject
+`01` stays `01`. A column holds numbers if every known cell is a number.
 """
 
 import csv
@@ -17,12 +17,13 @@ from typing import Any
 
 from ..corpus import Label
 from ..windows.encoding import window_schema
+from .file_checks import decode_text
 
 Row = Mapping[str, str | None]
 
 TABLE_SUFFIXES: tuple[str, ...] = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
 
-_MISSING = frozenset({"", "n/a", "na", "nan", "none", "null"})  # n/a is BIDS's word, NA that of R
+_MISSING = frozenset({"", "n/a", "na", "nan", "none", "null"})  # n/a in BIDS, NA in R
 _DELIMITERS = "\t,;"
 _COLUMNS_OF_WINDOWS = frozenset(window_schema({}).names)
 
@@ -35,11 +36,11 @@ def read_rows(path: Path) -> list[dict[str, str | None]]:
             with or without a byte-order mark, UTF-16 with one, or Latin-1.
 
     Returns:
-        One mapping from column to cell a row, cells stripped; `None` for what is empty, `n/a`, `NA` or NaN.
-        Columns without a name (pandas writes its index as one) are left out.
+        One mapping from column to stripped cell per row; `None` for empty cells, `n/a`, `NA` and NaN.
+        Columns without a name, such as the index of pandas, are left out.
 
     Raises:
-        ValueError: If a row has more cells than the header, or a column comes twice.
+        ValueError: If a row has more cells than the header, or two columns have the same name.
         ImportError: If the file is XLSX and openpyxl is not installed.
     """
     suffix = path.suffix.lower()
@@ -49,7 +50,7 @@ def read_rows(path: Path) -> list[dict[str, str | None]]:
         try:
             rows: Iterable[Mapping[str, Any]] = pq.read_table(path).to_pylist()
         except ValueError as error:
-            raise ValueError(f"{path} is not a whole Parquet file: {error}") from None
+            raise ValueError(f"{path} is not a complete Parquet file: {error}") from None
     elif suffix == ".xlsx":
         rows = _read_xlsx(path)
     elif suffix == ".jsonl":
@@ -61,25 +62,20 @@ def read_rows(path: Path) -> list[dict[str, str | None]]:
 
 def text_of(path: Path) -> str:
     """Read a text file: UTF-8 with or without a byte-order mark, UTF-16 with one, else Latin-1."""
-    data = path.read_bytes()
-    is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # what Excel calls Unicode text
-    try:
-        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    return decode_text(path.read_bytes())
 
 
 def column_types(
     rows: Sequence[Mapping[str, Label]], columns: Iterable[str] | None = None
 ) -> dict[str, type[str] | type[float]]:
-    """Tell number columns from text columns.
+    """Separate number columns from text columns.
 
     Args:
         rows: Rows of a table.
-        columns: Columns asked for; all if left out, in the order of their first appearance.
+        columns: Columns to return; by default all, in the order of their first appearance.
 
     Returns:
-        Column -> `float` where every known cell is a number, `str` elsewhere, also where none is known.
+        Column -> `float` where every known cell is a number, else `str`, also where no cell is known.
     """
     names = dict.fromkeys(name for row in rows for name in row) if columns is None else columns
     return {
@@ -89,7 +85,7 @@ def column_types(
 
 
 def typed(row: Mapping[str, Label], types: Mapping[str, type[str] | type[float]]) -> dict[str, Label]:
-    """Turn the cells of a row into labels; unknown ones become `None`."""
+    """Convert the cells of a row to labels; unknown ones become `None`."""
     return {
         name: None if (cell := row.get(name)) is None else (number(cell) if kind is float else str(cell))
         for name, kind in types.items()
@@ -97,7 +93,7 @@ def typed(row: Mapping[str, Label], types: Mapping[str, type[str] | type[float]]
 
 
 def free_name(column: str) -> str:
-    """Return the name of the label that a column becomes: another than those that every window has."""
+    """Return a column's name as a label, with a suffix where every window has a column of that name."""
     return f"{column}_label" if column in _COLUMNS_OF_WINDOWS else column
 
 
@@ -105,7 +101,7 @@ def number(cell: str | float) -> float:
     """Read a number.
 
     Raises:
-        ValueError: If it is none, or not finite.
+        ValueError: If it is not a number, or not finite.
     """
     value = float(cell)
     if not math.isfinite(value):
@@ -121,7 +117,7 @@ def _all_numbers(cells: Sequence[Label]) -> bool:
 
 
 def _text(cell: Any) -> str | None:
-    """Write a cell as text; a whole float as the integer that it was before a gap made the column float."""
+    """Return a cell as text; a whole float as an integer, because gaps turn integer columns into floats."""
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
     text = "" if cell is None else str(cell).strip()
@@ -131,9 +127,9 @@ def _text(cell: Any) -> str | None:
 def _read_delimited(path: Path) -> list[dict[str, str]]:
     text = text_of(path)
     header = text.lstrip().partition("\n")[0]
-    # By what the header holds and not by the file's name: tables with the wrong ending are common.
+    # By the header and not by the extension, which is often wrong
     delimiter = max(_DELIMITERS, key=lambda sign: (sign in header, sign == "\t", header.count(sign)))
-    is_tabbed = delimiter == "\t"  # in tabbed tables a quotation mark is a sign like any other
+    is_tabbed = delimiter == "\t"  # a quotation mark is an ordinary character in tabbed tables
     reader = csv.reader(
         io.StringIO(text.lstrip(), newline=""),
         delimiter=delimiter,
@@ -149,7 +145,7 @@ def _read_delimited(path: Path) -> list[dict[str, str]]:
     names = [name.strip().strip('"') for name in lines[0]]
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
-        raise ValueError(f"{path} has the column {', '.join(twice)} more than once: rename one of them")
+        raise ValueError(f"{path} has more than one column {', '.join(twice)}: rename one of them")
     rows = []
     for place, line in enumerate(lines[1:], start=2):
         if any(cell.strip() for cell in line[len(names) :]):
@@ -158,14 +154,14 @@ def _read_delimited(path: Path) -> list[dict[str, str]]:
             )
         cells = [cell.strip().strip('"') for cell in line] if is_tabbed else line
         rows.append(dict(zip(names, cells, strict=False)))
-    if delimiter == ";":  # what Excel writes where the decimal sign is a comma
+    if delimiter == ";":  # Excel's delimiter in locales with a decimal comma
         for name in names:
             _write_points(rows, name)
     return rows
 
 
 def _write_points(rows: Sequence[dict[str, str]], name: str) -> None:
-    """Replace the decimal commas of a column in which all known cells are numbers, in place."""
+    """Replace decimal commas in a column whose known cells are all numbers, in place."""
     cells = {place: row[name].strip() for place, row in enumerate(rows) if name in row}
     pointed = {p: re.sub(r"^([+-]?\d+),(\d+)$", r"\1.\2", cell) for p, cell in cells.items()}
     if _all_numbers([cell for cell in pointed.values() if cell.lower() not in _MISSING]):
@@ -191,11 +187,13 @@ def _read_xlsx(path: Path) -> list[dict[str, Any]]:
     try:
         from openpyxl import load_workbook  # type: ignore[import-untyped]
     except ImportError:
-        raise ImportError(f"{path.name} needs openpyxl: pip install openpyxl, or save it as CSV") from None
+        raise ImportError(
+            f'{path.name} needs openpyxl: pip install "eeg-hf[formats]", or save it as CSV'
+        ) from None
     try:
         sheet = load_workbook(path, read_only=True, data_only=True).worksheets[0]
     except (zipfile.BadZipFile, KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"{path} is not a whole XLSX file: {error}") from None
+        raise ValueError(f"{path} is not a complete XLSX file: {error}") from None
     cells = sheet.iter_rows(values_only=True)
     names = [str(name or "") for name in next(cells, ())]
     return [dict(zip(names, row, strict=False)) for row in cells if any(cell is not None for cell in row)]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The headers of EDF, BDF and GDF: what each signal promises, and the unit, scale and gaps MNE overlooks.
+"""The headers of EDF, BDF and GDF: sizes of signals, and the units, scales and gaps that MNE overlooks.
 
 https://www.edfplus.info/specs/edf.html, https://www.edfplus.info/specs/edfplus.html,
 https://www.biosemi.com/faq/file_format.htm and https://arxiv.org/abs/cs/0608052 (GDF)
 
-MNE takes a physical dimension that it does not know (`UV`, `nV`, none at all) for volts, a factor of a
-million; it numbers the samples of a discontinuous file (EDF+D) as if nothing were missing between them.
+MNE reads an unknown or missing physical dimension (`UV`, `nV`) as volts, a factor of up to a million; it
+numbers the samples of a discontinuous file (EDF+D) as if nothing were missing between them.
 """
 
 import math
@@ -14,12 +14,12 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...processing.channels import parse_channel
-from .file_checks import check_size
+from .file_checks import check_size, decode_text
 
 if TYPE_CHECKING:
     import mne
@@ -43,7 +43,7 @@ _VOLTS |= dict.fromkeys(("\u00e2\u00b5v", "\u00c2\u00b5v", "\u00ce\u00bcv", "\u0
 
 @dataclass(frozen=True)
 class Signal:
-    """One signal of an EDF, BDF or GDF file, as its header describes it."""
+    """One signal in the header of an EDF, BDF or GDF file."""
 
     label: str
     unit: str
@@ -54,27 +54,23 @@ class Signal:
 
     @property
     def has_scale(self) -> bool:
-        """Whether digital values can be turned into physical ones."""
-        limits = (*self.physical, *self.digital)
-        return (
-            all(map(math.isfinite, limits))
-            and self.physical[0] != self.physical[1]
-            and self.digital[0] != self.digital[1]
-        )
+        """Whether digital values can be converted to physical ones."""
+        ranges = (self.physical, self.digital)
+        return all(math.isfinite(low) and math.isfinite(high) and low != high for low, high in ranges)
 
     @property
     def is_eeg(self) -> bool:
-        """Whether the label may be that of an electrode."""
+        """Whether the label may name an electrode."""
         return parse_channel(self.label).kind == "eeg"
 
 
 @dataclass(frozen=True)
 class SignalHeader:
-    """Header of an EDF, BDF or GDF file that was compared with the file's size.
+    """Header of an EDF, BDF or GDF file, checked against the file's size.
 
     Attributes:
         path: The file.
-        signals: Its signals, annotations left out, in the order in which MNE has its channels.
+        signals: Its signals without annotations, in the order of MNE's channels.
         num_bytes: Length of the header.
         record_bytes: Length of one data record.
         record_seconds: Duration of one data record.
@@ -92,7 +88,7 @@ class SignalHeader:
 
 
 def voltage_factor(unit: str) -> float | None:
-    """Return how many volts a unit is; None for one that is no voltage.
+    """Return the size of a unit in volts; None for a unit that is not a voltage.
 
     Example:
         >>> voltage_factor("uV"), voltage_factor("mmHg")
@@ -102,14 +98,14 @@ def voltage_factor(unit: str) -> float | None:
 
 
 def read_edf_header(path: Path, extension: str = ".edf") -> SignalHeader:
-    """Read the header of an EDF or BDF file and compare it with the file.
+    """Read the header of an EDF or BDF file and check it against the file.
 
     Args:
-        path: A file whose first bytes were seen to be right.
-        extension: `".bdf"` for three bytes a sample.
+        path: A file with a valid signature.
+        extension: `".bdf"` for three bytes per sample.
 
     Raises:
-        ValueError: If the header is damaged, promises more than there is, or no signal has a scale.
+        ValueError: If the header is damaged, promises more bytes than the file has, or no signal has a scale.
     """
     kind, width = extension[1:].upper(), 3 if extension == ".bdf" else 2
     with path.open("rb") as file:
@@ -124,13 +120,9 @@ def read_edf_header(path: Path, extension: str = ".edf") -> SignalHeader:
             columns = _columns(file.read(256 * num_signals), num_signals)
             all_signals = [
                 Signal(
-                    label,
-                    unit,
-                    (_number(low), _number(high)),
-                    (_number(digital_low), _number(digital_high)),
-                    int(samples),
+                    label, unit, (_number(low), _number(high)), (_number(least), _number(most)), int(count)
                 )
-                for label, _, unit, low, high, digital_low, digital_high, _, samples, _ in columns
+                for label, _, unit, low, high, least, most, _, count, _ in columns
             ]
         except ValueError as error:
             raise ValueError(f"{path.name} has a damaged {kind} header: {error}") from None
@@ -149,18 +141,17 @@ def read_edf_header(path: Path, extension: str = ".edf") -> SignalHeader:
 
 
 def read_gdf_header(path: Path) -> SignalHeader:
-    """Read the header of a GDF file, version 1 or 2, and compare it with the file.
+    """Read the header of a GDF file, version 1 or 2, and check it against the file.
 
     Raises:
-        ValueError: If the header is damaged, promises more than there is, or no signal has a scale.
+        ValueError: If the header is damaged, promises more bytes than the file has, or no signal has a scale.
     """
     with path.open("rb") as file:
         head = file.read(256)
         try:
             is_first = float(head[4:8]) < 1.9
-            num_bytes = struct.unpack_from("<q" if is_first else "<H", head, 184)[0] * (
-                1 if is_first else 256
-            )
+            (num_bytes,) = struct.unpack_from("<q" if is_first else "<H", head, 184)
+            num_bytes *= 1 if is_first else 256  # version 2 counts blocks
             num_records, numerator, denominator = struct.unpack_from("<qII", head, 236)
             (num_signals,) = struct.unpack_from("<I" if is_first else "<H", head, 252)
             if not denominator or not 256 * (num_signals + 1) <= num_bytes <= path.stat().st_size:
@@ -180,18 +171,18 @@ def read_gdf_header(path: Path) -> SignalHeader:
 
 
 def calibrate(raw: "mne.io.BaseRaw", header: SignalHeader, unit: str | None = None) -> None:
-    """Put an opened file into volts where its header spells them in a way that MNE does not know.
+    """Convert an opened file to volts where MNE does not know the spelling of its unit.
 
     Channels with another unit (`%`, `bpm`), and those without one beside others in volts, become `misc`;
     those without a scale become bad.
 
     Args:
-        raw: The file as MNE opened it; changed.
+        raw: The file as MNE opened it; changed in place.
         header: Its header.
-        unit: What channels without a unit are in.
+        unit: Unit of channels without one.
 
     Raises:
-        ValueError: If EEG channels have no unit, cannot be volts, and none was stated.
+        ValueError: If EEG channels have no unit, exceed a volt, and no unit was given.
     """
     unknown = []
     types: dict[str, str] = {}
@@ -201,41 +192,41 @@ def calibrate(raw: "mne.io.BaseRaw", header: SignalHeader, unit: str | None = No
             continue
         factor = voltage_factor(signal.unit or unit or "V")
         if not signal.unit and not unit and signal.is_eeg and max(map(abs, signal.physical)) > 1:
-            unknown.append(name)  # more than a volt on a scalp
+            unknown.append(name)  # more than a volt is impossible on a scalp
         if factor is None:
             types[name] = "misc"
         else:
-            raw._raw_extras[0]["units"][row] = factor  # where MNE keeps its own guess
+            raw._raw_extras[0]["units"][row] = factor  # overrides MNE's guess
         if not signal.has_scale or not signal.samples:
             raw.info["bads"].append(name)
     if any(signal.is_eeg and voltage_factor(signal.unit) for signal in header.signals):
-        types |= dict.fromkeys(unknown, "misc")  # no electrode, or its neighbours would be of no unit too
+        types |= dict.fromkeys(unknown, "misc")  # not electrodes, because the other channels have a unit
     elif unknown:
         raise ValueError(
-            f"{header.path.name} states no unit for {len(unknown)} channels ({', '.join(unknown[:3])}): say "
+            f"{header.path.name} states no unit for {len(unknown)} channels ({', '.join(unknown[:3])}): set "
             'unit="uV", "mV" or "V"'
         )
     raw.set_channel_types(types, on_unit_change="ignore", verbose="ERROR")
 
 
 def is_mixed(header: SignalHeader) -> bool:
-    """Whether an EEG signal is sampled more slowly than another: MNE can only read such a file whole."""
+    """Return whether an EEG signal is slower than another: MNE can only read such a file as a whole."""
     fastest = max(s.samples for s in header.signals)
     return any(s.samples < fastest for s in header.signals if s.is_eeg)
 
 
 def close_gaps(raw: "mne.io.BaseRaw", header: SignalHeader) -> list[float]:
-    """Move the annotations of a discontinuous file from the clock's time to the time of its samples.
+    """Move the annotations of a discontinuous file from clock time to sample time.
 
     Args:
-        raw: The opened file; changed. MNE has dropped the annotations that the clock puts behind its end.
+        raw: The opened file; changed in place. MNE has dropped annotations with a clock time behind its end.
         header: Its header.
 
     Returns:
-        Where records were joined though time had passed between them, in seconds after the first sample.
+        Positions at which records with a pause between them are joined, in seconds after the first sample.
 
     Raises:
-        ValueError: If the records do not say their time, or go back in it.
+        ValueError: If the records do not state their time, or are not in order of time.
     """
     import mne
 
@@ -258,10 +249,10 @@ def close_gaps(raw: "mne.io.BaseRaw", header: SignalHeader) -> list[float]:
 
 
 def _clock(header: SignalHeader, num_records: int) -> tuple[np.ndarray, list[tuple[float, float, str]]]:
-    """Read from the annotations when each record started, and (start, end, text) of all others.
+    """Read the start of each record, and (start, end, text) of all annotations.
 
-    All in seconds after the start of the first record. The first annotation of a record has no text: it is
-    the record's time.
+    All times are in seconds after the start of the first record. The first annotation of a record has no
+    text: it is the record's time.
     """
     starts: list[float] = []
     marks = []
@@ -276,21 +267,17 @@ def _clock(header: SignalHeader, num_records: int) -> tuple[np.ndarray, list[tup
         for onset, duration, texts in found:
             begin = float(onset) - starts[0]
             for text in filter(None, texts.split(b"\x14")):
-                try:
-                    name = text.decode()
-                except UnicodeDecodeError:
-                    name = text.decode("latin-1")
-                marks.append((begin, begin + float(duration or 0), name))
+                marks.append((begin, begin + float(duration or 0), decode_text(text)))
     if (np.diff(starts) <= 0).any():
         raise ValueError(f"{header.path.name} is discontinuous (EDF+D): its records are not in order of time")
     return np.array(starts) - starts[0], marks
 
 
 def _check(header: SignalHeader, kind: str, num_records: int) -> None:
-    """Refuse what cannot be read, or would be read wrongly."""
+    """Refuse headers that cannot be read, or would be read wrongly."""
     path, signals = header.path, header.signals
     if not signals:
-        raise ValueError(f"{path.name} holds annotations and no signal: read it with mne.read_annotations")
+        raise ValueError(f"{path.name} has annotations and no signal: read it with mne.read_annotations")
     if any(s.samples < 0 for s in signals) or not any(s.samples for s in signals):
         raise ValueError(f"{path.name} has a damaged {kind} header: no samples in a record")
     if not (math.isfinite(header.record_seconds) and header.record_seconds > 0):
@@ -303,12 +290,12 @@ def _check(header: SignalHeader, kind: str, num_records: int) -> None:
         raise ValueError(
             f"{path.name} has a damaged {kind} header: no signal has a digital and a physical range"
         )
-    # -1 stands there while a recording goes on, and for ever where it was not ended properly.
+    # The number of records is -1 during recording, and stays so if the recording was not closed properly
     check_size(path, header.num_bytes + max(num_records, 1) * header.record_bytes, header.num_bytes)
 
 
 def _check_gdf_events(path: Path, table: bytes, is_first: bool, left: int) -> None:
-    """Compare the number of events with what is left of the file."""
+    """Check the number of events against the rest of the file."""
     if len(table) < 8:
         return
     (count,) = struct.unpack_from("<I", table, 4) if is_first else (int.from_bytes(table[1:4], "little"),)
@@ -317,35 +304,28 @@ def _check_gdf_events(path: Path, table: bytes, is_first: bool, left: int) -> No
 
 
 def _gdf_signals(block: bytes, count: int, is_first: bool) -> tuple[list[Signal], list[int]]:
-    """Split the header of GDF signals into signals, and bytes a sample of each."""
+    """Parse the signals of a GDF header; return them and the number of bytes per sample of each."""
     if len(block) < 256 * count:
         raise ValueError("it ends within the header")
+
+    def column(kind: str, at: int) -> tuple[Any, ...]:
+        # One field of all signals after another; `at` is the position in the header of one signal
+        return struct.unpack_from(f"<{count}{kind}", block, at * count)
+
     labels = [_text(block[16 * i : 16 * i + 16]) for i in range(count)]
-    units = (
-        [_text(block[96 * count + 8 * i :][:8]) for i in range(count)]
-        if is_first
-        else [_GDF_UNITS.get(u, f"code {u}") for u in struct.unpack_from(f"<{count}H", block, 102 * count)]
-    )
-    low, high = (struct.unpack_from(f"<{count}d", block, at * count) for at in (104, 112))
-    digital = "q" if is_first else "d"
-    digital_low, digital_high = (
-        struct.unpack_from(f"<{count}{digital}", block, at * count) for at in (120, 128)
-    )
-    samples = struct.unpack_from(f"<{count}i", block, 216 * count)
-    widths = [_GDF_BYTES[kind] for kind in struct.unpack_from(f"<{count}i", block, 220 * count)]
-    rows = zip(
-        labels,
-        units,
-        zip(low, high, strict=True),
-        zip(digital_low, digital_high, strict=True),
-        samples,
-        strict=True,
-    )
-    return [Signal(*row) for row in rows], widths
+    if is_first:
+        units = [_text(block[96 * count + 8 * i :][:8]) for i in range(count)]
+    else:
+        units = [_GDF_UNITS.get(code, f"code {code}") for code in column("H", 102)]
+    physical = zip(column("d", 104), column("d", 112), strict=True)
+    kind = "q" if is_first else "d"
+    digital = zip(column(kind, 120), column(kind, 128), strict=True)
+    rows = zip(labels, units, physical, digital, column("i", 216), strict=True)
+    return [Signal(*row) for row in rows], [_GDF_BYTES[code] for code in column("i", 220)]
 
 
 def _columns(block: bytes, count: int) -> Sequence[tuple[str, ...]]:
-    """Split the header of EDF signals, which holds one field of all signals after another."""
+    """Split the header of EDF signals, which stores one field of all signals after another."""
     if len(block) < 256 * count:
         raise ValueError("it ends within the header")
     fields, start = [], 0

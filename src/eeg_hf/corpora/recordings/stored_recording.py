@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A decoded recording that remembers what it was decoded from.
+"""Decoded recordings that remember what the column stores of them.
 
-`map` puts the columns that it read back into the dataset. Of foreign types datasets encodes those that turn
-themselves into arrays: a recording of a column turns into an array that holds what the column stores, so that
-neither a path becomes bytes nor bytes are written anew because somebody looked at a recording.
+`map` writes the columns that it read back into the dataset. Of foreign types, datasets encodes those that
+convert themselves to arrays. A decoded recording converts to an array that holds the stored value, so that
+looking at a recording neither turns a path into bytes nor writes bytes again.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a recording came from.
+    """Origin of a decoded recording.
 
     Attributes:
         feature: The feature that decoded it.
         path: The path that the column stores.
         has_bytes: Whether the column stores bytes.
         file: The main file on this machine.
-        folder: The temporary folder that it lies in; held here as long as the recording lives.
+        folder: Its temporary folder, kept as long as the recording is used.
     """
 
     feature: "Eeg"
@@ -41,16 +41,16 @@ class Origin:
 
 
 def remember(raw: "mne.io.BaseRaw", origin: Origin) -> None:
-    """Let a recording remember its origin, in place."""
+    """Attach its origin to a recording, in place."""
     kind: Any = type(raw)
     raw.__class__ = _remembering(kind)
     raw._eeg_hf_origin = origin
 
 
 def stored_value(raw: "mne.io.BaseRaw") -> dict[str, Any] | None:
-    """Return what the column stores of a recording; None if it is of no column, or was changed since.
+    """Return the stored value of a recording; None if it was not decoded from a column, or was changed.
 
-    The recording is opened once more and compared: header, annotations, and samples if it was loaded.
+    The recording is opened again and compared: header, annotations, and samples if it was loaded.
     """
     from mne.utils import object_diff
 
@@ -70,10 +70,10 @@ def stored_value(raw: "mne.io.BaseRaw") -> dict[str, Any] | None:
 
 
 class _Remembering:
-    """What a recording of a column can do besides what MNE's class can."""
+    """Mixin for MNE's class of a decoded recording."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """Return an array without dimensions that holds what a column stores of the recording."""
+        """Return a zero-dimensional array that holds the stored value."""
         from .eeg_feature import Eeg
 
         array = np.empty((), dtype=object)
@@ -81,7 +81,7 @@ class _Remembering:
         return array
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        # The class is made at run time and has no place that pickle could find it in
+        # The class is made at run time, so pickle cannot find it by name
         state = super().__reduce_ex__(protocol)
         return (_blank, (type(self).__mro__[2],), *state[2:])
 

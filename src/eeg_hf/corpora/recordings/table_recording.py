@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open a table (CSV, TSV, TXT, Parquet) as a recording: one row a sample, one column a channel.
+"""Open a table (CSV, TSV, TXT, Parquet) as a recording: one row per sample, one column per channel.
 
-A table states neither its rate nor its unit, so both must be told; where it has a column of times, these are
-compared with the rate.
+A table states neither its rate nor its unit, so both must be given. A column of times is checked against the
+rate.
 """
 
-import codecs
 import io
 import re
 from collections import Counter
@@ -20,6 +19,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ...processing.channels import parse_channel
+from .file_checks import decode_text
 from .signal_header import voltage_factor
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ _COUNTER_NAME = re.compile(
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?(?:nan|inf)|", re.IGNORECASE)
 _COMMENTS = ("#", "%", "//")
 _MAX_CHANNELS = 1024
-_TEXT_COPIES = 4  # bytes, text, what the parser reads, and its columns
-_RATE_TOLERANCE = 0.05  # of timestamps rounded to milliseconds; a wrong rate is wrong by more
-# Wireless headsets send packets that overlap or lag by less: such steps are neither pauses nor disorder.
+_TEXT_COPIES = 4  # bytes, text, input of the parser, and its columns
+_RATE_TOLERANCE = 0.05  # for timestamps rounded to milliseconds; a wrong rate differs by more
+# Packets of wireless headsets overlap or lag by less: such steps are neither pauses nor disorder.
 _MIN_GAP_SECONDS = 0.5
 
 
@@ -47,22 +47,22 @@ def read_table(
 ) -> "tuple[mne.io.RawArray, list[float]]":
     """Open a table as a recording.
 
-    A column of times or of sample numbers is no channel; columns named as triggers or accelerometers are not
-    scaled. Columns without a name become `EEG 001` and so on. Text in a column that is empty most of the time
-    becomes annotations. Lines before the names of the columns that are no part of the table are left out.
+    A column of times or of sample numbers is not a channel; columns named as triggers or accelerometers are
+    not scaled. Columns without a name become `EEG 001` and so on. Text in a mostly empty column becomes
+    annotations. Lines above the column names that are not part of the table are skipped.
 
     Args:
         path: A `.csv`, `.tsv`, `.txt` or `.parquet` file.
         sampling_rate: In Hz.
         unit: `"V"`, `"mV"` or `"uV"`.
-        delimiter: What stands between two cells; found out where not said.
+        delimiter: Separator of cells; detected by default.
 
     Returns:
-        The recording in volts, loaded, and where its times jump, in seconds after its first sample.
+        The recording in volts, loaded, and the positions of jumps in time, in seconds after its first sample.
 
     Raises:
-        ValueError: If rate or unit are not said, the times contradict the rate, columns hold text, or the
-            file is no table of samples; naming what was found.
+        ValueError: If rate or unit are missing, the times contradict the rate, columns hold text, or the
+            file is not a table of samples.
     """
     import mne
 
@@ -73,12 +73,12 @@ def read_table(
         raise ValueError(f"{path.name} has no column of samples")
     found = f" (its times advance at {_rate_of(times)[0]:.4g} Hz)" if times is not None else ""
     if sampling_rate is None:
-        raise ValueError(f"{path.name} is a table and does not state its rate: say sampling_rate={found}")
+        raise ValueError(f"{path.name} is a table and does not state its rate: set sampling_rate={found}")
     factor = voltage_factor(unit or "")
     if factor is None:
-        raise ValueError(f'{path.name} is a table and does not state its unit: say unit="uV", "mV" or "V"')
+        raise ValueError(f'{path.name} is a table and does not state its unit: set unit="uV", "mV" or "V"')
     if not (np.isfinite(sampling_rate) and sampling_rate > 0):
-        raise ValueError(f"{path.name}: a sampling rate of {sampling_rate} Hz cannot be right")
+        raise ValueError(f"{path.name}: expected a positive sampling rate, got {sampling_rate} Hz")
     joins = _compare_times(path, times, sampling_rate) if times is not None else []
     kinds = [parse_channel(name).kind for name in columns]
     data = np.stack([np.asarray(column, np.float64) for column in columns.values()])
@@ -107,18 +107,18 @@ def _read_text(path: Path, delimiter: str | None) -> dict[str, np.ndarray | pa.C
     size, free = path.stat().st_size, psutil.virtual_memory().available
     if _TEXT_COPIES * size > free:
         raise ValueError(
-            f"{path.name} is a text of {size} bytes, too large for the {free} bytes of free memory: cut it "
+            f"{path.name} is a text of {size} bytes, too large for the {free} bytes of free memory: split it "
             "into parts, or store it as Parquet"
         )
-    text = _without_comments(_decoded(path))
+    text = _without_comments(_read(path))
     lines = text.split("\n", 40)[:40]
     if len(lines) < 2:
-        raise ValueError(f"{path.name} is no table of samples: it has fewer than two lines")
+        raise ValueError(f"{path.name} is not a table of samples: it has fewer than two lines")
     skipped = _lines_before_names(lines)
     text, lines = "\n".join(text.split("\n", skipped)[skipped:]) if skipped else text, lines[skipped:]
     if delimiter is None:
         delimiter = _find_delimiter(lines)
-    if delimiter == " ":  # columns are often aligned with several
+    if delimiter == " ":  # columns are often aligned with several spaces
         text = "\n".join("\t".join(line.split()) for line in text.split("\n"))
         lines, delimiter = text.split("\n", 40)[:40], "\t"
     cells = [[cell.strip().strip('"') for cell in line.split(delimiter)] for line in lines]
@@ -130,7 +130,7 @@ def _read_text(path: Path, delimiter: str | None) -> dict[str, np.ndarray | pa.C
             pyarrow.csv.ReadOptions(
                 use_threads=False,
                 autogenerate_column_names=header is None,
-                # A whole file is one block: types are those of all rows, not of the first megabyte.
+                # One block for the whole file: types are those of all rows, not of the first megabyte
                 block_size=max(2**20, min(2**31 - 1, len(text) + 1)),
             ),
             pyarrow.csv.ParseOptions(delimiter=delimiter),
@@ -147,17 +147,17 @@ def _read_text(path: Path, delimiter: str | None) -> dict[str, np.ndarray | pa.C
 
 
 def _checked(path: Path, table: pa.Table) -> dict[str, np.ndarray | pa.ChunkedArray]:
-    """Refuse tables of something else; return numbers as arrays, dates and times as they are."""
+    """Refuse tables of other content; return numbers as arrays, dates and times as they are."""
     if table.num_rows < table.num_columns and table.num_columns > 32:
         raise ValueError(
-            f"{path.name} has {table.num_rows} rows and {table.num_columns} columns: expected one row a "
-            "sample and one column a channel; transpose it"
+            f"{path.name} has {table.num_rows} rows and {table.num_columns} columns: expected one row per "
+            "sample and one column per channel; transpose it"
         )
     if table.num_rows < 2 or table.num_columns > _MAX_CHANNELS:
         raise ValueError(
-            f"{path.name} is no table of samples: {table.num_rows} rows, {table.num_columns} columns"
+            f"{path.name} is not a table of samples: {table.num_rows} rows, {table.num_columns} columns"
         )
-    # OpenBCI calls several columns so that hold nothing
+    # OpenBCI names several unused columns "Other"
     table = table.select([i for i, name in enumerate(table.column_names) if name != "Other"])
     twice = [name for name, n in Counter(table.column_names).items() if n > 1 and name]
     if twice:
@@ -179,12 +179,12 @@ def _checked(path: Path, table: pa.Table) -> dict[str, np.ndarray | pa.ChunkedAr
         elif not (_TIME_NAME.fullmatch(name) and len(table.column_names) > 1):
             text.append(f"{name or '(no name)'} ({str(column[0])[:20]!r})")
     if text:
-        raise ValueError(f"{path.name} has columns that hold no numbers: {', '.join(text[:5])}; remove them")
+        raise ValueError(f"{path.name} has columns without numbers: {', '.join(text[:5])}; remove them")
     return columns
 
 
 def _take_marks(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> list[tuple[int, str]]:
-    """Remove columns of text, and rows of nothing else; return where which text stood."""
+    """Remove columns of text, and rows of nothing else; return (sample, text) of each cell."""
     found = {
         n: c for n, c in columns.items() if isinstance(c, pa.ChunkedArray) and pa.types.is_string(c.type)
     }
@@ -196,7 +196,7 @@ def _take_marks(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> list[tuple[
         return []
     is_marked = np.array([any(row) for row in zip(*texts, strict=True)])
     is_sample = ~(is_marked & np.isnan(samples).all(axis=0))
-    places: np.ndarray = np.cumsum(is_sample) - is_sample  # a mark between two samples stands at the second
+    places: np.ndarray = np.cumsum(is_sample) - is_sample  # a mark between two samples is at the second
     marks = [
         (int(places[row]), text) for column in texts for row, text in enumerate(column) if text is not None
     ]
@@ -206,7 +206,7 @@ def _take_marks(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> list[tuple[
 
 
 def _take_times(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> np.ndarray | None:
-    """Remove columns of times and sample numbers; return the first of the times as numbers."""
+    """Remove columns of times and sample numbers; return the first column of times as numbers."""
     times = None
     for name in list(columns):
         column = columns[name]
@@ -222,7 +222,7 @@ def _take_times(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> np.ndarray 
 
 
 def _as_integer(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Turn dates and times of day into nanoseconds."""
+    """Convert dates and times of day to nanoseconds."""
     kind = column.type
     if pa.types.is_date(kind):
         column, kind = column.cast(pa.timestamp("ms")), pa.timestamp("ms")
@@ -236,12 +236,12 @@ def _as_integer(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _counts(values: np.ndarray) -> bool:
-    """Whether a column numbers its rows; headsets start again at 255 or so."""
+    """Return whether a column counts its rows; counters of headsets wrap around, for example at 255."""
     return bool((np.diff(values) == 1).mean() > 0.9)
 
 
 def _rate_of(times: np.ndarray) -> tuple[float, float]:
-    """Return the rate at which times advance, taken as seconds, by the mean and by the median step."""
+    """Return the rate of times in seconds, by the mean and by the median step."""
     steps = np.diff(times)
     median = float(np.median(steps))
     mean = (len(times) - 1) / float(times[-1] - times[0])
@@ -249,7 +249,7 @@ def _rate_of(times: np.ndarray) -> tuple[float, float]:
 
 
 def _compare_times(path: Path, times: np.ndarray, rate: float) -> list[float]:
-    """Compare times, in any unit, with the stated rate; return where they jump, in seconds of samples."""
+    """Check times, in any unit, against the stated rate; return the jumps in seconds of samples."""
     for per_second in (1.0, 1e3, 1e6, 1e9):
         if any(abs(found * per_second / rate - 1) < _RATE_TOLERANCE for found in _rate_of(times)):
             steps = np.diff(times) / per_second
@@ -259,28 +259,24 @@ def _compare_times(path: Path, times: np.ndarray, rate: float) -> list[float]:
             return [float(i + 1) / rate for i in np.flatnonzero(steps > _MIN_GAP_SECONDS + 1 / rate)]
     mean, median = _rate_of(times)
     raise ValueError(
-        f"{path.name} does not go with {rate:g} Hz: its times advance at {mean:.4g} a unit of time (median "
-        f"step: {median:.4g}), expected {rate:g} for seconds or {rate / 1e3:g} for milliseconds"
+        f"{path.name} contradicts {rate:g} Hz: its times advance at {mean:.4g} samples per unit of time "
+        f"(median step: {median:.4g}), expected {rate:g} for seconds or {rate / 1e3:g} for milliseconds"
     )
 
 
-def _decoded(path: Path) -> str:
-    """Read a text file, whichever of the usual encodings it has."""
+def _read(path: Path) -> str:
+    """Read a text file with any of the common encodings and line endings."""
     content = path.read_bytes()
     if not content:
         raise ValueError(f"{path.name} is empty")
-    encoding = "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
+    text = decode_text(content)
     if "\0" in text:
         raise ValueError(f"{path.name} is not a text file: it starts with {content[:16]!r}")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _without_comments(text: str) -> str:
-    """Drop comment lines and empty lines; keep the names of columns that a comment sign precedes."""
+    """Drop comment lines and empty lines."""
     text = text.strip("\n \ufeff")
     if not any(f"\n{sign}" in f"\n{text}" for sign in _COMMENTS) and "\n\n" not in text:
         return text
@@ -289,7 +285,7 @@ def _without_comments(text: str) -> str:
 
 
 def _lines_before_names(lines: list[str]) -> int:
-    """Count the lines before a table's header: other numbers of cells than all that follow, which agree."""
+    """Count the lines above a table's header: their number of cells differs from that of all other lines."""
     for sign in ("\t", ";", ","):
         counts = [line.count(sign) for line in lines[:-1]]
         first = next((i for i, count in enumerate(counts) if set(counts[i:]) == {count}), 0)
@@ -300,25 +296,22 @@ def _lines_before_names(lines: list[str]) -> int:
 
 
 def _find_delimiter(lines: list[str]) -> str:
-    """Return the character that splits all lines into the same number of cells, more than one; or a tab."""
+    """Return the character that splits all lines into the same number of cells, more than one."""
     for candidate in ("\t", ";", ",", "|"):
         counts = {line.count(candidate) for line in lines[:-1]}
         if counts != {0} and len(counts) == 1:
             return candidate
-    return (
-        " "
-        if any(len(line.split()) > 1 for line in lines[1:])
-        and not any("," in line and ", " not in line for line in lines[1:])
-        else ","
-    )
+    is_spaced = any(len(line.split()) > 1 for line in lines[1:])
+    has_commas = any("," in line and ", " not in line for line in lines[1:])
+    return " " if is_spaced and not has_commas else ","
 
 
 def _header(cells: list[str], is_comma: bool) -> list[str] | None:
-    """Return the names in a first line; None where it is already a sample."""
+    """Return the names in the first line; None where it is a sample."""
     numbers = [cell.replace(",", ".") if is_comma else cell for cell in cells]
     if not all(_NUMBER.fullmatch(cell) for cell in numbers):
         return cells
-    counted = len(cells) > 2 and cells == [str(i) for i in range(len(cells))]  # as pandas writes no names
+    counted = len(cells) > 2 and cells == [str(i) for i in range(len(cells))]  # pandas' default names
     return [f"EEG {i + 1:03d}" for i in range(len(cells))] if counted else None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open an XDF file (Lab Streaming Layer): its one EEG stream, and its markers as annotations.
+"""Open an XDF file (Lab Streaming Layer): its EEG stream, with its markers as annotations.
 
 https://github.com/sccn/xdf/wiki/Specifications and, for the channels, https://github.com/sccn/xdf/wiki/EEG-Meta-Data
 """
@@ -24,10 +24,10 @@ def read_xdf(path: Path, unit: str | None = None) -> "tuple[mne.io.RawArray, lis
 
     Args:
         path: The file.
-        unit: What channels without a unit are in.
+        unit: Unit of channels without one.
 
     Returns:
-        The recording in volts, loaded, and where pauses were cut out, in seconds after its first sample.
+        The recording in volts, loaded, and the positions of pauses, in seconds after its first sample.
 
     Raises:
         ImportError: If pyxdf is not installed.
@@ -65,7 +65,7 @@ def _choose_stream(path: Path, streams: list[Mapping[str, Any]]) -> int:
     found = [s for s in streams if s["type"].lower() == "eeg" and float(s["nominal_srate"]) > 0]
     if len(found) != 1:
         held = ", ".join(f"{s['name']} ({s['type']}, {s['nominal_srate']} Hz)" for s in streams) or "nothing"
-        raise ValueError(f"{path.name} holds {len(found)} EEG streams, expected one: it has {held}")
+        raise ValueError(f"{path.name} has {len(found)} EEG streams, expected one: it has {held}")
     return int(found[0]["stream_id"])
 
 
@@ -76,7 +76,7 @@ def _channels(
     described = _first(stream["info"], "desc", "channels") or {}
     rows = described.get("channel") or [{} for _ in range(count)]
     if len(rows) != count:
-        raise ValueError(f"{path.name} describes {len(rows)} channels and holds {count}")
+        raise ValueError(f"{path.name} describes {len(rows)} channels and has {count}")
     names = [_first(row, "label") or f"EEG {i + 1:03d}" for i, row in enumerate(rows)]
     types = [str(_first(row, "type") or "eeg").lower() for row in rows]
     types = [kind if kind in _TYPES else "misc" for kind in types]
@@ -85,14 +85,14 @@ def _channels(
         factor = voltage_factor(_first(row, "unit") or unit or "")
         if factor is None and kind in ("eeg", "eog", "ecg", "emg"):
             raise ValueError(
-                f'{path.name} states no unit in volts for channel {name}: say unit="uV", "mV" or "V"'
+                f'{path.name} states no unit in volts for channel {name}: set unit="uV", "mV" or "V"'
             )
         factors.append(1.0 if factor is None else factor)
     return names, types, factors
 
 
 def _first(node: Any, *keys: str) -> Any:
-    """Follow keys through the lists and dicts that pyxdf makes of XML; None where one is missing."""
+    """Follow keys through pyxdf's nested lists and dicts; return None where one is missing."""
     for key in keys:
         node = node.get(key) if isinstance(node, Mapping) else None
         node = node[0] if isinstance(node, list) and node else node
