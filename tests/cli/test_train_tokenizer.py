@@ -156,7 +156,7 @@ def test_recipes_describe_tokenizers(path):
         ({"config": '{"sampling_rate": 250}'}, "config says 250 Hz, the corpora have windows at 200 Hz"),
         ({"split": "sideways"}, "expected one of official"),
         ({"rates": "sometimes"}, "rates: expected same or keep"),
-        ({"sweep": "true", "sweep_grid": '{"activation": ["relu", "tanh"]}'}, "relu or snake, got 'tanh'"),
+        ({"sweep": "true", "sweep_grid": '{"activation": ["relu", "tanh"]}'}, "relu, snake, got 'tanh'"),
         ({"sweep": "true", "sweep_grid": '{"activatoin": ["relu"]}'}, "did you mean 'activation'"),
         ({"sweep": "true", "sweep_grid": "[1]"}, "sweep_grid: expected fields and their values"),
         ({"sweep": "true", "sweep_grid": '{"learning_rate": 1e-3}'}, "expected a list"),

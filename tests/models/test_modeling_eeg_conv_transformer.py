@@ -73,7 +73,7 @@ def test_other_channels_are_refused_or_adapted():
         ({"temporal_pool": "last"}, "temporal_pool: expected one of cls, mean, max"),
         ({"channel_adapter": "zero_pad"}, "channel_adapter: expected one of none, perceiver, spline"),
         ({"channel_adapter": "spline"}, "needs channel_positions"),
-        ({"channel_positions": PLACES[:2]}, "has 2 triples, but num_channels is 5"),
+        ({"channel_positions": PLACES[:2]}, "has 2 entries, but num_channels is 5"),
         ({"d_model": 0}, "hidden_size: expected a positive whole number"),
     ],
 )

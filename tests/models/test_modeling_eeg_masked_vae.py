@@ -55,7 +55,7 @@ def hidden_stretch(start=100, stop=200, channel=3):
         ({"hidden_size": 30}, "multiple of num_attention_heads"),
         ({"latent_size": 0}, "latent_size: expected a positive"),
         ({"stretch_patches": 0}, "stretch_patches: expected a positive"),
-        ({"max_seq_length": 20}, "shorter than one patch"),
+        ({"max_seq_length": 20}, "shorter than patch_size"),
         ({"mask_ratio": 1.0}, "mask_ratio: expected a share"),
         ({"beta": -1.0}, "beta: expected 0 or more"),
         ({"free_bits": math.nan}, "free_bits: expected 0 or more"),

@@ -2,9 +2,9 @@
 import pytest
 import torch
 
-from eeg_hf.models.configuration_eeg_foundation import STANDARD_POSITIONS
 from eeg_hf.models.spatial_basis import channel_matrix, harmonic_matrix, spherical_harmonics
 from eeg_hf.models.spherical_splines import HEAD_CENTRE
+from eeg_hf.models.standard_montage import STANDARD_POSITIONS
 
 PLACES = torch.tensor(list(STANDARD_POSITIONS.values()))[None]
 GENERATOR = torch.Generator().manual_seed(0)

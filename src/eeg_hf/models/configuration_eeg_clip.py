@@ -7,6 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
+from .config_checks import check_choice, check_positive
 from .configuration_eeg_conv_transformer import EEGConvTransformerConfig
 from .configuration_eeg_foundation import EEGFoundationConfig
 
@@ -112,13 +113,8 @@ class EEGCLIPConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """Raise a ValueError naming the first field that cannot work with the others."""
-        for name in ("vision_dim", "projection_dim", "projection_hidden_size"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected a positive whole number, got {getattr(self, name)!r}")
-        if self.vision_projection not in PROJECTIONS:
-            raise ValueError(
-                f"vision_projection: expected one of {', '.join(PROJECTIONS)}, got {self.vision_projection!r}"
-            )
+        check_positive(self, "vision_dim", "projection_dim", "projection_hidden_size")
+        check_choice(self, vision_projection=PROJECTIONS)
         if self.vision_projection == "none" and self.projection_dim != self.vision_dim:
             raise ValueError(
                 f"vision_projection='none' needs projection_dim = vision_dim ({self.vision_dim}), got "

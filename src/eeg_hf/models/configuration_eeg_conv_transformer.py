@@ -7,6 +7,8 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .config_checks import check_attention_heads, check_channels, check_choice, check_positive
+
 TEMPORAL_POOLS = ("cls", "mean", "max")
 MONTAGE_ADAPTERS = ("none", "perceiver", "spline")  # zero_pad fills up by order, not by place
 
@@ -100,10 +102,8 @@ class EEGConvTransformerConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """Raise a ValueError naming the first field that cannot work with the others."""
-        sizes = ("num_channels", "max_seq_length", "conv_size", "hidden_size", "intermediate_size")
-        for name in (*sizes, "num_attention_heads"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected a positive whole number, got {getattr(self, name)!r}")
+        check_positive(self, "num_channels", "max_seq_length", "conv_size", "hidden_size")
+        check_positive(self, "intermediate_size", "num_attention_heads")
         for name in ("kernel_sizes", "dilations", "strides"):
             values = getattr(self, name)
             if len(values) != len(self.kernel_sizes) or any(value < 1 for value in values):
@@ -112,20 +112,10 @@ class EEGConvTransformerConfig(PreTrainedConfig):
                 )
         if any(size % 2 == 0 for size in self.kernel_sizes):
             raise ValueError(f"kernel_sizes: expected odd numbers, got {self.kernel_sizes}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
-                f"({self.num_attention_heads})"
-            )
-        for name, known in (("temporal_pool", TEMPORAL_POOLS), ("channel_adapter", MONTAGE_ADAPTERS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
-        places = self.channel_positions
-        if places is not None and len(places) != self.num_channels:
-            raise ValueError(
-                f"channel_positions has {len(places)} triples, but num_channels is {self.num_channels}"
-            )
-        if self.channel_adapter != "none" and places is None:
+        check_attention_heads(self)
+        check_choice(self, temporal_pool=TEMPORAL_POOLS, channel_adapter=MONTAGE_ADAPTERS)
+        check_channels(self, "channel_positions")
+        if self.channel_adapter != "none" and self.channel_positions is None:
             raise ValueError(f"channel_adapter={self.channel_adapter!r} needs channel_positions, in metres")
 
 

@@ -7,29 +7,8 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-# Template positions (metres, head frame) of the 19 electrodes of the 10-20 system: MNE's colin27_1005
-# montage.
-STANDARD_POSITIONS: dict[str, tuple[float, float, float]] = {
-    "Fp1": (-0.0309, 0.1146, 0.0279),
-    "Fp2": (0.0284, 0.1153, 0.0277),
-    "F7": (-0.0719, 0.0731, 0.0258),
-    "F3": (-0.0518, 0.0867, 0.0787),
-    "Fz": (-0.0012, 0.0933, 0.1026),
-    "F4": (0.0503, 0.0874, 0.0773),
-    "F8": (0.0714, 0.0745, 0.0251),
-    "T7": (-0.0860, 0.0149, 0.0312),
-    "C3": (-0.0671, 0.0234, 0.1045),
-    "Cz": (-0.0014, 0.0276, 0.1402),
-    "C4": (0.0653, 0.0236, 0.1037),
-    "T8": (0.0833, 0.0153, 0.0310),
-    "P7": (-0.0745, -0.0421, 0.0413),
-    "P3": (-0.0550, -0.0442, 0.0999),
-    "Pz": (-0.0017, -0.0452, 0.1267),
-    "P4": (0.0536, -0.0443, 0.1005),
-    "P8": (0.0710, -0.0423, 0.0412),
-    "O1": (-0.0316, -0.0806, 0.0548),
-    "O2": (0.0277, -0.0805, 0.0547),
-}
+from .config_checks import check_attention_heads, check_channels, check_choice, check_positive, check_windows
+from .standard_montage import set_standard_montage
 
 TARGETS = ("signal", "codes", "both")
 CHANNEL_ADAPTERS = ("none", "perceiver", "zero_pad", "spline")
@@ -198,15 +177,8 @@ class EEGFoundationConfig(PreTrainedConfig):
     tasks: dict[str, int] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        super().__post_init__(
-            **kwargs
-        )  # applies the attribute map: only after it do d_model and its like hold
-        if self.channel_names is None and self.num_channels == len(STANDARD_POSITIONS):
-            self.channel_names = list(STANDARD_POSITIONS)
-        if self.channel_positions is None and set(self.channel_names or ()) <= set(STANDARD_POSITIONS):
-            self.channel_positions = [
-                list(STANDARD_POSITIONS[name]) for name in self.channel_names or ()
-            ] or None
+        super().__post_init__(**kwargs)  # applies the attribute map: d_model and others hold from here on
+        set_standard_montage(self)
         if self.channel_adapter != "none" and self.adapter_channel_positions is None:
             self.adapter_channel_names = self.channel_names
             self.adapter_channel_positions = self.channel_positions
@@ -250,55 +222,31 @@ class EEGFoundationConfig(PreTrainedConfig):
         """Whether pretraining predicts the codes of hidden patches."""
         return self.target != "signal" and self.code_weight > 0
 
-    @property
-    def predicts_auxiliary(self) -> bool:
-        """Whether pretraining predicts properties of the subject."""
-        return bool(self.auxiliary_tasks) and self.auxiliary_weight > 0
-
     def validate_architecture(self) -> None:
         """Raise a ValueError naming the first field that cannot work with the others."""
-        for name in ("hidden_size", "num_attention_heads", "intermediate_size", "num_channels", "patch_size"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected a positive whole number, got {getattr(self, name)!r}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
-                f"({self.num_attention_heads})"
-            )
+        check_positive(
+            self, "hidden_size", "num_attention_heads", "intermediate_size", "num_channels", "patch_size"
+        )
+        check_attention_heads(self)
+        check_choice(self, target=TARGETS, channel_adapter=CHANNEL_ADAPTERS)
+        check_channels(self, "channel_names", "channel_positions")
         if not 0 <= self.overlap < 1 or self.hop_size < 1:
             raise ValueError(f"overlap: expected a share in [0, 1), got {self.overlap}")
-        if self.max_seq_length < self.patch_size:
-            raise ValueError(
-                f"max_seq_length ({self.max_seq_length}) is shorter than one patch ({self.patch_size} "
-                "samples)"
-            )
+        check_windows(self)
         for scale in self.active_scales:
             if scale < 1 or self.patch_size % scale or self.patch_size // scale < 2:
                 raise ValueError(
                     f"scale_factors: {scale} does not cut a patch of {self.patch_size} samples into equal "
                     "windows"
                 )
-        if self.target not in TARGETS:
-            raise ValueError(f"target: expected one of {', '.join(TARGETS)}, got {self.target!r}")
         if self.predicts_codes and self.hop_size != self.patch_size:
             raise ValueError(
                 f"overlap: expected 0 with target={self.target!r}, where a code stands for one patch, got "
                 f"{self.overlap}"
             )
-        if not 0 < self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {self.mask_ratio}")
         if self.contrastive_temperature <= 0:
             raise ValueError(
                 f"contrastive_temperature: expected more than 0, got {self.contrastive_temperature}"
-            )
-        if self.channel_names is not None and len(self.channel_names) != self.num_channels:
-            raise ValueError(
-                f"channel_names has {len(self.channel_names)} names, but num_channels is {self.num_channels}"
-            )
-        if self.channel_positions is not None and len(self.channel_positions) != self.num_channels:
-            raise ValueError(
-                f"channel_positions has {len(self.channel_positions)} triples, but num_channels is "
-                f"{self.num_channels}"
             )
         self.validate_channel_adapter()
         self.validate_numbers()
@@ -307,11 +255,6 @@ class EEGFoundationConfig(PreTrainedConfig):
 
     def validate_channel_adapter(self) -> None:
         """Raise a ValueError where the channel adapter cannot work."""
-        if self.channel_adapter not in CHANNEL_ADAPTERS:
-            raise ValueError(
-                f"channel_adapter: expected one of {', '.join(CHANNEL_ADAPTERS)}, got "
-                f"{self.channel_adapter!r}"
-            )
         if self.channel_adapter == "none":
             return
         if not self.adapter_channel_positions:

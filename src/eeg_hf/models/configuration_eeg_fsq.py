@@ -7,6 +7,8 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .config_checks import check_choice, check_positive
+
 ARCHITECTURES = ("mlp", "conv")
 ACTIVATIONS = ("relu", "snake")
 
@@ -102,16 +104,12 @@ class EEGFSQConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """Raise a ValueError naming the first field that cannot work with the others."""
-        for name in ("patch_size", "codes_per_patch", "conditioning_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected a positive whole number, got {getattr(self, name)}")
+        check_positive(self, "patch_size", "codes_per_patch", "conditioning_dim")
+        check_choice(self, architecture=ARCHITECTURES, activation=ACTIVATIONS)
         for name, least in (("levels", 2), ("hidden_dims", 1), ("conv_channels", 1), ("conv_strides", 1)):
             values = getattr(self, name)
             if not values or any(type(value) is not int or value < least for value in values):
                 raise ValueError(f"{name}: expected whole numbers of at least {least}, got {list(values)}")
-        for name, known in (("architecture", ARCHITECTURES), ("activation", ACTIVATIONS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}: expected {' or '.join(known)}, got {getattr(self, name)!r}")
         if self.codebook_size >= 2**63:
             raise ValueError(f"levels: {list(self.levels)} give more codes than an int64 can count")
         if not 0 <= self.dropout < 1:

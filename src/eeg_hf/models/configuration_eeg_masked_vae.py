@@ -7,7 +7,8 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .configuration_eeg_foundation import STANDARD_POSITIONS
+from .config_checks import check_attention_heads, check_channels, check_positive, check_windows
+from .standard_montage import set_standard_montage
 
 
 @strict
@@ -89,12 +90,7 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
-        if self.channel_names is None and self.num_channels == len(STANDARD_POSITIONS):
-            self.channel_names = list(STANDARD_POSITIONS)
-        if self.channel_positions is None and set(self.channel_names or ()) <= set(STANDARD_POSITIONS):
-            self.channel_positions = [
-                list(STANDARD_POSITIONS[name]) for name in self.channel_names or ()
-            ] or None
+        set_standard_montage(self)
         self.validate_architecture()
 
     @property
@@ -104,31 +100,16 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """Raise a ValueError naming the first field that cannot work with the others."""
-        for name in (
-            *("hidden_size", "num_attention_heads", "intermediate_size", "latent_size", "num_channels"),
-            *("patch_size", "stretch_patches"),
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected a positive whole number, got {getattr(self, name)}")
-        if self.hidden_size % self.num_attention_heads or self.hidden_size % 2:
-            raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be even and a multiple of num_attention_heads "
-                f"({self.num_attention_heads})"
-            )
-        if self.max_seq_length < self.patch_size:
-            raise ValueError(
-                f"max_seq_length ({self.max_seq_length}) is shorter than one patch ({self.patch_size} "
-                "samples)"
-            )
-        if not 0 < self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {self.mask_ratio}")
+        check_positive(self, "hidden_size", "num_attention_heads", "intermediate_size", "latent_size")
+        check_positive(self, "num_channels", "patch_size", "stretch_patches")
+        check_attention_heads(self)
+        if self.hidden_size % 2:
+            raise ValueError(f"hidden_size: expected an even number, got {self.hidden_size}")
+        check_windows(self)
+        check_channels(self, "channel_names", "channel_positions")
         for name in ("visible_weight", "beta", "beta_warmup_steps", "free_bits"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
-        for name in ("channel_names", "channel_positions"):
-            value = getattr(self, name)
-            if value is not None and len(value) != self.num_channels:
-                raise ValueError(f"{name} has {len(value)} entries, but num_channels is {self.num_channels}")
 
 
 __all__ = ["EEGMaskedVAEConfig"]

@@ -108,11 +108,6 @@ class ContrastiveObjective(Objective):
     defaults = {}
 
     @property
-    def is_enabled(self) -> bool:
-        """Whether the config contrasts windows."""
-        return self.config.contrastive_weight > 0
-
-    @property
     def weights(self) -> dict[str, float]:
         """Weight of the loss."""
         return {"contrastive_loss": self.config.contrastive_weight}

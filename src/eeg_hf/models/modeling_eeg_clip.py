@@ -24,6 +24,7 @@ from .configuration_eeg_clip import EEGCLIPConfig
 from .contrast import NO_SIMILARITY, gather_rows, own_rows, similarities
 from .modeling_eeg_conv_transformer import EEGConvTransformerModel
 from .modeling_eeg_foundation import EEGFoundationModel
+from .pretrained_model import EEGPreTrainedModel
 from .vision_registry import build_tower
 
 MAX_LOGIT_SCALE = math.log(100)  # beyond, one pair decides all (section 2.5 of the paper)
@@ -85,20 +86,12 @@ class EEGCLIPOutput(ModelOutput):
     image_embeds: torch.Tensor | None = None
 
 
-class EEGCLIPPreTrainedModel(PreTrainedModel):
+class EEGCLIPPreTrainedModel(EEGPreTrainedModel):
     """Weight initialisation and what Trainer must know."""
 
     config: EEGCLIPConfig
     base_model_prefix = "eeg_model"
-    main_input_name = "input_values"
     input_modalities = ["time", "image"]
-    accepts_loss_kwargs = False  # the loss is a mean: Trainer must divide it itself when it accumulates
-    supports_gradient_checkpointing = True
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-    _can_compile_fullgraph = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

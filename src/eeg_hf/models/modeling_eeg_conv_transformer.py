@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -23,6 +22,7 @@ from .channel_adapters import ChannelAdapter, LocalScores, build_channel_adapter
 from .configuration_eeg_conv_transformer import EEGConvTransformerConfig
 from .factorized_attention import FeedForward
 from .masking import hide
+from .pretrained_model import EEGPreTrainedModel
 
 SAME_PLACE = 0.005  # metres; electrodes of the densest caps are 15 mm apart
 
@@ -120,20 +120,11 @@ class EEGConvTransformerOutput(ModelOutput):
     attentions: tuple[torch.Tensor, ...] | None = None
 
 
-class EEGConvTransformerPreTrainedModel(PreTrainedModel):
+class EEGConvTransformerPreTrainedModel(EEGPreTrainedModel):
     """Weight initialisation."""
 
     config: EEGConvTransformerConfig
-    base_model_prefix = "model"
-    main_input_name = "input_values"
-    input_modalities = "time"
-    supports_gradient_checkpointing = True
     _no_split_modules = ["ConvTransformerEmbeddings", "TransformerLayer"]
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-    _can_compile_fullgraph = True
     _can_record_outputs = {"hidden_states": TransformerLayer, "attentions": Attention}
 
     @torch.no_grad()

@@ -35,6 +35,7 @@ from .objective import EncodedWindows, Objective
 from .objective_codes import MaskedCodes
 from .objective_registry import OBJECTIVE_COLUMNS, build_objectives
 from .patching import patchify
+from .pretrained_model import EEGPreTrainedModel
 from .second_order import (
     BandProjection,
     Recentring,
@@ -175,21 +176,11 @@ class EEGFoundationClassifierOutput(ModelOutput):
     channel_attentions: tuple[torch.Tensor, ...] | None = None
 
 
-class EEGFoundationPreTrainedModel(PreTrainedModel):
+class EEGFoundationPreTrainedModel(EEGPreTrainedModel):
     """Weight initialisation and what all EEGFoundation classes share."""
 
     config: EEGFoundationConfig
-    base_model_prefix = "model"
-    main_input_name = "input_values"
-    input_modalities = "time"
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False  # our losses are means: Trainer must divide them itself when it accumulates
     _no_split_modules = ["EEGFoundationEmbeddings", "FactorizedLayer"]
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-    _can_compile_fullgraph = True
     _can_record_outputs = {
         "hidden_states": FactorizedLayer,
         "attentions": TemporalAttention,
@@ -213,16 +204,6 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
             module.reset_buffers()
         elif isinstance(module, EEGFoundationEmbeddings):
             init.normal_(module.mask_token, std=self.config.initializer_range)
-
-    def get_embeddings(self, input_values: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
-        """Return one vector (batch, hidden_size) a window: the mean token of the encoder.
-
-        Args:
-            input_values: (batch, channels, time), normalised as by the feature extractor saved with the
-                model.
-            **inputs: The other arguments of [`EEGFoundationModel`]'s forward.
-        """
-        return self.base_model(input_values, **inputs).pooler_output
 
     def add_classification_head(
         self, num_labels: int, **config_updates: Any

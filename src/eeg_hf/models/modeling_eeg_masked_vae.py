@@ -24,7 +24,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
@@ -36,6 +35,7 @@ from .factorized_attention import ChannelAttention, FactorizedLayer, TemporalAtt
 from .losses import masked_reconstruction_loss
 from .masking import hide
 from .patching import count_patches, patchify, unpatchify
+from .pretrained_model import EEGPreTrainedModel
 from .spatial_guess import FIRST_NOISE, SpatialGuess
 from .temporal_encoder import UnitLinear
 from .token_grid import (
@@ -205,21 +205,11 @@ class EEGMaskedVAEForPreTrainingOutput(ModelOutput):
     channel_attentions: tuple[torch.Tensor, ...] | None = None
 
 
-class EEGMaskedVAEPreTrainedModel(PreTrainedModel):
+class EEGMaskedVAEPreTrainedModel(EEGPreTrainedModel):
     """Weight initialisation and what both classes share."""
 
     config: EEGMaskedVAEConfig
-    base_model_prefix = "model"
-    main_input_name = "input_values"
-    input_modalities = "time"
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False  # our losses are means: Trainer must divide them itself when it accumulates
     _no_split_modules = ["EEGMaskedVAEEmbeddings", "FactorizedLayer"]
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-    _can_compile_fullgraph = True
     _can_record_outputs = {
         "hidden_states": FactorizedLayer,
         "attentions": TemporalAttention,
@@ -240,16 +230,6 @@ class EEGMaskedVAEPreTrainedModel(PreTrainedModel):
             init.normal_(module.mask_token, std=self.config.initializer_range)
         elif isinstance(module, EEGMaskedVAEForPreTraining):
             init.zeros_(module.num_steps)
-
-    def get_embeddings(self, input_values: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
-        """Return one vector (batch, hidden_size) a window: the mean token of the encoder.
-
-        Args:
-            input_values: (batch, channels, time), normalised as by the feature extractor saved with the
-                model.
-            **inputs: The other arguments of [`EEGMaskedVAEModel`]'s forward.
-        """
-        return self.base_model(input_values, **inputs).pooler_output
 
 
 class EEGMaskedVAEModel(EEGMaskedVAEPreTrainedModel):

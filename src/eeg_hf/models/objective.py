@@ -85,14 +85,15 @@ class Objective:
         self.settings: dict[str, Any] = {**self.defaults, **given}
 
     @property
-    def is_enabled(self) -> bool:
-        """Whether the config asks for this objective."""
-        return self.name in (self.config.objectives or {}) and self.settings["weight"] > 0
-
-    @property
     def weights(self) -> dict[str, float]:
         """Weight of each loss that `compute` returns, by its name in the model's output."""
-        return {f"{self.name}_loss": self.settings["weight"]}
+        is_listed = self.name in (self.config.objectives or {})
+        return {f"{self.name}_loss": self.settings["weight"] if is_listed else 0.0}
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether the config gives a loss of this objective a weight."""
+        return any(weight > 0 for weight in self.weights.values())
 
     def build_heads(self) -> dict[str, Callable[[], nn.Module]]:
         """Return constructors of the modules to add to the model, by name. A name that exists is shared.

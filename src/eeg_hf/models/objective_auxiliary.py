@@ -132,14 +132,9 @@ class AuxiliaryTasks(Objective):
     defaults = {}
 
     @property
-    def is_enabled(self) -> bool:
-        """Whether there are tasks, with a weight."""
-        return self.config.predicts_auxiliary
-
-    @property
     def weights(self) -> dict[str, float]:
-        """Weight of all tasks together."""
-        return {"auxiliary_loss": self.config.auxiliary_weight}
+        """Weight of all tasks together; 0 without tasks."""
+        return {"auxiliary_loss": self.config.auxiliary_weight if self.config.auxiliary_tasks else 0.0}
 
     def build_heads(self) -> dict[str, Callable[[], nn.Module]]:
         """Return the head of all tasks."""

@@ -98,14 +98,9 @@ class MaskedCodes(Objective):
         self.codec: Any = None
 
     @property
-    def is_enabled(self) -> bool:
-        """Whether codes are predicted."""
-        return self.config.predicts_codes
-
-    @property
     def weights(self) -> dict[str, float]:
-        """Weight of the loss."""
-        return {"code_loss": self.config.code_weight}
+        """Weight of the loss; 0 where only samples are predicted."""
+        return {"code_loss": self.config.code_weight if self.config.predicts_codes else 0.0}
 
     def build_heads(self) -> dict[str, Callable[[], nn.Module]]:
         """Return the head that predicts codes."""

@@ -21,14 +21,9 @@ class MaskedSignal(Objective):
     defaults = {}
 
     @property
-    def is_enabled(self) -> bool:
-        """Whether masked samples are reconstructed."""
-        return self.config.predicts_signal
-
-    @property
     def weights(self) -> dict[str, float]:
-        """Weights of the two losses."""
-        weight = self.config.reconstruction_weight
+        """Weights of the two losses; 0 where only codes are predicted."""
+        weight = self.config.reconstruction_weight if self.config.predicts_signal else 0.0
         return {"reconstruction_loss": weight, "visible_loss": weight * self.config.visible_weight}
 
     def build_heads(self) -> dict[str, Callable[[], nn.Module]]:
