@@ -118,7 +118,7 @@ def test_a_version_goes_up_once_and_says_what_it_is(hub, push, dry_run, model, t
     assert hub.repositories["model", "org/tiny"].tags["v1.0"] == commit
     push(*command[:-2], "--overwrite", "true")  # and without facts: no result is claimed any more
     assert hub.repositories["model", "org/tiny"].tags["v1.0"] != commit
-    assert "None is recorded with these weights" in hub.read("org/tiny", "README.md", "v1.0").decode()
+    assert "No results are recorded with these weights" in hub.read("org/tiny", "README.md", "v1.0").decode()
     assert ".eval_results/results.yaml" not in hub.files("org/tiny", "v1.0")
 
 

@@ -26,7 +26,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 
 @pytest.fixture(scope="session")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an interpreter that has every library but eeg_hf, which is installed by a link that it lacks."""
+    """Return an interpreter with every library but eeg_hf, whose link to the source it lacks."""
     folder = tmp_path_factory.mktemp("bare")
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
@@ -40,9 +40,12 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (Path(own) / "libraries.pth").write_text(f"{libraries}\n")
     for mend in libraries.glob("_torchvision*.pth"):  # `make install` puts it there beside a CPU-only torch
         (Path(own) / f"x{mend.name}").write_text(mend.read_text())
-    missing = subprocess.run([python, "-c", "import torch, transformers, mne, eeg_hf"], capture_output=True)
+    bare = folder / "bare_python"  # without the PYTHONPATH that may have brought eeg_hf into this process
+    bare.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec {python} "$@"\n')
+    bare.chmod(0o755)
+    missing = subprocess.run([bare, "-c", "import torch, transformers, mne, eeg_hf"], capture_output=True)
     assert b"No module named 'eeg_hf'" in missing.stderr, missing.stderr
-    return python
+    return bare
 
 
 Client = Callable[..., str]

@@ -12,10 +12,8 @@ from huggingface_hub import ModelCard
 
 from eeg_hf import EEGFeatureExtractor, EEGFSQConfig, EEGFSQModel
 from eeg_hf.evaluation import CodecRow, collect_provenance, write_codec_report
-from eeg_hf.evaluation.codec_report import METRICS as REPORT_METRICS
 from eeg_hf.hub import (
     CardFacts,
-    CodecResultFacts,
     CorpusFacts,
     LocalRegistry,
     ResultFacts,
@@ -25,28 +23,28 @@ from eeg_hf.hub import (
     push,
     save_with_code,
 )
-from eeg_hf.hub.eval_results import BANDS, CODEC_METRICS
 
 TINY = {"patch_size": 128, "hidden_dims": [8], "levels": [4, 4, 4]}
-CORPUS = CorpusFacts("eegmat", "EEGMAT", ("pretraining", "evaluation"), channels=("Fz", "Cz"))
+CORPUS = CorpusFacts("eegmat", "EEGMAT", ("pretraining", "evaluation"))
 
 
 def result(name, bits, correlation=None, is_own=False, corpus="eegmat, 200 Hz", gamma=0.5, interval=None):
-    metrics = {"correlation": {"mean": correlation, "sd": 0.0, "values": [correlation], "interval": interval}}
+    metrics = {"correlation": {"mean": correlation, "interval": interval}}
     metrics |= {
         "nrmse_std": {"mean": 0.3},
         "gamma_error": {"mean": gamma},
         "codebook_perplexity": {"mean": 41.6},
     }
-    return CodecResultFacts(
+    return ResultFacts(
         *(name, is_own, "unseen", "official split", metrics if correlation else {}, 4, 188),
-        corpus=corpus,
-        sampling_rate=200.0,
-        bits_per_second=bits,
-        budget_bits_per_second=bits,
-        compression_ratio=3200 / bits,
-        total_compression_ratio=3200 / (bits + 6.25),
-        parameters=1234,
+        conditions={
+            "corpus": corpus,
+            "sampling_rate": 200.0,
+            "bits_per_second": bits,
+            "budget_bits_per_second": bits,
+            "total_compression_ratio": 3200 / (bits + 6.25),
+            "parameters": 1234,
+        },
     )
 
 
@@ -65,7 +63,6 @@ FACTS = CardFacts(
         result("relu", 12.5, 0.62, is_own=True, gamma=0.95, interval=[0.58, 0.66]),
         result("snake", 12.5, 0.59, is_own=True, gamma=0.92),
     ),
-    num_seeds=1,
     saw_test_subjects=False,
 )
 
@@ -84,12 +81,6 @@ def save_codec(folder, extractor, **fields):
     return folder
 
 
-def test_names_are_those_of_the_report():
-    titles = {name: (title, decimals) for name, (title, _, decimals) in REPORT_METRICS.items()}
-    assert titles == CODEC_METRICS
-    assert [f"{band}_error" in CODEC_METRICS for band in BANDS] == [True] * 5
-
-
 def test_a_reader_finds_what_a_patch_becomes_and_costs():
     card = model_card(FACTS)
     assert "128 samples of one channel (0.64 s at 200 Hz) become 4 tokens of a codebook of 64" in card
@@ -98,20 +89,21 @@ def test_a_reader_finds_what_a_patch_becomes_and_costs():
 
 def test_rows_are_in_the_order_of_bits_and_own_rows_are_bold():
     card = model_card(FACTS)
-    first = "| 12.5 | 256.0 (170.7) | **relu** | 0.300 | 0.620 [0.580, 0.660] | 0.950 | 42 | 1,234 | – |"
+    first = "| 12.5 | 256.0 (170.7) | **relu** | 0.300 | 0.620 [0.580, 0.660] | 0.950 | 42 | 1,234 |"
     rows = [first, "| PCA | 0.300 | 0.600", "| **snake** | 0.300 | 0.590", "| **relu** | 0.300 | 0.850"]
     places = [
         card.index(row) for row in [*rows, "| PCA | 0.300 | 0.800", "| 1950.0 | 1.6 (1.6) | FLAC | – |"]
     ]
     assert all(one < two for one, two in pairwise(places))
-    assert "**eegmat, 200 Hz** (official split: 4 people, 188 windows)" in card
+    assert "**eegmat, 200 Hz** (official split: 4 subjects, 188 windows)" in card
 
 
 def test_a_verdict_counts_every_variant_and_not_the_best_alone():
     assert verdicts(FACTS) == [
-        "* At 12.5 bits/s this model is in 1 of 2 variants better than PCA: correlation 0.590 to 0.620 "
-        "(relu) against 0.600; their intervals overlap.",
-        "* At 50.0 bits/s this model is better than PCA: correlation 0.850 (relu) against 0.800.",
+        "* At 12.5 bits/s: this model is in 1 of 2 variants better than the best baseline: correlation 0.590 "
+        "to 0.620 (relu) against 0.600 (PCA); their intervals overlap.",
+        "* At 50.0 bits/s: this model is better than the best baseline: correlation 0.850 (relu) against "
+        "0.800 (PCA).",
         "* The ceiling, FLAC, takes 1950.0 bits/s, 1.6 times less than 16 bits a sample.",
     ]
 
@@ -119,9 +111,9 @@ def test_a_verdict_counts_every_variant_and_not_the_best_alone():
 @pytest.mark.parametrize(
     ("own", "word"),
     [
-        ((0.5, 0.4), "is worse than PCA"),
-        ((0.7, 0.65), "is better than PCA"),
-        ((0.6, 0.5), "is no better than PCA"),
+        ((0.5, 0.4), "is worse than the best"),
+        ((0.7, 0.65), "is better than the best"),
+        ((0.6, 0.5), "is equal to the best"),
     ],
 )
 def test_a_verdict_says_who_is_better(own, word):
@@ -132,18 +124,23 @@ def test_a_verdict_says_who_is_better(own, word):
 
 def test_without_a_baseline_of_the_same_bits_no_verdict_is_made():
     facts = replace(FACTS, results=(FACTS.results[0], FACTS.results[2]))
-    assert verdicts(facts)[0] == "* At 50.0 bits/s nothing stands beside this model."
+    assert verdicts(facts)[0] == "* At 50.0 bits/s: this model has no baseline beside it."
 
 
 def test_several_corpora_have_a_table_each():
-    rows = [replace(row, corpus="bonn, 173.61 Hz") for row in FACTS.results[:3]]
+    rows = [
+        replace(row, conditions={**row.conditions, "corpus": "bonn, 173.61 Hz"}) for row in FACTS.results[:3]
+    ]
     card = model_card(replace(FACTS, results=(*FACTS.results, *rows)))
     assert card.count("| Bits/s |") == 2 and "**bonn, 173.61 Hz**" in card
 
 
 def test_limits_name_the_bands_that_are_lost():
     card = model_card(FACTS)
-    assert "Lost, with an error of 0.9 or more: gamma at 12.5 bits/s (eegmat, 200 Hz)." in card
+    assert (
+        "* Lost at 12.5 bits/s (eegmat, 200 Hz), with an error of 0.9 or more in every variant: gamma."
+        in card
+    )
     assert "clips what is beyond ±15" in card and "Not for archives" in card
     assert "identify anybody from tokens" in card and "calibrated" not in card and "Embeddings" not in card
     assert "Lost" not in model_card(replace(FACTS, results=FACTS.results[:3]))
@@ -155,7 +152,7 @@ def test_the_hub_gets_own_rows_with_their_bits_and_no_task_that_is_wrong():
     found = [(r.metric_type, r.metric_value) for r in data.eval_results]
     values = (0.85, 0.3, 0.62, 0.3, 0.59, 0.3)
     assert found == list(zip(["correlation", "nrmse_std"] * 3, values, strict=True))
-    assert "relu; 50.0 bits/s at 200 Hz" in data.eval_results[0].metric_name
+    assert "(relu; at 50.0 bits/s; the subject tested is unseen)" in data.eval_results[0].metric_name
     assert {(r.dataset_type, r.dataset_split) for r in data.eval_results} == {("eegmat", "official split")}
     assert eval_result_entries(FACTS) == []
 
@@ -164,18 +161,20 @@ def test_facts_survive_a_file_and_unknown_fields_are_refused(tmp_path):
     path = tmp_path / "facts.json"
     FACTS.write(path)
     assert model_card(CardFacts.read(path)) == model_card(FACTS)
-    assert all(isinstance(row, CodecResultFacts) for row in CardFacts.read(path).results)
-    path.write_text(path.read_text().replace('"compression_ratio"', '"ratio"'))
-    with pytest.raises(ValueError, match="CodecResultFacts has no ratio"):
+    assert CardFacts.read(path) == FACTS
+    path.write_text(path.read_text().replace('"conditions"', '"rates"'))
+    with pytest.raises(ValueError, match="ResultFacts has no rates"):
         CardFacts.read(path)
 
 
 def test_results_of_classifiers_and_a_codec_do_not_go_together():
     rows = (ResultFacts("a", True, "unseen", "x", {}), ResultFacts("b", False, "unseen", "x", {}))
-    with pytest.raises(ValueError, match="Tiny codec: expected results of codecs, got results of cl"):
+    with pytest.raises(
+        ValueError, match="Tiny codec: expected results with bits_per_second, .* got a with no con"
+    ):
         replace(FACTS, results=rows)
-    with pytest.raises(ValueError, match="expected results of classifiers, got results of codecs"):
-        replace(FACTS, config={})
+    with pytest.raises(ValueError, match="expected results with no conditions for eeg_foundation, got FLAC"):
+        replace(FACTS, architecture="eeg_foundation")
 
 
 def test_a_run_and_its_table_become_facts(prepared, tmp_path):
@@ -197,7 +196,8 @@ def test_a_run_and_its_table_become_facts(prepared, tmp_path):
         saw_test_subjects=False,
     )
     own = facts.own_results[0]
-    assert (own.method, own.split, own.regime, own.seeds) == ("plain", "official split", "unseen", (3, 4))
+    assert (own.method, own.split, own.regime, own.num_seeds) == ("plain", "official split", "unseen", 2)
+    assert facts.seeds == (3, 4)
     assert set(own.metrics) == {"correlation", "theta_error"}  # what the card shows
     assert facts.objectives == (
         "mean squared error of patches through finite scalar quantization, no codebook loss",

@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 
 from eeg_hf import EEGFeatureExtractor, EEGMaskedVAEConfig, EEGMaskedVAEForPreTraining, EEGMaskedVAEModel
 from eeg_hf.evaluation import collect_provenance, write_json
-from eeg_hf.hub import CardFacts, InfillingResultFacts, facts_from_run, model_card, push, save_with_code
+from eeg_hf.hub import CardFacts, ResultFacts, facts_from_run, model_card, push, save_with_code
 
 TINY = {
     "hidden_size": 16,
@@ -24,17 +24,20 @@ TINY = {
 }
 
 
-def run(correlation, people=(0.5, 0.7), nrmse=0.6):
+def run(people, nrmse=0.6):
+    """Scores of one model as eeg-hf evaluate-infilling writes them; both people have as many windows."""
     by_subject = dict(zip(("04", "05"), people, strict=True))
-    return {"correlation": correlation, "nrmse_std": nrmse, "by_subject": by_subject, "by_channel": {}}
+    mean = None if None in people else sum(people) / len(people)
+    scores = {"correlation": mean, "nrmse_std": nrmse, "by_channel": {}}
+    return {**scores, "by_subject": by_subject, "nrmse_by_subject": dict.fromkeys(by_subject, nrmse)}
 
 
 HIDDEN = {
-    "straight line": {"25%": [run(0.05, (0.0, 0.1))], "50%": [run(None, (None, None), None)]},
-    "best linear guess": {"25%": [run(0.7, (0.75, 0.65))], "50%": [run(0.5)]},
+    "straight line": {"25%": [run((0.0, 0.1))], "50%": [run((None, None), None)]},
+    "best linear guess": {"25%": [run((0.75, 0.65))], "50%": [run((0.49, 0.51))]},
     "masked VAE": {
-        "25%": [run(0.6), run(0.7, (0.7, 0.9))],
-        "50%": [run(0.54, (0.55, 0.8)), run(0.56, (0.6, 0.8))],
+        "25%": [run((0.5, 0.7)), run((0.6, 0.8))],
+        "50%": [run((0.5, 0.58)), run((0.52, 0.6))],
     },
 }
 QUIET = {"amplitude": 0.2, "delta": 0.3, "theta": 0.2, "alpha": 0.8, "beta": 0.1}
@@ -76,12 +79,14 @@ def examples(card):
 
 
 def test_a_run_and_its_table_become_facts(facts, tmp_path):
-    own = [row for row in facts.infilling_results if row.is_own]
-    assert [(row.hidden, row.seeds) for row in own] == [(0.25, (0, 1)), (0.5, (0, 1)), (0.0, (0, 1))]
-    assert own[0].metrics["correlation"]["values"] == [0.6, 0.7]
-    assert own[0].metrics["correlation"]["people"] == pytest.approx([0.6, 0.8])  # of each, over both runs
-    low, high = own[0].metrics["correlation"]["interval"]
-    assert (low, high) == pytest.approx((0.6, 0.8))  # of two people either may be drawn twice
+    own = facts.own_results
+    found = [(row.conditions["hidden"], row.num_seeds) for row in own]
+    assert found == [(0.25, 2), (0.5, 2), (0.0, 2)] and facts.seeds == (0, 1)
+    # Over both seeds one subject has 0.55, the other 0.75: the interval is of the mean over subjects
+    assert own[0].metrics["correlation"]["mean"] == 0.65 and own[0].metrics["correlation"]["sd"] == 0.05
+    assert own[0].metrics["correlation"]["interval"] == pytest.approx([0.55, 0.75])
+    assert own[0].difference["baseline"] == "best linear guess"
+    assert own[0].difference["mean"] == pytest.approx(-0.05) and own[0].difference["num_higher"] == 1
     assert facts.objectives == (
         "masked reconstruction of 50% of the signal, in stretches of 0.5 s of one channel (squared error: "
         "weight 1 where hidden, 0.1 where not), plus beta = 0.01 x KL divergence of the latents in nats a "
@@ -91,7 +96,6 @@ def test_a_run_and_its_table_become_facts(facts, tmp_path):
     assert facts.num_seeds == 2 and facts.contamination == "same corpus" and len(facts.channels) == 19
     facts.write(tmp_path / "facts.json")
     assert CardFacts.read(tmp_path / "facts.json") == facts
-    assert all(isinstance(row, InfillingResultFacts) for row in facts.results)
 
 
 def test_a_reader_finds_who_fills_in_better_and_in_how_many_people(facts):
@@ -101,24 +105,31 @@ def test_a_reader_finds_who_fills_in_better_and_in_how_many_people(facts):
         *("best linear guess", "**masked VAE**", "straight line"),
         *("**masked VAE**", "best linear guess", "straight line"),
     ]
-    assert rows[1] == "| 25% | **masked VAE** | 0.650 ± 0.050 [0.600, 0.800] | 0.600 ± 0.000 | 2 |"
-    assert rows[-1] == "| 50% | straight line | – | – | – |"  # undefined is not zero
     assert (
-        "* Where 25% is hidden, this model is worse than the best baseline: correlation 0.650 (masked VAE) "
-        "against 0.700 (best linear guess); their intervals overlap; higher in 1 of 2 people." in card
+        rows[1]
+        == "| 25% | **masked VAE** | 0.650 ± 0.050 [0.550, 0.750] | 0.600 ± 0.000 [0.600, 0.600] | 2 |"
     )
-    assert "* Where 50% is hidden, this model is better" in card and "higher in 2 of 2 people." in card
-    assert "official split, part test: 2 people, 96 windows, stretches of 1 s" in card
-    assert "licence CC0-1.0" in card and "**Nobody was recorded for it**" in card
+    assert rows[-1] == "| 50% | straight line | – | – | – |"  # undefined is not zero
+    verdicts = [line for line in card.splitlines() if "% hidden: this model is" in line]
+    assert verdicts == [
+        "* 25% hidden: this model is worse than the best baseline: correlation 0.650 (masked VAE) against "
+        "0.700 (best linear guess); difference per subject -0.050 [-0.200, +0.100], higher in 1 of 2: no "
+        "evidence that it beats best linear guess.",
+        "* 50% hidden: this model is better than the best baseline: correlation 0.550 (masked VAE) against "
+        "0.500 (best linear guess); difference per subject +0.050 [+0.020, +0.080], higher in 2 of 2: it "
+        "beats best linear guess.",
+    ]
+    assert "official split, part test: 2 subjects, 96 windows, stretches of 1 s" in card
+    assert "licence CC0-1.0" in card and "**No subject was recorded for it**" in card
 
 
 def test_limits_name_the_baseline_that_is_better_and_the_bands_that_are_off(facts):
     card = model_card(facts)
-    assert "A simpler method, best linear guess, fills in better where 25% is hidden." in card
-    assert "With nothing hidden, power is off: gamma by 8.5 dB." in card
+    assert "* With 25% hidden, a simpler method fills in better: best linear guess." in card
+    assert "* With nothing hidden, gamma is off by 8.5 dB, even in the best run." in card
     assert "| **masked VAE** | 0.20 ± 0.00 | 0.30 ± 0.00 |" in card
     without = model_card(replace(facts, results=()))
-    assert "None is recorded" in without and "power is off" not in without and "simpler" not in without
+    assert "No results are recorded" in without and "is off" not in without and "simpler" not in without
 
 
 def test_the_hub_gets_own_rows_by_share(facts):
@@ -135,20 +146,27 @@ def test_the_hub_gets_own_rows_by_share(facts):
         ]
     ]
     assert (
-        "what was hidden, 25% (masked VAE; the person tested is unseen)" in data.eval_results[0].metric_name
+        data.eval_results[0].metric_name
+        == "Correlation (masked VAE; 25% hidden; the subject tested is unseen)"
     )
 
 
 def test_results_of_something_else_and_unknown_reports_are_refused(trained, table, tmp_path):
     with pytest.raises(ValueError, match="the table has no ours; it has best linear guess, masked VAE, str"):
         facts_from_run(trained, evaluation=table, own_methods=["ours"])
-    with pytest.raises(ValueError, match="evaluation: only files of eeg-hf eval-retrieval can"):
+    with pytest.raises(
+        ValueError, match="evaluation: expected one report, only those of eeg-hf eval-retrieval"
+    ):
         facts_from_run(trained, evaluation=[("a", table), ("b", table)], own_methods=["a"])
     write_json(tmp_path / "metrics.json", {"loss": 1.0})
-    with pytest.raises(ValueError, match="expected results, hidden or eeg_to_image, got loss"):
+    with pytest.raises(
+        ValueError, match=r"expected a report of eeg-hf evaluate-infilling \(hidden\), got loss"
+    ):
         facts_from_run(trained, evaluation=tmp_path)
-    row = InfillingResultFacts("a", False, "unseen", "x", {}, hidden=0.5, stretch_seconds=1.0)
-    with pytest.raises(ValueError, match="X: expected results of classifiers, got results of in-filling"):
+    row = ResultFacts("a", False, "unseen", "x", {}, conditions={"hidden": 0.5, "stretch_seconds": 1.0})
+    with pytest.raises(
+        ValueError, match="X: expected results with no conditions for eeg_foundation, got a with"
+    ):
         CardFacts("eeg_foundation", "EEGFoundationModel", "X", results=(row,))
 
 

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cards: what they say, that they invent nothing, that the Hub reads them, and that their example runs."""
 
+import ast
 import json
 import math
 import pickle
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 from importlib import metadata
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard, eval_result_entries_to_yaml, parse_eval_result_entries
@@ -22,8 +25,14 @@ from eeg_hf import (
     EEGFoundationForSequenceClassification,
     EEGFoundationModel,
 )
-from eeg_hf.evaluation import ResultRow, collect_provenance, write_report
-from eeg_hf.evaluation.report import METRIC_TITLES
+from eeg_hf.evaluation import (
+    Predictions,
+    ResultRow,
+    classification_metrics,
+    collect_provenance,
+    write_json,
+    write_report,
+)
 from eeg_hf.evaluation.report import REGIMES as REPORT_REGIMES
 from eeg_hf.hub import (
     CardFacts,
@@ -37,7 +46,7 @@ from eeg_hf.hub import (
     save_with_code,
 )
 from eeg_hf.hub.card_facts import REGIMES
-from eeg_hf.hub.eval_results import METRICS
+from eeg_hf.hub.card_kinds import TEMPLATES, card_kind
 
 TINY = {"d_model": 32, "n_layers": 1, "n_heads": 2, "d_ff": 64, "overlap": 0.0}
 EEGMAT = CorpusFacts(
@@ -56,7 +65,7 @@ EEGMAT = CorpusFacts(
 
 
 def result(method, value, is_own=False, regime="unseen", interval=None):
-    metrics = {"balanced_accuracy": {"mean": value, "sd": 0.05, "values": [value] * 5, "interval": interval}}
+    metrics = {"balanced_accuracy": {"mean": value, "sd": 0.05, "interval": interval}}
     return ResultFacts(method, is_own, regime, "5 subject folds", metrics, 36, 1707)
 
 
@@ -76,7 +85,7 @@ FACTS = CardFacts(
         result("tangent space", 0.75, regime="aligned"),
     ),
     chance={"balanced_accuracy": 0.5},
-    num_seeds=1,
+    seeds=(7,),
     saw_test_subjects=False,
     caveats=("The folds were looked at.",),
     compute=ComputeFacts(7200.0, "1 GPU", 300.0),
@@ -166,7 +175,48 @@ def test_a_result_without_a_baseline_a_wrong_regime_and_a_wrong_role_are_refused
 
 def test_names_are_those_of_the_report():
     assert set(REGIMES) == {*REPORT_REGIMES, "known"}  # which no script that evaluates can tell
-    assert METRICS == METRIC_TITLES
+
+
+def test_every_template_has_a_kind_and_other_architectures_get_that_of_an_encoder():
+    names = {path.stem for path in TEMPLATES.glob("*.md")} - {"base"}
+    assert {card_kind(name).template for name in names} == {f"{name}.md" for name in names}
+    other = replace(FACTS, architecture="braindecode", model_class="BraindecodeModel", results=(), labels=())
+    assert (
+        "`BraindecodeModel` (parameters: 1.23 M) turns EEG into embeddings in windows of 2 s"
+        in model_card(other)
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": "Tiny\n\n## Forged"},
+        {"channels": ("Fz", "Cz\u2028")},
+        {"labels": ("rest", "```python")},
+        {"caveats": ("<script src=x>",)},
+        {"packages": {"torch\n": "2"}},
+        {"config": {"a": ["b", {"c": "d\r"}]}},
+        {"corpora": (replace(EEGMAT, citation="Zyma\n* forged"),)},
+        {"results": (*FACTS.results, replace(FACTS.results[1], method="x\n| forged |"))},
+    ],
+)
+def test_text_that_could_break_out_of_its_place_is_refused(changes, tmp_path):
+    with pytest.raises(ValueError, match="expected one line of plain text, got") as raised:
+        replace(FACTS, **changes)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(ValueError, match="repo_id: expected one line"):
+        model_card(FACTS, 'org/x"\nimport os')
+
+
+def test_names_in_the_example_cannot_become_code():
+    channels = ('Fz", __import__("os").system("x"), "', "Cz\\")
+    code = examples(model_card(replace(FACTS, channels=channels), 'org/"tiny'))[0]
+    assigned = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Assign) and node.targets[0].id in ("channels", "model_id")
+    }
+    assert assigned == {"channels": list(channels), "model_id": 'org/"tiny'}
 
 
 def test_the_metadata_are_what_the_hub_reads():
@@ -203,9 +253,9 @@ def test_a_reader_finds_what_was_measured_and_against_what():
     assert "| band power | 0.710 ± 0.050 [0.650, 0.770] | 36 | 1,707 |" in card
     assert "Chance: balanced accuracy 0.50." in card
     assert "worse than the best baseline: balanced accuracy 0.610 (ours) against 0.710 (band power); " in card
-    assert "their intervals overlap" in card
+    assert "their intervals overlap" in card and "Seeds: 7." in card
     assert "better than the best baseline: balanced accuracy 0.800 (ours, aligned)" in card
-    assert card.index("| band power") < card.index("| **ours**") < card.index("*5 subject folds: unlabelled")
+    assert card.index("| band power") < card.index("| **ours**") < card.index("**5 subject folds: unlabelled")
     assert "The folds were looked at." in card
     assert "1.23 M" in card and "Commit: abc123" in card and "Zyma et al. 2019." in card
     assert "about 0.6 kWh, an estimate" in card  # 2 h x 300 W
@@ -220,28 +270,28 @@ def test_intervals_that_are_apart_do_not_overlap():
 def test_what_nobody_recorded_is_said_and_not_invented():
     card = model_card(CardFacts("eeg_foundation", "EEGFoundationModel", "Bare"))
     assert "parameters: not recorded" in card
-    assert "None is recorded with these weights" in card
+    assert "No results are recorded with these weights" in card
     assert "Corpora: not recorded" in card
     assert "Energy: not estimated" in card
     assert "Commit: not recorded" in card
-    known = replace(FACTS, corpora=(CorpusFacts("x", "X", ("evaluation",)),), num_seeds=None)
+    known = replace(FACTS, corpora=(CorpusFacts("x", "X", ("evaluation",)),), seeds=())
     row = next(line for line in model_card(known).splitlines() if line.startswith("| X |"))
     assert row.count("not recorded") == 7
-    assert "licence not recorded" in model_card(known) and "Seeds: not recorded" in model_card(known)
+    assert "licence not recorded" in model_card(known) and "Number of seeds: 1." in model_card(known)
 
 
 @pytest.mark.parametrize(
     ("changes", "expected", "words"),
     [
-        ({}, "unlabelled windows", "unlabelled windows of the people tested were used"),
-        ({"results": FACTS.results[:2]}, "same corpus", "the people tested were not"),
+        ({}, "unlabelled windows", "unlabelled windows of the tested subjects were used"),
+        ({"results": FACTS.results[:2]}, "same corpus", "the tested subjects were not"),
         ({"saw_test_subjects": True}, "test subjects", "WERE IN THE PRETRAINING"),
         ({"saw_test_subjects": None}, "unknown", "upper bound"),
         ({"saw_test_subjects": None, "corpora": ()}, "unknown", "upper bound"),
         (
             {"results": FACTS.results[:2], "corpora": (replace(EEGMAT, roles=("evaluation",)),)},
             "none",
-            "Nothing of the people tested was seen",
+            "The model saw nothing of the tested subjects",
         ),
     ],
 )
@@ -266,7 +316,7 @@ def test_a_prepared_folder_says_what_it_holds(prepared):
     assert facts.name == "simulated" and facts.roles == ("pretraining", "evaluation")
     assert facts.hours == round(6 * 2 * 20 / 3600, 3)
     assert (facts.subjects, facts.windows, facts.window_seconds) == (6, 120, 2.0)
-    assert facts.num_channels == (19, 19) and len(facts.channels) == 19
+    assert facts.num_channels == (19, 19)
     assert (facts.original_rates_hz, facts.sampling_rate_hz) == ((250.0,), 200.0)
     assert (facts.unit, facts.reference, facts.licence) == ("microvolt", "average", "CC0-1.0")
     assert facts.recorded_against and facts.citation
@@ -300,6 +350,46 @@ def test_a_run_says_what_it_was(classifier, pretrained, evaluated, prepared):
     assert "| **pretrained** | 0.600 ± 0.100 [0.400, 0.700] | 6 | 120 |" in card
     assert "| band power | – | 6 | 120 |" in card  # undefined is not zero
     assert "[CC0-1.0]" not in card and "CC0-1.0" in card
+
+
+@pytest.fixture
+def finished(classifier, tmp_path):
+    """Return the folder of a classifier with the test that eeg-hf finetune leaves in it."""
+    shutil.copytree(classifier, tmp_path / "run")
+    labels = np.tile([0, 1, 1, 0], 6)
+    scores = np.where(np.arange(24)[:, None] % 6 == 5, 1 - np.eye(2)[labels], np.eye(2)[labels])
+    subjects = np.repeat(["04", "05", "06"], 8)
+    predictions = Predictions(np.arange(24).astype(str), subjects, labels, scores)
+    predictions.save(tmp_path / "run/predictions.parquet")
+    write_json(tmp_path / "run/metrics.json", classification_metrics(labels, scores, ["rest", "task"]))
+    (tmp_path / "run/training_args.json").write_text('{"seed": 11}')
+    return tmp_path / "run"
+
+
+def test_a_finished_run_shows_its_own_test_its_seed_and_chance(finished):
+    facts = facts_from_run(finished, title="Ours", saw_test_subjects=False)
+    assert facts.seeds == (11,)
+    own, guess = facts.results
+    assert own.metrics["balanced_accuracy"]["mean"] == pytest.approx(20 / 24)
+    low, high = own.metrics["balanced_accuracy"]["interval"]
+    assert low <= 20 / 24 <= high
+    assert (own.num_subjects, own.num_windows) == (3, 24)
+    assert (guess.method, guess.metrics["auroc"]) == ("most frequent class", {"mean": 0.5})
+    card = model_card(facts)
+    assert "Seeds: 11." in card and "No results are recorded" not in card
+    assert "This model is better than the best baseline: balanced accuracy 0.833 (Ours) against 0.500" in card
+    assert "split not recorded" in card and "Corpus: not recorded" in card
+
+
+def test_a_version_without_predictions_shows_what_its_metrics_hold(finished):
+    (finished / "predictions.parquet").unlink()
+    facts = facts_from_run(finished)
+    own = facts.own_results[0]
+    assert own.metrics["balanced_accuracy"] == {"mean": pytest.approx(20 / 24)}
+    assert (own.num_subjects, own.num_windows) == (None, 24)
+    assert facts.chance["balanced_accuracy"] == 0.5 and facts.contamination == "unknown"
+    (finished / "metrics.json").write_text('{"loss": 1.0}')
+    assert facts_from_run(finished).results == ()
 
 
 def test_a_time_that_one_stage_lacks_is_no_time(classifier, tmp_path):
@@ -387,4 +477,4 @@ def test_the_hub_accepts_the_card_and_no_repository_is_without_one(hub, client):
     assert client(f"CARDS = {cards!r}\n{VALIDATE}").strip().endswith("refused")
     card = hub.read("org/bare", "README.md", "v1.0").decode()
     assert ModelCard(card).data.pipeline_tag == "eeg-feature-extraction"
-    assert "None is recorded with these weights" in card and 'model_id = "org/bare"' in card
+    assert "No results are recorded with these weights" in card and 'model_id = "org/bare"' in card

@@ -92,6 +92,29 @@ def paired_difference(
     }
 
 
+def describe_difference(difference: Mapping[str, Any]) -> str:
+    """Say in words what a paired difference to a baseline shows.
+
+    Args:
+        difference: A [`PairedDifference`] with the name of the `baseline`.
+
+    Example:
+        >>> found = {"mean": 0.02, "interval": (-0.01, 0.05), "num_higher": 7, "num_subjects": 12}
+        >>> describe_difference({"baseline": "CSP", **found})
+        'difference per subject +0.020 [-0.010, +0.050], higher in 7 of 12: no evidence that it beats CSP'
+    """
+    if not difference["num_subjects"]:
+        return f"not compared per subject with {difference['baseline']}"
+    text = f"difference per subject {difference['mean']:+.3f}"
+    finding = "no evidence that it beats"
+    if difference["interval"]:
+        low, high = difference["interval"]
+        text += f" [{low:+.3f}, {high:+.3f}]"
+        finding = "it beats" if low > 0 else "it is worse than" if high < 0 else finding
+    counts = f"higher in {difference['num_higher']} of {difference['num_subjects']}"
+    return f"{text}, {counts}: {finding} {difference['baseline']}"
+
+
 def _defined(scores: Sequence[float]) -> np.ndarray:
     values = np.array(scores, float)
     return values[~np.isnan(values)]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a number comes from: data, code, packages, machine."""
 
+import json
 import os
 import platform
 import subprocess
@@ -46,6 +47,16 @@ def collect_provenance(
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
     }
+
+
+def run_seed(folder: str | Path) -> int | None:
+    """Return the seed that a run was trained with, `None` where its folder does not record it.
+
+    Args:
+        folder: As `EEGTrainer` leaves it, or with such folders for its folds.
+    """
+    found = sorted(Path(folder).rglob("training_args.json"))
+    return json.loads(found[0].read_text(encoding="utf-8")).get("seed") if found else None
 
 
 def git_commit(folder: Path) -> str | None:

@@ -163,13 +163,14 @@ def _table_row(row: ResultRow, metrics: Sequence[str], in_split: Sequence[Result
     }
 
 
-def format_summary(summary: "MetricSummary", decimals: int = 3) -> str:
+def format_summary(summary: Mapping[str, Any], decimals: int = 3) -> str:
     """Return `0.750 ± 0.038 [0.700, 0.790]`, as much of it as there is."""
-    if math.isnan(summary.get("mean", math.nan)):
+    mean, sd = summary.get("mean"), summary.get("sd")
+    if mean is None or math.isnan(mean):
         return NOTHING
-    text = f"{summary['mean']:.{decimals}f}"
-    if len(summary.get("values", [])) > 1:
-        text += f" ± {summary['sd']:.{decimals}f}"
+    text = f"{mean:.{decimals}f}"
+    if sd is not None and len(summary.get("values", (0, 0))) > 1:
+        text += f" ± {sd:.{decimals}f}"
     if summary.get("interval") is not None:
         low, high = summary["interval"]
         text += f" [{low:.{decimals}f}, {high:.{decimals}f}]"

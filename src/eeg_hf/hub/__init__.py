@@ -1,15 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Hub: versions of models with their code, cards and metrics, and prepared corpora."""
 
-from .card_facts import (
-    CardFacts,
-    CodecResultFacts,
-    ComputeFacts,
-    CorpusFacts,
-    InfillingResultFacts,
-    ResultFacts,
-    RetrievalResultFacts,
-)
+from .card_facts import CardFacts, ComputeFacts, CorpusFacts, ResultFacts
 from .code import save_with_code
 from .errors import HubError
 from .eval_results import eval_result_entries
@@ -21,16 +13,13 @@ from .run_facts import corpus_facts, facts_from_run
 
 __all__ = [
     "CardFacts",
-    "CodecResultFacts",
     "Comparison",
     "ComputeFacts",
     "CorpusFacts",
     "HubError",
-    "InfillingResultFacts",
     "LocalRegistry",
     "Pushed",
     "ResultFacts",
-    "RetrievalResultFacts",
     "corpus_facts",
     "eval_result_entries",
     "facts_from_run",

@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that a model card says, as data; the card says of what is `None` or empty that nobody knows."""
+"""The facts that a model card shows, as data; of a fact that is `None` or empty it says "not recorded"."""
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from .card_kinds import CardKind, card_kind
+
 UNKNOWN = "not recorded"
 REGIMES: Mapping[str, str] = {
-    "unseen": "the person tested is unseen",
-    "aligned": "unlabelled windows of the person tested were used",
-    "known": "the person tested was in the training",
+    "unseen": "the subject tested is unseen",
+    "aligned": "unlabelled windows of the subject tested were used",
+    "known": "the subject tested was in the training",
 }
 ROLES = ("pretraining", "fine-tuning", "evaluation")
 Contamination = Literal["none", "same corpus", "unlabelled windows", "test subjects", "unknown"]
+
+# A card is Markdown with code that people run: a fact that could end its line or its code block is refused
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|```|<!--|<script", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -25,22 +31,21 @@ class CorpusFacts:
         name: Short name, as in the column `corpus` of its windows.
         title: Full name.
         roles: Some of `ROLES`.
-        licence: Its own licence, which the model's does not replace.
-        url: Where a person reads about it.
+        licence: Licence of the corpus, which the licence of the model does not replace.
+        url: Page of the corpus.
         citation: What to cite.
-        hub_id: Dataset repository of its windows, where there is one.
+        hub_id: Dataset repository of the windows.
         hours: Length of what was prepared.
-        subjects: Number of people.
+        subjects: Number of subjects.
         windows: Number of windows.
-        window_seconds: Length of one.
+        window_seconds: Length of a window in seconds.
         num_channels: Fewest and most channels of a recording.
-        channels: Names of all channels.
-        original_rates_hz: Rates it was recorded at.
-        sampling_rate_hz: Rate of the windows.
-        recorded_against: Electrode(s) the amplifier referred to.
+        original_rates_hz: Sampling rates of the recordings.
+        sampling_rate_hz: Sampling rate of the windows.
+        recorded_against: Reference electrode(s) of the amplifier.
         reference: Reference of the windows.
         unit: Unit of the windows.
-        is_simulated: Whether nobody was recorded.
+        is_simulated: Whether the recordings are simulated.
     """
 
     name: str
@@ -55,7 +60,6 @@ class CorpusFacts:
     windows: int | None = None
     window_seconds: float | None = None
     num_channels: tuple[int, int] | None = None
-    channels: tuple[str, ...] = ()
     original_rates_hz: tuple[float, ...] = ()
     sampling_rate_hz: float | None = None
     recorded_against: str | None = None
@@ -73,17 +77,20 @@ class CorpusFacts:
 
 @dataclass(frozen=True)
 class ResultFacts:
-    """One row of the table of results, as `eeg_hf.evaluation.write_report` writes it.
+    """One method in one test.
 
     Attributes:
-        method: Its name.
-        is_own: Whether it is this model, and not something it is compared with.
+        method: Name of the method.
+        is_own: Whether it is this model rather than a baseline.
         regime: One of `REGIMES`.
         split: How the data were split.
-        metrics: Metric -> `mean`, and where recorded `sd`, `values` and `interval`.
-        num_subjects: People tested.
-        num_windows: Windows tested.
-        seeds: Seeds of the runs, where there were several.
+        metrics: Metric -> `mean`, and where recorded `sd`, `interval` and `is_pooled`.
+        num_subjects: Number of subjects tested.
+        num_windows: Number of windows tested.
+        num_seeds: Number of trainings that the metrics are averaged over.
+        conditions: What the test asked for beyond the split, see `CardKind.conditions`.
+        difference: To the best baseline, over the same subjects: `baseline`, `mean`, `interval`,
+            `num_higher` and `num_subjects`.
     """
 
     method: str
@@ -93,7 +100,9 @@ class ResultFacts:
     metrics: Mapping[str, Mapping[str, Any]]
     num_subjects: int | None = None
     num_windows: int | None = None
-    seeds: tuple[int, ...] = ()
+    num_seeds: int = 1
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    difference: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.regime not in REGIMES:
@@ -102,75 +111,14 @@ class ResultFacts:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class CodecResultFacts(ResultFacts):
-    """One row of the table of codecs, as `eeg_hf.evaluation.write_codec_report` writes it.
-
-    Attributes:
-        corpus: What it was measured on, and at which rate.
-        sampling_rate: That rate in Hz.
-        bits_per_second: Of one channel.
-        budget_bits_per_second: What it was allowed: rows of one budget are compared with one another.
-        compression_ratio: How many times less than 16 bits a sample.
-        total_compression_ratio: The same, with location and scale of each window and channel counted.
-        parameters: Numbers that it consists of.
-    """
-
-    corpus: str
-    sampling_rate: float
-    bits_per_second: float
-    budget_bits_per_second: float
-    compression_ratio: float
-    total_compression_ratio: float
-    parameters: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class InfillingResultFacts(ResultFacts):
-    """One method at one share of the signal hidden, as eeg-hf evaluate-infilling writes it.
-
-    Attributes:
-        hidden: That share; 0 where amplitude and bands of what comes out are compared with what went in.
-        stretch_seconds: How long the stretches are that were hidden, on one channel as a whole.
-    """
-
-    hidden: float
-    stretch_seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetrievalResultFacts(ResultFacts):
-    """One method asked in one direction, as eeg-hf eval-retrieval writes it; chance is a method too.
-
-    Attributes:
-        direction: `eeg_to_image` or `image_to_eeg`.
-        num_images: Size of the gallery.
-        match: What is correct, the same `image` or `concept`.
-        is_averaged: Whether a person's repetitions of an image were averaged, and are one window here.
-        resampled: What the intervals are over: `image`, `concept` or `subject`.
-    """
-
-    direction: str
-    num_images: int
-    match: str
-    is_averaged: bool
-    resampled: str
-
-    @property
-    def test(self) -> tuple[Any, ...]:
-        """What was asked: only rows of one test can be compared."""
-        asked = (self.direction, self.num_images, self.match, self.is_averaged)
-        return (*asked, self.split, self.num_subjects, self.num_windows)
-
-
 @dataclass(frozen=True)
 class ComputeFacts:
-    """What making the model took.
+    """What training the model took.
 
     Attributes:
-        seconds: Time of training, all stages.
+        seconds: Training time of all stages.
         hardware: What it ran on.
-        watts: Power that the energy is estimated with, as stated by whoever trained it.
+        watts: Power draw stated by the user, for the estimate of energy.
     """
 
     seconds: float | None = None
@@ -179,7 +127,7 @@ class ComputeFacts:
 
     @property
     def energy_kwh(self) -> float | None:
-        """Energy in kWh, an estimate; `None` where time or power were not recorded."""
+        """Estimated energy in kWh; `None` where time or power were not recorded."""
         if self.seconds is None or self.watts is None:
             return None
         return self.seconds / 3600 * self.watts / 1000
@@ -187,30 +135,34 @@ class ComputeFacts:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """Everything that a model card says.
+    """Everything that a model card shows.
 
     Attributes:
-        architecture: `model_type` of the config.
-        model_class: Name of its class.
+        architecture: `model_type` of the config; it selects the template of the card.
+        model_class: Name of the model class.
         title: Heading of the card.
-        parameters: How many numbers the weights hold.
+        parameters: Number of parameters.
         config: Fields of the config worth reading.
         labels: Classes, in order.
         signal: Settings of the feature extractor; empty where none was saved.
-        channels: Channels that the weights were last trained on.
-        corpora: What it was trained and tested on.
-        objectives: What it was trained to do, stage by stage.
-        weights: What the weights have to do with the results, such as "one of five folds".
-        results: This model and the baselines.
-        chance: Metric -> what always saying the most frequent class reaches.
-        num_seeds: How many seeds were run.
-        saw_test_subjects: Whether windows of the subjects tested were in the pretraining.
+        channels: Channels of the training data.
+        corpora: Corpora of training and test.
+        objectives: Training objective of each stage.
+        weights: How the weights relate to the results, such as "one of five folds".
+        results: This model and its baselines.
+        chance: Metric -> score of always predicting the most frequent class.
+        seeds: Seeds of the trainings of this model.
+        saw_test_subjects: Whether windows of the tested subjects were in the pretraining.
         caveats: What else a reader must know to read the results, a sentence each.
-        compute: What it took.
-        commit: Of the code that the results come from.
+        compute: What the training took.
+        commit: Commit of the code that the results come from.
         packages: Package -> version.
-        machine: Where the results were computed.
-        licence: Of the weights, as the Hub spells it.
+        machine: Machine that computed the results.
+        licence: Licence of the weights, as the Hub spells it.
+
+    Raises:
+        ValueError: If the model has results without a baseline, the results are not of the kind that the
+            architecture has, or a text could break the Markdown or the code of the card.
     """
 
     architecture: str
@@ -226,7 +178,7 @@ class CardFacts:
     weights: str | None = None
     results: tuple[ResultFacts, ...] = ()
     chance: Mapping[str, float] = field(default_factory=dict)
-    num_seeds: int | None = None
+    seeds: tuple[int, ...] = ()
     saw_test_subjects: bool | None = None
     caveats: tuple[str, ...] = ()
     compute: ComputeFacts = ComputeFacts()
@@ -238,12 +190,19 @@ class CardFacts:
     def __post_init__(self) -> None:
         if self.own_results and all(row.is_own for row in self.results):
             raise ValueError(f"{self.title}: expected a baseline beside its results, got none")
-        expected = self.result_type
-        other = next((type(row) for row in self.results if type(row) is not expected), None)
-        if other:
-            raise ValueError(
-                f"{self.title}: expected results of {_TABLES[expected]}, got results of {_TABLES[other]}"
-            )
+        wanted = set(self.kind.conditions)
+        for row in self.results:
+            if set(row.conditions) != wanted:
+                raise ValueError(
+                    f"{self.title}: expected results with {_listed(wanted)} for {self.architecture}, got "
+                    f"{row.method} with {_listed(row.conditions)}"
+                )
+        refuse_unsafe_text(_plain(self), self.architecture)
+
+    @property
+    def kind(self) -> CardKind:
+        """How the card of this architecture shows its results."""
+        return card_kind(self.architecture)
 
     @property
     def own_results(self) -> tuple[ResultFacts, ...]:
@@ -252,39 +211,19 @@ class CardFacts:
 
     @property
     def is_classifier(self) -> bool:
-        """Whether it has a head that names classes."""
+        """Whether the model has a classification head."""
         return self.model_class.endswith("ForSequenceClassification")
 
     @property
-    def result_type(self) -> type[ResultFacts]:
-        """What a row of its table of results is, which depends on what it does."""
-        return next((row for name, row in _RESULT_TYPES.items() if name in self.config), ResultFacts)
-
-    @property
-    def is_codec(self) -> bool:
-        """Whether it turns signals into tokens and back."""
-        return self.result_type is CodecResultFacts
-
-    @property
     def sampling_rate(self) -> float:
-        """Rate in Hz of the signals that it takes, 200 where nothing says it."""
+        """Sampling rate in Hz of the model's input; 200 where it is not recorded."""
         known = (self.signal.get("sampling_rate"), self.config.get("sampling_rate"))
         return next(filter(None, (*known, self.config.get("eeg_config.sampling_rate"))), 200.0)
 
     @property
-    def codec_results(self) -> tuple[CodecResultFacts, ...]:
-        """The rows that are of codecs: all or none."""
-        return tuple(row for row in self.results if isinstance(row, CodecResultFacts))
-
-    @property
-    def infilling_results(self) -> tuple[InfillingResultFacts, ...]:
-        """The rows that are of hidden stretches: all or none."""
-        return tuple(row for row in self.results if isinstance(row, InfillingResultFacts))
-
-    @property
-    def retrieval_results(self) -> tuple[RetrievalResultFacts, ...]:
-        """The rows that are of EEG and images: all or none."""
-        return tuple(row for row in self.results if isinstance(row, RetrievalResultFacts))
+    def num_seeds(self) -> int | None:
+        """Number of trainings of this model; `None` where there are no results and no seeds."""
+        return max((row.num_seeds for row in self.own_results), default=len(self.seeds) or None)
 
     def with_role(self, role: str) -> tuple[CorpusFacts, ...]:
         """Return the corpora that were used for something."""
@@ -292,7 +231,7 @@ class CardFacts:
 
     @property
     def contamination(self) -> Contamination:
-        """What the model may have known of the people it was tested on, the worst of it."""
+        """What the model may have seen of the tested subjects, the worst case."""
         pretrained_on = {corpus.name for corpus in self.with_role("pretraining")}
         shared = pretrained_on & {corpus.name for corpus in self.with_role("evaluation")}
         if self.saw_test_subjects:
@@ -304,18 +243,24 @@ class CardFacts:
         return "same corpus" if shared else "none"
 
     def write(self, path: str | Path) -> None:
-        """Write the facts as JSON."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False)
+        """Write the facts as JSON: a line a field, corpus and result; defaults are left out."""
+        lines = []
+        for name, value in _plain(self).items():
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                rows = ",\n".join(f"    {_dumped(row)}" for row in value)
+                lines.append(f'  "{name}": [\n{rows}\n  ]')
+            else:
+                lines.append(f'  "{name}": {_dumped(value)}')
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        Path(path).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: str | Path) -> "CardFacts":
         """Read facts that `write` wrote.
 
         Raises:
-            FileNotFoundError: If there are none.
-            ValueError: If they are not JSON, lack a field or have one that a card does not know.
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not JSON, lacks a field or has an unknown one.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -332,30 +277,58 @@ class CardFacts:
             raise ValueError(f"{path}: expected the facts of a card ({error})") from None
 
 
-_RESULT_TYPES: Mapping[str, type[ResultFacts]] = {  # by a field that only this config has
-    "levels": CodecResultFacts,
-    "latent_size": InfillingResultFacts,
-    "vision_tower": RetrievalResultFacts,
-}
-_TABLES: Mapping[type[ResultFacts], str] = {
-    ResultFacts: "classifiers",
-    CodecResultFacts: "codecs",
-    InfillingResultFacts: "in-filling",
-    RetrievalResultFacts: "retrieval",
-}
-_MARKS: Mapping[str, type[ResultFacts]] = {  # by a field that only this row has
-    "bits_per_second": CodecResultFacts,
-    "hidden": InfillingResultFacts,
-    "direction": RetrievalResultFacts,
-}
+def refuse_unsafe_text(value: Any, place: str) -> None:
+    """Refuse text that could end its line, its table cell's row or its code block, wherever it stands.
+
+    Raises:
+        ValueError: If there is any, naming where.
+    """
+    if isinstance(value, str) and _UNSAFE.search(value):
+        raise ValueError(f"{place}: expected one line of plain text, got {value!r}")
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            refuse_unsafe_text(str(name), place)
+            refuse_unsafe_text(item, f"{place}.{name}")
+    if isinstance(value, list | tuple):
+        for item in value:
+            refuse_unsafe_text(item, place)
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(sorted(names)) or "no conditions"
+
+
+def _plain(facts: Any) -> dict[str, Any]:
+    """Return a record as JSON holds it, without fields that have their default; a mean alone is a number."""
+    content: dict[str, Any] = {}
+    for item in fields(facts):
+        value = getattr(facts, item.name)
+        default = item.default_factory() if item.default_factory is not MISSING else item.default
+        if value == default:
+            continue
+        if isinstance(value, tuple):
+            value = [_plain(entry) if is_dataclass(entry) else entry for entry in value]
+        elif is_dataclass(value):
+            value = _plain(value)
+        elif item.name == "metrics":
+            value = {name: each["mean"] if set(each) == {"mean"} else each for name, each in value.items()}
+        content[item.name] = value
+    return content
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _build_result(row: Mapping[str, Any]) -> Any:
-    return _build(next((kind for name, kind in _MARKS.items() if name in row), ResultFacts), row)
+    metrics = {
+        name: each if isinstance(each, Mapping) else {"mean": each} for name, each in row["metrics"].items()
+    }
+    return _build(ResultFacts, {**row, "metrics": metrics})
 
 
 def _build(cls: type, content: Mapping[str, Any]) -> Any:
-    """Make a record of ours from JSON, where tuples are lists."""
+    """Make a record from JSON, where tuples are lists."""
     unknown = sorted(set(content) - {item.name for item in fields(cls)})
     if unknown:
         raise ValueError(f"{cls.__name__} has no {', '.join(unknown)}")
@@ -367,11 +340,8 @@ __all__ = [
     "ROLES",
     "UNKNOWN",
     "CardFacts",
-    "CodecResultFacts",
     "ComputeFacts",
     "Contamination",
     "CorpusFacts",
-    "InfillingResultFacts",
     "ResultFacts",
-    "RetrievalResultFacts",
 ]

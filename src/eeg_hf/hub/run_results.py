@@ -1,232 +1,135 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of a card's table of results, read from the reports of the scripts that evaluate."""
+"""The results of a card, read from the reports of the commands that evaluate, or from the run itself."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import fmean, pstdev
+from statistics import fmean
 from typing import Any
 
-import numpy as np
-from scipy.stats import bootstrap
-
-from .card_facts import (
-    UNKNOWN,
-    CodecResultFacts,
-    InfillingResultFacts,
-    ResultFacts,
-    RetrievalResultFacts,
-)
-from .eval_results import CODEC_METRICS, DIRECTIONS, INFILLING_METRICS, LEVELS, retrieval_title
+from ..evaluation.by_subject import paired_difference, subject_interval
+from ..evaluation.metrics import aggregate_folds, chance_level
+from ..evaluation.predictions import Predictions, summarize_predictions
+from ..evaluation.provenance import run_seed
+from .card_facts import UNKNOWN, ResultFacts
+from .card_kinds import DIRECTIONS, LEVELS, card_kind
 
 Report = Mapping[str, Any]
 Evaluation = str | Path | Sequence[tuple[str, str | Path]]
-_SPREAD = ("interval", "sd", "values")  # over what was asked, or over seeds
-_PEOPLE = {"correlation": "by_subject", "nrmse_std": "nrmse_by_subject"}
 CHANCE = "chance"
-
-_CODEC_ROW = (
-    *("corpus", "sampling_rate", "bits_per_second", "budget_bits_per_second", "compression_ratio"),
-    *("total_compression_ratio", "parameters", "num_subjects", "num_windows"),
-)
+_DIGITS = 6  # significant digits that a card's facts keep
+_BY_SUBJECT = {"correlation": "by_subject", "nrmse_std": "nrmse_by_subject"}
 
 
-def read_reports(evaluation: Evaluation, name: str) -> list[tuple[str, Report]]:
-    """Read what was measured.
+@dataclass(frozen=True)
+class Results:
+    """What was measured of a model, and where that comes from.
+
+    Attributes:
+        rows: The model and what it is compared with.
+        provenance: Chance, commit, packages and machine, as far as recorded.
+        seeds: Seeds of the trainings of the model.
+    """
+
+    rows: tuple[ResultFacts, ...] = ()
+    provenance: Report = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+
+
+def read_evaluation(
+    model_type: str,
+    evaluation: Evaluation,
+    own: Collection[str],
+    name: str,
+    regime: str,
+    folder: Path,
+) -> Results:
+    """Read the report of a command that evaluates models of this type.
 
     Args:
-        evaluation: Folder of eeg-hf evaluate or eeg-hf evaluate-infilling, or a file of
-            scripts/eval_retrieval.py; of those also several, with the name of a method before each.
-        name: Of a method that has none.
-
-    Returns:
-        Name and report; a file of several methods is as many.
+        model_type: Of the model.
+        evaluation: See [`facts_from_run`].
+        own: Methods that are this model.
+        name: Name of a method without one.
+        regime: Regime of rows that do not say theirs, see `REGIMES`.
+        folder: Of the model; eeg-hf train-clip leaves its split there.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is none.
+        FileNotFoundError: If there is no report.
+        ValueError: If it is of another kind of model, has none of the methods, or has two rows of one test.
     """
+    reader, command, key = _READERS.get(model_type, _READERS["eeg_foundation"])
+    pairs = [("", evaluation)] if isinstance(evaluation, str | Path) else evaluation
+    if len(pairs) > 1 and model_type != "eeg_clip":
+        raise ValueError(
+            "evaluation: expected one report, only those of eeg-hf eval-retrieval can be several"
+        )
     reports: list[tuple[str, Report]] = []
-    for method, given in [("", evaluation)] if isinstance(evaluation, str | Path) else evaluation:
+    for method, given in pairs:
         path = Path(given)
         report = read_json(path if path.suffix == ".json" else path / "metrics.json", "an evaluation")
         methods = report.get("methods", {method or name: report})
         reports += [(each, {**report, **scores}) for each, scores in methods.items()]
-    return reports
+    rows: list[ResultFacts] = []
+    for method, found in reports:
+        if key not in found:
+            raise ValueError(f"evaluation: expected a report of {command} ({key}), got {', '.join(found)}")
+        rows += reader(found, name=method, own=own, regime=regime, folder=folder)
+    if model_type == "eeg_clip" and not own:
+        own = {name} & {row.method for row in rows}
+    _check_own({row.method for row in rows} - {CHANCE}, own)
+    rows = [replace(row, is_own=row.method in own) for row in _distinct(rows, card_kind(model_type).table)]
+    # Of several reports the first of this model says where its results come from
+    _, about = min(reports, key=lambda pair: pair[0] not in own)
+    return Results(tuple(rows), about["provenance"], _own_seeds(about, own, model_type))
 
 
-def read_results(
-    reports: Sequence[tuple[str, Report]],
-    own: Collection[str],
-    regime: str,
-    split: str | None = None,
-) -> tuple[ResultFacts, ...]:
-    """Take the rows of reports over; tell this model from the baselines.
+def read_own_test(folder: Path, method: str, regime: str, labels: Sequence[str]) -> Results:
+    """Read the test of a classifier that eeg-hf finetune left beside its weights, and what chance reaches.
 
     Args:
-        reports: See [`read_reports`].
-        own: Which methods are this model.
-        regime: Of the rows that do not say theirs, see `REGIMES`.
-        split: How the windows of the training were split, where its folder says so.
+        folder: Of the run.
+        method: Name of the model.
+        regime: See `REGIMES`.
+        labels: The classes.
 
-    Raises:
-        ValueError: If no method is called so, two rows are the same, or a report is of something else.
+    Returns:
+        Nothing where the folder has no test of a classifier.
     """
-    rows: list[ResultFacts] = []
-    for name, report in reports:
-        if "eeg_to_image" in report:
-            rows += _retrieval_results(name, report, own, regime, split)
-        elif len(reports) > 1:
-            raise ValueError("evaluation: only files of eeg-hf eval-retrieval can be several")
-        elif "hidden" in report:
-            rows += _infilling_results(report, own, regime)
-        elif "results" in report:
-            rows += (_listed_result(row, own, regime, report["provenance"]) for row in report["results"])
-        else:
-            raise ValueError(f"evaluation: expected results, hidden or eeg_to_image, got {', '.join(report)}")
-    _check_own({row.method for row in rows} - {CHANCE}, own)
-    return tuple(_without_repeated_chance(rows))
-
-
-def _check_own(methods: Collection[str], own: Collection[str]) -> None:
-    unknown = sorted(set(own) - set(methods))
-    if unknown:
-        known = ", ".join(sorted(methods)) or "no method, because no evaluation was given"
-        raise ValueError(f"own_methods: the table has no {', '.join(unknown)}; it has {known}")
-    if methods and not own:
-        raise ValueError(f"own_methods: say which of {', '.join(sorted(methods))} is this model")
-
-
-def _without_repeated_chance(rows: Sequence[ResultFacts]) -> Iterator[ResultFacts]:
-    """Yield all rows, and chance once for each test; every report brings its own."""
-    seen = set()
-    for row in rows:
-        key = (row.method, row.test) if isinstance(row, RetrievalResultFacts) else None
-        if key in seen and row.method != CHANCE:
-            raise ValueError(f"evaluation {row.method}: two files of the same test, expected a name for each")
-        if key is None or key not in seen:
-            yield row
-        seen |= {key} - {None}
-
-
-def _listed_result(row: Report, own: Collection[str], regime: str, about: Report) -> ResultFacts:
-    """Take a row of eeg-hf evaluate over."""
-    if "codec" in row:
-        return _codec_result(row, row["codec"] in own, regime, about)
-    return ResultFacts(
-        method=row["method"],
-        is_own=row["method"] in own,
-        regime=row["regime"],
-        split=row["split"],
-        metrics=row["metrics"],
-        num_subjects=row["num_subjects"],
-        num_windows=row["num_windows"],
-        seeds=tuple(row["seeds"]),
+    predictions, metrics_path = folder / "predictions.parquet", folder / "metrics.json"
+    tested: tuple[int | None, int]
+    saved = read_json(metrics_path, "a run") if metrics_path.is_file() else {}
+    if predictions.is_file():
+        found = Predictions.load(predictions)
+        if found.scores.ndim != 2 or found.scores.shape[1] < 2:  # a regression
+            return Results()
+        metrics = {name: _summary(each) for name, each in summarize_predictions([[found]]).items()}
+        chance = chance_level(found.labels)
+        tested = (len(set(found.subjects)), len(found.labels))
+    elif {"balanced_accuracy", "num_samples"} <= saved.keys():  # such as a version pulled from the Hub
+        metrics = {name: {"mean": value} for name, value in saved.items()}
+        chance = {"balanced_accuracy": 1 / len(labels), "auroc": 0.5, "kappa": 0.0}
+        tested = (None, int(saved["num_samples"]))
+    else:
+        return Results()
+    shown = {name: metrics[name] for name in metrics if card_kind("eeg_foundation").column(name)}
+    split = f"test part of the run, split {UNKNOWN}"
+    guess = {name: {"mean": value} for name, value in chance.items()}
+    seed = run_seed(folder)
+    rows = (
+        ResultFacts(method, True, regime, split, shown, *tested),
+        ResultFacts("most frequent class", False, regime, split, guess, *tested),
     )
-
-
-def _codec_result(row: Report, is_own: bool, regime: str, about: Report) -> CodecResultFacts:
-    """Take the row of a codec over, with the metrics that a card shows."""
-    return CodecResultFacts(
-        method=row["codec"],
-        is_own=is_own,
-        regime=regime,
-        split=about["split"],
-        metrics={name: row["metrics"][name] for name in CODEC_METRICS if name in row["metrics"]},
-        seeds=tuple(about["seeds"][: row["seeds"]]) if row["seeds"] > 1 else (),
-        **{name: row[name] for name in _CODEC_ROW},
-    )
-
-
-def _infilling_results(report: Report, own: Collection[str], regime: str) -> Iterator[InfillingResultFacts]:
-    """Yield each method at each share hidden, and with nothing hidden what is off."""
-    about = report["provenance"]
-    found = [
-        (method, float(share.removesuffix("%")) / 100, runs, INFILLING_METRICS)
-        for method, shares in report["hidden"].items()
-        for share, runs in shares.items()
-    ]
-    found += [(method, 0.0, runs, LEVELS) for method, runs in report["levels_db"].items()]
-    for method, hidden, runs, metrics in found:
-        summaries = {
-            name: _over_runs([run[name] for run in runs])
-            | _over_people([run[_PEOPLE[name]] for run in runs if hidden and _PEOPLE[name] in run])
-            for name in metrics
-            if name in runs[0]  # a band beyond what the rate allows is not
-        }
-        yield InfillingResultFacts(
-            method=method,
-            is_own=method in own,
-            regime=regime,
-            split=about["split"],
-            metrics=summaries,
-            num_subjects=about["people"],
-            num_windows=about["windows"],
-            seeds=tuple(about["seeds"][: len(runs)]) if len(runs) > 1 else (),
-            hidden=hidden,
-            stretch_seconds=about["stretch_seconds"],
-        )
-
-
-def _over_runs(values: Sequence[float | None]) -> dict[str, Any]:
-    """Summarise a metric of several runs; `None` is undefined."""
-    known = [value for value in values if value is not None]
-    mean, sd = (fmean(known), pstdev(known)) if known else (None, None)
-    return {"mean": mean, "sd": sd, "values": list(values)}
-
-
-def _over_people(runs: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
-    """Return the mean over runs of each person, and a 95 % interval of the mean over people."""
-    if not runs:
-        return {}
-    people = [_over_runs([run[person] for run in runs])["mean"] for person in sorted(runs[0])]
-    known = np.array([value for value in people if value is not None])
-    if len(known) < 2:
-        return {"people": people}
-    random = np.random.default_rng(0)
-    found = bootstrap((known,), np.mean, method="percentile", random_state=random).confidence_interval
-    return {"people": people, "interval": [float(found.low), float(found.high)]}
-
-
-def _retrieval_results(
-    method: str, report: Report, own: Collection[str], regime: str, split: str | None
-) -> Iterator[RetrievalResultFacts]:
-    """Yield the method and chance in both directions."""
-    about = report["provenance"]
-    settings = about["settings"]
-    part = f"part {about['split'] or UNKNOWN}"
-    for direction in DIRECTIONS:
-        scores = {name: score for name, score in report[direction].items() if retrieval_title(name)}
-        row = RetrievalResultFacts(
-            method=method,
-            is_own=method in own,
-            regime=regime,
-            split=f"{split} split, {part}" if split else part,
-            metrics={
-                name: {"mean": score["value"], **{k: score[k] for k in _SPREAD if k in score}}
-                for name, score in scores.items()
-            },
-            seeds=tuple(range(len(next(iter(scores.values())).get("values", ())))),
-            num_subjects=about["num_subjects"],
-            num_windows=about["num_trials"],
-            direction=direction,
-            num_images=about["num_images"],
-            match=settings["match"],
-            is_averaged=settings["average_repetitions"],
-            resampled=settings["resample"],
-        )
-        guessed = {name: {"mean": score["chance"]} for name, score in scores.items()}
-        yield row
-        yield replace(row, method=CHANCE, is_own=False, metrics=guessed, seeds=())
+    return Results(rows, {"chance": chance}, () if seed is None else (seed,))
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a file of a folder that should be something.
+    """Read a JSON file of a folder.
 
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If it is no JSON.
+        ValueError: If it is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -236,4 +139,197 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         raise ValueError(f"{path}: expected JSON ({error})") from None
 
 
-__all__ = ["Evaluation", "read_json", "read_reports", "read_results"]
+def _check_own(methods: Collection[str], own: Collection[str]) -> None:
+    unknown = sorted(set(own) - set(methods))
+    if unknown:
+        raise ValueError(
+            f"own_methods: the table has no {', '.join(unknown)}; it has {', '.join(sorted(methods))}"
+        )
+    if not own:
+        raise ValueError(f"own_methods: say which of {', '.join(sorted(methods))} is this model")
+
+
+def _distinct(
+    rows: Sequence[ResultFacts], test: Callable[[ResultFacts], tuple[Any, ...]]
+) -> Iterator[ResultFacts]:
+    """Yield all rows, and chance once for each test: every report of retrieval brings its own."""
+    seen = set()
+    for row in rows:
+        key = (row.method, test(row))
+        if key in seen and row.method != CHANCE and "direction" in row.conditions:
+            raise ValueError(f"evaluation {row.method}: two files of the same test, expected a name for each")
+        if row.method != CHANCE or key not in seen:
+            yield row
+        seen.add(key)
+
+
+def _own_seeds(report: Report, own: Collection[str], model_type: str) -> tuple[int, ...]:
+    """Return the seeds of the trainings; the seed in a report of retrieval is that of its bootstrap."""
+    if model_type == "eeg_clip":
+        return ()
+    listed = [row.get("seeds") for row in report.get("results", ()) if row.get("method") in own]
+    return tuple(sorted({seed for seeds in listed for seed in seeds}) or report["provenance"]["seeds"])
+
+
+def _classifiers(report: Report, **_: Any) -> Iterator[ResultFacts]:
+    """Yield the rows of eeg-hf evaluate."""
+    for row in report["results"]:
+        if "method" not in row:
+            raise ValueError("evaluation: expected a report of classifiers, got one of codecs")
+        yield ResultFacts(
+            method=row["method"],
+            is_own=False,
+            regime=row["regime"],
+            split=row["split"],
+            metrics={
+                name: _summary(each)
+                for name, each in row["metrics"].items()
+                if card_kind("eeg_foundation").column(name)
+            },
+            num_subjects=row["num_subjects"],
+            num_windows=row["num_windows"],
+            num_seeds=len(row["seeds"]) or 1,
+            difference=row.get("difference"),
+        )
+
+
+def _codecs(report: Report, *, regime: str, **_: Any) -> Iterator[ResultFacts]:
+    """Yield the rows of eeg-hf evaluate --codecs."""
+    kind = card_kind("eeg_fsq")
+    for row in report["results"]:
+        if "codec" not in row:
+            raise ValueError("evaluation: expected a report of codecs, got one of classifiers")
+        yield ResultFacts(
+            method=row["codec"],
+            is_own=False,
+            regime=regime,
+            split=report["provenance"]["split"],
+            metrics={name: _summary(each) for name, each in row["metrics"].items() if kind.column(name)},
+            num_subjects=row["num_subjects"],
+            num_windows=row["num_windows"],
+            num_seeds=row["seeds"],
+            conditions={name: _rounded(row[name]) for name in kind.conditions},
+        )
+
+
+def _infilling(report: Report, *, own: Collection[str], regime: str, **_: Any) -> Iterator[ResultFacts]:
+    """Yield each method at each share hidden, and how far off the levels are where nothing is hidden."""
+    about = report["provenance"]
+
+    def row(method: str, hidden: float, runs: Sequence[Report], metrics: Report) -> ResultFacts:
+        return ResultFacts(
+            *(method, False, regime, about["split"], metrics, about["people"], about["windows"], len(runs)),
+            conditions={"hidden": hidden, "stretch_seconds": about["stretch_seconds"]},
+        )
+
+    for share in next(iter(report["hidden"].values())):
+        found = {method: shares[share] for method, shares in report["hidden"].items()}
+        metrics = {
+            method: {name: _over_subjects(runs, name) for name in _BY_SUBJECT}
+            for method, runs in found.items()
+        }
+        others = {
+            method: each["correlation"]["mean"] for method, each in metrics.items() if method not in own
+        }
+        best = max(others, key=lambda method: others[method] or -1.0, default=None)
+        for method, runs in found.items():
+            made = row(method, float(share.removesuffix("%")) / 100, runs, metrics[method])
+            if best and method in own:
+                pair = (_subject_means(each, "correlation") for each in (runs, found[best]))
+                made = replace(made, difference={"baseline": best, **_paired(*pair)})
+            yield made
+    for method, runs in report["levels_db"].items():
+        levels = [name for name in LEVELS if name in runs[0]]  # a rate too low has no gamma
+        yield row(method, 0.0, runs, {name: _over_seeds([run[name] for run in runs]) for name in levels})
+
+
+def _retrieval(report: Report, *, name: str, regime: str, folder: Path, **_: Any) -> Iterator[ResultFacts]:
+    """Yield a method and chance in both directions."""
+    about, kind = report["provenance"], card_kind("eeg_clip")
+    settings, part = about["settings"], f"part {about['split'] or UNKNOWN}"
+    training = folder / "train_clip.json"
+    if training.is_file():
+        part = f"{read_json(training, 'a training of EEG-CLIP')['split']} split, {part}"
+    for direction in DIRECTIONS:
+        scores = {name: score for name, score in report[direction].items() if kind.column(name)}
+        row = ResultFacts(
+            method=name,
+            is_own=False,
+            regime=regime,
+            split=part,
+            metrics={name: _summary({**score, "mean": score["value"]}) for name, score in scores.items()},
+            num_subjects=about["num_subjects"],
+            num_windows=about["num_trials"],
+            num_seeds=max((len(score.get("values", (0,))) for score in scores.values()), default=1),
+            conditions={
+                "direction": direction,
+                "num_images": about["num_images"],
+                "match": settings["match"],
+                "is_averaged": settings["average_repetitions"],
+                "resampled": settings["resample"],
+            },
+        )
+        guessed = {name: {"mean": _rounded(score["chance"])} for name, score in scores.items()}
+        yield row
+        yield replace(row, method=CHANCE, metrics=guessed, num_seeds=1)
+
+
+_READERS: Mapping[str, tuple[Callable[..., Iterator[ResultFacts]], str, str]] = {
+    "eeg_foundation": (_classifiers, "eeg-hf evaluate", "results"),
+    "eeg_fsq": (_codecs, "eeg-hf evaluate --codecs", "results"),
+    "eeg_masked_vae": (_infilling, "eeg-hf evaluate-infilling", "hidden"),
+    "eeg_clip": (_retrieval, "eeg-hf eval-retrieval", "eeg_to_image"),
+}
+
+
+def _summary(summary: Report) -> dict[str, Any]:
+    """Return what a card shows of a summary: the mean, the spread over several values, the interval."""
+    kept: dict[str, Any] = {"mean": _rounded(summary["mean"])}
+    if len(summary.get("values") or ()) > 1 and summary.get("sd") is not None:
+        kept["sd"] = _rounded(summary["sd"])
+    if summary.get("interval"):
+        kept["interval"] = [_rounded(end) for end in summary["interval"]]
+    if summary.get("is_pooled"):
+        kept["is_pooled"] = True
+    return kept
+
+
+def _over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
+    """Summarise a metric of several seeds; `None` is undefined."""
+    return _summary(aggregate_folds([{"": float("nan") if value is None else value} for value in values])[""])
+
+
+def _over_subjects(runs: Sequence[Report], metric: str) -> dict[str, Any]:
+    """Return the mean over subjects and its interval, with the spread of that mean over seeds."""
+    seeds = [[*_subject_means([run], metric).values()] for run in runs]
+    known = [[value for value in values if value == value] for values in seeds]
+    summary = _over_seeds([fmean(values) if values else None for values in known])
+    interval = subject_interval(_subject_means(runs, metric))
+    return summary | ({"interval": [_rounded(end) for end in interval]} if interval else {})
+
+
+def _subject_means(runs: Sequence[Report], metric: str) -> dict[str, float]:
+    """Return the score of each subject, the mean over seeds; NaN where a seed has none."""
+    scores = [run[_BY_SUBJECT[metric]] for run in runs]
+    undefined = float("nan")
+    return {
+        subject: fmean(undefined if each[subject] is None else each[subject] for each in scores)
+        for subject in sorted(scores[0])
+    }
+
+
+def _paired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, Any]:
+    found = paired_difference(ours, theirs)
+    return {name: _rounded(value) for name, value in found.items() if name != "num_lower"}
+
+
+def _rounded(value: Any) -> Any:
+    """Round numbers to the digits that facts keep; what is undefined becomes `None`."""
+    if isinstance(value, tuple | list):
+        return [_rounded(each) for each in value]
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{_DIGITS}g}") if value == value else None
+
+
+__all__ = ["CHANCE", "Evaluation", "Results", "read_evaluation", "read_json", "read_own_test"]
