@@ -9,14 +9,14 @@ the rows of events.tsv. Licence, authors and DOI come from dataset_description.j
 """
 
 import hashlib
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformers.utils import logging
 
-from .corpus import Corpus, Event, Label, Recording, annotated
+from .corpus import NOT_EVENTS, Corpus, Event, Label, Recording, annotated, check_name
 from .recordings.bids import bids_events, read_bids
 from .recordings.bids_tree import BIDSFile, bids_recordings, read_json, sidecars
 from .recordings.recording_state import state_of
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.get_logger(__name__)
 
-_NOT_EVENTS = ("bad", "edge", "boundary", "new segment")
 
-
+@dataclass(eq=False)
 class BIDSCorpus(Corpus):
     """A BIDS tree.
 
@@ -53,34 +52,25 @@ class BIDSCorpus(Corpus):
         >>> corpus = BIDSCorpus(name="ds003825", task="rest", labels=["age", "sex"])
     """
 
-    name = "bids"
     title = "EEG in BIDS"
     licence = "unknown"
     citation = "not stated"
     url = "https://bids.neuroimaging.io"
     access = "a folder on this machine"
     reference = "not stated"
-    label_names: Mapping[str, type[str] | type[float]] = {}
+    label_names = {}
     has_events = True
     layout = "sub-01[/ses-a]/eeg/sub-01[_ses-a]_task-rest_eeg.{edf,bdf,vhdr,set}"
 
-    def __init__(
-        self,
-        root: Path | str | None = None,
-        name: str = "bids",
-        task: str | Sequence[str] | None = None,
-        labels: Sequence[str] | None = None,
-        event_columns: Sequence[str] = (),
-        event_name: str | None = None,
-    ) -> None:
-        if not re.fullmatch(r"[\w.-]+", name):
-            raise ValueError(f"name must be letters, digits, '.', '_' or '-', got {name!r}")
-        self.root = None if root is None else Path(root)
-        self.name = name
-        self.tasks = {task} if isinstance(task, str) else set(task or ())
-        self.labels = labels
-        self.event_columns = {free_name(column): column for column in event_columns}
-        self.event_name = event_name
+    root: Path | str | None = None
+    name: str = "bids"
+    task: str | Sequence[str] | None = None
+    labels: Sequence[str] | None = None
+    event_columns: Sequence[str] = ()
+    event_name: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
         self._event_types: Mapping[str, type[str] | type[float]] = {}
 
     def locate(
@@ -93,12 +83,13 @@ class BIDSCorpus(Corpus):
         """Find the recordings with the rows of their subjects and sessions."""
         files = bids_recordings(root)
         tasks = {file.task or "" for file in files}
-        if files and self.tasks - tasks:
+        wanted = {self.task} if isinstance(self.task, str) else set(self.task or ())
+        if files and wanted - tasks:
             raise ValueError(
-                f"{self.name} has no task {', '.join(sorted(self.tasks - tasks))}: it has "
+                f"{self.name} has no task {', '.join(sorted(wanted - tasks))}: it has "
                 f"{', '.join(sorted(tasks))}"
             )
-        files = [file for file in files if not self.tasks or file.task in self.tasks]
+        files = [file for file in files if not wanted or file.task in wanted]
         rows = [{**file.subject_row, **file.session_row} for file in files]
         columns = self._label_columns(rows)
         types = column_types(rows, columns.values())
@@ -118,7 +109,7 @@ class BIDSCorpus(Corpus):
         found = bids_events(recording.path, self.event_name)
         if found is None:
             found = annotated(raw)
-        events = [event for event in found if not event.name.lower().startswith(_NOT_EVENTS)]
+        events = [event for event in found if not event.name.lower().startswith(NOT_EVENTS)]
         return [Event(e.onset, e.duration, e.name, self._labels_of(e)) for e in events]
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
@@ -148,9 +139,9 @@ class BIDSCorpus(Corpus):
         rows = [event.labels for file in files for event in self._events_or_none(file.path)]
         if files:
             there = sorted({column for row in rows for column in row})
-            self._refuse_unknown(self.event_columns.values(), there, "any events.tsv")
-        types = column_types(rows, self.event_columns.values())
-        return {name: types[column] for name, column in self.event_columns.items()}
+            self._refuse_unknown(self.event_columns, there, "any events.tsv")
+        types = column_types(rows, self.event_columns)
+        return {free_name(column): kind for column, kind in types.items()}
 
     def _refuse_unknown(self, columns: Collection[str], there: Collection[str], tables: str) -> None:
         unknown = [column for column in columns if column not in there]
@@ -168,7 +159,7 @@ class BIDSCorpus(Corpus):
             return []
 
     def _labels_of(self, event: Event) -> dict[str, Label]:
-        cells = {name: event.labels.get(column) for name, column in self.event_columns.items()}
+        cells = {free_name(column): event.labels.get(column) for column in self.event_columns}
         return typed(cells, self._event_types)
 
     def _describe(self, root: Path, files: Sequence[BIDSFile]) -> None:

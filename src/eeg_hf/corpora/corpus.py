@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.get_logger(__name__)
 
 DATA_VARIABLE = "EEG_HF_DATA"
+NOT_EVENTS = ("bad", "edge", "boundary", "new segment")  # beginnings of annotations of the recording itself
 Label = str | float | None
 
 
@@ -293,6 +294,12 @@ def _key(recording: Recording) -> tuple[str, str, str]:
     return recording.subject, recording.session, recording.run
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be that of a corpus and its folder."""
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(f"name must be letters, digits, '.', '_' or '-', got {name!r}")
+
+
 def files_named(root: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:
     """Yield the files below a folder whose whole name matches a pattern, with the match."""
     for path in root.rglob("*"):
@@ -312,4 +319,14 @@ def annotated(raw: "mne.io.BaseRaw") -> list[Event]:
     ]
 
 
-__all__ = ["DATA_VARIABLE", "Corpus", "Event", "Label", "Recording", "annotated", "files_named"]
+__all__ = [
+    "DATA_VARIABLE",
+    "NOT_EVENTS",
+    "Corpus",
+    "Event",
+    "Label",
+    "Recording",
+    "annotated",
+    "check_name",
+    "files_named",
+]

@@ -17,13 +17,13 @@ import hashlib
 import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformers.utils import logging
 
-from .corpus import Corpus, Event, Label, Recording, annotated
+from .corpus import NOT_EVENTS, Corpus, Event, Label, Recording, annotated, check_name
 from .folder_layout import LabelFrom, Place, match_pattern, read_layout, without_suffix
 from .folder_table import FolderTable
 from .recordings.bids import annotate
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 logger = logging.get_logger(__name__)
 
-_NOT_EVENTS = ("bad", "edge", "boundary", "new segment")
 _CODE = re.compile(r"(?:stimulus/)?s?\s*(\d+)", re.IGNORECASE)  # "1", "S  1", "Stimulus/S  1"
 
 
+@dataclass(eq=False)
 class FolderCorpus(Corpus):
     r"""Any folder of recordings.
 
@@ -71,48 +71,35 @@ class FolderCorpus(Corpus):
         >>> corpus = FolderCorpus("mylab", subject_pattern=r"(?P<subject>P\d+)_(?P<condition>[a-z]+)")
     """
 
-    name = "folder"
     title = "A folder of recordings"
-    licence = "unknown"
-    citation = "not stated"
     url = "not published"
     access = "a folder on this machine"
-    reference = "not stated"
-    label_names: Mapping[str, type[str] | type[float]] = {}
+    label_names = {}
     has_events = True
     layout = (
         "recordings of any format; tables (.csv, .tsv, .parquet, .txt) only if sampling_rate is set, as "
         'in corpus_options={"sampling_rate": 250, "unit": "uV"}'
     )
 
-    def __init__(
-        self,
-        name: str = "folder",
-        root: Path | str | None = None,
-        subject_pattern: str | None = None,
-        label_from: LabelFrom | None = None,
-        metadata: Path | str | None = None,
-        sampling_rate: float | None = None,
-        unit: str | None = None,
-        event_id: Mapping[str, str | int] | None = None,
-        channel_names: Mapping[str, str] | None = None,
-        licence: str = "unknown",
-        reference: str = "not stated",
-        citation: str = "not stated",
-    ) -> None:
-        if not re.fullmatch(r"[\w.-]+", name):
-            raise ValueError(f"name must be letters, digits, '.', '_' or '-', got {name!r}")
-        if label_from not in (None, "folder", "metadata"):
-            raise ValueError(f"label_from must be 'folder', 'metadata' or None, got {label_from!r}")
-        self.name, self.title = name, f"Recordings of {name}"
-        self.root = None if root is None else Path(root)
-        self.subject_pattern = subject_pattern
-        self.label_from = label_from
-        self.metadata = None if metadata is None else Path(metadata)
-        self.sampling_rate, self.unit = sampling_rate, unit
-        self.event_id = None if event_id is None else {str(code): event for event, code in event_id.items()}
-        self.channel_names = dict(channel_names or {})
-        self.licence, self.reference, self.citation = licence, reference, citation
+    name: str = "folder"
+    root: Path | str | None = None
+    subject_pattern: str | None = None
+    label_from: LabelFrom | None = None
+    metadata: Path | str | None = None
+    sampling_rate: float | None = None
+    unit: str | None = None
+    event_id: Mapping[str, str | int] | None = None
+    channel_names: Mapping[str, str] | None = None
+    licence: str = "unknown"
+    reference: str = "not stated"
+    citation: str = "not stated"
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if self.label_from not in (None, "folder", "metadata"):
+            raise ValueError(f"label_from must be 'folder', 'metadata' or None, got {self.label_from!r}")
+        self.title = f"Recordings of {self.name}"
+        self._names_of_events = {str(code): event for event, code in (self.event_id or {}).items()}
         self._warned: set[str] = set()
 
     def locate(
@@ -127,7 +114,8 @@ class FolderCorpus(Corpus):
             logger.warning_once(f"{root} is a BIDS tree: the corpus 'bids' reads its tables too")
         there = find_recordings(root, tables=self.sampling_rate is not None)
         paths = {legible(path.relative_to(root).as_posix()): path for path in there}
-        table = FolderTable.read(root, list(paths), self.metadata)
+        metadata = None if self.metadata is None else Path(self.metadata)
+        table = FolderTable.read(root, list(paths), metadata)
         paths = {name: path for name, path in paths.items() if path not in table.files}
         places = self._places(list(paths), table)
         rows = {name: {**place.labels, **table.labels.get(name, {})} for name, place in places.items()}
@@ -144,14 +132,15 @@ class FolderCorpus(Corpus):
         is_table = recording.path.suffix.lower() in TABLE_EXTENSIONS
         rate = self.sampling_rate if is_table else None
         raw = read_recording(recording.path, sampling_rate=rate, unit=self.unit)
-        raw.rename_channels({old: new for old, new in self.channel_names.items() if old in raw.ch_names})
+        names = self.channel_names or {}
+        raw.rename_channels({old: new for old, new in names.items() if old in raw.ch_names})
         if not _is_annotated(raw):
             annotate(raw, [*annotated(raw), *stim_events(raw)])
         return raw
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
         """List annotations and triggers under their names in `event_id`."""
-        found = [event for event in annotated(raw) if not event.name.lower().startswith(_NOT_EVENTS)]
+        found = [event for event in annotated(raw) if not event.name.lower().startswith(NOT_EVENTS)]
         if self.event_id is None:
             return found
         named = [(event, self._named(event.name)) for event in found]
@@ -159,7 +148,8 @@ class FolderCorpus(Corpus):
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Include all files of the recording and the options of reading it."""
-        how = repr((self.sampling_rate, self.unit, self.event_id, self.channel_names))
+        events = None if self.event_id is None else self._names_of_events
+        how = repr((self.sampling_rate, self.unit, events, dict(self.channel_names or {})))
         return {**state_of(recording.path), "how": hashlib.sha256(how.encode()).hexdigest()}
 
     def _places(self, names: Sequence[str], table: FolderTable) -> dict[str, Place]:
@@ -226,8 +216,7 @@ class FolderCorpus(Corpus):
 
     def _named(self, text: str) -> str | None:
         """Return the name of an event by its text, or by the code in it."""
-        names = self.event_id or {}
-        code = _CODE.fullmatch(text.strip())
+        names, code = self._names_of_events, _CODE.fullmatch(text.strip())
         return names.get(text) or (names.get(str(int(code[1]))) if code else None)
 
 
@@ -267,7 +256,7 @@ def _override(place: Place, fields: Mapping[str, str], whole_path: str) -> Place
 
 
 def _is_annotated(raw: "mne.io.BaseRaw") -> bool:
-    return any(not str(name).lower().startswith(_NOT_EVENTS) for name in raw.annotations.description)
+    return any(not str(name).lower().startswith(NOT_EVENTS) for name in raw.annotations.description)
 
 
 __all__ = ["FolderCorpus", "stim_events"]

@@ -54,6 +54,7 @@ class SimulatedTruth:
     dead_channel: Mapping[str, str | None]
 
 
+@dataclass(eq=False)
 class Simulated(SimulatedCorpus):
     """Simulated rest and task of any number of subjects, the same at each reading.
 
@@ -77,18 +78,12 @@ class Simulated(SimulatedCorpus):
     name = "simulated"
     title = "Simulated EEG with known truth"
     label_names = {"condition": str, "alpha_hz": float}
-    made_of = (*SimulatedCorpus.made_of, "line_hz")
 
-    def __init__(
-        self,
-        num_subjects: int = 12,
-        seconds: float = 60.0,
-        seed: int = 0,
-        sampling_rate: float = 250.0,
-        line_hz: float = 50.0,
-    ) -> None:
-        super().__init__(num_subjects, seconds, seed, sampling_rate)
-        self.line_hz = line_hz
+    num_subjects: int = 12
+    seconds: float = 60.0
+    seed: int = 0
+    sampling_rate: float = 250.0
+    line_hz: float = 50.0
 
     def _find_recordings(self, root: Path) -> Iterator[Recording]:
         """List two recordings per subject."""

@@ -2,6 +2,7 @@
 """Base class of the simulated corpora: 19 electrodes, a 1/f background, an alpha rhythm."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import mne
 
 _MOST_SUBJECTS = 1000
+_COUNTS = {"num_subjects", "num_films"}
 _ALPHA_PLACES, _ALPHA_WIDTH = ("O1", "O2"), 0.06
 _ALPHA_HALF_BAND_HZ = 1.2
 
@@ -23,15 +25,18 @@ _ALPHA_HALF_BAND_HZ = 1.2
 class SimulatedCorpus(Corpus):
     """A simulated corpus: each reading generates the same samples again.
 
-    Args:
+    Subclasses are dataclasses, whose fields are the options of the simulation.
+
+    Attributes:
         num_subjects: Number of subjects; subject n is the same whatever this number.
         seconds: Length of each recording or epoch.
         seed: Seed of the subjects.
         sampling_rate: In Hz.
-
-    Attributes:
-        made_of: Names of the arguments that the samples depend on.
     """
+
+    seconds: float
+    seed: int
+    sampling_rate: float
 
     licence = "CC0-1.0"
     citation = "Simulated by eeg_hf; not recorded from people."
@@ -47,18 +52,13 @@ class SimulatedCorpus(Corpus):
     has_events = True
     is_of_people = False
     layout = "no files: it is simulated"
-    made_of: tuple[str, ...] = ("seconds", "seed", "sampling_rate")
 
-    def __init__(self, num_subjects: int, seconds: float, seed: int, sampling_rate: float) -> None:
-        if not 1 <= num_subjects <= _MOST_SUBJECTS or seconds <= 0 or sampling_rate <= 0:
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_subjects <= _MOST_SUBJECTS or self.seconds <= 0 or self.sampling_rate <= 0:
             raise ValueError(
-                f"expected 1 to {_MOST_SUBJECTS} subjects, a positive length and rate, got "
-                f"num_subjects={num_subjects}, seconds={seconds}, sampling_rate={sampling_rate}"
+                f"expected 1 to {_MOST_SUBJECTS} subjects, a positive length and rate, got num_subjects="
+                f"{self.num_subjects}, seconds={self.seconds}, sampling_rate={self.sampling_rate}"
             )
-        self.num_subjects = num_subjects
-        self.seconds = seconds
-        self.seed = seed
-        self.sampling_rate = sampling_rate
 
     def locate(
         self, root: Path | str | None = None, download: bool = True, subjects: Collection[str] | None = None
@@ -66,9 +66,14 @@ class SimulatedCorpus(Corpus):
         """Return a folder that need not exist, because nothing is read from it."""
         return Path(root or self.name)
 
+    def recordings(self, root: Path | str | None = None) -> list[Recording]:
+        """List the recordings by the numbers of subjects and runs; there are no files at their paths."""
+        return list(self._find_recordings(self.locate(root)))
+
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
-        """Return the arguments that the samples depend on."""
-        return {"generator": 1, **{name: getattr(self, name) for name in self.made_of}}
+        """Return the options; the samples of a recording do not depend on how many recordings there are."""
+        options = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {"generator": 1, **{name: options[name] for name in options.keys() - _COUNTS}}
 
     def _recording(
         self, root: Path, number: int, run: int, task: str, labels: Mapping[str, Label]

@@ -60,6 +60,7 @@ class FilmTruth:
     filters: np.ndarray
 
 
+@dataclass(eq=False)
 class SimulatedFilm(SimulatedCorpus):
     """Subjects watch films, one recording for each; the recordings are the same at each reading.
 
@@ -87,29 +88,22 @@ class SimulatedFilm(SimulatedCorpus):
     name = "simulated_film"
     title = "Simulated EEG of subjects who watch the same films"
     label_names = {"alpha_hz": float, "stimulus": str, "stimulus_seconds": float}
-    made_of = (*SimulatedCorpus.made_of, "shared_share", "num_components", "component_uv")
 
-    def __init__(
-        self,
-        num_subjects: int = 12,
-        num_films: int = 2,
-        seconds: float = 60.0,
-        shared_share: float = 0.5,
-        num_components: int = 1,
-        component_uv: float = 10.0,
-        seed: int = 0,
-        sampling_rate: float = 250.0,
-    ) -> None:
-        super().__init__(num_subjects, seconds, seed, sampling_rate)
+    num_subjects: int = 12
+    num_films: int = 2
+    seconds: float = 60.0
+    shared_share: float = 0.5
+    num_components: int = 1
+    component_uv: float = 10.0
+    seed: int = 0
+    sampling_rate: float = 250.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         limits = {"num_films": (1, _MOST_FILMS), "shared_share": (0, 1), "num_components": (1, len(_CENTRES))}
-        given = {"num_films": num_films, "shared_share": shared_share, "num_components": num_components}
         for name, (least, most) in limits.items():
-            if not least <= given[name] <= most:
-                raise ValueError(f"{name} must be {least} to {most}, got {given[name]}")
-        self.num_films = num_films
-        self.shared_share = shared_share
-        self.num_components = num_components
-        self.component_uv = component_uv
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be {least} to {most}, got {getattr(self, name)}")
 
     def _find_recordings(self, root: Path) -> Iterator[Recording]:
         """List a recording for each subject and film."""

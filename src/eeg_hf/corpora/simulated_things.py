@@ -131,6 +131,7 @@ class ThingsTruth:
         return np.asarray(matched @ latents.T - energy / 2)
 
 
+@dataclass(eq=False)
 class SimulatedThings(SimulatedCorpus):
     """Subjects look at pictures of shapes; the epochs are the same at each reading.
 
@@ -167,52 +168,38 @@ class SimulatedThings(SimulatedCorpus):
     official_split = None
     official_split_column = "part"
     official_split_by = "concept"
-    made_of = (
-        *(*SimulatedCorpus.made_of, "num_concepts", "images_per_concept", "repetitions", "num_test_concepts"),
-        *("test_repetitions", "average_repetitions", "snr", "variability", "subject_share"),
-    )
 
-    def __init__(
-        self,
-        num_subjects: int = 2,
-        num_concepts: int = 100,
-        images_per_concept: int = 10,
-        repetitions: int = 4,
-        num_test_concepts: int = 200,
-        test_repetitions: int = 20,
-        average_repetitions: bool = False,
-        snr: float = 0.2,
-        variability: float = 0.7,
-        subject_share: float = 0.3,
-        seconds: float = 1.0,
-        seed: int = 0,
-        sampling_rate: float = 100.0,
-    ) -> None:
-        super().__init__(num_subjects, seconds, seed, sampling_rate)
-        counts = {
-            "num_concepts": num_concepts,
-            "images_per_concept": images_per_concept,
-            "repetitions": repetitions,
-            "num_test_concepts": num_test_concepts,
-            "test_repetitions": test_repetitions,
-        }
-        for name, count in counts.items():
-            if count < 1:
-                raise ValueError(f"{name} must be 1 or more, got {count}")
-        if min(snr, variability) < 0 or not 0 <= subject_share <= 1:
+    num_subjects: int = 2
+    num_concepts: int = 100
+    images_per_concept: int = 10
+    repetitions: int = 4
+    num_test_concepts: int = 200
+    test_repetitions: int = 20
+    average_repetitions: bool = False
+    snr: float = 0.2
+    variability: float = 0.7
+    subject_share: float = 0.3
+    seconds: float = 1.0
+    seed: int = 0
+    sampling_rate: float = 100.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = (
+            "num_concepts",
+            "images_per_concept",
+            "repetitions",
+            "num_test_concepts",
+            "test_repetitions",
+        )
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if min(self.snr, self.variability) < 0 or not 0 <= self.subject_share <= 1:
             raise ValueError(
-                f"expected snr and variability >= 0 and subject_share 0 to 1, got {snr}, {variability} and "
-                f"{subject_share}"
+                f"expected snr and variability >= 0 and subject_share 0 to 1, got {self.snr}, "
+                f"{self.variability} and {self.subject_share}"
             )
-        self.num_concepts = num_concepts
-        self.images_per_concept = images_per_concept
-        self.repetitions = repetitions
-        self.num_test_concepts = num_test_concepts
-        self.test_repetitions = test_repetitions
-        self.average_repetitions = average_repetitions
-        self.snr = snr
-        self.variability = variability
-        self.subject_share = subject_share
 
     def _find_recordings(self, root: Path) -> Iterator[Recording]:
         """List a recording for each subject, part and repetition."""
