@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute  # noqa: F401  (pa.compute is there only once it is imported)
 import torch
 
+from ..processing.calibration import Calibration, stack_calibrations
 from .augmentation import DEFAULT_VIEW, Transform
 from .pair_columns import PairColumns
 
@@ -174,6 +175,8 @@ class EEGDataCollator:
             `alignment="euclidean"`.
         augmentation: Transform of the normalised windows; hand it to the collator for training only.
         seed: Seed of everything random.
+        calibrations: Recentring of each `alignment_group` for models with second-order tokens, see
+            `calibrate_groups`; adds `recentring_whitening` and `recentring_log_power`.
     """
 
     def __init__(
@@ -184,6 +187,7 @@ class EEGDataCollator:
         alignments: Mapping[str, np.ndarray] | None = None,
         augmentation: Transform | None = None,
         seed: int = 0,
+        calibrations: Mapping[str, Calibration] | None = None,
     ) -> None:
         if feature_extractor.alignment != "none" and not alignments:
             raise ValueError(
@@ -197,6 +201,7 @@ class EEGDataCollator:
         self.alignments = alignments
         self.augmentation = augmentation
         self.seed = seed
+        self.calibrations = calibrations
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -226,7 +231,7 @@ class EEGDataCollator:
         if values.dtype != torch.float32:  # numpy's memory comes in huge pages, torch's does not
             out = torch.from_numpy(np.empty(values.shape, np.float32))
         matrices = self.collate_alignments(table, values.shape[1])
-        return {
+        batch = {
             "input_values": self.feature_extractor.normalize(
                 values, channel_mask, attention_mask, matrices, out
             ),
@@ -234,6 +239,10 @@ class EEGDataCollator:
             "channel_mask": channel_mask,
             "attention_mask": attention_mask,
         }
+        if self.calibrations is not None:
+            groups = table.column("alignment_group").to_pylist()
+            batch.update(stack_calibrations(self.calibrations, groups))
+        return batch
 
     def collate_alignments(self, table: pa.Table, num_channels: int) -> torch.Tensor | None:
         """Return the whitening matrices (rows, channels, channels), padded with zeros."""
@@ -275,6 +284,7 @@ class EEGPreTrainingCollator(EEGDataCollator):
         view: Transform that makes the second view; None leaves the contrast out.
         pairs: Columns that say which windows of different people belong together: adds `stimulus_ids`,
             `stimulus_seconds` and `subject_ids`.
+        num_bands: Bands of the model's second-order tokens, of which a share is masked: adds `band_noise`.
         **kwargs: As in [`EEGDataCollator`]; the labels of several tasks become `auxiliary_targets`.
     """
 
@@ -284,12 +294,14 @@ class EEGPreTrainingCollator(EEGDataCollator):
         patch_size: int,
         view: Transform | None = DEFAULT_VIEW,
         pairs: PairColumns | None = None,
+        num_bands: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(feature_extractor, **kwargs)
         self.patch_size = patch_size
         self.view = view
         self.pairs = pairs
+        self.num_bands = num_bands
 
     def __call__(self, rows: pa.Table | Sequence[Mapping[str, Any]] | Sequence[pa.Table]) -> dict[str, Any]:
         """Collate rows, as [`EEGDataCollator`] does."""
@@ -305,6 +317,10 @@ class EEGPreTrainingCollator(EEGDataCollator):
         batch["mask_noise"] = torch.stack(
             [torch.rand(shape, generator=generator) for generator in generators]
         )
+        if self.num_bands:
+            batch["band_noise"] = torch.stack(
+                [torch.rand(self.num_bands, generator=each) for each in generators]
+            )
         if self.view is not None:
             batch["augmented_values"] = apply_by_row(self.view, values, generators)
         return batch

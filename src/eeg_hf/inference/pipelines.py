@@ -20,6 +20,7 @@ from transformers import BatchFeature, Pipeline
 
 from ..collation.data_collator import decode_windows
 from ..corpora.recordings.formats import read_recording
+from ..processing.calibration import Calibration
 
 _INPUT_OPTIONS = (
     "sampling_rate",
@@ -28,6 +29,7 @@ _INPUT_OPTIONS = (
     "montage",
     "is_preprocessed",
     "reference_covariance",
+    "calibration",
 )
 _AGGREGATES = ("mean", "max", "vote")
 _ROW_COLUMNS = ("signal", "scale", "num_samples", "channels", "sampling_rate")
@@ -95,12 +97,12 @@ class _EEGPipeline(Pipeline):
         if num_samples == 0:
             raise ValueError("the recording holds no samples: expected at least one window")
         if isinstance(inputs, Mapping):
-            features = self._extract_from_row(inputs)
+            features = self._extract_from_row(inputs, options.get("calibration"))
         else:
             features = self.feature_extractor(inputs, **options)
         return {"features": dict(features.to(self.dtype))}  # casts floating-point tensors only
 
-    def _extract_from_row(self, row: Mapping[str, Any]) -> BatchFeature:
+    def _extract_from_row(self, row: Mapping[str, Any], calibration: Calibration | None) -> BatchFeature:
         """Return the features of a window of a prepared corpus, which is clean already."""
         missing = set(_ROW_COLUMNS) - set(row)
         if missing:
@@ -112,6 +114,7 @@ class _EEGPipeline(Pipeline):
             channel_names=row["channels"],
             unit="uV",
             is_preprocessed=True,
+            calibration=calibration,
         )
 
     def _forward(self, model_inputs: dict[str, Any], window_batch_size: int = 32) -> dict[str, Any]:

@@ -295,9 +295,8 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         if not self.config.second_order:
             return EEGFoundationOutput(last_hidden_state=hidden_states, pooler_output=pooled)
         recentring = _pair(recentring_whitening, recentring_log_power)
-        features, is_stretch = self.second_order.features(
-            values, channel_positions, channel_mask, attention_mask, recentring
-        )
+        signal = (values, channel_positions, channel_mask, attention_mask)
+        features, is_stretch = self.second_order.features(*signal, recentring)
         if band_mask is not None:
             band_mask = band_mask[:, None].expand(features.shape[:3])
         bands = self.second_order(features, is_stretch, band_mask)
@@ -324,6 +323,32 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             return values, channel_positions, channel_mask, mask
         adapted = self.channel_adapter(values, channel_positions, channel_mask, mask)
         return adapted.values, adapted.channel_positions, adapted.channel_mask, adapted.mask
+
+    def second_order_features(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        recentring_whitening: torch.Tensor | None = None,
+        recentring_log_power: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return `band_features` and `stretch_mask` of the output, without encoding any patch.
+
+        Args:
+            input_values: As in `forward`.
+            channel_positions: As in `forward`.
+            channel_mask: As in `forward`.
+            attention_mask: As in `forward`.
+            recentring_whitening: As in `forward`.
+            recentring_log_power: As in `forward`.
+        """
+        values, channel_positions, channel_mask, _ = self.prepare_signal(
+            input_values, channel_positions, channel_mask, attention_mask
+        )
+        recentring = _pair(recentring_whitening, recentring_log_power)
+        signal = (values, channel_positions, channel_mask, attention_mask)
+        return self.second_order.features(*signal, recentring)
 
     @torch.no_grad()
     def second_order_statistics(

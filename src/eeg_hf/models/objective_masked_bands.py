@@ -14,7 +14,7 @@ from torch import nn
 
 from .configuration_eeg_foundation import EEGFoundationConfig
 from .objective import EncodedWindows, Objective
-from .second_order import BandDecoder, Recentring
+from .second_order import BandDecoder
 
 
 class MaskedBands(Objective):
@@ -82,24 +82,16 @@ class MaskedBands(Objective):
         if not (self.config.predicts_signal or self.config.predicts_codes):
             return encoded.band_features[:count].detach()
         encoder: Any = modules["model"]
-        attention_mask = _first(encoded.inputs.get("attention_mask"), count)
-        whitening = _first(encoded.inputs.get("recentring_whitening"), count)
-        log_power = _first(encoded.inputs.get("recentring_log_power"), count)
-        recentring = None
-        if whitening is not None and log_power is not None:
-            recentring = Recentring(whitening, log_power)
+        names = ("attention_mask", "recentring_whitening", "recentring_log_power")
+        rows = {name: encoded.inputs.get(name) for name in names}
         with torch.no_grad():
-            values, positions, channel_mask, _ = encoder.prepare_signal(
-                encoded.values, encoded.channel_positions, encoded.channel_mask, attention_mask
-            )
-            features, _ = encoder.second_order.features(
-                values, positions, channel_mask, attention_mask, recentring
+            features, _ = encoder.second_order_features(
+                encoded.values,
+                encoded.channel_positions,
+                encoded.channel_mask,
+                **{name: None if value is None else value[:count] for name, value in rows.items()},
             )
         return features
-
-
-def _first(value: torch.Tensor | None, count: int) -> torch.Tensor | None:
-    return None if value is None else value[:count]
 
 
 __all__ = ["MaskedBands"]

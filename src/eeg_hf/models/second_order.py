@@ -183,6 +183,12 @@ class SecondOrderFeatures(nn.Module):
         init.zeros_(self.mean)
         init.ones_(self.scale)
 
+    @torch.no_grad()
+    def reset_standardization(self) -> None:
+        """Leave the vectors as they are, until `set_population` is called."""
+        self.mean.zero_()
+        self.scale.fill_(1.0)
+
     @property
     def frames_per_stretch(self) -> int | None:
         """Frames of one stretch, None where a window is one stretch."""

@@ -12,7 +12,7 @@ import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import mne
 import numpy as np
@@ -27,6 +27,9 @@ from .normalization import mean_and_deviation, robust_statistics
 from .preprocessing import OPTIONS, PreprocessingReport, whitening_matrix
 from .preprocessing import preprocess as preprocess_recording
 from .signal_quality import check_amplitude
+
+if TYPE_CHECKING:
+    from .calibration import Calibration
 
 logger = logging.get_logger(__name__)
 
@@ -261,6 +264,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         return_report: bool = False,
         return_tensors: str = "pt",
         montage: str | None = None,
+        calibration: "Calibration | None" = None,
     ) -> BatchFeature:
         """Turn a recording, or an array of one or several, into a batch of model input.
 
@@ -278,6 +282,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
                 it.
             return_tensors: `"pt"` or `"np"`.
             montage: MNE montage that labels of dense caps (`E1`, BioSemi's `A1`) belong to.
+            calibration: Recentring of the subject, session or device for models with second-order tokens,
+                from `calibrate`; adds `recentring_whitening` and `recentring_log_power`.
 
         Returns:
             `input_values` (batch, channels, time) float32, `channel_positions` (batch, channels, 3) in
@@ -324,6 +330,9 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
                 "attention_mask": attention_mask,
             }
         )
+        if calibration is not None:
+            calibration.check(self, clean.reports[0].channels)
+            features.update(calibration.to_inputs(len(values)))
         if return_tensors != "pt":
             features = BatchFeature({key: value.numpy() for key, value in features.items()}, return_tensors)
         if return_report:

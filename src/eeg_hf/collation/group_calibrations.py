@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibrations of all subjects of a prepared corpus, from the windows that a regime allows."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel
+
+from ..processing.calibration import Calibration, SignalOrigin
+from ..processing.feature_extraction_eeg import EEGFeatureExtractor
+from .data_collator import EEGDataCollator, WindowDataset
+
+REGIMES = ("unseen", "first_30s", "20P", "50P", "all")
+"""What of a tested subject may be used without labels. `unseen` is MOABB's TRAIN; `20P`, `50P` and `all` are
+its TRAIN_AND_TARGET_UNLABELED_20P, _50P and _FULL."""
+
+
+def calibration_windows(
+    dataset: Dataset, regime: str, label_column: str | None = None, rest: str | None = None, seed: int = 0
+) -> np.ndarray:
+    """Return which rows each subject is calibrated on, (rows,) bool.
+
+    Windows that a calibration was computed from and that are no longer unseen must not be scored, except in
+    the regime `all`, where every window is used.
+
+    Args:
+        dataset: Rows of a prepared corpus.
+        regime: One of `REGIMES`.
+        label_column: With `first_30s`, the column that says which windows are rest.
+        rest: Its value for rest; without it the first 30 s of each group count, whatever they show.
+        seed: Seed of the random windows of `20P` and `50P`.
+
+    Raises:
+        ValueError: If the regime is unknown, or a group has no window left to calibrate on.
+    """
+    if regime not in REGIMES:
+        raise ValueError(f"regime: expected one of {', '.join(REGIMES)}, got {regime!r}")
+    groups = np.asarray(dataset["alignment_group"])
+    if regime in ("unseen", "all"):
+        return np.full(len(dataset), regime == "all")
+    chosen = np.zeros(len(dataset), bool)
+    if regime == "first_30s":
+        is_early = np.asarray(dataset["start_seconds"]) < 30.0
+        if rest is not None:
+            is_early &= np.asarray(dataset[label_column]) == rest
+        chosen = is_early
+    else:
+        share = {"20P": 0.2, "50P": 0.5}[regime]
+        random = np.random.default_rng(seed)
+        for group in np.unique(groups):
+            rows = np.flatnonzero(groups == group)
+            chosen[random.permutation(rows)[: max(round(share * len(rows)), 1)]] = True
+    missing = sorted(set(groups) - set(groups[chosen]))
+    if missing:
+        raise ValueError(f"{regime}: no window to calibrate {', '.join(missing)} on")
+    return chosen
+
+
+@torch.no_grad()
+def calibrate_groups(
+    dataset: Dataset,
+    extractor: EEGFeatureExtractor,
+    model: PreTrainedModel,
+    is_used: np.ndarray | None = None,
+    batch_size: int = 64,
+) -> dict[str, Calibration]:
+    """Return the calibration of every `alignment_group` (a subject or session) of prepared rows.
+
+    Args:
+        dataset: Rows of a prepared corpus.
+        extractor: The model's extractor.
+        model: A model with `second_order=True`.
+        is_used: (rows,) bool, the windows to calibrate on; None means all.
+        batch_size: Windows at a time.
+
+    Raises:
+        ValueError: If a group has less than 10 s, or channels that differ within it.
+    """
+    rows = np.arange(len(dataset)) if is_used is None else np.flatnonzero(is_used)
+    dataset = dataset.select(rows)
+    windows, collate = WindowDataset(dataset), EEGDataCollator(extractor)
+    groups, channels = dataset["alignment_group"], dataset["channels"]
+    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+    names: dict[str, list[str]] = {}
+    seconds: dict[str, float] = defaultdict(float)
+    encoder: Any = model.base_model
+    for start in range(0, len(dataset), batch_size):
+        indices = list(range(start, min(start + batch_size, len(dataset))))
+        batch = collate(windows.__getitems__(indices))
+        matrices, log_power = encoder.second_order_statistics(
+            **{name: value.to(model.device) for name, value in batch.items()}
+        )
+        lengths = batch["attention_mask"].sum(dim=-1).tolist()
+        for at, index in enumerate(indices):
+            group = groups[index]
+            if names.setdefault(group, channels[index]) != channels[index]:
+                raise ValueError(f"{group}: its windows have different channels, which have no common mean")
+            found[group].append((matrices[at].cpu().numpy(), log_power[at].cpu().numpy()))
+            seconds[group] += lengths[at] / extractor.sampling_rate
+    return {
+        group: Calibration.from_statistics(
+            np.stack([matrix for matrix, _ in pairs]),
+            np.stack([power for _, power in pairs]),
+            origin=SignalOrigin.describe(extractor, model.config, names[group]),
+            num_seconds=seconds[group],
+        )
+        for group, pairs in found.items()
+    }
+
+
+__all__ = ["REGIMES", "calibrate_groups", "calibration_windows"]

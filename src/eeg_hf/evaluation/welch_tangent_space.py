@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tangent space of narrow bands and a logistic regression: the strongest classical baseline on little data.
+
+Cross-spectra of twelve bands by Welch's method, recentred, mapped by the matrix logarithm (Barachant et al.
+2012, https://doi.org/10.1109/TBME.2011.2172210). The penalty, and how much is shrunk after recentring, are
+chosen by grouped folds inside the training subjects.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from ..models.configuration_eeg_foundation import SECOND_ORDER_BANDS_HZ
+from ..models.second_order import SMALLEST_POWER, cross_spectra
+from ..models.spd_logarithm import shrink, vectorize
+
+_BATCH_SIZE = 256
+
+
+class WelchTangentSpace(ClassifierMixin, BaseEstimator):
+    """Classify windows by the cross-spectra of bands in their tangent space.
+
+    Args:
+        sampling_rate: Rate of the windows in Hz.
+        is_aligned: Recentre each subject by the mean of their own windows, without labels, instead of all
+            windows by the mean of the training windows.
+        bands_hz: Lower and upper edge of each band in Hz.
+        shrinkages: Pairs of shrinkage before and after recentring, to choose from.
+        inverse_regularizations: C of the logistic regression, to choose from.
+        num_folds: Inner folds of the training subjects that choose.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> windows_uv = random.normal(0, 10, (48, 4, 400))
+        >>> windows_uv[::2, 0] += windows_uv[::2, 1]
+        >>> subjects, labels = np.repeat(list("abcd"), 12), np.tile([0, 1], 24)
+        >>> classifier = WelchTangentSpace(200).fit(windows_uv, labels, subjects)
+        >>> classifier.predict_proba(windows_uv).shape
+        (48, 2)
+    """
+
+    def __init__(
+        self,
+        sampling_rate: float,
+        is_aligned: bool = False,
+        bands_hz: Sequence[Sequence[float]] = SECOND_ORDER_BANDS_HZ,
+        shrinkages: Sequence[tuple[float, float]] = ((0.1, 0.0), (0.01, 0.3)),
+        inverse_regularizations: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1),
+        num_folds: int = 4,
+    ) -> None:
+        self.sampling_rate = sampling_rate
+        self.is_aligned = is_aligned
+        self.bands_hz = bands_hz
+        self.shrinkages = shrinkages
+        self.inverse_regularizations = inverse_regularizations
+        self.num_folds = num_folds
+
+    def fit(
+        self, windows_uv: np.ndarray, labels: np.ndarray, subjects: Sequence[str] | np.ndarray
+    ) -> "WelchTangentSpace":
+        """Choose shrinkage and penalty inside the training subjects and fit the classifier.
+
+        Args:
+            windows_uv: (windows, channels, time) in uV.
+            labels: (windows,) class indices.
+            subjects: (windows,) subject of each window; two or more.
+        """
+        return self.fit_covariances(self.covariances(windows_uv), labels, subjects)
+
+    def predict_proba(
+        self, windows_uv: np.ndarray, subjects: Sequence[str] | np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return class probabilities (windows, classes).
+
+        Args:
+            windows_uv: (windows, channels, time) in uV; with `is_aligned`, all that subjects have.
+            subjects: (windows,), needed with `is_aligned`.
+        """
+        return self.predict_covariances(self.covariances(windows_uv), subjects)
+
+    def predict(
+        self, windows_uv: np.ndarray, subjects: Sequence[str] | np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the likeliest class of each window, (windows,)."""
+        return self.classes_[self.predict_proba(windows_uv, subjects).argmax(axis=1)]
+
+    def covariances(self, windows_uv: np.ndarray) -> np.ndarray:
+        """Return cross-spectra (windows, bands, channels, channels) in uV^2."""
+        frame_size = round(self.sampling_rate)  # 1 s: frequencies 1 Hz apart
+        batches = torch.as_tensor(windows_uv, dtype=torch.float32).split(_BATCH_SIZE)
+        spectra = [cross_spectra(each, self.bands_hz, self.sampling_rate, frame_size)[0] for each in batches]
+        return torch.cat(spectra)[:, 0].double().numpy()
+
+    def fit_covariances(
+        self, covariances: np.ndarray, labels: np.ndarray, subjects: Sequence[str] | np.ndarray
+    ) -> "WelchTangentSpace":
+        """Fit on what `covariances` returned, which several fits can share."""
+        owners = np.asarray(subjects)
+        self.reference_ = covariances.mean(axis=0)  # (bands, channels, channels); shrinkage is linear
+        self.classes_ = np.unique(labels)
+        num_folds = min(self.num_folds, len(np.unique(owners)))
+        if num_folds < 2:
+            raise ValueError("WelchTangentSpace: expected two training subjects or more, got one")
+        scoring = "roc_auc" if len(self.classes_) == 2 else "roc_auc_ovr"
+        best = -np.inf
+        for shrinkage in self.shrinkages:
+            search = GridSearchCV(
+                _regression(),
+                {"logisticregression__C": list(self.inverse_regularizations)},
+                scoring=scoring,
+                cv=GroupKFold(num_folds),
+            )
+            search.fit(self._vectors(covariances, owners, shrinkage), labels, groups=owners)
+            if search.best_score_ > best:
+                best, self.shrinkage_, self.classifier_ = (
+                    search.best_score_,
+                    shrinkage,
+                    search.best_estimator_,
+                )
+        return self
+
+    def predict_covariances(
+        self, covariances: np.ndarray, subjects: Sequence[str] | np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return class probabilities (windows, classes) of what `covariances` returned."""
+        if self.is_aligned and subjects is None:
+            raise ValueError("WelchTangentSpace: is_aligned=True needs the subject of each window")
+        vectors = self._vectors(covariances, np.asarray(subjects), self.shrinkage_)
+        return self.classifier_.predict_proba(vectors)
+
+    def _vectors(
+        self, covariances: np.ndarray, owners: np.ndarray, shrinkage: tuple[float, float]
+    ) -> np.ndarray:
+        """Return tangent vectors (windows, features) at the mean of each subject, or of the training set."""
+        covariances = _shrink(covariances, shrinkage[0])
+        recentred = np.empty_like(covariances)
+        if self.is_aligned:
+            for owner in np.unique(owners):
+                rows = owners == owner
+                recentred[rows] = _recentre(covariances[rows], covariances[rows].mean(axis=0))
+        else:
+            recentred = _recentre(covariances, _shrink(self.reference_, shrinkage[0]))
+        values, vectors = np.linalg.eigh(_shrink(recentred, shrinkage[1]))
+        logarithms = (vectors * np.log(values)[..., None, :]) @ vectors.swapaxes(-1, -2)
+        return vectorize(torch.from_numpy(logarithms)).flatten(1).float().numpy()
+
+
+def _shrink(covariances: np.ndarray, amount: float) -> np.ndarray:
+    """Shrink towards the sphere; an all-flat window stays finite."""
+    tiny = SMALLEST_POWER * np.eye(covariances.shape[-1])
+    return shrink(torch.from_numpy(covariances), amount).numpy() + tiny
+
+
+def _recentre(covariances: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Whiten covariances (windows, bands, n, n) by their mean (bands, n, n)."""
+    values, vectors = np.linalg.eigh(mean)
+    whitening = (vectors / np.sqrt(values)[..., None, :]) @ vectors.swapaxes(-1, -2)
+    return whitening @ covariances @ whitening
+
+
+def _regression() -> Pipeline:
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000, tol=1e-3)
+    )
+
+
+__all__ = ["WelchTangentSpace"]
