@@ -130,13 +130,7 @@ def mend_torchvision(package: Path, site_packages: Path, cpu_only: bool, check: 
 def mend_torchaudio(package: Path, cpu_only: bool, check: bool = False) -> str | None:
     """Set aside torchaudio's libraries that cannot load beside a CPU-only torch, and put back those that can.
 
-    Args:
-        package: Folder of the torchaudio package.
-        cpu_only: Whether torch is a build without any accelerator.
-        check: Report without changing anything.
-
-    Returns:
-        A line that reports the change, or None if none is needed.
+    Arguments and result are those of `mend_torchvision`.
     """
     folder = package / "lib"
     broken = [path for path in sorted(folder.glob("*.so")) if cpu_only and not can_load(path)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images of shapes and colours, and embeddings of them and of EEG that are made of what they show."""
+"""Simulated images of shapes and colours, with embeddings of their content and of EEG."""
 
 import numpy as np
 
@@ -7,10 +7,9 @@ from eeg_hf.corpora import SimulatedThings
 
 
 def simulated_pairs(num_train, num_test, size=16, noise=1.0, dim=32):
-    """Return of both parts the images (n, size, size, 3) and embeddings (n, dim) of them and of EEG.
+    """Return for both parts images (n, size, size, 3), their embeddings (n, dim) and those of EEG (n, dim).
 
-    Both are random projections of what the images show, that of the images through a bend, and that of EEG
-    with noise.
+    Embeddings are random projections of the images' latents, through a tanh for images, with noise for EEG.
     """
     corpus = SimulatedThings(num_concepts=num_train, images_per_concept=1, num_test_concepts=num_test)
     random, parts = np.random.default_rng(0), {}

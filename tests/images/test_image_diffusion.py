@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real pipelines of diffusers with tiny random weights: none can be fetched, but every call is theirs."""
+"""Real diffusers pipelines with tiny random weights, since tests download nothing."""
 
 import sys
 
@@ -33,7 +33,7 @@ from transformers import (
 
 from eeg_hf import EEGImageReconstructor, ImageDiffusion
 
-SIZE, WIDTH = 12, 32  # of an image embedding and of all that the pipelines hide
+SIZE, WIDTH = 12, 32  # of an image embedding, and of the hidden layers of the pipelines
 STEPS = {"num_inference_steps": 2}
 
 
@@ -112,7 +112,7 @@ def stable_diffusion(cls=StableDiffusionPipeline):
 
 
 def ip_adapter_weights(pipeline):
-    """Return weights of an IP-Adapter as published ones are named: projection, keys and values by number."""
+    """Return IP-Adapter weights under the published names: projection, keys and values by number."""
     torch.manual_seed(1)
     projection = {
         "proj.weight": torch.randn(4 * WIDTH, SIZE),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images from embeddings of EEG, on shapes and colours that the tests draw."""
+"""Reconstruction from EEG embeddings on simulated images of shapes and colours."""
 
 import json
 import math
@@ -86,7 +86,7 @@ def test_no_fold_shares_a_group_with_another():
     random = np.random.default_rng(0)
     owners = np.repeat(np.arange(20), 4)
     eeg = np.eye(20)[owners] + 0.01 * random.normal(size=(80, 20))
-    images = random.normal(size=(20, 8))[owners]  # nothing of one image says anything of another
+    images = random.normal(size=(20, 8))[owners]  # images have nothing in common
     _, apart = EmbeddingPrior.fit(eeg, images, groups=owners)
     _, mixed = EmbeddingPrior.fit(eeg, images)
     assert np.mean((mixed - images) ** 2) < 0.3 < np.mean((apart - images) ** 2)
@@ -233,7 +233,7 @@ def test_the_middle_square_of_an_image_is_read(folder):
 
 
 def test_images_of_all_kinds_become_colours_of_one_size(folder):
-    """Grey of 8 and 16 bit, a palette, CMYK, a single pixel: what they show stays."""
+    """Grey of 8 and 16 bits, a palette, CMYK and a single pixel keep their brightness."""
     grey = np.full((20, 30), 100, np.uint8)
     kinds = {
         "grey.png": Image.fromarray(grey),

@@ -5,11 +5,10 @@ import mne
 import numpy as np
 import pytest
 import torch
+from tests.inference.tiny_codec import FIELDS, make_codec
 
 from eeg_hf import EEGFeatureExtractor, EEGFSQConfig, EEGFSQModel, get_corpus
 from eeg_hf.inference.recording_tokens import RecordingTokens, decode_recording, encode_recording
-
-FIELDS = {"patch_size": 64, "hidden_dims": [32], "levels": [20, 12, 7, 5, 3, 2], "codes_per_patch": 5}
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +23,9 @@ def clean(extractor):
     return raw.crop(0, 20.5, include_tmax=False)  # 4,100 samples: neither whole windows nor whole patches
 
 
-def make_codec(clean, extractor, **fields):
-    torch.manual_seed(0)
-    codec = EEGFSQModel(EEGFSQConfig(**FIELDS | fields))
-    values = extractor(clean, is_preprocessed=True)["input_values"]
-    codec.initialize_linear_path(values[:-1, :, :384].reshape(-1, 64))
-    return codec.eval()
-
-
 @pytest.fixture(scope="module")
 def codec(clean, extractor):
-    return make_codec(clean, extractor)
+    return make_codec(extractor(clean, is_preprocessed=True)["input_values"][:-1])  # the last one is padded
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from datasets import Dataset, load_dataset
+from tests.inference.tiny_codec import FIELDS, make_codec
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, EEGFSQConfig, EEGFSQModel, WindowDataset
 from eeg_hf.collation.data_collator import decode_windows
 from eeg_hf.corpora import load_alignments
 from eeg_hf.inference.tokens import codec_fingerprint
 from eeg_hf.inference.window_tokens import add_tokens, tokens_to_signal
-
-FIELDS = {"patch_size": 64, "hidden_dims": [32], "levels": [20, 12, 7, 5, 3, 2], "codes_per_patch": 5}
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +29,9 @@ def normalised(rows, extractor):
     return EEGDataCollator(extractor)(windows.__getitems__(list(range(len(rows)))))["input_values"]
 
 
-def make_codec(rows, extractor, seed=0, **fields):
-    torch.manual_seed(seed)
-    codec = EEGFSQModel(EEGFSQConfig(**FIELDS | fields))
-    values = normalised(rows, extractor)
-    codec.initialize_linear_path(values[..., :384].reshape(-1, 64))
-    return codec.eval()
-
-
 @pytest.fixture(scope="module")
 def codec(rows, extractor):
-    return make_codec(rows, extractor)
+    return make_codec(normalised(rows, extractor))
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +168,7 @@ def test_dropout_is_off_and_the_mode_stays(rows, coded, codec, extractor):
 
 
 def test_a_conditioned_codec_hears_of_the_rate_of_each_row(rows, extractor):
-    codec = make_codec(rows, extractor, use_conditioning=True, sampling_rate=None)
+    codec = make_codec(normalised(rows, extractor), use_conditioning=True, sampling_rate=None)
     torch.nn.init.normal_(codec.encoder.film.dense.weight, std=0.3)
     both = [cut(rows[0], 19, 128), {**cut(rows[0], 19, 128), "sampling_rate": 100.0}]
     coded = add_tokens(Dataset.from_list(both, features=rows.features), codec, extractor)
@@ -188,7 +179,7 @@ def test_a_conditioned_codec_hears_of_the_rate_of_each_row(rows, extractor):
 
 
 def test_a_small_codebook_takes_a_byte(rows, extractor):
-    codec = make_codec(rows, extractor, levels=[5, 5, 5])
+    codec = make_codec(normalised(rows, extractor), levels=[5, 5, 5])
     coded = add_tokens(rows.select(range(2)), codec, extractor)
     assert coded.features["tokens"].feature.feature.dtype == "uint8"
 
@@ -196,7 +187,7 @@ def test_a_small_codebook_takes_a_byte(rows, extractor):
 def test_aligned_windows_come_back_with_their_alignments(rows, prepared):
     extractor = EEGFeatureExtractor(window_seconds=2.0, alignment="euclidean")
     alignments = load_alignments(prepared)
-    codec = make_codec(rows, EEGFeatureExtractor(window_seconds=2.0))
+    codec = make_codec(normalised(rows, EEGFeatureExtractor(window_seconds=2.0)))
     coded = add_tokens(rows, codec, extractor, alignments=alignments)
     signal_uv, is_channel, _ = tokens_to_signal(coded, codec, alignments=alignments)
     original_uv = decode_windows(rows.with_format("arrow")[:])[0]
@@ -210,7 +201,7 @@ def test_aligned_windows_come_back_with_their_alignments(rows, prepared):
 
 
 def test_what_cannot_be_meant_is_refused_in_one_line(rows, coded, codec, extractor):
-    other = make_codec(rows, extractor, seed=1)
+    other = make_codec(normalised(rows, extractor), seed=1)
     fast = EEGFSQModel(EEGFSQConfig(**FIELDS, sampling_rate=256.0))
     cases = [
         (lambda: add_tokens(rows.remove_columns("scale"), codec, extractor), "they lack scale"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each part of the benchmark runs and prints its rows; what they say is for an idle machine."""
+"""Each part of the benchmark runs and prints its rows; the figures themselves need an idle machine."""
 
 import importlib
 import json
@@ -16,8 +16,7 @@ from eeg_hf.images.eeg_image_collator import PAIR_COLUMNS
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    """Return the script as a module, its model made as small as Labram allows."""
-    # Behind everything else: beside it stands evaluate.py, which is not the library of that name.
+    """Return the script as a module, its model as small as Labram allows."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "tools")])
     module = importlib.import_module("benchmark")
     models = importlib.import_module("benchmark_parts.models")
@@ -27,7 +26,7 @@ def benchmark(monkeypatch):
 
 @pytest.fixture
 def run(benchmark, monkeypatch, capsys, tmp_path):
-    """Return a function that measures one part and returns its rows and what was printed."""
+    """Return a function that measures one part and returns its rows and output."""
 
     def call(part, *options):
         path = tmp_path / "out" / "benchmark.json"
@@ -49,8 +48,7 @@ def test_preparing(run):
     peers = [row for row in rows if row["name"] == "prepare simulated, 1 process"]
     assert len(peers) == 2 and peers[0]["ratio"] > 0
     assert "| h of EEG/min | MNE by hand |" in printed and "threads" in printed
-    difference, hours, size, cores, disk = rows[2:]
-    assert difference["value"] < 1e-3 * difference["peer"] and "windows" in difference["name"]
+    hours, size, cores, disk = rows[2:]
     assert hours["value"] * cores["value"] == pytest.approx(25_000)
     assert size["value"] * 25 == pytest.approx(disk["value"])
 
@@ -103,7 +101,7 @@ def test_importing(run):
 
 
 def test_memory_is_that_of_a_process_of_its_own(benchmark):
-    ballast = bytearray(500_000_000)  # of this process, to be counted for no other
+    ballast = bytearray(500_000_000)  # in this process, and in no other
     ballast[::4096] = b"x" * len(ballast[::4096])
     timing = importlib.import_module("benchmark_parts.timing")
     imports, reading = benchmark.measures()["memory"](timing.BenchmarkArguments(num_windows=200, sizes=[]))
@@ -134,7 +132,7 @@ def test_a_missing_quantizer_is_said_to_be_absent(benchmark, monkeypatch):
 
 def test_adapters_and_losses_are_timed_beside_none_and_reconstruction_alone(benchmark, monkeypatch):
     phases = importlib.import_module("benchmark_parts.phases")
-    monkeypatch.setattr(phases, "in_fresh_process", lambda work, *arguments: 1.0)  # as tested below
+    monkeypatch.setattr(phases, "in_fresh_process", lambda work, *arguments: 1.0)  # tested below
     timing = importlib.import_module("benchmark_parts.timing")
     rows = phases.measure_phases(timing.BenchmarkArguments(pairs=1, sizes=["tiny"], batch_size=4))
     assert [row.name.split(", ")[2] for row in rows if row.unit == "windows/s"] == [
@@ -163,7 +161,7 @@ def test_clip_is_timed_on_embeddings_beside_the_tower_in_the_loop(run, tmp_path)
     once = [(f"embed images with {tower}", False), ("embedding has paid after", False)]
     assert [(row["name"].split(",")[0], row["ratio"] is not None) for row in rows] == [train, train, *once]
     assert all("batch of 4" in row["name"] for row in rows[:2]) and "in the loop" in rows[0]["peer_name"]
-    assert all(row["value"] > 0 for row in rows[:3])  # so small a tower may save nothing
+    assert all(row["value"] > 0 for row in rows[:3])  # a tiny tower may save nothing
 
 
 def test_clip_trains_on_the_same_pairs_either_way(benchmark, tmp_path):

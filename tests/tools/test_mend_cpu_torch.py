@@ -13,7 +13,7 @@ import torch
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "mend_cpu_torch.py"
 
-# What the real package does first, and where it fails if its library did not load
+# The first statements of the real package, which fail without its library
 TORCHVISION = """
 from torch import library
 

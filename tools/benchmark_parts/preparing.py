@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Preparation beside braindecode's pipeline and plain MNE calls: speed, agreement, and cost of a corpus."""
+"""Preparation beside braindecode's pipeline and plain MNE calls: speed, and the cost of a corpus."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,12 +11,10 @@ from typing import Any
 
 import mne
 import numpy as np
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from benchmark_parts.timing import BenchmarkArguments, Row, race
 from eeg_hf import EEGFeatureExtractor, get_corpus
-from eeg_hf.collation.data_collator import decode_windows
 from eeg_hf.corpora import Corpus, Recording, Simulated, prepare
 from eeg_hf.processing.channels import parse_channel
 
@@ -65,7 +63,6 @@ def measure_prepare(args: BenchmarkArguments) -> list[Row]:
             rows.append(timing.row(f"prepare {args.corpus}, {cores}", 60 * hours, "h of EEG/min", peer_name))
             if num_proc == 1:
                 cost = 3600 * hours / median(timing.ours)
-    rows.append(measure_agreement(corpus, root, recordings, subjects[0], extractor))
     return rows + ([] if cost is None else cost_model(cost, sizes[0] / reports[0]["hours"]))
 
 
@@ -131,38 +128,6 @@ def eeg_channels(corpus: Corpus, recording: Recording) -> list[str]:
     raw = corpus.read(recording)
     kinds = zip(raw.ch_names, raw.get_channel_types(), strict=True)
     return [name for name, kind in kinds if kind == "eeg" and parse_channel(name).kind == "eeg"]
-
-
-def measure_agreement(
-    corpus: Corpus, root: Path, recordings: Sequence[Recording], subject: str, extractor: EEGFeatureExtractor
-) -> Row:
-    """Return the largest difference of one subject's samples from plain MNE, beside their deviation."""
-    with tempfile.TemporaryDirectory() as folder:
-        prepare(corpus, folder, extractor, root=root, subjects=[subject])
-        table = pq.read_table(Path(folder) / "data")
-    values, _, _ = decode_windows(table)
-    channels, column = (
-        [parse_channel(name).name for name in eeg_channels(corpus, recordings[0])],
-        table.column,
-    )
-    has_bad = [bool(names) for names in column("bad_channels").to_pylist()]  # they change the reference
-    expected = {r.run: prepare_by_hand(corpus, r, extractor) for r in recordings if r.subject == subject}
-    differences, deviations = [], []
-    for row, (run, start, names) in enumerate(
-        zip(*(column(name).to_pylist() for name in ("run", "start_seconds", "channels")), strict=True)
-    ):
-        if not has_bad[row] and sorted(names) == sorted(channels):
-            window = expected[run][round(start / (extractor.window_seconds or 1))]
-            window = window[[channels.index(name) for name in names]]
-            differences.append(np.abs(values[row] - window).max())
-            deviations.append(window.std())
-    what = f"largest difference from MNE by hand, {len(differences)} windows without bad channels"
-    if not differences:
-        return Row(
-            what, None, "uV", peer_name="each recording has a bad channel, which changes the reference"
-        )
-    beside = "deviation of the signal, uV"
-    return Row(what, float(max(differences)), "uV", float(np.median(deviations)), peer_name=beside)
 
 
 def cost_model(hours_per_core_hour: float, bytes_per_hour: float) -> list[Row]:
