@@ -13,7 +13,7 @@ from eeg_hf import (
     WindowDataset,
 )
 from eeg_hf.collation.group_calibrations import calibrate_groups, calibration_windows
-from eeg_hf.models.configuration_eeg_foundation import STANDARD_POSITIONS
+from eeg_hf.models.standard_montage import STANDARD_POSITIONS
 
 NAMES = list(STANDARD_POSITIONS)
 

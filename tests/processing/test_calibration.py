@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from tests.models.test_modeling_eeg_foundation import tiny_config
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationModel
-from eeg_hf.models.configuration_eeg_foundation import STANDARD_POSITIONS
+from eeg_hf.models.standard_montage import STANDARD_POSITIONS
 from eeg_hf.processing.calibration import Calibration, calibrate, stack_calibrations
 
 NAMES = list(STANDARD_POSITIONS)
