@@ -15,11 +15,11 @@ __version__ = "0.1.0"
 _PUBLIC_NAMES = {
     "EEGFeatureExtractor": "processing.feature_extraction_eeg",
     "EEGPreprocessor": "processing.eeg_preprocessor",
-    "EEGDataCollator": "collation.data_collator",
-    "EEGPreTrainingCollator": "collation.data_collator",
-    "MixupCollator": "collation.data_collator",
-    "PairColumns": "collation.pair_columns",
-    "WindowDataset": "collation.data_collator",
+    "EEGDataCollator": "collation",
+    "EEGPreTrainingCollator": "collation",
+    "MixupCollator": "collation",
+    "PairColumns": "collation",
+    "WindowDataset": "collation",
     "EEGFoundationConfig": "models.configuration_eeg_foundation",
     "EEGFoundationForPreTraining": "models.modeling_eeg_foundation",
     "EEGFoundationForSequenceClassification": "models.modeling_eeg_foundation",
@@ -41,7 +41,7 @@ _PUBLIC_NAMES = {
     "EEGMaskedVAEConfig": "models.configuration_eeg_masked_vae",
     "EEGMaskedVAEForPreTraining": "models.modeling_eeg_masked_vae",
     "EEGMaskedVAEModel": "models.modeling_eeg_masked_vae",
-    "EEGTokenizerCollator": "collation.tokenizer_collator",
+    "EEGTokenizerCollator": "collation",
     "RecordingTokens": "inference.recording_tokens",
     "add_tokens": "inference.window_tokens",
     "decode_recording": "inference.recording_tokens",
@@ -58,9 +58,14 @@ __all__ = ["__version__", *_PUBLIC_NAMES]
 
 if TYPE_CHECKING:
     from .auto import create_model
-    from .collation.data_collator import EEGDataCollator, EEGPreTrainingCollator, MixupCollator, WindowDataset
-    from .collation.pair_columns import PairColumns
-    from .collation.tokenizer_collator import EEGTokenizerCollator
+    from .collation import (
+        EEGDataCollator,
+        EEGPreTrainingCollator,
+        EEGTokenizerCollator,
+        MixupCollator,
+        PairColumns,
+        WindowDataset,
+    )
     from .corpora import get_corpus
     from .corpora.recordings.eeg_feature import Eeg
     from .images.eeg_image_collator import EEGImageCollator

@@ -8,8 +8,8 @@ import torch
 from datasets import Dataset
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, EEGPreTrainingCollator, MixupCollator, WindowDataset
+from eeg_hf.collation import decode_windows
 from eeg_hf.collation.augmentation import GaussianNoise
-from eeg_hf.collation.data_collator import decode_windows
 
 
 def make_rows(shapes, labels=None, seed=0):

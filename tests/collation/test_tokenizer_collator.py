@@ -7,7 +7,7 @@ from datasets import Dataset
 from tests.collation.test_data_collator import make_rows
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
-from eeg_hf.collation.tokenizer_collator import EEGTokenizerCollator, real_patches, sample_patches
+from eeg_hf.collation import EEGTokenizerCollator, real_patches, sample_patches
 
 
 def make_windows(shapes, rates=None):

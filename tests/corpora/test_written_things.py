@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from eeg_hf import EEGFeatureExtractor, WindowDataset
-from eeg_hf.collation.data_collator import decode_windows
+from eeg_hf.collation import decode_windows
 from eeg_hf.corpora import ThingsEEG2, load_windows, prepare
 from eeg_hf.images.image_folder import ImageIndex, find_images
 from eeg_hf.processing.channels import STANDARD_19

@@ -7,7 +7,7 @@ from datasets import Dataset, load_dataset
 from tests.inference.tiny_codec import FIELDS, make_codec
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, EEGFSQConfig, EEGFSQModel, WindowDataset
-from eeg_hf.collation.data_collator import decode_windows
+from eeg_hf.collation import decode_windows
 from eeg_hf.corpora import load_alignments
 from eeg_hf.inference.tokens import codec_fingerprint
 from eeg_hf.inference.window_tokens import add_tokens, tokens_to_signal

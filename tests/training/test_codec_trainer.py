@@ -7,7 +7,7 @@ import torch
 from transformers import TrainingArguments
 
 from eeg_hf import EEGFeatureExtractor, create_model
-from eeg_hf.collation.tokenizer_collator import EEGTokenizerCollator, real_patches
+from eeg_hf.collation import EEGTokenizerCollator, real_patches
 from eeg_hf.evaluation import codebook_metrics, reconstruction_metrics
 from eeg_hf.training import EEGTokenizerTrainer, PlotReconstruction
 from tests.collation.test_tokenizer_collator import make_windows

@@ -10,7 +10,7 @@ import transformers
 from torch.utils.data import DataLoader, TensorDataset
 
 from eeg_hf import EEGFoundationForPreTraining, create_model
-from eeg_hf.collation.augmentation import DEFAULT_VIEW
+from eeg_hf.collation import DEFAULT_VIEW
 from eeg_hf.training import EEGFoundationTrainer, FineTuningConfig, TransferLearningPipeline
 from eeg_hf.training.transfer import ArrayWindows, PretrainingInputs
 

@@ -17,7 +17,7 @@ from datasets import load_dataset
 
 from benchmark_parts.timing import BenchmarkArguments, Row, in_fresh_process, peak_memory, race
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
-from eeg_hf.collation.data_collator import SIGNAL_COLUMNS, decode_windows
+from eeg_hf.collation import SIGNAL_COLUMNS, decode_windows
 from eeg_hf.corpora import Simulated
 from eeg_hf.corpora.windows.encoding import encode_windows, quantize, window_schema
 from eeg_hf.processing.channels import STANDARD_19, electrode_positions

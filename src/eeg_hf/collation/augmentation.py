@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seeded transforms of normalised windows (batch, channels, time).
 
-Every transform draws from the generator it is handed, on the CPU, and returns a new tensor; amplitudes are in
-units of the normalised signal, times in samples. None knows the labels: use none that would change them
-(mirroring the head swaps left and right hand).
+Every transform draws from the generator passed to it, on the CPU, and returns a new tensor; amplitudes are in
+units of the normalised signal, times in samples. Transforms do not see the labels, so none may change them
+(mirroring the head would swap left and right hand).
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ class AmplitudeScale:
 
 @dataclass(frozen=True)
 class TimeShift:
-    """Shift each window by up to `max_samples` either way; the edge sample fills the gap (no wrap-around)."""
+    """Shift each window by up to `max_samples` in either direction and repeat its edge sample in the gap."""
 
     max_samples: int = 20
 
@@ -56,7 +56,7 @@ class TimeShift:
 
 @dataclass(frozen=True)
 class TimeMask:
-    """With `probability`, fade one stretch of all channels to zero; its edges are soft, a cut would click."""
+    """With `probability`, fade one stretch of all channels to zero and back, without an abrupt step."""
 
     probability: float = 0.5
     max_share: float = 0.2
@@ -98,3 +98,14 @@ class Compose:
 
 
 DEFAULT_VIEW = Compose((AmplitudeScale(), TimeShift(), TimeMask(), ChannelDrop(), GaussianNoise()))
+
+__all__ = [
+    "DEFAULT_VIEW",
+    "AmplitudeScale",
+    "ChannelDrop",
+    "Compose",
+    "GaussianNoise",
+    "TimeMask",
+    "TimeShift",
+    "Transform",
+]

@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 
 from ..processing.calibration import Calibration, SignalOrigin
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
-from .data_collator import EEGDataCollator, WindowDataset
+from .data_collator import EEGDataCollator
+from .window_dataset import WindowDataset
 
 REGIMES = ("unseen", "first_30s", "20P", "50P", "all")
 """What of a tested subject may be used without labels. `unseen` is MOABB's TRAIN; `20P`, `50P` and `all` are

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Columns of a prepared corpus that say what a window was recorded to: a stimulus, its second, a person."""
+"""The stimulus, its second and the subject of each window, which decide what windows belong together."""
 
 import math
 import zlib
@@ -12,12 +12,12 @@ import torch
 
 @dataclass(frozen=True)
 class PairColumns:
-    """Columns that decide which windows of different people belong together.
+    """Columns that define which windows of different subjects belong together.
 
     Args:
-        stimulus: Column of what was perceived or done: a film, or a condition such as the eyes' state.
-        seconds: Column of the second of the stimulus at which a window starts, the same clock for all
-            people; None where a stimulus has no clock, and any two of its windows belong together.
+        stimulus: Column of the stimulus or condition, such as a film or the state of the eyes.
+        seconds: Column of the second of the stimulus at which a window starts, on a clock that all subjects
+            share; None for a stimulus without a clock, of which any two windows belong together.
 
     Example:
         >>> PairColumns("stimulus", "stimulus_seconds").columns
@@ -29,35 +29,35 @@ class PairColumns:
 
     @property
     def columns(self) -> list[str]:
-        """Columns to read, for `WindowDataset`."""
-        return [
-            *dict.fromkeys([self.stimulus, *([self.seconds] if self.seconds else []), "corpus", "subject"])
-        ]
+        """Columns that `WindowDataset` must read."""
+        seconds = [self.seconds] if self.seconds else []
+        return [*dict.fromkeys([self.stimulus, *seconds, "corpus", "subject"])]
 
     def read_stimuli(self, table: pa.Table) -> list[str | None]:
-        """Return the stimulus of each row; None also where its second is not known."""
+        """Return the stimulus of each row; None also if its second is missing."""
         seconds = self.read_seconds(table)
         return [
+            # NaN, the missing value of a numeric column, differs from itself
             None if name is None or name != name or math.isnan(second) else str(name)
             for name, second in zip(_read(table, self.stimulus), seconds, strict=True)
         ]
 
     def read_seconds(self, table: pa.Table) -> list[float]:
-        """Return the second of each row: NaN where it is not known, 0 for all without such a column."""
+        """Return the second of each row: NaN if it is missing, 0 for all rows without such a column."""
         if self.seconds is None:
             return [0.0] * len(table)
         return [math.nan if second is None else float(second) for second in _read(table, self.seconds)]
 
     def read_subjects(self, table: pa.Table) -> list[str]:
-        """Return who each row is of, as `corpus/subject`."""
+        """Return the subject of each row, as `corpus/subject`."""
         corpora, subjects = _read(table, "corpus"), _read(table, "subject")
         return [f"{corpus}/{subject}" for corpus, subject in zip(corpora, subjects, strict=True)]
 
     def collate(self, table: pa.Table) -> dict[str, torch.Tensor]:
         """Return `stimulus_ids`, `stimulus_seconds` and `subject_ids`, each (rows,).
 
-        A name has the same number in every process and every run; a stimulus of -1 is none, and has NaN as
-        its second.
+        A name has the same number in every process and every run. Rows without a stimulus have the id -1 and
+        NaN as their second.
         """
         stimuli = self.read_stimuli(table)
         seconds = torch.tensor(self.read_seconds(table), dtype=torch.float32)
@@ -79,7 +79,7 @@ def _read(table: pa.Table, name: str) -> Sequence:
 
 
 def _number(name: str) -> int:
-    return zlib.crc32(name.encode())  # not hash(), which differs from process to process
+    return zlib.crc32(name.encode())  # not hash(), which differs between processes
 
 
 __all__ = ["PairColumns"]

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of prepared corpora to what a tokenizer takes: whole patches, and the rate they were sampled at."""
+"""Batches for a tokenizer: whole patches, and the rate at which they were sampled."""
 
 from typing import Any
 
 import pyarrow as pa
 import torch
 
-from .data_collator import EEGDataCollator, Normalizer, WindowDataset
+from ..processing.feature_extraction_eeg import EEGFeatureExtractor
+from .data_collator import EEGDataCollator
+from .window_dataset import WindowDataset
 
-RATE_COLUMN = "sampling_rate"
+_RATE = "sampling_rate"
 
 
 class EEGTokenizerCollator(EEGDataCollator):
     """Add the sampling rate of each window, and cut the windows to whole patches.
 
-    A window is normalised as a whole before it is cut, as the feature extractor does it for a recording.
+    A window is normalised as a whole before it is cut, as the feature extractor normalises a recording.
 
     Args:
         feature_extractor: As in [`EEGDataCollator`].
@@ -29,7 +31,7 @@ class EEGTokenizerCollator(EEGDataCollator):
         tensor([200.])
     """
 
-    def __init__(self, feature_extractor: Normalizer, patch_size: int, **kwargs: Any) -> None:
+    def __init__(self, feature_extractor: EEGFeatureExtractor, patch_size: int, **kwargs: Any) -> None:
         super().__init__(feature_extractor, **kwargs)
         self.patch_size = patch_size
 
@@ -37,37 +39,36 @@ class EEGTokenizerCollator(EEGDataCollator):
         """Return the signals, cut, with `sampling_rate` (batch,) in Hz.
 
         Raises:
-            ValueError: If rows do not say their rate, or a window is shorter than one patch.
+            ValueError: If rows lack their rate, or a window is shorter than one patch.
         """
-        if RATE_COLUMN not in table.column_names:
-            raise ValueError(f"expected rows with a {RATE_COLUMN}: WindowDataset(rows, ['{RATE_COLUMN}'])")
+        if _RATE not in table.column_names:
+            raise ValueError(f"expected rows with a {_RATE}: WindowDataset(rows, ['{_RATE}'])")
         shortest = min(table.column("num_samples").to_pylist())
         if shortest < self.patch_size:
             raise ValueError(
                 f"expected windows of a patch of {self.patch_size} samples or more, got one of {shortest}: "
-                "prepare longer windows, or take a smaller patch_size"
+                "prepare longer windows, or choose a smaller patch_size"
             )
         batch = super().collate_signals(table)
         length = batch["input_values"].shape[-1] // self.patch_size * self.patch_size
         for name in ("input_values", "attention_mask"):
             batch[name] = batch[name][..., :length].contiguous()
-        rates = torch.tensor(table.column(RATE_COLUMN).to_pylist(), dtype=torch.float32)
-        return {**batch, RATE_COLUMN: rates}
+        return {**batch, _RATE: torch.tensor(table.column(_RATE).to_pylist(), dtype=torch.float32)}
 
 
 def sample_patches(
     windows: WindowDataset, collator: EEGTokenizerCollator, limit: int = 50_000, seed: int = 0
 ) -> torch.Tensor:
-    """Return patches of windows drawn at random, to start a tokenizer from their statistics.
+    """Return patches of randomly drawn windows, from whose statistics a tokenizer is initialised.
 
     Args:
-        windows: To draw from, with the column `sampling_rate`.
-        collator: Of the training.
-        limit: Patches at most. Every patch of a window is taken.
-        seed: Decides which windows.
+        windows: Windows with the column `sampling_rate`.
+        collator: The collator of the training.
+        limit: Maximum number of patches. Every patch of a drawn window is used.
+        seed: Seed of the draw.
 
     Returns:
-        Real, whole patches (patches, patch_size), normalised.
+        Real, whole, normalised patches (patches, patch_size).
 
     Raises:
         ValueError: If there is no window.
@@ -86,7 +87,7 @@ def sample_patches(
 
 def real_patches(batch: dict[str, torch.Tensor], patch_size: int) -> torch.Tensor:
     """Return which patches (batch, channels, patches) are whole and of a real channel."""
-    is_whole = batch["attention_mask"].unflatten(-1, (-1, patch_size)).all(dim=-1)
+    is_whole = batch["attention_mask"].unflatten(-1, (-1, patch_size)).all(dim=-1)  # (batch, patches)
     return batch["channel_mask"][:, :, None] & is_whole[:, None, :]
 
 

@@ -10,7 +10,7 @@ from datasets import Dataset
 from sklearn.base import TransformerMixin
 from transformers import AutoModelForSequenceClassification
 
-from ..collation.data_collator import WindowDataset
+from ..collation import WindowDataset
 from ..corpora import drop_unlabelled, load_windows
 from ..evaluation import band_power_regressor, challenge_metrics
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor

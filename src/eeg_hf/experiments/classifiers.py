@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset, DatasetDict
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, Trainer, TrainingArguments
 
-from ..collation.data_collator import EEGDataCollator, WindowDataset, decode_windows
+from ..collation import EEGDataCollator, WindowDataset, decode_windows
 from ..corpora import load_alignments
 from ..evaluation import Predictions, band_power_classifier, recentre_bands, tangent_space_classifier
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor

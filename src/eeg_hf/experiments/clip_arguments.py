@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:  # the methods import what they need, so that --help does not wait for torch
     from transformers import TrainingArguments
 
-    from ..collation.augmentation import Transform
+    from ..collation import Transform
 
 MASK_EDGE_SECONDS = 0.05
 

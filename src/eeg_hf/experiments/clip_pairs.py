@@ -10,7 +10,7 @@ from datasets import Dataset, DatasetDict
 from torch.utils.data import DataLoader
 from transformers.utils import logging
 
-from ..collation.data_collator import EEGDataCollator, WindowDataset
+from ..collation import EEGDataCollator, WindowDataset
 from ..corpora import drop_unlabelled, get_corpus, load_alignments, load_windows, prepare, split_windows
 from ..images.image_embeddings import ImageEmbeddings
 from ..images.image_folder import ImageFolder

@@ -10,7 +10,7 @@ from transformers import EvalPrediction, set_seed
 from transformers.integrations import TensorBoardCallback
 from transformers.utils import logging
 
-from ..collation.data_collator import WindowDataset
+from ..collation import WindowDataset
 from ..evaluation import rank_items, score_rankings, write_json
 from ..images.eeg_image_collator import PAIR_COLUMNS, EEGImageCollator
 from ..images.image_embeddings import ImageEmbeddings

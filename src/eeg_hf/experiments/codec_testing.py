@@ -13,8 +13,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from ..collation.data_collator import WindowDataset, decode_windows
-from ..collation.tokenizer_collator import EEGTokenizerCollator, real_patches
+from ..collation import EEGTokenizerCollator, WindowDataset, decode_windows, real_patches
 from ..corpora import load_alignments
 from ..evaluation import PCACodec, ReconstructionMetrics, codebook_metrics
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor

@@ -12,8 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
-from ..collation.data_collator import WindowDataset
-from ..collation.tokenizer_collator import sample_patches
+from ..collation import WindowDataset, sample_patches
 from ..corpora import split_for_pretraining
 from ..evaluation import CodecRow, PCACodec, aggregate_folds, bootstrap_interval, flac_bits_per_sample
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor

@@ -21,8 +21,7 @@ from transformers import (
     set_seed,
 )
 
-from ..collation.data_collator import EEGDataCollator, WindowDataset
-from ..collation.pair_columns import PairColumns
+from ..collation import EEGDataCollator, PairColumns, WindowDataset
 from ..corpora import SimulatedFilm, load_alignments
 from ..evaluation import (
     CorrelatedComponents,

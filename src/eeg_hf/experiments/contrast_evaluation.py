@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from ..atomic_files import write_text
-from ..collation.pair_columns import PairColumns
+from ..collation import PairColumns
 from ..corpora import SimulatedFilm, load_windows
 from ..evaluation import aggregate_folds, collect_provenance, write_json
 from ..evaluation.report import NOTHING, format_summary, markdown_table

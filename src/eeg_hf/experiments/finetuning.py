@@ -17,8 +17,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from ..collation.augmentation import DEFAULT_VIEW
-from ..collation.data_collator import EEGDataCollator, MixupCollator, WindowDataset
+from ..collation import DEFAULT_VIEW, EEGDataCollator, MixupCollator, WindowDataset
 from ..corpora import drop_unlabelled, load_alignments, load_windows
 from ..evaluation import (
     Predictions,

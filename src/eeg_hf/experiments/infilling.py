@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 from transformers import AutoConfig, AutoModelForPreTraining, PreTrainedModel
 
-from ..collation.data_collator import EEGDataCollator, WindowDataset
+from ..collation import EEGDataCollator, WindowDataset
 from ..evaluation import WienerInfilling, hidden_scores, interpolate_linearly, level_differences
 from ..models.masking import random_stretch_mask
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor

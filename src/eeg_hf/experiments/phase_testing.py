@@ -7,7 +7,7 @@ import numpy as np
 from datasets import Dataset
 from transformers import Trainer
 
-from ..collation.data_collator import WindowDataset
+from ..collation import WindowDataset
 from ..evaluation import Predictions, plot_training_curves, regression_metrics, write_json
 
 

@@ -8,9 +8,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from ..collation.augmentation import DEFAULT_VIEW
-from ..collation.data_collator import EEGDataCollator, EEGPreTrainingCollator, WindowDataset
-from ..collation.pair_columns import PairColumns
+from ..collation import DEFAULT_VIEW, EEGDataCollator, EEGPreTrainingCollator, PairColumns, WindowDataset
 from ..corpora import drop_unlabelled, load_alignments, load_windows
 from ..evaluation import make_compute_metrics, plot_probe_curve, regression_metrics
 from ..models.configuration_eeg_foundation import EEGFoundationConfig

@@ -9,8 +9,7 @@ from typing import Any
 from transformers import set_seed
 from transformers.utils import logging
 
-from ..collation.data_collator import WindowDataset
-from ..collation.pair_columns import PairColumns
+from ..collation import PairColumns, WindowDataset
 from ..training import (
     START,
     EEGTrainer,

@@ -7,8 +7,7 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from transformers.utils import logging
 
-from ..collation.data_collator import SIGNAL_COLUMNS, WindowDataset
-from ..collation.pair_columns import PairColumns
+from ..collation import SIGNAL_COLUMNS, PairColumns, WindowDataset
 from ..corpora import (
     drop_unlabelled,
     load_alignments,

@@ -16,8 +16,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from ..collation.augmentation import DEFAULT_VIEW
-from ..collation.data_collator import SIGNAL_COLUMNS, EEGPreTrainingCollator, WindowDataset
+from ..collation import DEFAULT_VIEW, SIGNAL_COLUMNS, EEGPreTrainingCollator, WindowDataset
 from ..corpora import load_alignments, mixture, split_for_pretraining
 from ..models.configuration_eeg_foundation import EEGFoundationConfig
 from ..models.configuration_eeg_fsq import EEGFSQConfig

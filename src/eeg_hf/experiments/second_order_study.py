@@ -25,7 +25,7 @@ from sklearn.model_selection import GroupKFold
 from transformers import HfArgumentParser, TrainingArguments, set_seed
 from transformers.utils import logging
 
-from ..collation.data_collator import EEGDataCollator, EEGPreTrainingCollator, WindowDataset, decode_windows
+from ..collation import EEGDataCollator, EEGPreTrainingCollator, WindowDataset, decode_windows
 from ..collation.group_calibrations import REGIMES, calibrate_groups, calibration_windows
 from ..corpora import drop_unlabelled, load_windows
 from ..evaluation import Predictions, collect_provenance, summarize_predictions, write_json

@@ -7,8 +7,7 @@ from datasets import Dataset, concatenate_datasets
 from transformers import AutoConfig, AutoModel, TrainingArguments, set_seed
 from transformers.utils import logging
 
-from ..collation.data_collator import SIGNAL_COLUMNS, WindowDataset
-from ..collation.tokenizer_collator import EEGTokenizerCollator, sample_patches
+from ..collation import SIGNAL_COLUMNS, EEGTokenizerCollator, WindowDataset, sample_patches
 from ..corpora import get_corpus, load_alignments, prepare, split_for_pretraining
 from ..models.configuration_eeg_fsq import EEGFSQConfig
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from ..collation.data_collator import EEGDataCollator, Normalizer, _as_table
+from ..collation.data_collator import EEGDataCollator, as_table
+from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .image_embeddings import ImageEmbeddings
 from .image_folder import ImageFolder
 
@@ -35,7 +36,7 @@ class EEGImageCollator(EEGDataCollator):
 
     def __init__(
         self,
-        feature_extractor: Normalizer,
+        feature_extractor: EEGFeatureExtractor,
         images: ImageEmbeddings | ImageFolder,
         num_samples: int | None = None,
         **kwargs: Any,
@@ -57,7 +58,7 @@ class EEGImageCollator(EEGDataCollator):
         Raises:
             ValueError: If rows lack the columns, or an image is unknown.
         """
-        table = _as_table(rows)
+        table = as_table(rows)
         return {**super().__call__(table), **self.collate_images(table)}
 
     def collate_images(self, table: pa.Table) -> dict[str, torch.Tensor]:

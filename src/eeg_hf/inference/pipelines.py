@@ -18,7 +18,7 @@ import pyarrow as pa
 import torch
 from transformers import BatchFeature, Pipeline
 
-from ..collation.data_collator import decode_windows
+from ..collation import decode_windows
 from ..corpora.recordings.formats import read_recording
 from ..processing.calibration import Calibration
 

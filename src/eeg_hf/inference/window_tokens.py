@@ -15,7 +15,7 @@ import torch
 from datasets import Dataset, Features, IterableDataset, List, Value
 from datasets.fingerprint import Hasher
 
-from ..collation.data_collator import EEGDataCollator, decode_windows
+from ..collation import EEGDataCollator, decode_windows
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .tokens import (
     EncodedSignals,

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import EvalLoopOutput
 
-from ..collation.tokenizer_collator import real_patches
+from ..collation import real_patches
 from ..evaluation import ReconstructionMetrics, codebook_metrics
 from .trainer import EEGTrainer
 

@@ -13,8 +13,7 @@ import numpy as np
 from torch.utils.data import Sampler
 from transformers.utils import logging
 
-from ..collation.data_collator import WindowDataset
-from ..collation.pair_columns import PairColumns
+from ..collation import PairColumns, WindowDataset
 
 logger = logging.get_logger(__name__)
 

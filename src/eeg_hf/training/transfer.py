@@ -23,8 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from ..collation.augmentation import DEFAULT_VIEW, Transform
-from ..collation.data_collator import MixupCollator
+from ..collation import DEFAULT_VIEW, MixupCollator, Transform
 from ..evaluation.metrics import classification_metrics, make_compute_metrics
 from .callbacks import FreezeEncoder
 from .trainer import EEGTrainer

@@ -17,7 +17,7 @@ from eeg_hf.corpora.windows.prepared import check_across
 
 
 def test_alignment_whitens_every_person(prepared):
-    from eeg_hf.collation.data_collator import WindowDataset, decode_windows
+    from eeg_hf.collation import WindowDataset, decode_windows
 
     windows = load_windows(prepared)
     matrices = load_alignments(prepared)

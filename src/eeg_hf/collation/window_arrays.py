@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of a prepared corpus as arrays: samples in microvolts, masks and electrode positions."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+
+def decode_windows(table: pa.Table, in_counts: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Decode the signals of prepared rows.
+
+    Args:
+        table: Rows with `signal` (little-endian int16, channels x samples), `scale` and `num_samples`.
+        in_counts: Return the samples as stored, in place where rows have one shape: a view that must not be
+            written to.
+
+    Returns:
+        Values (rows, channels, time), float32 in microvolts or int16 in steps of each channel's own scale,
+        padded with zeros; and which channels (rows, channels) and which samples (rows, time) are real.
+
+    Raises:
+        ValueError: If a row does not hold channels x samples.
+    """
+    num_samples = table.column("num_samples").to_numpy()
+    num_channels = _count_channels(table)
+    samples, starts = _flat_int16(table.column("signal"))
+    sizes = np.diff(starts)
+    if not np.array_equal(sizes, num_channels * num_samples):
+        row = int(np.argmax(sizes != num_channels * num_samples))
+        raise ValueError(
+            f"row {row}: expected {num_channels[row]} x {num_samples[row]} int16 samples, got {sizes[row]}; "
+            "the shard is damaged: prepare it again"
+        )
+    is_channel = np.arange(num_channels.max()) < num_channels[:, None]  # (rows, channels)
+    is_sample = np.arange(num_samples.max()) < num_samples[:, None]  # (rows, time)
+    scales = np.zeros(is_channel.shape, np.float32)
+    scales[is_channel] = pc.list_flatten(table.column("scale")).to_numpy()
+    shape = (*is_channel.shape, is_sample.shape[1])
+    if is_channel.all() and is_sample.all():
+        values = samples.reshape(shape)
+    else:
+        values = np.zeros(shape, np.int16)
+        for row, (channels, length) in enumerate(zip(num_channels, num_samples, strict=True)):
+            counts = samples[starts[row] : starts[row + 1]]
+            values[row, :channels, :length] = counts.reshape(channels, length)
+    if not in_counts:
+        # Not np.multiply, which converts one buffer at a time: 0.54 ms per batch of 32, this 0.21 to 0.35 ms
+        values = torch.mul(torch.from_dlpack(values), torch.from_numpy(scales)[..., None]).numpy()
+    for row, channel in np.argwhere(scales == 1.0):  # the scale of a channel of zeros; few others have it
+        is_channel[row, channel] = values[row, channel].any()
+    return values, is_channel, is_sample
+
+
+def decode_positions(table: pa.Table) -> torch.Tensor:
+    """Return the electrode positions (rows, channels, 3) in metres, padded with zeros."""
+    num_channels = _count_channels(table)
+    positions = np.zeros((len(table), num_channels.max(), 3), np.float32)
+    flat = pc.list_flatten(table.column("channel_positions")).to_numpy()
+    positions[np.arange(positions.shape[1]) < num_channels[:, None]] = flat.reshape(-1, 3)
+    return torch.from_numpy(positions)
+
+
+def _count_channels(table: pa.Table) -> np.ndarray:
+    return pc.list_value_length(table.column("scale")).to_numpy()
+
+
+def _flat_int16(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return all samples of a binary column as one view, and the start of each row in it, (rows + 1,)."""
+    array = column.combine_chunks()
+    width = np.int64 if pa.types.is_large_binary(array.type) else np.int32
+    offsets = np.frombuffer(array.buffers()[1], width)[array.offset : array.offset + len(array) + 1]
+    data = np.frombuffer(array.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    return data.view("<i2"), (offsets - offsets[0]) // 2
+
+
+__all__ = ["decode_positions", "decode_windows"]
