@@ -136,7 +136,9 @@ def test_levels_that_make_no_grid_are_refused(levels):
 @pytest.mark.parametrize("index", [-1, 40, 2**40])
 def test_an_index_out_of_range_is_refused(index):
     quantizer = FiniteScalarQuantizer([8, 5])
-    with pytest.raises(ValueError, match=r"indices: expected 0 to 39, got .*another codec") as refused:
+    with pytest.raises(
+        ValueError, match=r"indices: expected 0 to 39, got .*: encode with the codec of this codebook"
+    ) as refused:
         quantizer.indices_to_codes(torch.tensor([[0, index]]))
     assert f"{index:,}" in str(refused.value) and "\n" not in str(refused.value)
 

@@ -185,7 +185,7 @@ def test_a_trained_tower_starts_from_its_weights_and_is_saved_with_the_model(tow
     loaded = AutoModel.from_pretrained(tmp_path)
     expected, found = model.state_dict(), loaded.state_dict()
     assert expected.keys() == found.keys() and all(torch.equal(found[name], expected[name]) for name in found)
-    with pytest.raises(ValueError, match="image_embeds train no tower"):
+    with pytest.raises(ValueError, match="embeddings do not train the tower"):
         model(draw(4, 5, 40), image_embeds=draw(4, 16))
 
 
@@ -237,11 +237,11 @@ def test_inputs_that_do_not_fit_are_refused(tower):
     model = build()
     with pytest.raises(ValueError, match=r"expected \(batch, 16\), got \(4, 12\)"):
         model(draw(4, 5, 40), image_embeds=draw(4, 12))
-    with pytest.raises(ValueError, match="expected one image a window, got 3 for 4"):
+    with pytest.raises(ValueError, match="expected one image for each of 4 windows, got 3"):
         model(draw(4, 5, 40), image_embeds=draw(3, 16))
     with pytest.raises(ValueError, match="either pixel_values or image_embeds"):
         model.get_image_features()
-    with pytest.raises(ValueError, match=r"vision_dim: expected what .* makes, 16, the config says 12"):
+    with pytest.raises(ValueError, match=r"vision_dim: expected 16, the size of embeddings of .*, got 12"):
         build(vision_dim=12).set_vision_tower(create_vision_tower(tower))
     with pytest.raises(ValueError, match="these features were made elsewhere"):
         build(vision_tower="features:dino").get_image_features(pixel_values=draw(1, 3, 32, 32))
@@ -249,7 +249,5 @@ def test_inputs_that_do_not_fit_are_refused(tower):
 
 def test_where_nothing_builds_towers_the_error_names_the_extra(monkeypatch):
     monkeypatch.setattr(vision_registry, "_builders", [])
-    with pytest.raises(
-        ImportError, match=r"pip install 'eeg-hf\[clip\]' and import eeg_hf, or hand one over"
-    ):
+    with pytest.raises(ImportError, match=r'pip install "eeg-hf\[clip\]" and import eeg_hf, or pass a tower'):
         build().get_image_features(pixel_values=draw(1, 3, 32, 32))

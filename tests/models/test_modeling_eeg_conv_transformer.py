@@ -56,7 +56,7 @@ def test_other_channels_are_refused_or_adapted():
     assert torch.equal(model(eeg, channel_positions=places).pooler_output, model(eeg).pooler_output)
     with pytest.raises(ValueError, match="expected 5 channels, got 4"):
         model(eeg[:, :4])
-    with pytest.raises(ValueError, match="electrodes or their order are not those of the config"):
+    with pytest.raises(ValueError, match="expected the electrodes of the config in their order"):
         model(eeg, channel_positions=places.flip(0))
     adapted = build(channel_positions=PLACES, channel_adapter="spline")
     expected = adapted(eeg, channel_positions=places).pooler_output

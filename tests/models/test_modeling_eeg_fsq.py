@@ -192,7 +192,11 @@ def test_what_are_no_tokens_is_refused():
     for tokens in (torch.zeros(2, 3, 4), torch.zeros(4, dtype=torch.long), torch.zeros(2, 3, 4).bool()):
         refused("indices: expected whole numbers", model.decode, tokens)
     for number in (0, 1, 5):
-        refused("multiple of 2 tokens", model.decode, torch.zeros(2, 3, number, dtype=torch.long))
+        refused(
+            "multiple of codes_per_patch .2. tokens",
+            model.decode,
+            torch.zeros(2, 3, number, dtype=torch.long),
+        )
     for index in (-1, 120):
         refused("expected 0 to 119", model.decode, torch.full((2, 3, 4), index))
 

@@ -87,10 +87,10 @@ def test_what_is_described_adds_up():
     film = torch.cat([FILM, FILM[:1]])  # the first person once more at second 0
     second, person = torch.cat([SECOND, SECOND[:1]]), torch.cat([person, person[:1]])
     assert describe_pairs(film, second, person).splitlines() == [
-        "7 windows, 2 people, 2 stimuli, 4 moments",
-        "positive: 2 pairs, of windows of two people at one moment",
+        "7 windows, 2 subjects, 2 stimuli, 4 moments",
+        "positive: 2 pairs, of windows of two subjects at one moment",
         "negative: 8 pairs",
-        "left out: 11 pairs: 4 closer than 2.0 s, 1 of one person at one moment, 6 without a stimulus",
+        "left out: 11 pairs: 4 closer than 2.0 s, 1 of one subject at one moment, 6 without a stimulus",
         "3 windows have no positive",
     ]
 

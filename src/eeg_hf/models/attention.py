@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multi-head self-attention over one axis, through the attention implementations of transformers."""
+"""Multi-head self-attention over one axis, by the attention implementations of transformers."""
 
 from collections.abc import Callable, Iterable
 
@@ -42,7 +42,7 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs: object,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attend by plain matrix products; the only implementation that returns its weights."""
+    """Attend by matrix products; the only implementation that returns its weights."""
     weights = query @ key.transpose(-1, -2) * scaling  # (batch, heads, length, length)
     if attention_mask is not None:
         weights = weights + attention_mask
@@ -52,7 +52,7 @@ def eager_attention_forward(
 
 
 class Attention(nn.Module):
-    """Self-attention among the tokens of one sequence, in both directions."""
+    """Bidirectional self-attention among the tokens of a sequence."""
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()

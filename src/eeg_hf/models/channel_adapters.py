@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Channel adapters: recordings of any montage brought to one montage before the encoder.
+"""Channel adapters map any montage to one target montage before the encoder.
 
-The encoder knows channels by their coordinates and needs no adapter. An adapter pays where the encoder must
-see the same channels from every corpus, or fewer of them: its cost grows with the channels it is given.
+The encoder identifies channels by their coordinates and needs no adapter. An adapter pays off if the encoder
+must see the same channels from every corpus, or fewer of them, because its cost grows with their number.
 
-* [`PerceiverChannelAdapter`] learns how to read each target place from the electrodes there are.
-* [`SplineChannelAdapter`] interpolates, with nothing to learn.
-* [`ZeroPadChannelAdapter`] only fills up with channels that are marked as not real.
+* [`PerceiverChannelAdapter`] learns to read each target position from the recorded electrodes.
+* [`SplineChannelAdapter`] interpolates and has no parameters.
+* [`ZeroPadChannelAdapter`] only appends channels that are marked as not real.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class AdaptedSignal:
         values: (batch, target_channels, time).
         channel_positions: (batch, target_channels, 3), metres in the head frame.
         channel_mask: (batch, target_channels) bool, True = real; None means all.
-        mask: (batch, target_channels, time) bool, True = hidden; None means nothing.
+        mask: (batch, target_channels, time) bool, True = removed; None means nothing.
     """
 
     values: torch.Tensor
@@ -40,7 +40,7 @@ class AdaptedSignal:
 
 
 class ChannelAdapter(nn.Module):
-    """Brings windows to the target channels, and what a decoder made of them back."""
+    """Maps windows to the target channels, and a decoder's output back to the recorded ones."""
 
     def forward(
         self,
@@ -49,42 +49,40 @@ class ChannelAdapter(nn.Module):
         channel_mask: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
     ) -> AdaptedSignal:
-        """Bring windows to the target channels.
+        """Map windows to the target channels.
 
         Args:
-            values: (batch, channels, time); what is hidden or not real is zero.
+            values: (batch, channels, time); masked samples and samples that are not real are zero.
             channel_positions: (batch, channels, 3), metres in the head frame, finite.
             channel_mask: (batch, channels) bool, True = real; None means all.
-            mask: (batch, channels, time) bool, True = hidden; None means nothing.
+            mask: (batch, channels, time) bool, True = removed; None means nothing.
         """
-        raise TypeError(f"{type(self).__name__} does not say how to adapt: expected a subclass with forward")
+        raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def restore(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Bring (batch, target_channels, time) back to the places of the input.
+        """Map (batch, target_channels, time) back to the positions of the input.
 
         Args:
             values: (batch, target_channels, time).
-            channel_positions: (batch, channels, 3), those of the input.
+            channel_positions: (batch, channels, 3), of the input.
             channel_mask: (batch, channels) bool, True = real; None means all.
 
         Returns:
             (batch, channels, time).
         """
-        raise TypeError(
-            f"{type(self).__name__} does not say how to go back: expected a subclass with restore"
-        )
+        raise NotImplementedError(f"{type(self).__name__}.restore")
 
     def reset_parameters(self) -> None:
-        """Set every parameter and buffer that is the module's own."""
+        """Initialize the parameters and buffers of this module, without its children."""
 
 
 class ZeroPadChannelAdapter(ChannelAdapter):
-    """Fills up with zero channels that are marked as not real: shapes become equal, results do not change.
+    """Append zero channels that are marked as not real: shapes become equal, results do not change.
 
     Args:
-        target_channels: Number of channels that come out.
+        target_channels: Number of output channels.
 
     Example:
         >>> import torch
@@ -107,13 +105,13 @@ class ZeroPadChannelAdapter(ChannelAdapter):
         """Append zero channels; see [`ChannelAdapter.forward`].
 
         Raises:
-            ValueError: More channels than the target has.
+            ValueError: If there are more channels than the target has.
         """
         missing = self.target_channels - values.shape[1]
         if missing < 0:
             raise ValueError(
-                f"channel_adapter 'zero_pad': expected at most {self.target_channels} channels, got"
-                f" {values.shape[1]}; take the adapter 'perceiver' or 'spline', or a larger montage"
+                f"channel_adapter 'zero_pad': expected at most {self.target_channels} channels, got "
+                f"{values.shape[1]}: use channel_adapter 'perceiver' or 'spline', or a larger montage"
             )
         if channel_mask is None:
             channel_mask = values.new_ones(values.shape[:2], dtype=torch.bool)
@@ -128,12 +126,12 @@ class ZeroPadChannelAdapter(ChannelAdapter):
     def restore(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Take the zero channels off again; see [`ChannelAdapter.restore`]."""
+        """Remove the appended channels; see [`ChannelAdapter.restore`]."""
         return values[:, : channel_positions.shape[1]]
 
 
 class TargetMontageAdapter(ChannelAdapter):
-    """What adapters to fixed places share.
+    """Base of the adapters to fixed positions.
 
     Args:
         target_positions: (target_channels, 3), metres in the head frame.
@@ -143,22 +141,22 @@ class TargetMontageAdapter(ChannelAdapter):
 
     def __init__(self, target_positions: torch.Tensor | list) -> None:
         super().__init__()
-        # On the CPU also where from_pretrained builds the model without memory, to be looked at
+        # On the CPU even if from_pretrained builds the model on the meta device, whose values cannot be read
         places = torch.as_tensor(target_positions, dtype=torch.float32, device="cpu")
         if places.ndim != 2 or places.shape[1] != 3 or not len(places) or not places.isfinite().all():
             raise ValueError(
-                "target_positions: expected (target_channels, 3) finite numbers in metres, got shape"
-                f" {tuple(places.shape)} with {int((~places.isfinite()).sum())} that are not finite"
+                "target_positions: expected (target_channels, 3) finite numbers in metres, got shape "
+                f"{tuple(places.shape)} with {int((~places.isfinite()).sum())} that are not finite"
             )
         self.initial_positions = places.tolist()
         self.register_buffer("target_positions", torch.tensor(self.initial_positions))
 
     def reset_parameters(self) -> None:
-        """Set every parameter and buffer that is the module's own."""
+        """Set the target positions."""
         init.copy_(self.target_positions, torch.tensor(self.initial_positions))
 
     def locate(self, values: torch.Tensor, channel_mask: torch.Tensor | None) -> AdaptedSignal:
-        """Say where (batch, target_channels, time) lie; they are real where any input channel was."""
+        """Add positions and mask to (batch, target_channels, time); real if any input channel is."""
         batch, count, _ = values.shape
         if channel_mask is not None:
             channel_mask = channel_mask.bool().any(dim=1, keepdim=True).expand(batch, count)
@@ -166,10 +164,10 @@ class TargetMontageAdapter(ChannelAdapter):
 
 
 class SplineChannelAdapter(TargetMontageAdapter):
-    """Spherical splines from the electrodes there are to the target places; nothing is learned.
+    """Spherical splines from the recorded electrodes to the target positions; nothing is learned.
 
-    Each set of electrodes is seen from the middle of its own fitted sphere: templates of the same cap differ
-    by 1 to 3 cm, by half of it in direction. Samples that are hidden count as the zeros they are.
+    The directions of each set of electrodes are taken from the centre of its own fitted sphere: templates of
+    the same cap differ by 1 to 3 cm, half of it in direction. Masked samples count as zeros.
 
     Args:
         target_positions: (target_channels, 3), metres in the head frame.
@@ -189,27 +187,27 @@ class SplineChannelAdapter(TargetMontageAdapter):
         channel_mask: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
     ) -> AdaptedSignal:
-        """Interpolate at the target places; see [`ChannelAdapter.forward`]."""
+        """Interpolate at the target positions; see [`ChannelAdapter.forward`]."""
         centred = channel_positions.double() - fit_centre(channel_positions, channel_mask)
-        weights = spline_matrix(centred, self.centred_targets(), channel_mask)
+        weights = spline_matrix(centred, self.centred_targets(), channel_mask)  # (batch, targets, channels)
         return self.locate(weights.to(values.dtype) @ values, channel_mask)
 
     def restore(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Interpolate at the places of the input; see [`ChannelAdapter.restore`]."""
+        """Interpolate at the positions of the input; see [`ChannelAdapter.restore`]."""
         centred = channel_positions.double() - fit_centre(channel_positions, channel_mask)
         weights = spline_matrix(self.centred_targets().expand(len(values), -1, 3), centred)
         return weights.to(values.dtype) @ values
 
     def centred_targets(self) -> torch.Tensor:
-        """Return the target places (1, target_channels, 3) as seen from the middle of their sphere."""
+        """Return the target positions (1, target_channels, 3) relative to the centre of their sphere."""
         places = self.target_positions[None]
         return places.double() - fit_centre(places)
 
 
 class PlaceEmbedding(nn.Module):
-    """Features of a place on the head."""
+    """Features of a position on the head."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
@@ -221,10 +219,10 @@ class PlaceEmbedding(nn.Module):
 
 
 class LocalScores(nn.Module):
-    """Attention scores that fall with distance: of queries and keys, each at its place.
+    """Attention scores of queries and keys that fall with the distance of their positions.
 
-    Without the fall every query would start at the mean over all channels, which an average reference makes
-    exactly zero.
+    Without the fall every query would start at the mean over all channels, which is exactly zero under an
+    average reference.
     """
 
     def __init__(self, num_heads: int) -> None:
@@ -234,40 +232,36 @@ class LocalScores(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Let the heads look 2 to 4 cm far: heads that differ can also take differences."""
+        """Let the heads look 2 to 4 cm far: heads of different reach can form differences."""
         init.copy_(self.log_radius, torch.linspace(0.2, 0.4, self.num_heads).log())
 
     def match(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-        """Multiply (..., queries, d_model) and (..., keys, d_model) to (..., heads, queries, keys)."""
+        """Return scaled products (..., heads, queries, keys) of queries and keys (..., count, d_model)."""
         queries, keys = (x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3) for x in (queries, keys))
         return (queries @ keys.mT).float() * queries.shape[-1] ** -0.5
 
     def forward(
         self, queries: torch.Tensor, keys: torch.Tensor, query_places: torch.Tensor, key_places: torch.Tensor
     ) -> torch.Tensor:
-        """Score queries (..., queries, d_model) at (..., queries, 3) against keys (batch, keys, d_model).
-
-        Returns:
-            (batch, heads, queries, keys), float32.
-        """
+        """Return float32 scores (batch, heads, queries, keys) of queries and keys at their positions."""
         steps = (query_places[..., None, :] - key_places[:, None]).float() / HEAD_RADIUS_METRES
         return self.match(queries, keys) - self.fall(steps.square().sum(dim=-1)[:, None])
 
     def fall(self, squared_distance: torch.Tensor | float) -> torch.Tensor:
-        """Return by how much scores (batch, heads, queries, keys) fall at a distance in head radii."""
+        """Return the fall of scores (batch, heads, queries, keys) at a squared distance in head radii."""
         return squared_distance * (-2 * self.log_radius).exp()[:, None, None] / 2
 
 
 class PerceiverChannelAdapter(TargetMontageAdapter):
-    """A learned query a target channel attends to the electrodes, at each time step by itself.
+    """One learned query for each target channel attends to the electrodes, separately at each time.
 
     The cross-attention of Perceiver IO (https://arxiv.org/abs/2107.14795) with tokens that are linear in a
-    sample: `sample * vector + embedding(place)`. So all products over `d_model` are taken once a window, and
-    a time step costs a few operations a pair of query and channel whatever `d_model` is.
+    sample: `sample * vector + embedding(position)`. All products over `d_model` are therefore taken once a
+    window, and a time step costs a few operations for each pair of query and channel, whatever `d_model` is.
 
-    NOTE: the output is one number a query and time, so the value vectors and the output projection of the
-        paper are merged into one gain a head. Places are in the keys alone: silence stays silence, and so
-        does padding. Scores fall with distance, so that training starts from an interpolation.
+    NOTE: the output is one number for each query and time, so the value vectors and the output projection of
+        the paper are merged into one gain a head. Positions enter the keys only, so zeros and padding give
+        zeros. Scores fall with distance, so that training starts from an interpolation.
 
     Args:
         target_positions: (target_channels, 3), metres in the head frame.
@@ -296,13 +290,13 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         self.scores = LocalScores(num_heads)
         self.gain = nn.Parameter(torch.empty(num_heads))
         self.restore_query = nn.Linear(d_model, d_model)
-        self.restore_key = nn.Linear(d_model, d_model, bias=False)  # softmax would not see a bias
+        self.restore_key = nn.Linear(d_model, d_model, bias=False)  # softmax cancels a bias
         self.restore_scores = LocalScores(num_heads)
         self.restore_gain = nn.Parameter(torch.empty(num_heads))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Start as a soft interpolation: the queries' own wishes are small beside the fall with distance."""
+        """Start as a soft interpolation: learned scores are small compared to the fall with distance."""
         super().reset_parameters()
         self.scores.reset_parameters()
         self.restore_scores.reset_parameters()
@@ -319,19 +313,16 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         channel_mask: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
     ) -> AdaptedSignal:
-        """Read the target places from the channels that are real and not hidden at that time.
-
-        See [`ChannelAdapter.forward`].
-        """
+        """Read the target channels from the real, unmasked channels; see [`ChannelAdapter.forward`]."""
         common_keys = torch.stack([self.key_of_value, self.null_key])
         slopes, null = self.scores.match(self.queries, common_keys).unbind(dim=-1)  # each (heads, targets)
         scores = self.score_places(channel_positions, channel_mask, null)
         samples = nn.functional.pad(values.float(), (0, 0, 0, 1))  # the null key's value is zero
         hidden = torch.zeros_like(values, dtype=torch.bool) if mask is None else mask.bool()
         hidden = nn.functional.pad(hidden, (0, 0, 0, 1), value=False)
-        # In blocks that are computed again for the gradient: (batch, heads, targets, channels, time) would be
-        # 8 GiB for 64 windows of 5 s of 128 channels. Blocks of 16 MiB stay near the CPU's cache, which is
-        # twice as fast; a GPU wants few and large ones.
+        # In blocks that are recomputed for the gradient: (batch, heads, targets, channels, time) would take
+        # 8 GiB for 64 windows of 5 s of 128 channels. Blocks of 16 MiB fit the CPU's cache, which is twice as
+        # fast; a GPU needs few and large ones.
         block = max(1, (1 << 26 if values.is_cuda else 1 << 22) // scores.numel())
         attend = partial(checkpoint, self.attend, use_reentrant=False, preserve_rng_state=False)
         blocks = zip(samples.split(block, dim=-1), hidden.split(block, dim=-1), strict=True)
@@ -341,9 +332,9 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
     def score_places(
         self, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None, null: torch.Tensor
     ) -> torch.Tensor:
-        """Return what scores owe to places (batch, heads, targets, channels + 1), the null key last.
+        """Return the scores of positions (batch, heads, targets, channels + 1), the null key last.
 
-        The null key, which an attention over nothing falls back on, counts as an electrode 10 cm away.
+        The null key counts as an electrode 10 cm away; without any channel, attention falls back on it.
         """
         keys = self.key_of_position(self.place_embedding(channel_positions))
         scores = self.scores(self.queries, keys, self.target_positions, channel_positions)
@@ -366,10 +357,7 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
     def restore(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Mix the target channels, by weights of either sign that depend on places alone.
-
-        See [`ChannelAdapter.restore`].
-        """
+        """Mix the target channels with signed weights of positions; see [`ChannelAdapter.restore`]."""
         queries = self.restore_query(self.place_embedding(channel_positions))
         keys = self.restore_key(self.place_embedding(self.target_positions))[None]
         scores = self.restore_scores(queries, keys, channel_positions, self.target_positions[None])
@@ -378,7 +366,7 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
 
 
 def build_channel_adapter(config: EEGFoundationConfig) -> ChannelAdapter | None:
-    """Build the adapter that a config names, None for `"none"`."""
+    """Build the adapter of a config; None for `"none"`."""
     places = list(config.adapter_channel_positions or config.channel_positions or ())
     if config.channel_adapter == "perceiver":
         return PerceiverChannelAdapter(places, config.adapter_size, config.adapter_heads)

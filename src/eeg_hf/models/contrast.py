@@ -42,6 +42,20 @@ def similarities(anchors: torch.Tensor, candidates: torch.Tensor) -> torch.Tenso
         return anchors @ candidates.mT
 
 
+def contrast_positives(
+    similarity: torch.Tensor, is_positive: torch.Tensor, is_negative: torch.Tensor
+) -> torch.Tensor:
+    """Return for each anchor the sum over its positives of -log softmax(positive | positive and negatives).
+
+    Args:
+        similarity: (anchors, candidates), divided by the temperature.
+        is_positive: (anchors, candidates) bool.
+        is_negative: (anchors, candidates) bool.
+    """
+    hardness = similarity.masked_fill(~is_negative, NO_SIMILARITY).logsumexp(dim=-1, keepdim=True)
+    return nn.functional.softplus(hardness - similarity).masked_fill(~is_positive, 0.0).sum(dim=-1)
+
+
 def check_temperature(temperature: float | torch.Tensor) -> None:
     """Raise a ValueError if a temperature is not positive; a learned one is positive by construction."""
     if not torch.is_tensor(temperature) and temperature <= 0:
@@ -123,11 +137,11 @@ class ContrastiveObjective(Objective):
 
 
 __all__ = [
-    "NO_SIMILARITY",
     "ContrastiveObjective",
     "ContrastiveProjectionHead",
     "Temperature",
     "check_temperature",
+    "contrast_positives",
     "gather_rows",
     "own_rows",
     "similarities",

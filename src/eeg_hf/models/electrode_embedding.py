@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Electrodes enter a model by where they sit on the head, never by their index."""
+"""Embeddings of electrode positions; models never use the index of a channel."""
 
 import math
 
@@ -22,15 +22,14 @@ def place_features(positions: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 class ChannelPositionEmbedding(nn.Module):
-    """Embed electrode coordinates, so that a channel is known by where it sits on the head."""
+    """Embed electrode coordinates."""
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(NUM_PLACE_FEATURES, config.hidden_size)
         self.activation = ACT2FN[config.hidden_act]
         self.out = nn.Linear(config.hidden_size, config.hidden_size)
-        # Without it the fresh embedding is a hundred times smaller than a token: no channel would know its
-        # place.
+        # Without the norm, an untrained embedding is a hundred times smaller than a token and has no effect
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, channel_positions: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several classifiers that vote, each looking at the EEG or at its spectrogram."""
+"""Ensembles of classifiers of the EEG or of its spectrogram."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ INPUTS = ("eeg", "spectrogram")
 
 @dataclass
 class HMSEnsembleConfig:
-    """How the members vote.
+    """Settings of [`HMSEnsembleModel`].
 
     Attributes:
-        inputs: What each member looks at, `"eeg"` (default) or `"spectrogram"`.
-        weights: Weight of each member's vote; equal by default.
+        inputs: Input of each member, `"eeg"` (default) or `"spectrogram"`.
+        weights: Weight of each member; equal by default.
         learn_weights: Train the weights (as a softmax, so they stay positive and add up to 1).
     """
 
@@ -29,15 +29,15 @@ class HMSEnsembleConfig:
 
 
 class HMSEnsembleModel(nn.Module):
-    """Average the class probabilities of classifiers of any make.
+    """Average the class probabilities of several classifiers.
 
     A member is any module that maps its input to logits (batch, classes), as a tensor or as an output with
     `logits`: an [`EEGFoundationForSequenceClassification`], a braindecode model, an image network on
-        spectrograms.
+    spectrograms.
 
     Args:
         base_models: The members by name.
-        config: How they vote.
+        config: Inputs and weights of the members.
 
     Example:
         >>> ensemble = HMSEnsembleModel(
@@ -72,11 +72,11 @@ class HMSEnsembleModel(nn.Module):
         spectrogram: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
     ) -> SequenceClassifierOutput:
-        """Vote.
+        """Average the members' class probabilities.
 
         Args:
-            eeg: (batch, channels, time), as the EEG members take it.
-            spectrogram: (batch, maps, frequency, time), as the spectrogram members take it.
+            eeg: (batch, channels, time), input of the EEG members.
+            spectrogram: (batch, maps, frequency, time), input of the spectrogram members.
             labels: (batch,) class indices or (batch, classes) shares.
 
         Returns:
@@ -87,7 +87,7 @@ class HMSEnsembleModel(nn.Module):
         for name, model in self.base_models.items():
             kind = self.config.inputs.get(name, "eeg")
             if given[kind] is None:
-                raise ValueError(f"member {name!r} looks at {kind!r}, which was not given")
+                raise ValueError(f"member {name!r} needs the input {kind!r}, got None")
             output = model(given[kind])
             logits = output if torch.is_tensor(output) else output.logits
             log_votes.append(logits.float().log_softmax(dim=-1))

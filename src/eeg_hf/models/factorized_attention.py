@@ -2,7 +2,7 @@
 """Transformer layers that attend along time within a channel, then across channels within a patch.
 
 The factorisation of CBraMod (https://arxiv.org/abs/2412.07236): the cost grows with channels * patches *
-(channels + patches), not with its square.
+(channels + patches), not with (channels * patches)^2.
 """
 
 import torch
@@ -33,7 +33,7 @@ class ChannelAttention(Attention):
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend along axis 1 of (batch, channels, num_patches, hidden_size)."""
-        by_patch = hidden_states.transpose(1, 2)
+        by_patch = hidden_states.transpose(1, 2)  # (batch, num_patches, channels, hidden_size)
         shape = by_patch.shape[:2]
         attended, weights = super().forward(by_patch.flatten(0, 1), attention_mask, **kwargs)
         attended = attended.unflatten(0, shape).transpose(1, 2)
@@ -41,7 +41,7 @@ class ChannelAttention(Attention):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers, applied to every token by itself."""
+    """Two linear layers, applied to each token separately."""
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class FeedForward(nn.Module):
 
 
 class FactorizedLayer(GradientCheckpointingLayer):
-    """Temporal attention, channel attention, feed-forward: each normalises first and adds to its input."""
+    """Pre-norm residual layer: temporal attention, channel attention, feed-forward."""
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()

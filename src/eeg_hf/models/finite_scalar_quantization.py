@@ -2,10 +2,10 @@
 """Finite scalar quantization: VQ-VAE made simple (Mentzer et al. 2023, https://arxiv.org/abs/2309.15505).
 
 Each dimension of a latent is squashed by tanh into the range of its levels and rounded. The codebook is the
-grid of all combinations: nothing is learned in it, so it needs no loss of its own and cannot collapse as a
-learned one does. The index of a code is the number whose digits are its levels, the first dimension counting
-least. Codes lie in [-1, 1]; with an even number of levels zero is none of them and the grid has one step more
-below than above, as in the paper.
+grid of all combinations. It has no parameters, needs no loss, and cannot collapse as a learned codebook does.
+The index of a code is the number whose digits are its levels, least significant first. Codes lie in [-1, 1].
+With an even number of levels, zero is not a level and the grid has one step more below than above, as in the
+paper.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ import torch
 from torch import nn
 from transformers import initialization as init
 
-# The paper's: the outermost levels are reached before tanh saturates
+# From the paper: the outermost levels are reached before tanh saturates
 RANGE_MARGIN = 1e-3
-# Where a latent in the outermost cell is taken to have been, in levels from the end of tanh's range. Any
-# value from 0.1 to 0.5 works; with 0.25 the error of a linear codec was smallest.
+# Assumed position of a latent in the outermost cell, in levels from the end of tanh's range. Values from 0.1
+# to 0.5 work; the error of a linear codec was smallest with 0.25.
 OUTER_CELL = 0.25
 
 
 class FiniteScalarQuantizer(nn.Module):
-    """Round latents to a fixed grid, and count its points.
+    """Round latents to a fixed grid whose points are numbered.
 
     Args:
         levels: Number of values of each dimension, at least 2.
@@ -47,7 +47,7 @@ class FiniteScalarQuantizer(nn.Module):
         self.reset_buffers()
 
     def reset_buffers(self) -> None:
-        """Write what follows from the levels; also after loading, which leaves buffers unsaved and empty."""
+        """Compute the buffers from the levels; they are not saved, so loading leaves them empty."""
         levels = torch.tensor(self.num_levels)
         init.copy_(self.levels, levels)
         init.copy_(self.strides, torch.cat([levels.new_ones(1), levels.cumprod(0)[:-1]]))
@@ -59,7 +59,7 @@ class FiniteScalarQuantizer(nn.Module):
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         """Quantize latents (..., code_dim) to codes of the same shape; gradients pass straight through."""
-        bounded = self.bound(latents.float())  # half precision cannot tell the levels of a large grid apart
+        bounded = self.bound(latents.float())  # half precision cannot resolve the levels of a large grid
         rounded = bounded + (bounded.round() - bounded).detach()
         return rounded / (self.levels // 2)
 
@@ -69,36 +69,36 @@ class FiniteScalarQuantizer(nn.Module):
         return (latents - self.middle()).tanh() * half - offset
 
     def middle(self) -> torch.Tensor:
-        """Return the latent (code_dim,) in the middle of the range: 0, or less where levels are even.
+        """Return the latent (code_dim,) in the middle of the range: 0, or less if levels are even.
 
-        NOTE: 0 also for two levels, where the paper's formula gives -3.8, far out in the tails of tanh where
-            nothing is learned.
+        NOTE: 0 also for two levels, where the paper's formula gives -3.8, in the tails of tanh, where
+            gradients vanish.
         """
         half, offset = self._half_range(1 + RANGE_MARGIN)
         return -(torch.where(self.levels > 2, offset, 0.0) / half).atanh()
 
     def unbound(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return about the latents (..., code_dim) that codes stand for, less the middle of the range."""
+        """Return approximate latents (..., code_dim) of codes, minus the middle of the range."""
         half, offset = self._half_range(1.0)
         return ((codes * (self.levels // 2) + offset) / (half + OUTER_CELL)).atanh()
 
     def codes_to_indices(self, codes: torch.Tensor) -> torch.Tensor:
-        """Count codes (..., code_dim): their indices (...) int64."""
+        """Return the codebook indices (...) int64 of codes (..., code_dim)."""
         half = self.levels // 2
-        digits = ((codes.float() * half).round() + half).long()  # in float so far: half the memory
+        digits = ((codes.float() * half).round() + half).long()  # float until here takes half the memory
         return digits.mul_(self.strides).sum(dim=-1)
 
     def indices_to_digits(self, indices: torch.Tensor) -> torch.Tensor:
-        """Return the level of each dimension, (..., code_dim) int64 from 0 on.
+        """Return the level of each dimension, (..., code_dim) int64, counted from 0.
 
         Raises:
-            ValueError: If an index is none of the codebook's.
+            ValueError: If an index is outside the codebook.
         """
         is_eager = not torch.compiler.is_compiling()
         if is_eager and indices.numel() and not 0 <= indices.min() <= indices.max() < self.codebook_size:
             raise ValueError(
                 f"indices: expected 0 to {self.codebook_size - 1:,}, got {indices.min().item():,} to "
-                f"{indices.max().item():,}; are they of another codec?"
+                f"{indices.max().item():,}: encode with the codec of this codebook"
             )
         return indices[..., None] // self.strides % self.levels
 
@@ -108,6 +108,6 @@ class FiniteScalarQuantizer(nn.Module):
         return (self.indices_to_digits(indices) - half) / half
 
     def _half_range(self, margin: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return half the range of each dimension, and how far its middle is from a level."""
+        """Return half the range of each dimension, and the distance of its middle from a level."""
         offset = (self.levels % 2 == 0) * 0.5
         return (self.levels - 1) * margin / 2, offset

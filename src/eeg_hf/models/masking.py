@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random masks for masked pretraining.
 
-What is hidden are stretches of samples on one channel, never patches: with overlapping patches a hidden patch
-would still stand in its neighbours. Convention: True in `mask` = hidden; True in a real-mask = real.
+Masks remove stretches of samples of one channel, not patches: where patches overlap, the samples of a removed
+patch would remain in its neighbours. Convention: True is removed in `mask`, and real in a real-mask.
 """
 
 import torch
@@ -11,18 +11,18 @@ import torch
 def random_stretch_mask(
     is_real: torch.Tensor, stretch_size: int, mask_ratio: float, noise: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Hide a share of the stretches of every window.
+    """Mask a share of the stretches of every window.
 
     Args:
         is_real: (batch, channels, time), True where a sample is real.
         stretch_size: Samples of one stretch.
-        mask_ratio: Share of the real stretches of each window to hide; at least one is hidden, and one is
+        mask_ratio: Share of the real stretches of each window to mask; at least one is masked, and one is
             left.
-        noise: (batch, channels, num_stretches) in [0, 1): the stretches with the smallest noise are hidden.
-            Drawn from the global generator when not given.
+        noise: (batch, channels, num_stretches) in [0, 1): the stretches with the smallest noise are masked.
+            Drawn from the global generator by default.
 
     Returns:
-        (batch, channels, time) bool, True = hidden; never True where `is_real` is False.
+        (batch, channels, time) bool, True = removed; never True where `is_real` is False.
     """
     batch, channels, num_samples = is_real.shape
     num_stretches = -(-num_samples // stretch_size)
@@ -35,19 +35,19 @@ def random_stretch_mask(
     has_samples = is_real[..., ::stretch_size]  # a stretch counts as real when its first sample is
     noise = noise.masked_fill(~has_samples, 2.0).flatten(1)  # (batch, channels * num_stretches)
     num_real = has_samples.flatten(1).sum(dim=-1, keepdim=True)
-    num_hidden = (num_real * mask_ratio).round().clamp(min=1).minimum((num_real - 1).clamp(min=1))
+    num_masked = (num_real * mask_ratio).round().clamp(min=1).minimum((num_real - 1).clamp(min=1))
     rank = noise.argsort(dim=-1, stable=True).argsort(dim=-1)
-    hidden = (rank < num_hidden).view(batch, channels, num_stretches)
-    return hidden.repeat_interleave(stretch_size, dim=-1)[..., :num_samples] & is_real
+    is_masked = (rank < num_masked).view(batch, channels, num_stretches)
+    return is_masked.repeat_interleave(stretch_size, dim=-1)[..., :num_samples] & is_real
 
 
-def hide(
+def zero_masked(
     values: torch.Tensor,
     channel_mask: torch.Tensor | None,
     attention_mask: torch.Tensor | None,
     mask: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Zero what is not real or hidden; by selection, not by product, so that not even a NaN gets through."""
+    """Set samples that are masked or not real to zero, by selection: a product would keep NaN."""
     if channel_mask is not None:
         values = torch.where(channel_mask.bool()[:, :, None], values, 0.0)
     if attention_mask is not None:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EEGCLIP: windows of EEG and the images that people saw, in one space.
+"""EEGCLIP: windows of EEG and the images that subjects saw, in one embedding space.
 
-As CLIP (https://arxiv.org/abs/2103.00020) does for text: an EEG tower and an image tower, a projection head
-on each, and a symmetric InfoNCE with a learned temperature. The image tower is frozen by default, so images
-are embedded once and training reads their embeddings.
+Follows CLIP (https://arxiv.org/abs/2103.00020) with an EEG tower in place of the text tower: a projection
+head on each tower, and a symmetric InfoNCE with a learned temperature. The image tower is frozen by default,
+so images are embedded once and training reads their embeddings.
 
-NOTE: an image is shown several times, so a batch may hold it more than once. Other than in CLIP, windows of
-    one image are positives of each other, and none pushes another away.
+NOTE: images are shown several times, so a batch may hold one more than once. Unlike in CLIP, the windows of
+    one image are positives of each other, and do not push each other away.
 """
 
 import math
@@ -21,13 +21,13 @@ from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_eeg_clip import EEGCLIPConfig
-from .contrast import NO_SIMILARITY, gather_rows, own_rows, similarities
+from .contrast import contrast_positives, gather_rows, own_rows, similarities
 from .modeling_eeg_conv_transformer import EEGConvTransformerModel
 from .modeling_eeg_foundation import EEGFoundationModel
 from .pretrained_model import EEGPreTrainedModel
 from .vision_registry import build_tower
 
-MAX_LOGIT_SCALE = math.log(100)  # beyond, one pair decides all (section 2.5 of the paper)
+MAX_LOGIT_SCALE = math.log(100)  # beyond, one pair decides the loss (section 2.5 of the paper)
 
 
 def matching_loss(
@@ -35,28 +35,28 @@ def matching_loss(
 ) -> torch.Tensor:
     """Return the symmetric InfoNCE of windows and their images, over the rows of all processes.
 
-    Without repeated images it is that of CLIP. Where an image is repeated, each of its pairs is contrasted
-    with the rows of other images only.
+    Without repeated images it is the loss of CLIP. The pairs of a repeated image are contrasted only with
+    rows of other images.
 
     Args:
         eeg: (batch, features), unit vectors.
-        images: (batch, features), unit vectors; row i is what the person of row i saw.
-        image_ids: (batch,), equal where the image is.
-        logit_scale: Multiplies the cosine similarities.
+        images: (batch, features), unit vectors; row i is the image of window i.
+        image_ids: (batch,), equal for equal images.
+        logit_scale: Factor of the cosine similarities.
     """
     ids, own = gather_rows(image_ids), own_rows(len(eeg))
     is_positive = ids[own, None] == ids[None]  # (batch, rows of all processes)
     losses = []
     for anchors, candidates in ((eeg, images), (images, eeg)):
         logits = similarities(anchors, gather_rows(candidates)) * logit_scale
-        hardness = logits.masked_fill(is_positive, NO_SIMILARITY).logsumexp(dim=-1, keepdim=True)
-        each = nn.functional.softplus(hardness - logits).masked_fill(~is_positive, 0.0)
-        losses.append((each.sum(dim=-1) / is_positive.sum(dim=-1)).mean())
+        losses.append(
+            (contrast_positives(logits, is_positive, ~is_positive) / is_positive.sum(dim=-1)).mean()
+        )
     return torch.stack(losses).mean()
 
 
 class ProjectionHead(nn.Module):
-    """Two layers into the space that EEG and images share."""
+    """Two layers into the shared embedding space."""
 
     def __init__(self, config: EEGCLIPConfig, size: int) -> None:
         super().__init__()
@@ -71,11 +71,11 @@ class ProjectionHead(nn.Module):
 
 @dataclass
 class EEGCLIPOutput(ModelOutput):
-    """What the model returns.
+    """Output of [`EEGCLIPModel`].
 
     Attributes:
         loss: Symmetric InfoNCE; None without images.
-        logits_per_eeg: (batch, batch), scaled cosines of the windows of this process with its images.
+        logits_per_eeg: (batch, batch), scaled cosine similarities of windows and images of this process.
         eeg_embeds: (batch, projection_dim), unit vectors.
         image_embeds: (batch, projection_dim), unit vectors; None without images.
     """
@@ -87,7 +87,7 @@ class EEGCLIPOutput(ModelOutput):
 
 
 class EEGCLIPPreTrainedModel(EEGPreTrainedModel):
-    """Weight initialisation and what Trainer must know."""
+    """Base class with the weight initialisation."""
 
     config: EEGCLIPConfig
     base_model_prefix = "eeg_model"
@@ -95,7 +95,7 @@ class EEGCLIPPreTrainedModel(EEGPreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):  # unit features in, unit features out
+        if isinstance(module, nn.Linear):  # keeps unit variance
             init.normal_(module.weight, std=module.in_features**-0.5)
             if module.bias is not None:
                 init.zeros_(module.bias)
@@ -121,33 +121,33 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         self.eeg_projection = ProjectionHead(config, config.pooler_size)
         self.image_projection = build_projection(config)
         self.logit_scale = nn.Parameter(torch.empty(()))
-        self._frozen_tower: list[nn.Module] = []  # in a list, so that it is no part of what is saved
+        self._frozen_tower: list[nn.Module] = []  # a list hides it from the parameters and from saving
         if not config.freeze_vision:
-            is_loading = torch.empty(0).is_meta  # from_pretrained builds so, and fills in what was saved
+            is_loading = torch.empty(0).is_meta  # from_pretrained builds on the meta device
             self.set_vision_tower(build_tower(config.vision_tower, not is_loading), not is_loading)
         self.post_init()
 
     def set_vision_tower(self, tower: nn.Module, keeps_weights: bool = True) -> None:
-        """Hand over the image tower, instead of having it built by its name.
+        """Set the image tower, instead of building it by its name.
 
         Args:
-            tower: Maps pixels (batch, 3, height, width) to (batch, vision_dim); frozen and not saved where
-                the config says `freeze_vision`.
-            keeps_weights: Its weights stay as they are; False where others are about to be loaded.
+            tower: Maps pixels (batch, 3, height, width) to (batch, vision_dim); with `freeze_vision` it is
+                frozen and not saved.
+            keeps_weights: Keep its weights; False if others are loaded afterwards.
 
         Raises:
-            ValueError: If it makes embeddings of another size.
+            ValueError: If its embeddings have another size than `vision_dim`.
         """
         size = getattr(tower, "embedding_dim", self.config.vision_dim)
         if size != self.config.vision_dim:
             raise ValueError(
-                f"vision_dim: expected what {self.config.vision_tower} makes, {size}, the config says "
+                f"vision_dim: expected {size}, the size of embeddings of {self.config.vision_tower}, got "
                 f"{self.config.vision_dim}"
             )
         if self.config.freeze_vision:
             self._frozen_tower = [tower.eval().requires_grad_(False)]
             return
-        if keeps_weights:  # transformers would initialise what it did not load itself
+        if keeps_weights:  # otherwise transformers initialises the tower anew
             parts: tuple[Any, ...] = (*tower.modules(), *tower.parameters(), *tower.buffers())
             for part in parts:
                 part._is_hf_initialized = True
@@ -166,30 +166,30 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         return_loss: bool = True,
         **kwargs: Any,
     ) -> EEGCLIPOutput:
-        """Embed windows and images, and match them.
+        """Embed windows and images, and compute their similarities and the loss.
 
         Args:
             input_values: (batch, channels, time), normalised.
             channel_positions: (batch, channels, 3), metres.
             channel_mask: (batch, channels) bool, True = real.
             attention_mask: (batch, time) bool, True = real.
-            image_embeds: (batch, vision_dim), what the image tower made of the image of each window.
-            pixel_values: (batch, 3, height, width), the images themselves instead.
-            image_ids: (batch,) whole numbers, equal where the image is; all differ by default.
+            image_embeds: (batch, vision_dim), the image tower's embedding of the image of each window.
+            pixel_values: (batch, 3, height, width), the images instead.
+            image_ids: (batch,) whole numbers, equal for equal images; all differ by default.
             return_loss: Compute the loss; Trainer looks for this argument where a model needs no labels.
-            **kwargs: Handed on to the EEG tower.
+            **kwargs: Passed to the EEG tower.
 
         Raises:
-            ValueError: On shapes that do not fit, or embeddings where the image tower is to be trained.
+            ValueError: On shapes that do not fit, or embeddings although the image tower is trained.
         """
         if self.training and image_embeds is not None and not self.config.freeze_vision:
-            raise ValueError("freeze_vision=False: expected pixel_values, image_embeds train no tower")
+            raise ValueError("freeze_vision=False: expected pixel_values; embeddings do not train the tower")
         eeg = self.get_eeg_features(input_values, channel_positions, channel_mask, attention_mask, **kwargs)
         if image_embeds is None and pixel_values is None:
             return EEGCLIPOutput(eeg_embeds=eeg)
         images = self.get_image_features(pixel_values=pixel_values, image_embeds=image_embeds)
         if len(images) != len(eeg):
-            raise ValueError(f"expected one image a window, got {len(images)} for {len(eeg)}")
+            raise ValueError(f"expected one image for each of {len(eeg)} windows, got {len(images)}")
         scale = self.clamped_logit_scale()
         loss = None
         if return_loss:
@@ -224,12 +224,11 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         """Return unit vectors (batch, projection_dim) of images.
 
         Args:
-            pixel_values: (batch, 3, height, width), as the tower's `preprocess` makes them.
-            image_embeds: (batch, vision_dim), what the tower made of them instead. Their length does not
-                count.
+            pixel_values: (batch, 3, height, width), preprocessed by the tower's `preprocess`.
+            image_embeds: (batch, vision_dim), the tower's embeddings instead; their norm is ignored.
 
         Raises:
-            ValueError: If both or neither are given, or embeddings are of another size.
+            ValueError: If both or neither are given, or embeddings have another size.
         """
         if pixel_values is not None and image_embeds is None:
             image_embeds = self.embed_pixels(pixel_values)
@@ -240,12 +239,12 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
                 f"image_embeds: expected (batch, {self.config.vision_dim}), got {tuple(image_embeds.shape)}"
             )
         embeds = nn.functional.normalize(image_embeds.float(), dim=-1)
-        # Of order one, whatever the tower: embeddings of CLIP have a length of 10, those of others of 30
+        # Features of order 1 whatever the tower: embeddings of CLIP have a norm of 10, others of 30
         embeds = self.image_projection(embeds * math.sqrt(self.config.vision_dim))
         return nn.functional.normalize(embeds.float(), dim=-1)
 
     def embed_pixels(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Return what the image tower makes of (batch, 3, height, width); a frozen one is loaded at first."""
+        """Embed (batch, 3, height, width) with the image tower; a frozen one is loaded on first use."""
         if not self.config.freeze_vision:
             return self.vision_model(pixel_values)
         if not self._frozen_tower:
@@ -255,10 +254,10 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
             return tower(pixel_values)
 
     def clamped_logit_scale(self) -> torch.Tensor:
-        """Return what similarities are multiplied by, 1 to 100.
+        """Return the factor of similarities, 1 to 100.
 
-        The parameter itself is clamped: a clamp of its exponential would have no gradient beyond, and it
-        would stay there for ever.
+        The parameter itself is clamped: a clamp of its exponential would have no gradient beyond the limits,
+        and the parameter would never return.
         """
         with torch.no_grad():
             self.logit_scale.clamp_(0.0, MAX_LOGIT_SCALE)
@@ -268,13 +267,13 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
 def build_encoder(config: Any) -> PreTrainedModel:
     """Build the EEG tower of a config, with random weights."""
     own = {"eeg_conv_transformer": EEGConvTransformerModel, "eeg_foundation": EEGFoundationModel}
-    if config.model_type in own:  # also where the code travels alone and nobody registered them
+    if config.model_type in own:  # also where the code runs without eeg_hf, unregistered
         return own[config.model_type](config)
     return AutoModel.from_config(config)
 
 
 def build_projection(config: EEGCLIPConfig) -> nn.Module:
-    """Return the head of the images."""
+    """Build the projection head of images."""
     if config.vision_projection == "none":
         return nn.Identity()
     if config.vision_projection == "linear":

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """EEGConvTransformer: dilated convolutions over all channels at once, then a transformer over time.
 
-A small encoder for short epochs of one montage. Its first convolution mixes the channels with weights of its
-own for each; other montages come in through a channel adapter.
+A small encoder for short windows of one montage. Its first convolution has weights for each channel; other
+montages need a channel adapter.
 """
 
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from .attention import Attention
+from .attention import Attention, refuse_unknown_options
 from .channel_adapters import ChannelAdapter, LocalScores, build_channel_adapter
 from .configuration_eeg_conv_transformer import EEGConvTransformerConfig
 from .factorized_attention import FeedForward
-from .masking import hide
+from .masking import zero_masked
 from .pretrained_model import EEGPreTrainedModel
 
 SAME_PLACE = 0.005  # metres; electrodes of the densest caps are 15 mm apart
 
 
 class TimeConvolution(nn.Module):
-    """A dilated convolution, a norm and an activation; added to what came in where the shapes are alike."""
+    """A dilated convolution, a norm and an activation; residual if the shapes agree."""
 
     def __init__(
         self, config: EEGConvTransformerConfig, size: int, kernel: int, dilation: int, stride: int
@@ -38,9 +38,8 @@ class TimeConvolution(nn.Module):
         self.convolution = nn.Conv1d(
             size, config.conv_size, kernel, stride=stride, padding=padding, dilation=dilation
         )
-        self.norm = nn.LayerNorm(
-            config.conv_size, eps=config.layer_norm_eps
-        )  # of one moment: no padding in it
+        # Over the features of one time step, so padding does not enter
+        self.norm = nn.LayerNorm(config.conv_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.dropout)
         self.is_residual = stride == 1 and size == config.conv_size
 
@@ -52,7 +51,7 @@ class TimeConvolution(nn.Module):
 
 
 class TransformerLayer(GradientCheckpointingLayer):
-    """Attention over time and feed-forward: each normalises first and adds to its input."""
+    """Pre-norm residual layer: attention over time, feed-forward."""
 
     def __init__(self, config: EEGConvTransformerConfig) -> None:
         super().__init__()
@@ -72,7 +71,7 @@ class TransformerLayer(GradientCheckpointingLayer):
 
 
 class ConvTransformerEmbeddings(nn.Module):
-    """Convolutions, projection to `hidden_size`, and places in time."""
+    """Convolutions, projection to `hidden_size`, and positions in time."""
 
     def __init__(self, config: EEGConvTransformerConfig) -> None:
         super().__init__()
@@ -82,17 +81,17 @@ class ConvTransformerEmbeddings(nn.Module):
         self.strides = tuple(config.strides)
         self.projection = nn.Linear(config.conv_size, config.hidden_size)
         self.time_positions = nn.Embedding(config.max_tokens, config.hidden_size)
-        if config.temporal_pool == "cls":  # otherwise it would get no gradient
+        if config.temporal_pool == "cls":  # other pools would give it no gradient
             self.cls_token = nn.Parameter(torch.empty(config.hidden_size))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
         self, values: torch.Tensor, is_real: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return tokens (batch, num_tokens, hidden_size), a CLS token first, and which of them are real."""
+        """Return tokens (batch, num_tokens, hidden_size), the CLS token first, and which are real."""
         for convolution, stride in zip(self.convolutions, self.strides, strict=True):
             values = convolution(values)
-            if is_real is not None:  # as beyond the edge of a window: zeros
+            if is_real is not None:  # zeros, as beyond the edges of a window
                 is_real = is_real[:, ::stride]
                 values = torch.where(is_real[:, None], values, 0.0)
         tokens = self.projection(values.transpose(1, 2))
@@ -105,10 +104,10 @@ class ConvTransformerEmbeddings(nn.Module):
 
 @dataclass
 class EEGConvTransformerOutput(ModelOutput):
-    """What the encoder returns.
+    """Output of the encoder.
 
     Attributes:
-        last_hidden_state: (batch, num_tokens, hidden_size); with `temporal_pool="cls"` that token first.
+        last_hidden_state: (batch, num_tokens, hidden_size); the CLS token first, if there is one.
         pooler_output: (batch, pooler_size).
         hidden_states: One tensor shaped like `last_hidden_state` a layer, on request.
         attentions: (batch, heads, num_tokens, num_tokens) a layer, on request and with `eager`.
@@ -121,7 +120,7 @@ class EEGConvTransformerOutput(ModelOutput):
 
 
 class EEGConvTransformerPreTrainedModel(EEGPreTrainedModel):
-    """Weight initialisation."""
+    """Base class with the weight initialisation."""
 
     config: EEGConvTransformerConfig
     _no_split_modules = ["ConvTransformerEmbeddings", "TransformerLayer"]
@@ -131,8 +130,8 @@ class EEGConvTransformerPreTrainedModel(EEGPreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, (nn.Conv1d, nn.Linear)):
-            # Unit features in, unit features out. At `initializer_range` a CLS token would hardly hear of the
-            # others, and windows would begin as good as equal
+            # Keeps unit variance. At `initializer_range` the CLS token would barely attend to the others, and
+            # the embeddings of all windows would start nearly equal
             init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
             if module.bias is not None:
                 init.zeros_(module.bias)
@@ -155,7 +154,7 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
 
     def __init__(self, config: EEGConvTransformerConfig) -> None:
         super().__init__(config)
-        montage: Any = config  # it reads what EEGFoundationConfig has, and this has too
+        montage: Any = config  # has the fields of EEGFoundationConfig that build_channel_adapter reads
         adapter = build_channel_adapter(montage)
         if adapter is not None:
             self.channel_adapter = adapter
@@ -186,11 +185,13 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
 
         Raises:
             ValueError: On shapes or electrodes other than the config's.
+            TypeError: On an unknown argument.
         """
-        values = hide(input_values, channel_mask, attention_mask, None)
-        values = self.adapt(values, channel_positions, channel_mask)
+        refuse_unknown_options(type(self).__name__, kwargs)
+        values = zero_masked(input_values, channel_mask, attention_mask, None)  # (batch, channels, time)
+        values = self.adapt(values, channel_positions, channel_mask)  # (batch, num_channels, time)
         is_real = None if attention_mask is None else attention_mask.bool()
-        hidden_states, is_real = self.embeddings(values, is_real)
+        hidden_states, is_real = self.embeddings(values, is_real)  # (batch, num_tokens, hidden_size)
         mask = None if is_real is None else create_bidirectional_mask(self.config, hidden_states, is_real)
         for layer in self.layers:
             hidden_states = layer(hidden_states, mask, **kwargs)
@@ -201,7 +202,7 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
     def adapt(
         self, values: torch.Tensor, positions: torch.Tensor | None, channel_mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return (batch, num_channels, time): the channels of the config, in their order."""
+        """Map (batch, channels, time) to the channels of the config, (batch, num_channels, time)."""
         config = self.config
         if values.ndim != 3 or not 0 < values.shape[-1] <= config.max_seq_length:
             raise ValueError(
@@ -221,9 +222,9 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
         return self.channel_adapter(values, positions, channel_mask, None).values
 
     def check_montage(self, values: torch.Tensor, positions: torch.Tensor | None) -> None:
-        """Refuse channels that are not those the first convolution has weights for."""
+        """Raise a ValueError if the first convolution has no weights for these channels."""
         own = self.config.channel_positions
-        hint = "choose the channels when preparing, or set a channel_adapter"
+        hint = "select the channels in eeg-hf prepare, or set channel_adapter"
         if values.shape[1] != self.config.num_channels:
             raise ValueError(
                 f"input_values: expected {self.config.num_channels} channels, got {values.shape[1]}: {hint}"
@@ -234,11 +235,11 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
         is_padding = (positions == 0).all(dim=-1)
         if bool((distance > SAME_PLACE).logical_and(~is_padding).any()):
             raise ValueError(
-                f"channel_positions: electrodes or their order are not those of the config: {hint}"
+                f"channel_positions: expected the electrodes of the config in their order: {hint}"
             )
 
     def pool(self, hidden_states: torch.Tensor, is_real: torch.Tensor | None) -> torch.Tensor:
-        """Map (batch, num_tokens, hidden_size) to (batch, hidden_size), over real tokens."""
+        """Pool real tokens (batch, num_tokens, hidden_size) to (batch, hidden_size)."""
         if self.config.temporal_pool == "cls":
             return hidden_states[:, 0]
         if is_real is None:

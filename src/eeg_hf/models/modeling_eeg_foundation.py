@@ -30,7 +30,7 @@ from .electrode_embedding import ChannelPositionEmbedding
 from .factorized_attention import ChannelAttention, FactorizedLayer, TemporalAttention
 from .finite_scalar_quantization import FiniteScalarQuantizer
 from .losses import task_loss
-from .masking import hide
+from .masking import zero_masked
 from .objective import EncodedWindows, Objective
 from .objective_codes import MaskedCodes
 from .objective_registry import OBJECTIVE_COLUMNS, build_objectives
@@ -318,7 +318,7 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Return values, positions, channel mask and mask of the encoder's channels, zeros where not real."""
         channel_positions = resolve_positions(self.config, input_values, channel_positions)
-        values = hide(input_values, channel_mask, attention_mask, mask)  # (batch, channels, time)
+        values = zero_masked(input_values, channel_mask, attention_mask, mask)  # (batch, channels, time)
         if self.config.channel_adapter == "none":
             return values, channel_positions, channel_mask, mask
         adapted = self.channel_adapter(values, channel_positions, channel_mask, mask)

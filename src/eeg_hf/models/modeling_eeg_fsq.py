@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EEGFSQ: a codec that turns patches of EEG into tokens of a fixed codebook, and back.
+"""EEGFSQ: a codec that maps patches of EEG to tokens of a fixed codebook, and back.
 
-A patch (patch_size samples of one channel) is encoded by itself to `codes_per_patch` codes, each one point of
-a grid (finite scalar quantization, https://arxiv.org/abs/2309.15505), and decoded by itself: any stretch of
-tokens can be decoded without its neighbours. The encoder and the decoder are multilayer perceptrons or
-strided convolutions; where the rates of recordings differ, the rate can modulate every layer (FiLM,
+Each patch (patch_size samples of one channel) is encoded separately to `codes_per_patch` codes, points of a
+grid (finite scalar quantization, https://arxiv.org/abs/2309.15505), and decoded separately: any stretch of
+tokens can be decoded without its neighbours. Encoder and decoder are multilayer perceptrons or strided
+convolutions. For recordings of different sampling rates, the rate can modulate every layer (FiLM,
 https://arxiv.org/abs/1709.07871).
 
-NOTE: beside the nonlinear encoder and decoder runs a linear path, which the paper's autoencoders lack. EEG is
-    close to Gaussian, for which the principal components are hard to beat: a codec that starts there needs to
-    learn only what they miss. Without it the same perceptron reached a correlation of 0.91 where it reaches
-    0.98 (EEGMAT, 256 bits a patch).
+NOTE: a linear path runs parallel to the nonlinear encoder and decoder, which the paper's autoencoders lack.
+    EEG is close to Gaussian, for which principal components are hard to beat; a codec that starts from them
+    learns only what they miss. The same perceptron reached a correlation of 0.98 with it and 0.91 without
+    (EEGMAT, 256 bits a patch).
 """
 
 import math
@@ -31,8 +31,8 @@ from .finite_scalar_quantization import FiniteScalarQuantizer
 REFERENCE_RATE_HZ = 200.0  # embeds as zero
 NUM_RATE_OCTAVES = 4  # sin and cos of the logarithm of the rate at 1, 2, 4, 8 half periods a doubling
 KERNEL_SIZE = 7
-# Standard deviations of a principal component at which its latent is 1: tanh then squashes the tails about as
-# much as a quantiser that is optimal for a normal distribution would.
+# Standard deviations of a principal component at which its latent is 1: tanh then compresses the tails about
+# as much as an optimal quantiser of a normal distribution does
 LATENT_SPREAD = 1.5
 
 
@@ -45,8 +45,8 @@ class Snake(nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Map (batch, num_channels, ...) to the same shape."""
-        # Moved off 0, above and below the line alike, so that `a` can cross it and has a gradient there. The
-        # same by torch.sinc takes four times as long.
+        # Moved away from 0 on either side, so that `a` can change its sign and has a gradient there;
+        # torch.sinc would take four times as long
         frequency = torch.where(self.frequency < 0, self.frequency - 1e-6, self.frequency + 1e-6)
         frequency = frequency.view(-1, *[1] * (values.ndim - 2))
         return values + (frequency * values).sin().square() / frequency
@@ -58,7 +58,7 @@ def create_activation(config: EEGFSQConfig, num_channels: int) -> nn.Module:
 
 
 class RateEmbedding(nn.Module):
-    """Embed sampling rates by their logarithm: from 100 to 200 Hz is as far as from 250 to 500 Hz."""
+    """Embed sampling rates by their logarithm: 100 and 200 Hz are as far apart as 250 and 500 Hz."""
 
     def __init__(self, config: EEGFSQConfig) -> None:
         super().__init__()
@@ -74,19 +74,19 @@ class RateEmbedding(nn.Module):
 
 
 class ZeroLinear(nn.Linear):
-    """A linear layer that starts at nothing.
+    """A linear layer that is initially zero.
 
-    NOTE: transformers initialises only modules that hold parameters themselves when the model's code is not
-        its own. What holds this layer is never asked, so the layer must say it.
+    NOTE: this needs its own class, because transformers initialises remote code only through modules that
+        hold parameters themselves, not through their parents.
     """
 
 
 class ZeroConv1d(nn.Conv1d):
-    """A convolution that starts at nothing."""
+    """A convolution that is initially zero."""
 
 
 class FiLM(nn.Module):
-    """Scale and shift channels by what an embedding says; at first it changes nothing."""
+    """Scale and shift channels by functions of an embedding; initially the identity."""
 
     def __init__(self, config: EEGFSQConfig, num_channels: int) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class FiLM(nn.Module):
 
 
 class CodecBlock(nn.Module):
-    """A layer, the rate, an activation and dropout."""
+    """A layer, modulation by the rate, activation and dropout."""
 
     def __init__(self, config: EEGFSQConfig, layer: nn.Module, num_channels: int) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class CodecBlock(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """Two convolutions that correct their input, the second starting at nothing."""
+    """Residual of two convolutions; initially the identity."""
 
     def __init__(self, config: EEGFSQConfig, num_channels: int) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class ResidualUnit(nn.Module):
 
 
 class MLP(nn.Module):
-    """Hidden layers and a linear one: the encoder, and with its widths in reverse the decoder."""
+    """Multilayer perceptron: the encoder or, with the widths reversed, the decoder."""
 
     def __init__(self, config: EEGFSQConfig, widths: Sequence[int]) -> None:
         super().__init__()
@@ -150,13 +150,13 @@ class MLP(nn.Module):
 
 
 class ConvEncoder(nn.Module):
-    """Each stage shortens a patch by its stride and looks around in it."""
+    """Stages that shorten a patch by their stride, each with a residual unit."""
 
     def __init__(self, config: EEGFSQConfig) -> None:
         super().__init__()
         blocks, num_channels = [], 1
         for width, stride in zip(config.conv_channels, config.conv_strides, strict=True):
-            # Kernels as long as the stride divide a patch evenly, the unit behind sees across their seams
+            # Kernels as long as the stride divide a patch evenly; the residual unit crosses their borders
             shorten = nn.Conv1d(num_channels, width, stride, stride)
             blocks.append(CodecBlock(config, nn.Sequential(shorten, ResidualUnit(config, width)), width))
             num_channels = width
@@ -174,7 +174,7 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """The stages of the encoder in reverse."""
+    """The stages of the encoder in reverse order."""
 
     def __init__(self, config: EEGFSQConfig) -> None:
         super().__init__()
@@ -198,7 +198,7 @@ class ConvDecoder(nn.Module):
 
 
 class EEGFSQEncoder(nn.Module):
-    """Patches to latents, one for each dimension of each code."""
+    """Map patches to latents, one for each dimension of each code."""
 
     def __init__(self, config: EEGFSQConfig) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ class EEGFSQEncoder(nn.Module):
 
 
 class EEGFSQDecoder(nn.Module):
-    """Latents to patches."""
+    """Map latents to patches."""
 
     def __init__(self, config: EEGFSQConfig) -> None:
         super().__init__()
@@ -235,12 +235,12 @@ class EEGFSQDecoder(nn.Module):
 
 @dataclass
 class EEGFSQEncoderOutput(ModelOutput):
-    """What encoding returns.
+    """Output of encoding. The channel dimension is missing if the input has none.
 
     Attributes:
         codes: (batch, channels, num_tokens, code_dim) in [-1, 1]; num_tokens = num_patches * codes_per_patch,
-            in the order of time. Without the channels where the input had none.
-        indices: (batch, channels, num_tokens) int64, the tokens: codes by their place in the codebook.
+            in the order of time.
+        indices: (batch, channels, num_tokens) int64, the tokens: codebook indices of the codes.
     """
 
     codes: torch.Tensor | None = None
@@ -249,11 +249,11 @@ class EEGFSQEncoderOutput(ModelOutput):
 
 @dataclass
 class EEGFSQOutput(ModelOutput):
-    """What the codec returns.
+    """Output of the codec.
 
     Attributes:
-        loss: Mean squared error over the patches that are real and whole.
-        reconstruction: Shaped like the input, in its unit.
+        loss: Mean squared error over patches without padding.
+        reconstruction: In the shape and the unit of the input.
         codes: As in [`EEGFSQEncoderOutput`].
         indices: Likewise.
     """
@@ -265,21 +265,21 @@ class EEGFSQOutput(ModelOutput):
 
 
 class EEGFSQPreTrainedModel(PreTrainedModel):
-    """Weight initialisation and what Trainer must know."""
+    """Base class with the weight initialisation."""
 
     config: EEGFSQConfig
     base_model_prefix = "codec"
     main_input_name = "input_values"
     input_modalities = "time"
-    accepts_loss_kwargs = False  # the loss is a mean: Trainer must divide it itself when it accumulates
+    accepts_loss_kwargs = False  # the loss is a mean: Trainer must divide it when it accumulates gradients
     _no_split_modules = ["EEGFSQEncoder", "EEGFSQDecoder"]
     _can_compile_fullgraph = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)):
-            # Unit signals in, unit features out. In a transposed convolution whose kernel is as long as its
-            # stride, each sample out comes from one sample of every channel.
+            # Keeps unit variance. In a transposed convolution whose kernel is as long as its stride, each
+            # output sample depends on one sample of every channel.
             is_transposed = isinstance(module, nn.ConvTranspose1d)
             fan_in = module.weight.shape[0] if is_transposed else module.weight[0].numel()
             starts_at_zero = isinstance(module, (ZeroLinear, ZeroConv1d))
@@ -331,10 +331,11 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
             channel_mask: (batch, channels) bool, True = real.
             attention_mask: (batch, time) bool, True = real.
             return_loss: Compute the loss; Trainer looks for this argument where a model needs no labels.
-            **kwargs: `return_dict`; other keys of a collator, such as channel_positions, are not used.
+            **kwargs: `return_dict`; other keys of a collator, such as channel_positions, are ignored.
 
         Raises:
-            ValueError: On shapes or values that no patch can be made of, or a missing rate.
+            ValueError: On a length that is no multiple of a patch, values that are not finite, or a missing
+                rate.
         """
         values, is_real = self.hide_padding(input_values, channel_mask, attention_mask)
         encoded = self.encode(values, sampling_rate)
@@ -347,7 +348,7 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
     def encode(
         self, input_values: torch.Tensor, sampling_rate: torch.Tensor | float | None = None
     ) -> EEGFSQEncoderOutput:
-        """Turn signals into tokens.
+        """Encode signals to tokens.
 
         Args:
             input_values: As in `forward`.
@@ -357,21 +358,19 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
             ValueError: As in `forward`.
         """
         self.check_signal(input_values)
-        patches = input_values.unflatten(
-            -1, (-1, self.config.patch_size)
-        )  # (batch, [channels,] patches, size)
+        # (batch, [channels,] patches, patch_size)
+        patches = input_values.unflatten(-1, (-1, self.config.patch_size))
         embedding = self.embed_rate(sampling_rate, patches.shape[:-1])
         latents = self.encoder(patches.flatten(0, -2).to(self.dtype), embedding)
         codes = self.quantizer(latents.unflatten(-1, (-1, self.config.code_dim)))
-        codes = codes.unflatten(0, patches.shape[:-1]).flatten(
-            -3, -2
-        )  # (batch, [channels,] tokens, code_dim)
+        # (batch, [channels,] tokens, code_dim)
+        codes = codes.unflatten(0, patches.shape[:-1]).flatten(-3, -2)
         return EEGFSQEncoderOutput(codes=codes, indices=self.quantizer.codes_to_indices(codes))
 
     def decode(
         self, indices: torch.Tensor, sampling_rate: torch.Tensor | float | None = None
     ) -> torch.Tensor:
-        """Turn tokens into signals.
+        """Decode tokens to signals.
 
         Args:
             indices: (batch, channels, num_tokens) or (batch, codes_per_patch) whole numbers.
@@ -381,7 +380,8 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
             (batch, channels, time), or (batch, patch_size).
 
         Raises:
-            ValueError: If the tokens make no whole patches, are out of range, or the rate is missing.
+            ValueError: If the number of tokens is no multiple of `codes_per_patch`, tokens are out of range,
+                or the rate is missing.
         """
         if indices.ndim not in (2, 3) or indices.is_floating_point() or indices.dtype == torch.bool:
             raise ValueError(
@@ -391,25 +391,24 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
         return self.decode_codes(self.quantizer.indices_to_codes(indices), sampling_rate)
 
     def decode_codes(self, codes: Any, sampling_rate: torch.Tensor | float | None = None) -> torch.Tensor:
-        """Turn codes (batch, [channels,] num_tokens, code_dim) into signals, with gradients."""
+        """Decode codes (batch, [channels,] num_tokens, code_dim) to signals, with gradients."""
         codes_per_patch = self.config.codes_per_patch
         if codes.shape[-2] == 0 or codes.shape[-2] % codes_per_patch:
             raise ValueError(
-                f"indices: expected a multiple of {codes_per_patch} tokens, those of one patch, got "
+                f"indices: expected a multiple of codes_per_patch ({codes_per_patch}) tokens, got "
                 f"{codes.shape[-2]}"
             )
-        codes = codes.unflatten(
-            -2, (-1, codes_per_patch)
-        )  # (batch, [channels,] patches, per patch, code_dim)
+        # (batch, [channels,] patches, codes_per_patch, code_dim)
+        codes = codes.unflatten(-2, (-1, codes_per_patch))
         embedding = self.embed_rate(sampling_rate, codes.shape[:-2])
-        latents = self.quantizer.unbound(codes).flatten(0, -3).flatten(1)  # (patches of all, latent_dim)
+        latents = self.quantizer.unbound(codes).flatten(0, -3).flatten(1)  # (all patches, latent_dim)
         patches = self.decoder(latents.to(self.dtype), embedding)
         return patches.unflatten(0, codes.shape[:-2]).flatten(-2)
 
     def embed_rate(
         self, sampling_rate: torch.Tensor | float | None, shape: torch.Size
     ) -> torch.Tensor | None:
-        """Return the embedded rate of each patch (patches of all, conditioning_dim), None if unused."""
+        """Return the embedded rate of each patch, (all patches, conditioning_dim); None if unused."""
         if self.rate_embedding is None:
             return None
         if sampling_rate is None:
@@ -423,13 +422,13 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
         return embedding.repeat_interleave(math.prod(shape[1:]), dim=0)
 
     def check_signal(self, input_values: torch.Tensor) -> None:
-        """Refuse what cannot be cut into patches, and what is not a number."""
+        """Raise a ValueError if values are not finite or cannot be cut into patches."""
         self.check_shape(input_values)
         if not torch.compiler.is_compiling() and not bool(input_values.isfinite().all()):
             raise ValueError("input_values: expected finite numbers, got NaN or infinity")
 
     def check_shape(self, input_values: torch.Tensor) -> None:
-        """Refuse what cannot be cut into patches."""
+        """Raise a ValueError if a signal cannot be cut into patches."""
         size = self.config.patch_size
         shape = tuple(input_values.shape)
         if input_values.ndim not in (2, 3):
@@ -452,7 +451,7 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
         channel_mask: torch.Tensor | None,
         attention_mask: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the values with zeros where nothing is real, and where they are real, shaped like them."""
+        """Return the values with zeros for padding, and which of them are real."""
         self.check_shape(input_values)
         shape = tuple(input_values.shape)
         masks = (
@@ -473,7 +472,7 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
     def reconstruction_loss(
         self, reconstruction: torch.Tensor, values: torch.Tensor, is_real: torch.Tensor
     ) -> torch.Tensor:
-        """Return the mean squared error over patches that are real from end to end."""
+        """Return the mean squared error over patches without padding."""
         cut = (-1, self.config.patch_size)
         is_whole = is_real.unflatten(-1, cut).all(dim=-1)  # (batch, [channels,] patches)
         error = (reconstruction.float() - values.float()).square().unflatten(-1, cut).mean(dim=-1)
@@ -481,16 +480,16 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
 
     @torch.no_grad()
     def initialize_linear_path(self, patches: torch.Tensor) -> None:
-        """Put the linear path at the principal components of patches, where training should start.
+        """Initialize the linear path with the principal components of patches.
 
-        The components of most variance go to the dimensions of most levels; the way back is fitted by least
-        squares to the codes. The nonlinear path is turned down to a hundredth.
+        The components of most variance go to the dimensions with most levels. The linear decoder is fitted to
+        the codes by least squares. The nonlinear paths are scaled down to a hundredth.
 
         Args:
-            patches: (num_patches, patch_size), a sample of what the codec will be trained on.
+            patches: (num_patches, patch_size), a sample of the training set.
 
         Raises:
-            ValueError: If there is no linear path, or there are too few patches.
+            ValueError: If there is no linear path, or too few patches.
         """
         encoder, decoder, config = self.encoder, self.decoder, self.config
         if encoder.linear_path is None or decoder.linear_path is None:
@@ -503,8 +502,8 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
             )
         patches = patches.to(self.device, torch.float32)
         directions = principal_components(patches, config.latent_dim)  # (num_components, patch_size)
-        # Not the mean variance of all, so that every latent fills its levels. Floored, because where nothing
-        # varies (flat channels) it would only magnify the rounding.
+        # One deviation for each component, so that every latent uses all its levels. The floor keeps
+        # components without variance (flat channels) from amplifying rounding errors.
         deviations = (patches @ directions.T).std(dim=0).clamp(min=1e-3)
         ranks = torch.argsort(-self.quantizer.levels.repeat(config.codes_per_patch), stable=True)
         weight = torch.zeros_like(encoder.linear_path.weight)
@@ -522,15 +521,15 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
 
 
 def principal_components(patches: torch.Tensor, num_components: int) -> torch.Tensor:
-    """Return the directions of most variance, (at most num_components, patch_size), the strongest first."""
-    directions = torch.linalg.eigh(torch.cov(patches.T)).eigenvectors  # in columns, weakest first
+    """Return the directions of most variance, strongest first, (at most num_components, patch_size)."""
+    directions = torch.linalg.eigh(torch.cov(patches.T)).eigenvectors  # columns, weakest first
     return directions.flip(1).T[:num_components]
 
 
 def least_squares(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return weights (inputs + 1, targets) of the best linear map, its constant last.
+    """Return weights (inputs + 1, targets) of the best linear map, the constant last.
 
-    A ridge of a millionth of the variance holds down inputs that never move, such as unused latents.
+    A ridge of a millionth of the variance handles constant inputs, such as unused latents.
     """
     design = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
     gram = design.T @ design

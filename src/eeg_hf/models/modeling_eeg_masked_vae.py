@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """EEGMaskedVAE: a masked variational autoencoder with a vision transformer over patches of EEG.
 
-The signal of each channel is cut into patches that do not overlap, each embedded by one linear layer, with
-its place in time (sines and cosines, https://arxiv.org/abs/1706.03762) and on the head added. Stretches are
-hidden, each of one channel; the encoder makes of every token, hidden ones too, a normal distribution over
-latents, the decoder makes patches of latents drawn from it (https://arxiv.org/abs/1312.6114). What counts is
-the error where the signal was hidden, and how far the distributions are from the standard one.
+The signal of each channel is cut into patches without overlap. One linear layer embeds a patch; positions in
+time (sines and cosines, https://arxiv.org/abs/1706.03762) and on the head are added. Stretches of single
+channels are masked. The encoder maps every token, masked ones too, to a normal distribution over latents; the
+decoder maps latents drawn from it to patches (https://arxiv.org/abs/1312.6114). The loss is the error over
+masked samples plus the KL divergence from the standard normal distribution.
 
-NOTE: a masked autoencoder (https://arxiv.org/abs/2111.06377) leaves hidden patches out of its encoder. Here
-    a token of its own stands for each, because attention that runs along time and then across channels needs
-    the whole grid, and because the latents of what is hidden have to come from somewhere.
+NOTE: a masked autoencoder (https://arxiv.org/abs/2111.06377) leaves masked patches out of its encoder. Here
+    each has a token, because attention along time and then across channels needs the whole grid, and because
+    masked patches need latents.
 
-NOTE: two things make it learn fast, each tried for a minute of training on EEGMAT with half of the signal
-    hidden, whose variance is 1.03. There is no norm before the latents or behind the decoder, and nearly no
-    noise at the start, so that a line from the patch to the latents and back is learned at once: the error
-    was 0.73, with norms and variances that started at 1 it was 0.97. And the encoder starts from a guess of
-    what is hidden ([`SpatialGuess`]): the error was 0.45, without it 0.54.
+NOTE: two choices speed up learning, each measured after one minute of training on EEGMAT with half of the
+    signal masked, whose variance is 1.03. Without norms before the latents and after the decoder, and with
+    nearly no initial noise, a linear map from patches to latents and back is learned at once: the error was
+    0.73, with norms and initial variances of 1 it was 0.97. And the encoder starts from a prediction of
+    masked patches ([`SpatialGuess`]): the error was 0.45, without it 0.54.
 """
 
 import math
@@ -29,11 +29,12 @@ from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .attention import refuse_unknown_options
 from .configuration_eeg_masked_vae import EEGMaskedVAEConfig
 from .electrode_embedding import ChannelPositionEmbedding
 from .factorized_attention import ChannelAttention, FactorizedLayer, TemporalAttention
 from .losses import masked_reconstruction_loss
-from .masking import hide
+from .masking import zero_masked
 from .patching import count_patches, patchify, unpatchify
 from .pretrained_model import EEGPreTrainedModel
 from .spatial_guess import FIRST_NOISE, SpatialGuess
@@ -47,9 +48,9 @@ from .token_grid import (
     resolve_positions,
 )
 
-LONGEST_PERIOD = 10_000.0  # of the sines, in patches and over 2 pi
-FIRST_LOG_VARIANCE = -6.0  # a deviation of 0.05: nearly no noise until the divergence asks for some
-LOG_VARIANCE_LIMIT = 20.0  # exp of half of it is finite in every type, and no posterior needs to be there
+LONGEST_PERIOD = 10_000.0  # of the sines, in patches, divided by 2 pi
+FIRST_LOG_VARIANCE = -6.0  # a standard deviation of 0.05: nearly no noise until the divergence demands some
+LOG_VARIANCE_LIMIT = 20.0  # exp of half of it is finite in every dtype; no posterior gets there
 
 
 def kl_divergence_loss(
@@ -75,7 +76,7 @@ def kl_divergence_loss(
 
 
 class PlaceEmbedding(nn.Module):
-    """Where a token is: the coordinates of its electrode, and its place in time."""
+    """Position embedding of a token: the coordinates of its electrode plus its position in time."""
 
     def __init__(self, config: EEGMaskedVAEConfig) -> None:
         super().__init__()
@@ -91,7 +92,7 @@ class PlaceEmbedding(nn.Module):
 
 
 class EEGMaskedVAEEmbeddings(nn.Module):
-    """Patches, their place in time and their place on the head, as tokens."""
+    """Embed patches and their positions in time and on the head."""
 
     def __init__(self, config: EEGMaskedVAEConfig) -> None:
         super().__init__()
@@ -108,29 +109,29 @@ class EEGMaskedVAEEmbeddings(nn.Module):
         channel_mask: torch.Tensor | None,
         mask: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return (batch, channels, num_patches, hidden_size); what is hidden in `values` is 0."""
+        """Return (batch, channels, num_patches, hidden_size); masked samples in `values` are 0."""
         cut = (self.patch_size, self.patch_size)
-        patches = patchify(values, *cut)
+        patches = patchify(values, *cut)  # (batch, channels, num_patches, patch_size)
         places = self.places(channel_positions, patches.shape[2])
         if mask is None:
             return self.projection(patches) + places
-        is_hidden = patchify(mask.to(values.dtype), *cut) > 0  # (batch, channels, num_patches, patch_size)
-        has_hidden = is_hidden.any(dim=-1)
+        is_masked = patchify(mask.to(values.dtype), *cut) > 0  # (batch, channels, num_patches, patch_size)
+        has_masked = is_masked.any(dim=-1)
         if self.spatial_guess is not None:
-            is_known = ~has_hidden
+            is_known = ~has_masked
             if channel_mask is not None:
                 is_known = is_known & channel_mask.bool()[:, :, None]
             guess = self.spatial_guess(patches, is_known, channel_positions)
-            patches = torch.where(is_hidden, guess, patches)
-        return self.projection(patches) + has_hidden[..., None] * self.mask_token + places
+            patches = torch.where(is_masked, guess, patches)
+        return self.projection(patches) + has_masked[..., None] * self.mask_token + places
 
 
 class LogVarianceLinear(nn.Linear):
-    """A linear layer that starts at a small variance, whatever comes in."""
+    """A linear layer whose initial output is a small variance, for any input."""
 
 
 class EEGMaskedVAEDecoder(nn.Module):
-    """Latents and their places to patches."""
+    """Map latents and their positions to patches."""
 
     def __init__(self, config: EEGMaskedVAEConfig) -> None:
         super().__init__()
@@ -151,7 +152,7 @@ class EEGMaskedVAEDecoder(nn.Module):
 
 @dataclass
 class EEGMaskedVAEOutput(ModelOutput):
-    """What the encoder returns.
+    """Output of the encoder.
 
     Attributes:
         last_hidden_state: (batch, channels, num_patches, hidden_size).
@@ -175,18 +176,18 @@ class EEGMaskedVAEOutput(ModelOutput):
 
 @dataclass
 class EEGMaskedVAEForPreTrainingOutput(ModelOutput):
-    """What the autoencoder returns.
+    """Output of the autoencoder.
 
     Attributes:
-        loss: `reconstruction_loss`, and by their weights `visible_loss` and `kl_loss`.
-        reconstruction: (batch, channels, time), in the unit of the input; of latents drawn in training, of
-            their means otherwise.
+        loss: `reconstruction_loss` plus weighted `visible_loss` and `kl_loss`.
+        reconstruction: (batch, channels, time), in the unit of the input; from drawn latents in training,
+            from their means otherwise.
         latent_mean: As in [`EEGMaskedVAEOutput`].
         latent_log_variance: Likewise.
-        reconstruction_loss: Mean squared error over the hidden samples.
-        visible_loss: The same over the others; None unless `visible_weight` is above 0.
+        reconstruction_loss: Mean squared error over masked samples.
+        visible_loss: Mean squared error over the other samples; None unless `visible_weight` is above 0.
         kl_loss: KL divergence from the standard normal distribution, in nats a sample.
-        mask: (batch, channels, time) bool, True = hidden.
+        mask: (batch, channels, time) bool, True = removed.
         hidden_states: As in [`EEGMaskedVAEOutput`], of the encoder.
         attentions: Likewise.
         channel_attentions: Likewise.
@@ -206,7 +207,7 @@ class EEGMaskedVAEForPreTrainingOutput(ModelOutput):
 
 
 class EEGMaskedVAEPreTrainedModel(EEGPreTrainedModel):
-    """Weight initialisation and what both classes share."""
+    """Base class with the weight initialisation."""
 
     config: EEGMaskedVAEConfig
     _no_split_modules = ["EEGMaskedVAEEmbeddings", "FactorizedLayer"]
@@ -233,7 +234,7 @@ class EEGMaskedVAEPreTrainedModel(EEGPreTrainedModel):
 
 
 class EEGMaskedVAEModel(EEGMaskedVAEPreTrainedModel):
-    """The encoder: any montage and any length up to `max_seq_length` to a distribution over latents.
+    """The encoder: maps any montage and any length up to `max_seq_length` to distributions over latents.
 
     Example:
         >>> import torch
@@ -269,14 +270,16 @@ class EEGMaskedVAEModel(EEGMaskedVAEPreTrainedModel):
             channel_positions: (batch, channels, 3) or (channels, 3), metres; those of the config by default.
             channel_mask: (batch, channels) bool, True = real.
             attention_mask: (batch, time) bool, True = real.
-            mask: (batch, channels, time) bool, True = hidden from the model.
+            mask: (batch, channels, time) bool, True = removed from the input.
             **kwargs: `output_hidden_states`, `output_attentions`, `output_channel_attentions`, `return_dict`.
 
         Raises:
             ValueError: On shapes that do not fit each other or the config.
+            TypeError: On an argument that only pretraining takes, such as `mask_ratio`.
         """
+        refuse_unknown_options(type(self).__name__, kwargs)
         channel_positions = resolve_positions(self.config, input_values, channel_positions)
-        values = hide(input_values, channel_mask, attention_mask, mask)
+        values = zero_masked(input_values, channel_mask, attention_mask, mask)  # (batch, channels, time)
         cut = (self.config.patch_size, self.config.patch_size)
         is_real = find_real_tokens(values, channel_mask, attention_mask, *cut)
         hidden_states = self.embeddings(values, channel_positions, channel_mask, mask)
@@ -293,7 +296,7 @@ class EEGMaskedVAEModel(EEGMaskedVAEPreTrainedModel):
 
 
 class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
-    """The autoencoder: hides stretches, encodes, draws latents, decodes.
+    """The autoencoder: masks stretches, encodes, draws latents, decodes.
 
     Example:
         >>> import torch
@@ -312,7 +315,7 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
         super().__init__(config)
         self.model = EEGMaskedVAEModel(config)
         self.decoder = EEGMaskedVAEDecoder(config)
-        # Saved with the weights: a run that goes on weighs the divergence as the first one would have
+        # Saved with the weights, so that a resumed run continues the warm-up of the divergence
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64))
         self.post_init()
 
@@ -330,18 +333,18 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
         return_loss: bool = True,
         **kwargs: Any,
     ) -> EEGMaskedVAEForPreTrainingOutput:
-        """Hide stretches and rebuild the signal.
+        """Mask stretches and reconstruct the signal.
 
         Args:
             input_values: (batch, channels, time), normalised.
             channel_positions: As in [`EEGMaskedVAEModel`].
             channel_mask: As in [`EEGMaskedVAEModel`].
             attention_mask: As in [`EEGMaskedVAEModel`].
-            mask: (batch, channels, time) bool, True = hidden; drawn at random by default.
-            mask_ratio: Share to hide in this call instead of the config's.
+            mask: (batch, channels, time) bool, True = removed; drawn at random by default.
+            mask_ratio: Share of the stretches to mask in this call instead of the config's.
             mask_noise: (batch, channels, num_stretches) in [0, 1), decides the random mask.
             latent_noise: (batch, channels, num_patches, latent_size), standard normal, decides the latents;
-                by default it is drawn in training, and outside of it the latents are their means.
+                by default it is drawn in training, and otherwise the latents are their means.
             return_loss: Compute the losses; Trainer looks for this argument where a model needs no labels.
             **kwargs: As in [`EEGMaskedVAEModel`].
         """
@@ -371,7 +374,7 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
     def draw_latents(
         self, mean: torch.Tensor, log_variance: torch.Tensor, noise: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return latents shaped like their mean: mean + deviation * noise, outside of training the mean."""
+        """Return latents in the shape of their mean: mean + deviation * noise in training, else the mean."""
         if noise is None:
             if not self.training:
                 return mean
@@ -388,7 +391,7 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
         channel_mask: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return the signals (batch, channels, num_samples) that latents stand for.
+        """Decode latents to signals (batch, channels, num_samples).
 
         Args:
             latents: (batch, channels, num_patches, latent_size).
@@ -409,29 +412,29 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
         self,
         reconstruction: torch.Tensor,
         target: torch.Tensor,
-        hidden: torch.Tensor,
-        visible: torch.Tensor,
+        is_masked: torch.Tensor,
+        is_visible: torch.Tensor,
         encoded: EEGMaskedVAEOutput,
         masks: tuple[torch.Tensor | None, torch.Tensor | None],
     ) -> dict[str, torch.Tensor]:
-        """Return the loss and its parts; each training batch moves the weight of the divergence on."""
+        """Return the loss and its parts; each training batch advances the warm-up of the divergence."""
         config, size = self.config, self.config.patch_size
         is_real = find_real_tokens(target, *masks, size, size)
         mean, log_variance = encoded["latent_mean"], encoded["latent_log_variance"]
         losses = {
-            "reconstruction_loss": masked_reconstruction_loss(reconstruction, target, hidden),
+            "reconstruction_loss": masked_reconstruction_loss(reconstruction, target, is_masked),
             "kl_loss": kl_divergence_loss(mean, log_variance, is_real, config.free_bits) / size,
         }
         loss = losses["reconstruction_loss"] + self.kl_weight() * losses["kl_loss"]
         if config.visible_weight > 0:
-            losses["visible_loss"] = masked_reconstruction_loss(reconstruction, target, visible)
+            losses["visible_loss"] = masked_reconstruction_loss(reconstruction, target, is_visible)
             loss = loss + config.visible_weight * losses["visible_loss"]
         if self.training:
             self.num_steps += 1
         return {"loss": loss, **losses}
 
     def kl_weight(self) -> torch.Tensor:
-        """Return the weight of the divergence: from 0 in a straight line to `beta`."""
+        """Return the weight of the divergence, which rises linearly from 0 to `beta`."""
         share = (self.num_steps + 1) / (self.config.beta_warmup_steps + 1)
         return self.config.beta * share.clamp(max=1.0)
 
@@ -443,11 +446,11 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
         channel_mask: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Rebuild whole windows (batch, channels, time) from the means of their latents.
+        """Reconstruct windows (batch, channels, time) from the means of their latents.
 
         Args:
             input_values: (batch, channels, time), normalised.
-            mask: (batch, channels, time) bool, True = hidden; by default nothing is.
+            mask: (batch, channels, time) bool, True = removed; nothing by default.
             channel_positions: As in [`EEGMaskedVAEModel`].
             channel_mask: As in [`EEGMaskedVAEModel`].
             attention_mask: As in [`EEGMaskedVAEModel`].
@@ -468,9 +471,9 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
         """Draw signals (num, channels, num_samples), in the unit of the training signals.
 
         Args:
-            num: How many.
-            channel_positions: (channels, 3), where their electrodes sit, in metres.
-            num_samples: Their length.
+            num: Number of signals.
+            channel_positions: (channels, 3), electrode positions in metres.
+            num_samples: Length of the signals.
             generator: Draws the latents; the global one by default.
         """
         positions = torch.as_tensor(channel_positions, device=self.device)

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from .contrast import (
-    NO_SIMILARITY,
     ContrastiveObjective,
     Temperature,
     check_temperature,
+    contrast_positives,
     gather_rows,
     own_rows,
     similarities,
@@ -57,16 +57,14 @@ def movie_isc_loss(
     own = own_rows(len(features))
     is_positive, is_negative = pair_relations(stimulus_ids, seconds, subject_ids, guard_seconds, own)
     similarity = similarities(features, candidates) / temperature  # (batch, windows of all processes)
-    hardness = similarity.masked_fill(~is_negative, NO_SIMILARITY).logsumexp(dim=-1, keepdim=True)
-    losses = nn.functional.softplus(hardness - similarity).masked_fill(~is_positive, 0.0)
     num_positives = is_positive.sum(dim=-1)
-    loss = (losses.sum(dim=-1) / num_positives.clamp(min=1)).sum()
+    losses = contrast_positives(similarity, is_positive, is_negative) / num_positives.clamp(min=1)
     num_anchors = gather_rows((num_positives > 0).sum()[None])  # (processes,)
     if not torch.compiler.is_compiling():
         refuse_repeats(stimulus_ids, seconds, subject_ids)
         refuse_no_positive(num_anchors)
     # Trainer and DistributedDataParallel average over processes: weight each by its number of anchors
-    return loss * len(num_anchors) / num_anchors.sum()
+    return losses.sum() * len(num_anchors) / num_anchors.sum()
 
 
 def refuse_no_positive(num_anchors: torch.Tensor) -> None:

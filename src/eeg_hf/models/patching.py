@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signals to overlapping patches and back.
+"""Cut signals into overlapping patches and back.
 
 A signal of T samples has `ceil((T - patch_size) / hop_size) + 1` patches, at least one; the last one is
-filled with zeros. A patch is real when it brings at least one real sample that no earlier patch brought: so
+filled with zeros. A patch is real if it has at least one real sample that no earlier patch has, so
 right-padding a signal adds only patches that are not real.
 """
 
@@ -11,7 +11,7 @@ from torch import nn
 
 
 def count_patches(num_samples: int, patch_size: int, hop_size: int) -> int:
-    """Return how many patches cover `num_samples` samples."""
+    """Return the number of patches that cover `num_samples` samples."""
     return -(-max(num_samples - patch_size, 0) // hop_size) + 1
 
 
@@ -23,9 +23,9 @@ def patchify(values: torch.Tensor, patch_size: int, hop_size: int) -> torch.Tens
 
 
 def unpatchify(patches: torch.Tensor, hop_size: int, num_samples: int) -> torch.Tensor:
-    """Put (batch, channels, num_patches, patch_size) back to (batch, channels, num_samples).
+    """Assemble (batch, channels, num_patches, patch_size) to (batch, channels, num_samples).
 
-    Where patches overlap they are averaged.
+    Overlapping patches are averaged.
     """
     batch, channels, num_patches, patch_size = patches.shape
     covered = (num_patches - 1) * hop_size + patch_size
@@ -43,5 +43,5 @@ def find_real_patches(attention_mask: torch.Tensor, patch_size: int, hop_size: i
     first = attention_mask[:, :patch_size].any(dim=-1, keepdim=True)
     if attention_mask.shape[-1] <= patch_size:
         return first
-    later = patchify(attention_mask[:, patch_size:].float(), hop_size, hop_size)  # what each later patch adds
-    return torch.cat([first, later.amax(dim=-1) > 0], dim=-1)
+    new_samples = patchify(attention_mask[:, patch_size:].float(), hop_size, hop_size)  # of later patches
+    return torch.cat([first, new_samples.amax(dim=-1) > 0], dim=-1)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spherical splines (Perrin et al. 1989, https://doi.org/10.1016/0013-4694(89)90180-6), many windows at once.
+"""Spherical splines (Perrin et al. 1989, https://doi.org/10.1016/0013-4694(89)90180-6) for batches.
 
-A signal on some places of a sphere becomes the smoothest one on all of it: stiffness 4, 50 Legendre terms and
-a little smoothing, as in MNE. Everything is computed in float64: the system is solved with a condition of
-about 1e6, where float32 would be wrong in the second digit.
+They extend a signal at some positions to the smoothest signal on the whole sphere: stiffness 4, 50 Legendre
+terms and a little smoothing, as in MNE. Everything is computed in float64: the condition number of the system
+is about 1e6, so float32 would be wrong in the second digit.
 """
 
 import math
@@ -15,18 +15,18 @@ STIFFNESS = 4
 NUM_TERMS = 50
 SMOOTHING = 1e-5
 
-# Middle and radius (metres) of the sphere nearest to the electrodes of MNE's colin27_1005 in the head frame
-# (x right, y nose, z up; its origin lies between the ears)
+# Centre and radius (metres) of the sphere fitted to MNE's montage colin27_1005 in the head frame (x right, y
+# nose, z up, origin between the ears)
 HEAD_CENTRE = (0.0, 0.015, 0.040)
 HEAD_RADIUS = 0.1
 
 
 @torch.no_grad()
 def fit_centre(positions: torch.Tensor, is_real: torch.Tensor | None = None) -> torch.Tensor:
-    """Fit a sphere to electrodes and return its middle.
+    """Fit a sphere to electrodes and return its centre.
 
-    Least squares in `|p|^2 = 2 p c + k`, held at the middle of a usual head where the electrodes do not say
-    (fewer than four, or all in one plane).
+    Least squares in `|p|^2 = 2 p c + k`, with a weak prior at the centre of an average head for electrodes
+    that do not determine a sphere (fewer than four, or all in one plane).
 
     Args:
         positions: (batch, channels, 3), metres in the head frame.
@@ -40,8 +40,8 @@ def fit_centre(positions: torch.Tensor, is_real: torch.Tensor | None = None) -> 
     targets = places.square().sum(dim=-1, keepdim=True)
     if is_real is not None:
         rows = rows * is_real[..., None]
-    usual = [x / HEAD_RADIUS for x in HEAD_CENTRE]
-    prior = rows.new_tensor([*usual, 1 - math.hypot(*usual) ** 2])[:, None]
+    average = [x / HEAD_RADIUS for x in HEAD_CENTRE]
+    prior = rows.new_tensor([*average, 1 - math.hypot(*average) ** 2])[:, None]
     hold = 0.01 * torch.eye(4, dtype=rows.dtype, device=rows.device)
     fitted = torch.linalg.solve(rows.mT @ rows + hold, rows.mT @ targets + hold @ prior)  # (batch, 4, 1)
     return fitted[:, :3].mT * HEAD_RADIUS
@@ -51,18 +51,18 @@ def fit_centre(positions: torch.Tensor, is_real: torch.Tensor | None = None) -> 
 def spline_matrix(
     from_positions: torch.Tensor, to_positions: torch.Tensor, is_real: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Return the weights that carry a signal from some places of a sphere to others.
+    """Return the weights that interpolate a signal from some positions of a sphere to others.
 
-    Windows with the same places share one solution, so a batch of one montage costs as much as one window.
+    Windows with the same positions share one solution, so a batch of one montage costs as much as one window.
 
     Args:
-        from_positions: (batch, channels, 3) as seen from the middle of the sphere; only directions count.
+        from_positions: (batch, channels, 3) relative to the centre of the sphere; only directions count.
         to_positions: (batch or 1, targets, 3), likewise.
         is_real: (batch, channels) bool, True = real; the others get no weight. None means all.
 
     Returns:
-        (batch, targets, channels) float64; the weights of a target add up to one, to nothing in a window
-        without any real channel.
+        (batch, targets, channels) float64; the weights of a target add up to 1, or to 0 in a window without
+        real channels.
     """
     batch, channels, _ = from_positions.shape
     if is_real is None:
@@ -75,7 +75,7 @@ def spline_matrix(
 
 
 def _solve(sources: torch.Tensor, targets: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """Solve the spline's equations for sources (batch, channels, 3) of which some are real (1.0)."""
+    """Solve the spline's equations for sources (batch, channels, 3), real where `real` is 1."""
     sources, targets = (nn.functional.normalize(places, dim=-1) for places in (sources, targets))
     count = real.shape[1]
     both_real = real[:, :, None] * real[:, None]
@@ -83,7 +83,7 @@ def _solve(sources: torch.Tensor, targets: torch.Tensor, real: torch.Tensor) -> 
     system = real.new_zeros(len(real), count + 1, count + 1)
     system[:, :count, :count] = both_real * _spline(sources @ sources.mT) + smoothing
     system[:, :count, count] = system[:, count, :count] = real
-    system[:, count, count] = real.sum(dim=1) == 0  # nothing real: without it the system has no solution
+    system[:, count, count] = real.sum(dim=1) == 0  # otherwise singular without real channels
     known = real[:, None] * _spline(targets @ sources.mT)  # (batch, targets, channels)
     known = torch.cat([known, real.any(dim=1)[:, None, None].expand(-1, known.shape[1], 1)], dim=2)
     return torch.linalg.solve(system, known.mT).mT[..., :count]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One patch of one channel to one token: its spectrum and its waveform, at several time scales."""
+"""Embed a patch of one channel by its spectrum and its waveform, at several time scales."""
 
 import math
 
@@ -9,22 +9,22 @@ from transformers.activations import ACT2FN
 
 from .configuration_eeg_foundation import EEGFoundationConfig
 
-POWER_FLOOR = 0.01  # power below which a band counts as silent; a normalised signal has about 1 in all
+POWER_FLOOR = 0.01  # power below which a band counts as silent; the total of a normalised signal is about 1
 
 
 class UnitLinear(nn.Linear):
-    """A linear layer that starts with unit features for unit signals.
+    """A linear layer whose initial output has unit variance for inputs of unit variance.
 
     At `initializer_range` the waveforms would start a hundred times below the spectrum, and reconstruction
     would hardly learn.
 
-    NOTE: a class of its own, because transformers asks only modules that hold parameters themselves to be
-        initialised when the model's code is not its own: what holds this layer is never asked.
+    NOTE: this needs its own class, because transformers initialises remote code only through modules that
+        hold parameters themselves, not through their parents.
     """
 
 
 class FourierFilterbank(nn.Module):
-    """Log power in bands one window long: learned filters that start as a Hann-windowed Fourier basis."""
+    """Log power in bands: learned filters of one window's length, initially a Hann-windowed Fourier basis."""
 
     def __init__(self, window_size: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class FourierFilterbank(nn.Module):
         self.weight = nn.Parameter(torch.empty(2 * self.num_bands, window_size))
 
     def fourier_basis(self) -> torch.Tensor:
-        """Return the starting weights (2 * num_bands, window_size): cosines, then sines, of unit response."""
+        """Return initial weights (2 * num_bands, window_size): cosines, then sines, of unit response."""
         time = torch.arange(self.window_size) / self.window_size
         phase = 2 * math.pi * torch.arange(1, self.num_bands + 1)[:, None] * time  # (num_bands, window_size)
         hann = torch.hann_window(self.window_size, periodic=True) / math.sqrt(self.window_size)
@@ -53,13 +53,13 @@ class FourierFilterbank(nn.Module):
 
 
 class MultiScaleTemporalEncoder(nn.Module):
-    """Embed each patch from windows of several lengths: their power spectra and their waveforms."""
+    """Embed each patch by the power spectra and waveforms of windows of several lengths."""
 
     def __init__(self, config: EEGFoundationConfig) -> None:
         super().__init__()
         self.scales = config.active_scales
         windows = [config.patch_size // scale for scale in self.scales]
-        # Every scale gets an equal share of the width for its waveforms, divided among its windows.
+        # Each scale gets an equal share of the width for its waveforms, divided among its windows
         widths = [max(config.hidden_size // len(self.scales) // scale, 1) for scale in self.scales]
         self.filterbanks = nn.ModuleList(FourierFilterbank(window) for window in windows)
         self.waveforms = nn.ModuleList(
@@ -67,7 +67,7 @@ class MultiScaleTemporalEncoder(nn.Module):
         )
         num_bands = sum(window // 2 for window in windows)
         num_waveforms = sum(scale * width for scale, width in zip(self.scales, widths, strict=True))
-        # The power of all bands rises and falls together: that common part would drown their differences.
+        # The power of all bands rises and falls together, which would mask their differences
         self.power_norm = nn.LayerNorm(num_bands, eps=config.layer_norm_eps)
         self.activation = ACT2FN[config.hidden_act]
         self.projection = UnitLinear(num_bands + num_waveforms, config.hidden_size)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The grid of tokens (batch, channels, num_patches): where its electrodes sit, and what of it is real."""
+"""The grid of tokens (batch, channels, num_patches): electrode positions, real tokens, attention masks."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from .patching import count_patches, find_real_patches
 def resolve_positions(
     config: PreTrainedConfig, input_values: torch.Tensor, positions: torch.Tensor | None
 ) -> torch.Tensor:
-    """Check the shape of the signal and return positions (batch, channels, 3); the config has the default."""
+    """Return positions (batch, channels, 3), by default the config's; check the shape of the signal."""
     if input_values.ndim != 3:
         raise ValueError(f"input_values: expected (batch, channels, time), got {tuple(input_values.shape)}")
     batch, channels, num_samples = input_values.shape
@@ -26,7 +26,7 @@ def resolve_positions(
     if positions is None:
         if channels != config.num_channels or config.channel_positions is None:
             raise ValueError(
-                f"input_values has {channels} channels, the config knows the positions of "
+                f"input_values has {channels} channels, the config has positions of "
                 f"{len(config.channel_positions or ())}: pass channel_positions (batch, channels, "
                 "3) in metres"
             )
@@ -53,7 +53,7 @@ def find_real_tokens(
     patch_size: int,
     hop_size: int,
 ) -> torch.Tensor:
-    """Return which tokens stand for real signal: (batch, channels, num_patches) bool."""
+    """Return which tokens are real, (batch, channels, num_patches) bool."""
     batch, channels, num_samples = values.shape
     num_patches = count_patches(num_samples, patch_size, hop_size)
     is_real = values.new_ones(batch, channels, num_patches, dtype=torch.bool)
@@ -71,10 +71,10 @@ def create_attention_masks(
     channel_mask: torch.Tensor | None,
     attention_mask: torch.Tensor | None,
 ) -> tuple[Any, Any]:
-    """Return what the two attentions may look at, in the form the implementation wants.
+    """Return the masks of temporal and channel attention, in the form of the attention implementation.
 
-    Padding never masks along its own axis alone: a padded channel still sees its own real patches, so no
-    row of an attention is empty, which softmax would turn into NaN.
+    A padded channel still attends to its own patches, so that no row of an attention is empty: softmax would
+    turn it into NaN.
     """
     temporal_mask = spatial_mask = None
     if attention_mask is not None:
@@ -101,7 +101,7 @@ def resolve_mask(
     mask_ratio: float,
     mask_noise: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Return what to hide, (batch, channels, time) bool: the given mask, or a random one."""
+    """Return the mask (batch, channels, time) bool: the given one, or a random one."""
     if mask is not None:
         if mask.shape != is_real.shape:
             raise ValueError(f"mask: expected {tuple(is_real.shape)}, got {tuple(mask.shape)}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a model asks for an image tower by its name.
+"""Registry through which a model builds an image tower by its name.
 
-The code of a model travels alone to machines that have only torch and transformers, so it cannot import
-open_clip. What can, tells itself here: eeg_hf does when it is imported.
+The code of a model must run on machines that have only torch and transformers, so it cannot import open_clip.
+When eeg_hf is imported, it registers its builder here.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _builders: list[Callable[[str, bool], nn.Module]] = []
 
 
 def set_tower_builder(builder: Callable[[str, bool], nn.Module]) -> None:
-    """Say what builds towers: called with a name, and whether pretrained weights are wanted."""
+    """Register the builder of towers; it is called with a name and with `is_pretrained`."""
     _builders[:] = [builder]
 
 
@@ -22,15 +22,15 @@ def build_tower(name: str, is_pretrained: bool = True) -> nn.Module:
 
     Args:
         name: As in [`EEGCLIPConfig`].
-        is_pretrained: Load the weights that the name says; False where others are about to be loaded.
+        is_pretrained: Load the weights that the name stands for; False if others are loaded afterwards.
 
     Raises:
-        ImportError: If nothing here can build one.
+        ImportError: If no builder is registered.
     """
     if not _builders:
         raise ImportError(
-            f"the image tower {name!r} is built by eeg_hf: pip install 'eeg-hf[clip]' and import eeg_hf, or "
-            "hand one over by set_vision_tower"
+            f'the image tower {name!r} needs eeg_hf: pip install "eeg-hf[clip]" and import eeg_hf, or pass a '
+            "tower to set_vision_tower"
         )
     return _builders[0](name, is_pretrained)
 
