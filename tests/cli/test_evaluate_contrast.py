@@ -67,11 +67,11 @@ def test_contrast_rises_from_chance_towards_the_truth_on_people_held_out(trained
     found = {name: row["matching_accuracy"]["mean"] for name, row in features.items()}
     chance = features[PROJECTED]["matching_chance"]["mean"]
     assert chance == pytest.approx(1 / 30)
-    assert found["the same of everything"] == chance and found["band power"] < 3 * chance
+    assert found["constant features"] == chance and found["band power"] < 3 * chance
     assert found["the true component"] > 0.8
     assert found[PROJECTED] > 8 * chance and found[PROJECTED] > 3 * found["contrast, random weights: encoder"]
     losses = {name: row["contrastive_loss"]["mean"] for name, row in features.items()}
-    assert losses[PROJECTED] < losses["the same of everything"] - 1
+    assert losses[PROJECTED] < losses["constant features"] - 1
     # The squared distance of unit vectors is 2 - 2 cos, and the cosine of a component's windows its ISC
     aligned = features["the true component"]["alignment"]["mean"]
     assert aligned == pytest.approx(2 - 2 * trained[0.8]["signals"]["isc"][0], abs=0.1)
@@ -79,7 +79,7 @@ def test_contrast_rises_from_chance_towards_the_truth_on_people_held_out(trained
 
 
 def test_nothing_is_found_where_nothing_is_shared(trained):
-    features, constant = trained[0.0]["features"], "the same of everything"
+    features, constant = trained[0.0]["features"], "constant features"
     chance = features[PROJECTED]["matching_chance"]["mean"]
     for name, row in features.items():
         assert row["matching_accuracy"]["mean"] < 2.5 * chance, name  # of 240 windows 8; 20 are 4 deviations

@@ -194,7 +194,7 @@ def baseline_features(
     train: FilmWindows, test: FilmWindows, components: CorrelatedComponents
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield what a model has to beat: its name and the features of the tested windows."""
-    yield "the same of everything", np.ones((len(test.values), 1))
+    yield "constant features", np.ones((len(test.values), 1))
     bands = {name: band for name, band in POWER_BANDS_HZ.items() if band[1] < train.rate / 2}
     power = make_pipeline(BandPower(train.rate, bands), StandardScaler()).fit(train.values)
     yield "band power", power.transform(test.values)
