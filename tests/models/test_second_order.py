@@ -215,3 +215,7 @@ def test_it_exports_for_any_batch_without_eigenvalues(basis):
 def test_settings_that_cannot_work_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         make_config(**fields)
+
+
+def test_settings_of_tokens_that_are_off_are_not_checked():
+    assert EEGFoundationConfig(sampling_rate=50.0).second_order_bands[-1][1] > 25  # beyond Nyquist
