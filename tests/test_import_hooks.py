@@ -2,6 +2,8 @@
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import sys
 from eeg_hf.import_hooks import when_imported
@@ -25,6 +27,32 @@ def test_an_action_waits_for_its_module_and_leaves_nothing_behind():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "there ['now', 'later']"
+
+
+# Each first import below pulls in the registries of transformers in another order
+FIRST_IMPORTS = (
+    "import eeg_hf; from transformers import AutoModel",
+    "import eeg_hf; from transformers import pipeline",
+    "from transformers import AutoModel; import eeg_hf",
+    "from eeg_hf import EEGCLIPConfig",
+    "from eeg_hf import create_model",
+)
+KNOWN = """
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForPreTraining
+from eeg_hf import EEGCLIPConfig, EEGFeatureExtractor, EEGMaskedVAEConfig, EEGMaskedVAEForPreTraining
+from transformers.models.auto.feature_extraction_auto import FEATURE_EXTRACTOR_MAPPING
+from eeg_hf.models.vision_registry import _builders
+config = AutoConfig.for_model("eeg_clip", vision_tower="features:x")
+assert type(config) is EEGCLIPConfig and FEATURE_EXTRACTOR_MAPPING[EEGCLIPConfig] is EEGFeatureExtractor
+assert type(AutoModel.from_config(config)).__name__ == "EEGCLIPModel" and _builders
+assert AutoModelForPreTraining._model_mapping[EEGMaskedVAEConfig] is EEGMaskedVAEForPreTraining
+"""
+
+
+@pytest.mark.parametrize("code", FIRST_IMPORTS)
+def test_models_are_known_whichever_import_comes_first(code):
+    done = subprocess.run([sys.executable, "-c", code + KNOWN], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_recordings_and_pipelines_are_known_whichever_is_imported_first():

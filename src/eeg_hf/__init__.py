@@ -5,6 +5,7 @@ Once the package is imported, the Auto classes of transformers know its models a
 Public names are imported on first use, so `import eeg_hf` imports neither torch nor transformers.
 """
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,51 +13,76 @@ from .import_hooks import when_imported
 
 __version__ = "0.1.0"
 
+# Public names by the module that defines them, in the order of a project: from recordings to the Hub.
+# docs/reference has a page for each group.
 _PUBLIC_NAMES = {
+    # Signals: the contract between recordings and models
     "EEGFeatureExtractor": "processing.feature_extraction_eeg",
     "EEGPreprocessor": "processing.eeg_preprocessor",
+    # Corpora: from recordings to windows
+    "Eeg": "corpora.recordings.eeg_feature",
+    "read_recording": "corpora.recordings.formats",
+    "get_corpus": "corpora",
+    "prepare": "corpora.windows.prepare",
+    "load_windows": "corpora.windows.prepared",
+    "split_windows": "corpora.windows.prepared",
+    "audit": "corpora.windows.audit",
+    # Batches: from windows to model inputs
+    "WindowDataset": "collation",
     "EEGDataCollator": "collation",
     "EEGPreTrainingCollator": "collation",
     "MixupCollator": "collation",
     "PairColumns": "collation",
-    "WindowDataset": "collation",
+    "EEGTokenizerCollator": "collation",
+    # Models
+    "create_model": "auto",
     "EEGFoundationConfig": "models.configuration_eeg_foundation",
+    "EEGFoundationModel": "models.modeling_eeg_foundation",
     "EEGFoundationForPreTraining": "models.modeling_eeg_foundation",
     "EEGFoundationForSequenceClassification": "models.modeling_eeg_foundation",
-    "EEGFoundationModel": "models.modeling_eeg_foundation",
-    "HBN_AUXILIARY_TASKS": "models.objective_auxiliary",
-    "describe_pairs": "models.stimulus_pairs",
-    "InfoNCE": "models.objective_two_views",
-    "random_stretch_mask": "models.masking",
-    "MovieISCLoss": "models.objective_same_stimulus",
+    "EEGFSQConfig": "models.configuration_eeg_fsq",
+    "EEGFSQModel": "models.modeling_eeg_fsq",
+    "EEGMaskedVAEConfig": "models.configuration_eeg_masked_vae",
+    "EEGMaskedVAEModel": "models.modeling_eeg_masked_vae",
+    "EEGMaskedVAEForPreTraining": "models.modeling_eeg_masked_vae",
     "EEGCLIPConfig": "models.configuration_eeg_clip",
     "EEGCLIPModel": "models.modeling_eeg_clip",
     "EEGConvTransformerConfig": "models.configuration_eeg_conv_transformer",
     "EEGConvTransformerModel": "models.modeling_eeg_conv_transformer",
-    "EEGImageCollator": "images.eeg_image_collator",
+    # Training: the Trainer, and what pretraining objectives are made of
+    "EEGTrainer": "training.trainer",
+    "InfoNCE": "models.objective_two_views",
+    "MovieISCLoss": "models.objective_same_stimulus",
+    "HBN_AUXILIARY_TASKS": "models.objective_auxiliary",
+    "describe_pairs": "models.stimulus_pairs",
+    "random_stretch_mask": "models.masking",
+    # Inference: tokens of a codec; labels and embeddings come from transformers.pipeline
+    "RecordingTokens": "inference.recording_tokens",
+    "encode_recording": "inference.recording_tokens",
+    "decode_recording": "inference.recording_tokens",
+    "add_tokens": "inference.window_tokens",
+    "tokens_to_signal": "inference.window_tokens",
+    # Hub: versions of models
+    "push": "hub.push",
+    "pull": "hub.pull",
+    "LocalRegistry": "hub.registry",
+    # Images that subjects saw
     "ImageEmbeddings": "images.image_embeddings",
     "create_vision_tower": "images.vision_towers",
-    "EEGFSQConfig": "models.configuration_eeg_fsq",
-    "EEGFSQModel": "models.modeling_eeg_fsq",
-    "EEGMaskedVAEConfig": "models.configuration_eeg_masked_vae",
-    "EEGMaskedVAEForPreTraining": "models.modeling_eeg_masked_vae",
-    "EEGMaskedVAEModel": "models.modeling_eeg_masked_vae",
-    "EEGTokenizerCollator": "collation",
-    "RecordingTokens": "inference.recording_tokens",
-    "add_tokens": "inference.window_tokens",
-    "decode_recording": "inference.recording_tokens",
-    "encode_recording": "inference.recording_tokens",
-    "tokens_to_signal": "inference.window_tokens",
+    "EEGImageCollator": "images.eeg_image_collator",
     "EEGImageReconstructor": "images.image_reconstructor",
     "ImageDiffusion": "images.image_diffusion",
-    "Eeg": "corpora.recordings.eeg_feature",
-    "get_corpus": "corpora",
-    "create_model": "auto",
 }
+
+# Packages with further public names, reachable as attributes after `import eeg_hf`
+_PACKAGES = frozenset(
+    ["processing", "corpora", "collation", "models", "training", "evaluation", "inference", "hub", "images"]
+)
 
 __all__ = ["__version__", *_PUBLIC_NAMES]
 
 if TYPE_CHECKING:
+    from . import collation, corpora, evaluation, hub, images, inference, models, processing, training
     from .auto import create_model
     from .collation import (
         EEGDataCollator,
@@ -68,6 +94,13 @@ if TYPE_CHECKING:
     )
     from .corpora import get_corpus
     from .corpora.recordings.eeg_feature import Eeg
+    from .corpora.recordings.formats import read_recording
+    from .corpora.windows.audit import audit
+    from .corpora.windows.prepare import prepare
+    from .corpora.windows.prepared import load_windows, split_windows
+    from .hub.pull import pull
+    from .hub.push import push
+    from .hub.registry import LocalRegistry
     from .images.eeg_image_collator import EEGImageCollator
     from .images.image_diffusion import ImageDiffusion
     from .images.image_embeddings import ImageEmbeddings
@@ -96,9 +129,12 @@ if TYPE_CHECKING:
     from .models.stimulus_pairs import describe_pairs
     from .processing.eeg_preprocessor import EEGPreprocessor
     from .processing.feature_extraction_eeg import EEGFeatureExtractor
+    from .training.trainer import EEGTrainer
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f".{name}", __name__)  # which sets the attribute
     if name not in _PUBLIC_NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_PUBLIC_NAMES[name]}", __name__), name)
@@ -107,12 +143,20 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_PACKAGES])
 
 
-def _register() -> None:
-    import_module(".auto", __name__)  # registers at its end; nothing happens while it is being imported
+def _register(function: str) -> None:
+    getattr(import_module(".auto", __name__), function)()
 
 
-# Everything that needs the Auto classes of transformers imports this module of it; nothing is imported before
-when_imported("transformers.models.auto.configuration_auto", _register)
+# Each function of auto.py waits until its registry is imported; none of them causes an import
+for _module, _function in {
+    "transformers.models.auto.configuration_auto": "register_configs",
+    "transformers.models.auto.feature_extraction_auto": "register_feature_extractor",
+    "transformers.models.auto.modeling_auto": "register_models",
+    "transformers.pipelines": "register_pipelines",
+    "datasets": "register_recordings",
+    "eeg_hf.models.vision_registry": "register_vision_towers",
+}.items():
+    when_imported(_module, partial(_register, _function))

@@ -1,55 +1,79 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells transformers and datasets what this package adds to them."""
+"""Registration of models, feature extractor, pipelines and recordings with transformers and datasets.
+
+Each function here runs when the module that holds its registry has been imported (`eeg_hf/__init__.py`).
+That may be in the middle of another import. So nothing at the top of this file, and nothing that a function
+imports, may need a registry that comes later: `from transformers import AutoModel` would be circular.
+"""
 
 import sys
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedConfig
-from transformers.models.auto import AutoModelForPreTraining, AutoModelForSequenceClassification
-from transformers.models.auto.configuration_auto import model_type_to_module_name
-
-from .import_hooks import when_imported
-from .models.configuration_eeg_clip import EEGCLIPConfig
-from .models.configuration_eeg_conv_transformer import EEGConvTransformerConfig
-from .models.configuration_eeg_foundation import EEGFoundationConfig
-from .models.configuration_eeg_fsq import EEGFSQConfig
-from .models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
-from .models.vision_registry import set_tower_builder
-from .processing.feature_extraction_eeg import EEGFeatureExtractor
-
 if TYPE_CHECKING:
     from torch.nn import Module
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
-_MODEL_CLASSES: dict[type[PreTrainedConfig], dict[Any, str]] = {
-    EEGFoundationConfig: {
-        AutoModel: "EEGFoundationModel",
-        AutoModelForPreTraining: "EEGFoundationForPreTraining",
-        AutoModelForSequenceClassification: "EEGFoundationForSequenceClassification",
+# Config class -> auto class of transformers -> model class
+MODEL_CLASSES = {
+    "EEGFoundationConfig": {
+        "AutoModel": "EEGFoundationModel",
+        "AutoModelForPreTraining": "EEGFoundationForPreTraining",
+        "AutoModelForSequenceClassification": "EEGFoundationForSequenceClassification",
     },
-    EEGFSQConfig: {AutoModel: "EEGFSQModel"},
-    EEGConvTransformerConfig: {AutoModel: "EEGConvTransformerModel"},
-    EEGCLIPConfig: {AutoModel: "EEGCLIPModel"},
-    EEGMaskedVAEConfig: {
-        AutoModel: "EEGMaskedVAEModel",
-        AutoModelForPreTraining: "EEGMaskedVAEForPreTraining",
+    "EEGFSQConfig": {"AutoModel": "EEGFSQModel"},
+    "EEGConvTransformerConfig": {"AutoModel": "EEGConvTransformerModel"},
+    "EEGCLIPConfig": {"AutoModel": "EEGCLIPModel"},
+    "EEGMaskedVAEConfig": {
+        "AutoModel": "EEGMaskedVAEModel",
+        "AutoModelForPreTraining": "EEGMaskedVAEForPreTraining",
     },
 }
 
 
-def register() -> None:
-    """Tell transformers about every model of this package, datasets about recordings; safe to call again.
+def _config_classes() -> "list[type[PreTrainedConfig]]":
+    return [getattr(sys.modules[__package__], name) for name in MODEL_CLASSES]
 
-    What would import datasets or the pipelines of transformers waits until somebody does.
-    """
-    for config_class, model_classes in _MODEL_CLASSES.items():
+
+def register_configs() -> None:
+    """Register the configs with AutoConfig."""
+    from transformers.models.auto.configuration_auto import AutoConfig
+
+    for config_class in _config_classes():
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
+
+
+def register_feature_extractor() -> None:
+    """Register EEGFeatureExtractor, for every model, with AutoFeatureExtractor."""
+    from transformers.models.auto.feature_extraction_auto import AutoFeatureExtractor
+
+    from .processing.feature_extraction_eeg import EEGFeatureExtractor
+
+    for config_class in _config_classes():
         AutoFeatureExtractor.register(config_class, EEGFeatureExtractor, exist_ok=True)
-        for auto_class, class_name in model_classes.items():
-            _register_by_name(auto_class, config_class, class_name)
+
+
+def register_models() -> None:
+    """Register the models with the auto classes of transformers, by name.
+
+    `auto_class.register` takes the class itself, and importing any PreTrainedModel takes two seconds. The
+    mappings of transformers name their own models by strings: ours are added there.
+    """
+    from transformers.models.auto import modeling_auto
+    from transformers.models.auto.configuration_auto import model_type_to_module_name
+
+    for config_class in _config_classes():
+        for auto_class, class_name in MODEL_CLASSES[config_class.__name__].items():
+            mapping = getattr(modeling_auto, auto_class)._model_mapping
+            mapping._reverse_config_mapping[config_class.__name__] = config_class.model_type
+            mapping._model_mapping[config_class.model_type] = class_name
+            mapping._modules[model_type_to_module_name(config_class.model_type)] = sys.modules[__package__]
+
+
+def register_vision_towers() -> None:
+    """Let EEGCLIPModel build its image tower by name."""
+    from .models.vision_registry import set_tower_builder
+
     set_tower_builder(_create_vision_tower)
-    when_imported("datasets", _register_recordings)
-    when_imported("transformers.pipelines", _register_pipelines)
 
 
 def _create_vision_tower(name: str, is_pretrained: bool) -> "Module":
@@ -58,13 +82,16 @@ def _create_vision_tower(name: str, is_pretrained: bool) -> "Module":
     return create_vision_tower(name, is_pretrained)
 
 
-def _register_recordings() -> None:
+def register_recordings() -> None:
+    """Register the feature `Eeg` and the builder `eegfolder` with datasets."""
     from .corpora.recordings.dataset_registry import register_recordings
 
     register_recordings()
 
 
-def _register_pipelines() -> None:
+def register_pipelines() -> None:
+    """Register the tasks `eeg-classification` and `eeg-feature-extraction` with transformers.pipeline."""
+    from transformers import AutoModel, AutoModelForSequenceClassification
     from transformers.pipelines import PIPELINE_REGISTRY
 
     from .inference import pipelines
@@ -75,19 +102,6 @@ def _register_pipelines() -> None:
     }.items():
         if task not in PIPELINE_REGISTRY.supported_tasks:
             PIPELINE_REGISTRY.register_pipeline(task, pipeline_class, auto_class, type="multimodal")
-
-
-def _register_by_name(auto_class: Any, config_class: type[PreTrainedConfig], class_name: str) -> None:
-    """Register a model class that is imported only when it is first asked for.
-
-    `auto_class.register` wants the class itself, and importing any PreTrainedModel takes two seconds, which
-    everybody who imports eeg_hf would pay. The mappings of transformers name their own models by strings: we
-    add ours there.
-    """
-    mapping = auto_class._model_mapping
-    mapping._reverse_config_mapping[config_class.__name__] = config_class.model_type
-    mapping._model_mapping[config_class.model_type] = class_name
-    mapping._modules[model_type_to_module_name(config_class.model_type)] = sys.modules[__package__]
 
 
 def create_model(model_type: str, config: dict[str, Any] | None = None) -> "PreTrainedModel":
@@ -105,7 +119,6 @@ def create_model(model_type: str, config: dict[str, Any] | None = None) -> "PreT
         >>> create_model("eeg_foundation", {"d_model": 128, "n_layers": 3}).config.num_hidden_layers
         3
     """
+    from transformers import AutoConfig, AutoModel
+
     return AutoModel.from_config(AutoConfig.for_model(model_type, **(config or {})))
-
-
-register()

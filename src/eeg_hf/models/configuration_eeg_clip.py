@@ -4,7 +4,7 @@
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from .config_checks import check_choice, check_positive
@@ -135,7 +135,11 @@ def _encoder_config(config: dict | PreTrainedConfig | None, fields: dict[str, An
     settings = {**(config or {}), **fields}
     model_type = settings.get("model_type", EEGConvTransformerConfig.model_type)
     own = {known.model_type: known for known in _OWN_ENCODERS}
-    return own[model_type](**settings) if model_type in own else AutoConfig.for_model(**settings)
+    if model_type in own:
+        return own[model_type](**settings)
+    from transformers import AutoConfig  # whose import registers the config that this file defines
+
+    return AutoConfig.for_model(**settings)
 
 
 __all__ = ["EEGCLIPConfig", "full_tower_name"]

@@ -323,7 +323,7 @@ def test_the_tables_of_datasets_hold_the_builder_once():
     before = [
         len(getattr(tables, name)) for name in dir(tables) if name.startswith(("_ALL", "_MODULE", "_EXT"))
     ]
-    auto.register()
+    auto.register_recordings()
     after = [
         len(getattr(tables, name)) for name in dir(tables) if name.startswith(("_ALL", "_MODULE", "_EXT"))
     ]
