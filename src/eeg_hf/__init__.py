@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 _PUBLIC_NAMES = {
     # Signals: the contract between recordings and models
     "EEGFeatureExtractor": "processing.feature_extraction_eeg",
+    "Calibration": "processing.calibration",
+    "calibrate": "processing.calibration",
     "EEGPreprocessor": "processing.eeg_preprocessor",
     # Corpora: from recordings to windows
     "Eeg": "corpora.recordings.eeg_feature",
@@ -127,6 +129,7 @@ if TYPE_CHECKING:
     from .models.objective_same_stimulus import MovieISCLoss
     from .models.objective_two_views import InfoNCE
     from .models.stimulus_pairs import describe_pairs
+    from .processing.calibration import Calibration, calibrate
     from .processing.eeg_preprocessor import EEGPreprocessor
     from .processing.feature_extraction_eeg import EEGFeatureExtractor
     from .training.trainer import EEGTrainer

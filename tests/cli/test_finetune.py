@@ -68,6 +68,8 @@ def test_the_table_holds_runs_and_baselines_of_both_regimes(prepared, classifier
     rows = json.loads((tmp_path / "table" / "metrics.json").read_text())["results"]
     assert {(row["method"], row["regime"]) for row in rows} == {
         ("band power + logistic regression", "unseen"),
+        ("tangent space of 12 bands + logistic regression", "aligned"),
+        ("tangent space of 12 bands + logistic regression", "unseen"),
         ("tangent space + logistic regression", "unseen"),
         ("tangent space + logistic regression", "aligned"),
         ("EEGNet", "unseen"),

@@ -47,5 +47,17 @@ def test_it_must_know_whose_windows_it_aligns():
     classifier = WelchTangentSpace(200, True, BANDS).fit(windows, LABELS, SUBJECTS)
     with pytest.raises(ValueError, match="needs the subject of each window"):
         classifier.predict_proba(windows)
-    with pytest.raises(ValueError, match="expected two training subjects or more"):
-        WelchTangentSpace(200, True, BANDS).fit(windows[:20], LABELS[:20], SUBJECTS[:20])
+
+
+def test_one_subject_and_subjects_of_one_class_leave_nothing_to_choose_on():
+    windows = make_windows(mixing=0.0)
+    alone = WelchTangentSpace(200, False, BANDS).fit(windows[:20], LABELS[:20], SUBJECTS[:20])
+    assert (alone.predict(windows[:20]) == LABELS[:20]).mean() > 0.8
+    owners = np.where(LABELS == 1, "a", "b")
+    split = WelchTangentSpace(200, False, BANDS).fit(windows, LABELS, owners)
+    assert (split.predict(windows) == LABELS).mean() > 0.8
+
+
+def test_bands_that_the_rate_does_not_hold_are_left_out():
+    windows = make_windows()
+    assert WelchTangentSpace(40).covariances(windows).shape == (120, 8, 4, 4)

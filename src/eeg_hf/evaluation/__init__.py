@@ -60,6 +60,7 @@ _PUBLIC_NAMES = {
     "eegnet": "baselines",
     "recentre_bands": "baselines",
     "tangent_space_classifier": "baselines",
+    "WelchTangentSpace": "welch_tangent_space",
     "judge_reconstructions": "image_metrics",
     "open_clip_features": "image_features",
     "pixel_correlation": "image_metrics",

@@ -11,15 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ..models.configuration_eeg_foundation import SECOND_ORDER_BANDS_HZ
 from ..models.second_order import SMALLEST_POWER, cross_spectra
 from ..models.spd_logarithm import shrink, vectorize
 
+DEFAULT_INVERSE_REGULARIZATION = 1e-3
+"""C where no inner fold of subjects holds every class on both sides."""
 _BATCH_SIZE = 256
 
 
@@ -30,7 +33,7 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         sampling_rate: Rate of the windows in Hz.
         is_aligned: Recentre each subject by the mean of their own windows, without labels, instead of all
             windows by the mean of the training windows.
-        bands_hz: Lower and upper edge of each band in Hz.
+        bands_hz: Lower and upper edge of each band in Hz; those above half of the rate are left out.
         shrinkages: Pairs of shrinkage before and after recentring, to choose from.
         inverse_regularizations: C of the logistic regression, to choose from.
         num_folds: Inner folds of the training subjects that choose.
@@ -69,7 +72,7 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         Args:
             windows_uv: (windows, channels, time) in uV.
             labels: (windows,) class indices.
-            subjects: (windows,) subject of each window; two or more.
+            subjects: (windows,) subject of each window; with one, nothing is chosen.
         """
         return self.fit_covariances(self.covariances(windows_uv), labels, subjects)
 
@@ -94,7 +97,8 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         """Return cross-spectra (windows, bands, channels, channels) in uV^2."""
         frame_size = round(self.sampling_rate)  # 1 s: frequencies 1 Hz apart
         batches = torch.as_tensor(windows_uv, dtype=torch.float32).split(_BATCH_SIZE)
-        spectra = [cross_spectra(each, self.bands_hz, self.sampling_rate, frame_size)[0] for each in batches]
+        bands = [band for band in self.bands_hz if band[1] <= self.sampling_rate / 2]
+        spectra = [cross_spectra(each, bands, self.sampling_rate, frame_size)[0] for each in batches]
         return torch.cat(spectra)[:, 0].double().numpy()
 
     def fit_covariances(
@@ -104,25 +108,28 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         owners = np.asarray(subjects)
         self.reference_ = covariances.mean(axis=0)  # (bands, channels, channels); shrinkage is linear
         self.classes_ = np.unique(labels)
-        num_folds = min(self.num_folds, len(np.unique(owners)))
-        if num_folds < 2:
-            raise ValueError("WelchTangentSpace: expected two training subjects or more, got one")
+        folds = self._inner_folds(np.asarray(labels), owners)
+        if not folds:  # nothing to choose on
+            self.shrinkage_ = self.shrinkages[0]
+            vectors = self._vectors(covariances, owners, self.shrinkage_)
+            regression = _regression().set_params(C=DEFAULT_INVERSE_REGULARIZATION)
+            self.classifier_ = make_pipeline(StandardScaler(), regression).fit(vectors, labels)
+            return self
         scoring = "roc_auc" if len(self.classes_) == 2 else "roc_auc_ovr"
         best = -np.inf
         for shrinkage in self.shrinkages:
+            # All principal components: fewer columns, and the same optimum with an L2 penalty
+            rotate = make_pipeline(StandardScaler(), PCA())
+            rotated = rotate.fit_transform(self._vectors(covariances, owners, shrinkage))
             search = GridSearchCV(
                 _regression(),
-                {"logisticregression__C": list(self.inverse_regularizations)},
+                {"C": list(self.inverse_regularizations)},
                 scoring=scoring,
-                cv=GroupKFold(num_folds),
-            )
-            search.fit(self._vectors(covariances, owners, shrinkage), labels, groups=owners)
+                cv=folds,
+            ).fit(rotated, labels)
             if search.best_score_ > best:
-                best, self.shrinkage_, self.classifier_ = (
-                    search.best_score_,
-                    shrinkage,
-                    search.best_estimator_,
-                )
+                best, self.shrinkage_ = search.best_score_, shrinkage
+                self.classifier_ = make_pipeline(rotate, search.best_estimator_)
         return self
 
     def predict_covariances(
@@ -133,6 +140,18 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
             raise ValueError("WelchTangentSpace: is_aligned=True needs the subject of each window")
         vectors = self._vectors(covariances, np.asarray(subjects), self.shrinkage_)
         return self.classifier_.predict_proba(vectors)
+
+    def _inner_folds(self, labels: np.ndarray, owners: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return inner folds of subjects that hold every class on both sides."""
+        num_folds = min(self.num_folds, len(np.unique(owners)))
+        if num_folds < 2:
+            return []
+        folds = GroupKFold(num_folds).split(labels, groups=owners)
+        return [
+            fold
+            for fold in folds
+            if all(np.array_equal(np.unique(labels[rows]), self.classes_) for rows in fold)
+        ]
 
     def _vectors(
         self, covariances: np.ndarray, owners: np.ndarray, shrinkage: tuple[float, float]
@@ -164,10 +183,8 @@ def _recentre(covariances: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return whitening @ covariances @ whitening
 
 
-def _regression() -> Pipeline:
-    return make_pipeline(
-        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000, tol=1e-3)
-    )
+def _regression() -> LogisticRegression:
+    return LogisticRegression(class_weight="balanced", max_iter=1000, tol=1e-3)
 
 
 __all__ = ["WelchTangentSpace"]

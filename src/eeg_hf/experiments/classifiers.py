@@ -12,7 +12,13 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Tr
 
 from ..collation import EEGDataCollator, WindowDataset, decode_windows
 from ..corpora import load_alignments
-from ..evaluation import Predictions, band_power_classifier, recentre_bands, tangent_space_classifier
+from ..evaluation import (
+    Predictions,
+    WelchTangentSpace,
+    band_power_classifier,
+    recentre_bands,
+    tangent_space_classifier,
+)
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .evaluate_arguments import EvaluateArguments, named_folders
 
@@ -28,6 +34,9 @@ def collect_classifiers(
     """Yield every method with its regime and its predictions: one list a seed, one entry a fold."""
     if args.baselines:
         windows = load_arrays(dataset)
+        for alignment in ("none", "bands"):
+            found = fit_tangent_space(alignment == "bands", windows, splits, args, class_names)
+            yield "tangent space of 12 bands + logistic regression", alignment, [found]
         for method, build in BASELINES.items():
             yield method, "none", [fit_baseline(build, windows, splits, args, class_names)]
         # Whitened in each band: stronger than whitening the whole signal, as it should be for what is to be
@@ -82,6 +91,29 @@ def fit_baseline(
         test = split["test"]
         classifier = build(sampling_rate=test[0]["sampling_rate"]).fit(values, labels)
         scores = classifier.predict_proba(np.stack([windows[key] for key in test["window_id"]]))
+        predictions.append(to_predictions(test, args.label_column, class_names, scores))
+    return predictions
+
+
+def fit_tangent_space(
+    is_aligned: bool,
+    windows: dict[str, np.ndarray],
+    splits: list[DatasetDict],
+    args: EvaluateArguments,
+    class_names: list[str],
+) -> list[Predictions]:
+    """Fit the strongest baseline on the training and validation subjects of each fold."""
+    predictions = []
+    for split in splits:
+        fitted = [part for name, part in split.items() if name != "test"]
+        values = np.stack([windows[key] for part in fitted for key in part["window_id"]])
+        labels = np.array([class_names.index(label) for part in fitted for label in part[args.label_column]])
+        subjects = [subject for part in fitted for subject in part["subject"]]
+        test = split["test"]
+        classifier = WelchTangentSpace(test[0]["sampling_rate"], is_aligned).fit(values, labels, subjects)
+        scores = classifier.predict_proba(
+            np.stack([windows[key] for key in test["window_id"]]), test["subject"]
+        )
         predictions.append(to_predictions(test, args.label_column, class_names, scores))
     return predictions
 
