@@ -64,22 +64,18 @@ def image_encoder():
 
 
 def unet(**options):
-    return UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(WIDTH, WIDTH),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=WIDTH,
-        attention_head_dim=2,
-        norm_num_groups=8,
-        **options,
-    ).eval()
+    sizes = {"sample_size": 8, "block_out_channels": (WIDTH, WIDTH), "layers_per_block": 1}
+    blocks = {
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+    }
+    attention = {"cross_attention_dim": WIDTH, "attention_head_dim": 2, "norm_num_groups": 8}
+    return UNet2DConditionModel(**sizes | blocks | attention | options).eval()
 
 
-def vae():
+def vae(cls=AutoencoderKL, **options):
     blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
-    return AutoencoderKL(block_out_channels=(16, 16), norm_num_groups=4, **blocks).eval()
+    return cls(block_out_channels=(16, 16), norm_num_groups=4, **blocks, **options).eval()
 
 
 def stable_unclip():
@@ -139,30 +135,20 @@ def ip_adapter():
 
 def kandinsky(cls=KandinskyV22Pipeline):
     torch.manual_seed(0)
-    network = UNet2DConditionModel(
-        sample_size=8,
+    network = unet(
         in_channels=4,
         out_channels=8,
-        block_out_channels=(WIDTH, WIDTH),
-        layers_per_block=1,
         down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
         up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
         mid_block_type="UNetMidBlock2DSimpleCrossAttn",
         addition_embed_type="image",
         encoder_hid_dim_type="image_proj",
         encoder_hid_dim=SIZE,
-        cross_attention_dim=WIDTH,
         attention_head_dim=4,
-        norm_num_groups=8,
         resnet_time_scale_shift="scale_shift",
-        class_embed_type=None,
-    ).eval()
-    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
-    movq = VQModel(
-        block_out_channels=(16, 16), latent_channels=4, vq_embed_dim=4, norm_num_groups=4, **blocks
     )
-    scheduler = DDIMScheduler(steps_offset=1, clip_sample=False)
-    return cls(unet=network, scheduler=scheduler, movq=movq.eval())
+    movq = vae(VQModel, latent_channels=4, vq_embed_dim=4)
+    return cls(unet=network, scheduler=DDIMScheduler(steps_offset=1, clip_sample=False), movq=movq)
 
 
 @pytest.fixture(scope="module", params=[stable_unclip, ip_adapter])

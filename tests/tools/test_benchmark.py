@@ -25,6 +25,12 @@ def benchmark(monkeypatch):
 
 
 @pytest.fixture
+def part(benchmark):
+    """Return a function from the name of a part to its module."""
+    return lambda name: importlib.import_module(f"benchmark_parts.{name}")
+
+
+@pytest.fixture
 def run(benchmark, monkeypatch, capsys, tmp_path):
     """Return a function that measures one part and returns its rows and output."""
 
@@ -100,10 +106,10 @@ def test_importing(run):
     assert "import torch, transformers" in printed
 
 
-def test_memory_is_that_of_a_process_of_its_own(benchmark):
+def test_memory_is_that_of_a_process_of_its_own(benchmark, part):
     ballast = bytearray(500_000_000)  # in this process, and in no other
     ballast[::4096] = b"x" * len(ballast[::4096])
-    timing = importlib.import_module("benchmark_parts.timing")
+    timing = part("timing")
     imports, reading = benchmark.measures()["memory"](timing.BenchmarkArguments(num_windows=200, sizes=[]))
     assert 50 < imports.value < reading.value < timing.peak_memory(None) - 300
 
@@ -123,17 +129,17 @@ def test_codecs_are_timed_beside_pca_of_as_many_bits(run):
     assert "12 bits/s" in printed and "200 bits/s" in printed and "vector-quantize-pytorch" in printed
 
 
-def test_a_missing_quantizer_is_said_to_be_absent(benchmark, monkeypatch):
+def test_a_missing_quantizer_is_said_to_be_absent(part, monkeypatch):
     monkeypatch.setitem(sys.modules, "vector_quantize_pytorch", None)
-    timing = importlib.import_module("benchmark_parts.timing")
-    row = importlib.import_module("benchmark_parts.codec").race_quantizers(timing.BenchmarkArguments(pairs=1))
+    timing = part("timing")
+    row = part("codec").race_quantizers(timing.BenchmarkArguments(pairs=1))
     assert row.value > 0 and row.ratio is None and "absent" in row.peer_name
 
 
-def test_adapters_and_losses_are_timed_beside_none_and_reconstruction_alone(benchmark, monkeypatch):
-    phases = importlib.import_module("benchmark_parts.phases")
+def test_adapters_and_losses_are_timed_beside_none_and_reconstruction_alone(part, monkeypatch):
+    phases = part("phases")
     monkeypatch.setattr(phases, "in_fresh_process", lambda work, *arguments: 1.0)  # tested below
-    timing = importlib.import_module("benchmark_parts.timing")
+    timing = part("timing")
     rows = phases.measure_phases(timing.BenchmarkArguments(pairs=1, sizes=["tiny"], batch_size=4))
     assert [row.name.split(", ")[2] for row in rows if row.unit == "windows/s"] == [
         *("zero_pad", "spline", "perceiver"),
@@ -146,9 +152,9 @@ def test_adapters_and_losses_are_timed_beside_none_and_reconstruction_alone(benc
     assert all("0 parameters more" in row.name for row in rows if "zero_pad, " in row.name)
 
 
-def test_the_memory_of_an_adapter_is_that_of_a_process_of_its_own(benchmark):
-    phases = importlib.import_module("benchmark_parts.phases")
-    timing = importlib.import_module("benchmark_parts.timing")
+def test_the_memory_of_an_adapter_is_that_of_a_process_of_its_own(part):
+    phases = part("phases")
+    timing = part("timing")
     make_step = phases.Pretraining("64 -> 19", "spline").make_step
     peak = timing.in_fresh_process(timing.peak_memory, timing.train_twice, make_step, "tiny", 1)
     assert 100 < peak < 4000
@@ -164,8 +170,8 @@ def test_clip_is_timed_on_embeddings_beside_the_tower_in_the_loop(run, tmp_path)
     assert all(row["value"] > 0 for row in rows[:3])  # a tiny tower may save nothing
 
 
-def test_clip_trains_on_the_same_pairs_either_way(benchmark, tmp_path):
-    clip = importlib.import_module("benchmark_parts.clip")
+def test_clip_trains_on_the_same_pairs_either_way(part, tmp_path):
+    clip = part("clip")
     tower = create_vision_tower(write_tower(tmp_path / "tower"))
     dataset, folder = clip.write_pairs(tmp_path, 3, tower)
     table = WindowDataset(dataset, PAIR_COLUMNS).__getitems__([2, 0, 1])
@@ -180,9 +186,9 @@ def test_clip_trains_on_the_same_pairs_either_way(benchmark, tmp_path):
     assert torch.equal(ready["image_ids"], decoded["image_ids"])
 
 
-def test_clip_without_open_clip_is_said_to_be_absent(benchmark, monkeypatch):
+def test_clip_without_open_clip_is_said_to_be_absent(benchmark, part, monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
-    timing = importlib.import_module("benchmark_parts.timing")
+    timing = part("timing")
     (row,) = benchmark.measures()["clip"](timing.BenchmarkArguments())
     assert row.value is None and "absent" in row.peer_name and "eeg-hf[clip]" in row.peer_name
 
