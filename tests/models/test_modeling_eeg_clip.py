@@ -224,8 +224,8 @@ def test_embeddings_may_stay_as_the_tower_made_them():
         ({"vision_projection": "none"}, "needs projection_dim = vision_dim"),
         ({"vision_projection": "deep"}, "vision_projection: expected one of mlp, linear, none"),
         ({"temperature": 0.0}, "temperature: expected 0.01 to 1"),
-        ({"vision_tower": "features:dino", "freeze_vision": False}, "no tower that could be trained"),
-        ({"eeg_config": EEGFoundationConfig()}, "expected them in eeg_config, which is a config already"),
+        ({"vision_tower": "features:dino", "freeze_vision": False}, "names no tower to train"),
+        ({"eeg_config": EEGFoundationConfig()}, "set them in eeg_config, which is a config object"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(fields, message):

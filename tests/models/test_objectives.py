@@ -45,7 +45,7 @@ class Polarity(Objective):
         return {"polarity_head": partial(nn.Linear, self.config.hidden_size, self.settings["num_classes"])}
 
     def compute(self, modules, encoded, batch):
-        logits = modules["polarity_head"](encoded.pooled[: len(encoded)])
+        logits = modules["polarity_head"](encoded.output("pooler_output"))
         if "polarities" not in batch:
             return {"polarity_logits": logits}
         loss = nn.functional.cross_entropy(logits, batch["polarities"])

@@ -318,14 +318,14 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         slopes, null = self.scores.match(self.queries, common_keys).unbind(dim=-1)  # each (heads, targets)
         scores = self.score_places(channel_positions, channel_mask, null)
         samples = nn.functional.pad(values.float(), (0, 0, 0, 1))  # the null key's value is zero
-        hidden = torch.zeros_like(values, dtype=torch.bool) if mask is None else mask.bool()
-        hidden = nn.functional.pad(hidden, (0, 0, 0, 1), value=False)
+        is_masked = torch.zeros_like(values, dtype=torch.bool) if mask is None else mask.bool()
+        is_masked = nn.functional.pad(is_masked, (0, 0, 0, 1), value=False)
         # In blocks that are recomputed for the gradient: (batch, heads, targets, channels, time) would take
         # 8 GiB for 64 windows of 5 s of 128 channels. Blocks of 16 MiB fit the CPU's cache, which is twice as
         # fast; a GPU needs few and large ones.
         block = max(1, (1 << 26 if values.is_cuda else 1 << 22) // scores.numel())
         attend = partial(checkpoint, self.attend, use_reentrant=False, preserve_rng_state=False)
-        blocks = zip(samples.split(block, dim=-1), hidden.split(block, dim=-1), strict=True)
+        blocks = zip(samples.split(block, dim=-1), is_masked.split(block, dim=-1), strict=True)
         read = [attend(scores, slopes, *each) for each in blocks]
         return self.locate(torch.cat(read, dim=-1).to(values.dtype), channel_mask)
 
@@ -344,12 +344,12 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         return torch.cat([scores, null.expand(len(scores), -1, -1, 1)], dim=-1)
 
     def attend(
-        self, scores: torch.Tensor, slopes: torch.Tensor, samples: torch.Tensor, hidden: torch.Tensor
+        self, scores: torch.Tensor, slopes: torch.Tensor, samples: torch.Tensor, is_masked: torch.Tensor
     ) -> torch.Tensor:
         """Attend at each time of samples (batch, channels + 1, time) and return (batch, targets, time)."""
         samples = samples[:, None]  # (batch, 1, channels + 1, time)
         by_time = torch.addcmul(scores[..., None], slopes[..., None, None], samples[:, :, None])
-        by_time = by_time.masked_fill_(hidden[:, None, None], float("-inf"))
+        by_time = by_time.masked_fill_(is_masked[:, None, None], float("-inf"))
         weights = by_time.softmax(dim=3)  # (batch, heads, targets, channels + 1, time)
         by_head = (weights * samples[:, :, None]).sum(dim=3)
         return (self.gain[:, None, None] * by_head).sum(dim=1)

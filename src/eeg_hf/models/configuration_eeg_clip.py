@@ -27,16 +27,16 @@ _ENCODER_FIELDS = {
 
 
 def full_tower_name(name: str) -> str:
-    """Return a tower's name with its kind, and with the weights that an alias stands for.
+    """Return the full name of an image tower: its kind, its architecture and its weights.
 
     Args:
-        name: `openclip_vit_b32`, `torchvision_vit_b32`, or with a kind before a colon: `open_clip:` and a
-            name of that library, with a tag or a file of weights after one more colon (without it the weights
-            are random); `torchvision:` likewise; `transformers:` and a name on the Hub or a folder;
-            `features:` and what somebody else made features with, of which no tower is known here.
+        name: `openclip_vit_b32`, `torchvision_vit_b32`, or a kind and a colon: `open_clip:` and a name of
+            that library, optionally followed by a colon and a tag or file of weights (random by default);
+            `torchvision:` likewise; `transformers:` and a name on the Hub or a folder; `features:` and a
+            label for features that were computed elsewhere, without a tower.
 
     Raises:
-        ValueError: On anything else.
+        ValueError: On any other name.
 
     Example:
         >>> full_tower_name("openclip_vit_b32")
@@ -56,23 +56,23 @@ def full_tower_name(name: str) -> str:
 class EEGCLIPConfig(PreTrainedConfig):
     r"""Configuration of [`EEGCLIPModel`].
 
-    `eeg_d_model`, `eeg_layers`, `eeg_hidden` and `temporal_pool` are accepted for the EEG tower of its own,
+    `eeg_d_model`, `eeg_layers`, `eeg_hidden` and `temporal_pool` are accepted for the default EEG tower,
     `proj_dim` and `vision_encoder` for `projection_dim` and `vision_tower`.
 
     Args:
         eeg_config (`dict` or `PreTrainedConfig`, *optional*): Config of the EEG tower: fields of
             [`EEGConvTransformerConfig`], or the config of any encoder that returns a `pooler_output`, such as
             [`EEGFoundationConfig`].
-        vision_tower (`str`): What embeds images, with its pretrained weights; see [`full_tower_name`].
-        vision_dim (`int`): Numbers that it makes of an image.
-        freeze_vision (`bool`): Leave the tower as it is. Then it is not saved with the model, and is loaded
-            only when the model meets pixels.
-        projection_dim (`int`): Dimensions of the space that both share.
+        vision_tower (`str`): Image tower with its pretrained weights; see [`full_tower_name`].
+        vision_dim (`int`): Size of its embeddings.
+        freeze_vision (`bool`): Do not train the tower. It is then not saved with the model, and loaded only
+            when the model gets pixels.
+        projection_dim (`int`): Dimensions of the shared embedding space.
         projection_hidden_size (`int`): Width between the two layers of a projection head.
-        vision_projection (`str`): Head of the images: `"mlp"`, `"linear"`, or `"none"`: their embeddings stay
-            as the tower made them, and `projection_dim` is `vision_dim`.
-        dropout (`float`): In the projection heads.
-        temperature (`float`): What similarities are divided by at the start; its inverse is learned.
+        vision_projection (`str`): Projection head of images: `"mlp"`, `"linear"`, or `"none"`: their
+            embeddings are used as they are, and `projection_dim` is `vision_dim`.
+        dropout (`float`): Dropout in the projection heads.
+        temperature (`float`): Initial divisor of similarities; its inverse is learned.
 
     Example:
         >>> from eeg_hf import EEGCLIPConfig
@@ -83,8 +83,8 @@ class EEGCLIPConfig(PreTrainedConfig):
 
     model_type = "eeg_clip"
     attribute_map = {"proj_dim": "projection_dim", "vision_encoder": "vision_tower"}
-    keys_to_ignore_at_inference = ["logits_per_eeg"]  # (batch, batch): nothing to put end to end
-    # By its class: where the code travels alone, AutoConfig does not know the name of our own
+    keys_to_ignore_at_inference = ["logits_per_eeg"]  # (batch, batch): cannot be concatenated over batches
+    # By class, because AutoConfig does not know our model types where the code runs without eeg_hf
     sub_configs_defaults = {"eeg_config": SubConfigSpec(config_class=EEGConvTransformerConfig)}
 
     eeg_config: dict | PreTrainedConfig | None = None
@@ -107,7 +107,7 @@ class EEGCLIPConfig(PreTrainedConfig):
 
     @property
     def pooler_size(self) -> int:
-        """Width of what the EEG tower makes of a window."""
+        """Width of the EEG tower's pooled output."""
         encoder: Any = self.eeg_config
         return getattr(encoder, "pooler_size", None) or encoder.hidden_size
 
@@ -123,14 +123,14 @@ class EEGCLIPConfig(PreTrainedConfig):
         if not 0.01 <= self.temperature <= 1:
             raise ValueError(f"temperature: expected 0.01 to 1, got {self.temperature}")
         if not self.freeze_vision and self.vision_tower.startswith("features:"):
-            raise ValueError(f"freeze_vision=False: {self.vision_tower} is no tower that could be trained")
+            raise ValueError(f"freeze_vision=False: {self.vision_tower} names no tower to train")
 
 
 def _encoder_config(config: dict | PreTrainedConfig | None, fields: dict[str, Any]) -> Any:
-    """Return the config of the EEG tower; our own are made here, also where nobody registered them."""
+    """Return the config of the EEG tower; ours are built without AutoConfig, which may not know them."""
     if isinstance(config, PreTrainedConfig):
         if fields:
-            raise ValueError(f"{', '.join(fields)}: expected them in eeg_config, which is a config already")
+            raise ValueError(f"{', '.join(fields)}: set them in eeg_config, which is a config object")
         return config
     settings = {**(config or {}), **fields}
     model_type = settings.get("model_type", EEGConvTransformerConfig.model_type)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration of the convolutional transformer, the EEG tower that EEGCLIP has of its own."""
+"""Configuration of the convolutional transformer, the default EEG tower of EEGCLIP."""
 
 import math
 from typing import Any
@@ -10,35 +10,35 @@ from transformers import PreTrainedConfig
 from .config_checks import check_attention_heads, check_channels, check_choice, check_positive
 
 TEMPORAL_POOLS = ("cls", "mean", "max")
-MONTAGE_ADAPTERS = ("none", "perceiver", "spline")  # zero_pad fills up by order, not by place
+MONTAGE_ADAPTERS = ("none", "perceiver", "spline")  # zero_pad would assign channels by order, not by position
 
 
 @strict
 class EEGConvTransformerConfig(PreTrainedConfig):
     r"""Configuration of [`EEGConvTransformerModel`].
 
-    The defaults describe epochs of THINGS-EEG2: 17 channels, 100 samples at 100 Hz. The names `d_model`,
+    The defaults describe windows of THINGS-EEG2: 17 channels, 100 samples at 100 Hz. The names `d_model`,
     `n_heads`, `n_layers` and `d_ff` are accepted as well.
 
     Args:
         num_channels (`int`): Channels of the signal; the first convolution has weights for each of them.
-        channel_positions (`list[list[float]]`, *optional*): Where they sit, one triple each, in metres.
-        channel_adapter (`str`): What brings any other montage to these channels: `"none"` (no other is
-            taken), `"perceiver"` or `"spline"`, as in [`EEGFoundationConfig`].
+        channel_positions (`list[list[float]]`, *optional*): Their positions (x, y, z) in metres.
+        channel_adapter (`str`): Map from other montages to these channels: `"none"` (refuse other montages),
+            `"perceiver"` or `"spline"`, as in [`EEGFoundationConfig`].
         adapter_size (`int`): Width of the perceiver's queries.
-        adapter_heads (`int`): Its attention heads.
+        adapter_heads (`int`): Attention heads of the perceiver.
         sampling_rate (`float`, *optional*): Rate in Hz of the signals the model is trained on.
         max_seq_length (`int`): Longest signal in samples.
         conv_size (`int`): Width of the convolutions.
-        kernel_sizes (`list[int]`): Samples, of what comes in, that each convolution looks at; odd.
-        dilations (`list[int]`): Distance between them.
-        strides (`list[int]`): Samples that each convolution moves on by. With a product of 8, a token stands
-            for 80 ms at 100 Hz, and the transformer costs an eighth.
+        kernel_sizes (`list[int]`): Kernel size of each convolution; odd.
+        dilations (`list[int]`): Dilation of each convolution.
+        strides (`list[int]`): Stride of each convolution. With a product of 8, a token covers 80 ms at 100 Hz
+            and the transformer has an eighth of the tokens.
         hidden_size (`int`): Width of every token.
         num_hidden_layers (`int`): Transformer layers.
-        num_attention_heads (`int`): Their heads; divides `hidden_size`.
-        intermediate_size (`int`): Width of the feed-forward layers, and of what a window is pooled to.
-        temporal_pool (`str`): `"cls"` (a token of its own), `"mean"` or `"max"` over the tokens.
+        num_attention_heads (`int`): Attention heads; divides `hidden_size`.
+        intermediate_size (`int`): Width of the feed-forward layers, and of the pooled output.
+        temporal_pool (`str`): `"cls"` (an additional token), `"mean"` or `"max"` over the tokens.
         dropout (`float`): On embeddings, attention weights and residual branches.
 
     Example:
@@ -82,7 +82,7 @@ class EEGConvTransformerConfig(PreTrainedConfig):
 
     @property
     def adapter_channel_positions(self) -> list | tuple | None:
-        """What a channel adapter makes: the channels that the convolutions take."""
+        """Output channels of the adapter: the channels of the convolutions."""
         return self.channel_positions
 
     @property
@@ -92,7 +92,7 @@ class EEGConvTransformerConfig(PreTrainedConfig):
 
     @property
     def total_stride(self) -> int:
-        """Samples that one token stands for."""
+        """Samples from one token to the next."""
         return math.prod(self.strides)
 
     @property

@@ -39,47 +39,46 @@ class EEGFoundationConfig(PreTrainedConfig):
         num_channels (`int`): Number of channels that `model(eeg)` accepts when no positions are given.
         channel_names (`list[str]`, *optional*): Names of those channels; the 19 of the 10-20 system by
             default.
-        channel_positions (`list[list[float]]`, *optional*): Their positions in metres (head frame), one
-            triple each.
+        channel_positions (`list[list[float]]`, *optional*): Positions (x, y, z) of those channels in metres
+            (head frame).
         max_seq_length (`int`): Longest signal in samples (10,000 = 50 s at 200 Hz).
         patch_size (`int`): Samples of one patch (200 = 1 s at 200 Hz).
         overlap (`float`): Share of a patch that the next one repeats, in [0, 1).
         scale_factors (`list[int]`): Scale s cuts a patch into s windows of `patch_size / s` samples, so 1, 2,
-            4, 8 look at 1, 0.5, 0.25 and 0.125 s: large factors resolve time, small ones resolve frequency.
+            4, 8 give 1, 0.5, 0.25 and 0.125 s: large factors resolve time, small ones frequency.
         use_multi_scale (`bool`): Use all `scale_factors`; otherwise only whole patches.
         use_channel_attention (`bool`): Let the channels of one patch attend to each other in every layer.
-        mask_ratio (`float`): Share of the stretches (one channel, `patch_size` samples) hidden in
-            pretraining.
-        target (`str`): What of the hidden stretches is predicted: `"signal"`, `"codes"` (the tokens of a
-            codec, [`EEGFSQModel`]) or `"both"`.
-        reconstruction_weight (`float`): Weight of the masked reconstruction loss; 0 leaves its decoder out.
-        visible_weight (`float`): Weight, within the reconstruction loss, of the samples that were not hidden.
-            A little of it (0.1) teaches the way into the tokens and back, without which a small model stays
-            at predicting zero for
+        mask_ratio (`float`): Share of the stretches (one channel, `patch_size` samples) that
+            pretraining masks.
+        target (`str`): Prediction for the masked stretches: `"signal"`, `"codes"` (the tokens of a codec,
+            [`EEGFSQModel`]) or `"both"`.
+        reconstruction_weight (`float`): Weight of the masked reconstruction loss; 0 omits its decoder.
+        visible_weight (`float`): Weight of unmasked samples within the reconstruction loss. A small weight
+            (0.1) teaches the map to the tokens and back, without which a small model predicts zero for
             hundreds of steps.
         code_weight (`float`): Weight of the loss of the codes.
         code_levels (`list[int]`): The codec's levels of each dimension of a code.
         codes_per_patch (`int`): The codec's codes of one patch.
-        contrastive_weight (`float`): Weight of the contrastive loss; 0 leaves its projection head out.
+        contrastive_weight (`float`): Weight of the contrastive loss; 0 omits its projection head.
         contrastive_temperature (`float`): Temperature of the contrastive loss.
-        learnable_temperature (`bool`): Train it, from that value on.
-        contrastive_guard_seconds (`float`): Where windows of one film are contrasted, those closer in time
-            than this are no negatives.
+        learnable_temperature (`bool`): Train the temperature; `contrastive_temperature` is its initial value.
+        contrastive_guard_seconds (`float`): Windows of one stimulus closer in time than this are no negatives
+            of each other.
         projection_size (`int`): Width of `contrastive_features`.
         projection_batch_norm (`bool`): Normalise over the batch within the projection head.
-        auxiliary_tasks (`dict[str, dict]`, *optional*): What pretraining tells of the person beside, by
-            name, such as [`HBN_AUXILIARY_TASKS`]: `num_outputs` (1 = a number), `weight`, `classes` (names,
-            in order), and of numbers `mean` and `std` in the training set.
-        auxiliary_weight (`float`): Weight of all these tasks together; 0 leaves their heads out.
+        auxiliary_tasks (`dict[str, dict]`, *optional*): Properties of the subject that pretraining predicts,
+            by name, such as [`HBN_AUXILIARY_TASKS`]: `num_outputs` (1 = a number), `weight`, `classes`
+            (names, in order), and for numbers `mean` and `std` in the training set.
+        auxiliary_weight (`float`): Weight of all these tasks together; 0 omits their heads.
         objectives (`dict[str, dict]`, *optional*): Settings of further pretraining objectives, by their name
             in `objective_registry.py`.
-        channel_adapter (`str`): What brings any montage to the one the encoder sees: `"none"` (the encoder
-            sees all electrodes by their coordinates), `"perceiver"`, `"zero_pad"` or `"spline"`.
-        adapter_channel_names (`list[str]`, *optional*): Names of the channels it makes; `channel_names` by
-            default.
+        channel_adapter (`str`): Map from any montage to the encoder's: `"none"` (the encoder takes all
+            electrodes by their coordinates), `"perceiver"`, `"zero_pad"` or `"spline"`.
+        adapter_channel_names (`list[str]`, *optional*): Names of the adapter's output channels;
+            `channel_names` by default.
         adapter_channel_positions (`list[list[float]]`, *optional*): Their positions in metres (head frame).
         adapter_size (`int`): Width of the perceiver's queries.
-        adapter_heads (`int`): Its attention heads.
+        adapter_heads (`int`): Attention heads of the perceiver.
         second_order (`bool`): Add second-order tokens, one for each band, made of the cross-spectra of the
             channels (see `second_order.py`). The classifier reads their vectors as well.
         second_order_bands (`list[list[float]]`): Lower (included) and upper (excluded) edge of each band in
@@ -99,11 +98,11 @@ class EEGFoundationConfig(PreTrainedConfig):
         classifier_dropout (`float`): Dropout before the classification head.
         class_weights (`list[float]`, *optional*): Weight of each class in the loss, 1 on average.
         label_smoothing (`float`): Share of every label that the loss spreads over all classes.
-        regression_mean (`float`): With one output: mean of the labels in the training set. The head learns
-            how far they are from it; what comes out is in their unit.
-        regression_std (`float`): Their standard deviation.
-        tasks (`dict[str, int]`, *optional*): Several heads over one encoder: outputs of each task by name,
-            where 1 means regression. Without it there is one head with `num_labels` outputs.
+        regression_mean (`float`): With one output: mean of the labels in the training set. The head predicts
+            deviations from it; outputs are in the unit of the labels.
+        regression_std (`float`): Standard deviation of these labels.
+        tasks (`dict[str, int]`, *optional*): Number of outputs of each of several heads by name, where 1
+            means regression. By default there is one head with `num_labels` outputs.
 
     Example:
         >>> from eeg_hf import EEGFoundationConfig
@@ -214,12 +213,12 @@ class EEGFoundationConfig(PreTrainedConfig):
 
     @property
     def predicts_signal(self) -> bool:
-        """Whether pretraining rebuilds hidden samples."""
+        """Whether pretraining reconstructs masked samples."""
         return self.target != "codes" and self.reconstruction_weight > 0
 
     @property
     def predicts_codes(self) -> bool:
-        """Whether pretraining predicts the codes of hidden patches."""
+        """Whether pretraining predicts the codes of masked patches."""
         return self.target != "signal" and self.code_weight > 0
 
     def validate_architecture(self) -> None:
@@ -241,7 +240,7 @@ class EEGFoundationConfig(PreTrainedConfig):
                 )
         if self.predicts_codes and self.hop_size != self.patch_size:
             raise ValueError(
-                f"overlap: expected 0 with target={self.target!r}, where a code stands for one patch, got "
+                f"overlap: expected 0 with target={self.target!r}, because a code encodes one patch, got "
                 f"{self.overlap}"
             )
         if self.contrastive_temperature <= 0:
@@ -253,13 +252,13 @@ class EEGFoundationConfig(PreTrainedConfig):
         self.validate_second_order()
 
     def validate_channel_adapter(self) -> None:
-        """Raise a ValueError where the channel adapter cannot work."""
+        """Raise a ValueError if the channel adapter cannot work."""
         if self.channel_adapter == "none":
             return
         if not self.adapter_channel_positions:
             raise ValueError(
-                f"channel_adapter={self.channel_adapter!r} needs adapter_channel_positions: where the "
-                "channels that it makes sit, in metres; montage_positions gives those of a montage"
+                f"channel_adapter={self.channel_adapter!r} needs adapter_channel_positions, the positions of "
+                "its output channels in metres; montage_positions returns those of a montage"
             )
         names = self.adapter_channel_names
         if names is not None and len(names) != len(self.adapter_channel_positions):
@@ -267,7 +266,7 @@ class EEGFoundationConfig(PreTrainedConfig):
                 f"adapter_channel_names has {len(names)} names, adapter_channel_positions has "
                 f"{len(self.adapter_channel_positions)} triples"
             )
-        if any(len(place) != 3 for place in self.adapter_channel_positions):
+        if any(len(position) != 3 for position in self.adapter_channel_positions):
             raise ValueError("adapter_channel_positions: expected triples, one (x, y, z) in metres a channel")
         if self.adapter_heads < 1 or self.adapter_size % self.adapter_heads:
             raise ValueError(
@@ -276,8 +275,7 @@ class EEGFoundationConfig(PreTrainedConfig):
             )
         if self.predicts_codes:
             raise ValueError(
-                f"target={self.target!r} needs channel_adapter='none': a codec tells the codes of the "
-                "recorded channels"
+                f"target={self.target!r} needs channel_adapter='none': a codec encodes the recorded channels"
             )
 
     def validate_second_order(self) -> None:
@@ -311,11 +309,11 @@ class EEGFoundationConfig(PreTrainedConfig):
             )
 
     def validate_numbers(self) -> None:
-        """Raise a ValueError naming the first of the tasks or statistics that cannot work."""
+        """Raise a ValueError naming the first weight, statistic or task that cannot work."""
         for name in ("reconstruction", "visible", "code", "contrastive", "auxiliary"):
             if not getattr(self, f"{name}_weight") >= 0:
                 raise ValueError(f"{name}_weight: expected 0 or more, got {getattr(self, f'{name}_weight')}")
-        if not self.regression_std > 0:  # NaN neither
+        if not self.regression_std > 0:  # also refuses NaN
             raise ValueError(f"regression_std: expected more than 0, got {self.regression_std}")
         if self.contrastive_guard_seconds < 0:
             raise ValueError(

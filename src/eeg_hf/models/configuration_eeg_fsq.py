@@ -18,25 +18,24 @@ class EEGFSQConfig(PreTrainedConfig):
     r"""Configuration of [`EEGFSQModel`], a codec that turns patches of EEG into tokens and back.
 
     Args:
-        patch_size (`int`): Samples of one patch, which is coded by itself.
+        patch_size (`int`): Samples of one patch; patches are coded separately.
         hidden_dims (`list[int]`): Widths of the encoder's hidden layers with `architecture="mlp"`; the
             decoder has them in reverse.
         levels (`list[int]`): Number of values of each dimension of a code. Their product is the size of the
-            codebook: 8 * 8 * 8 * 5 * 5 * 5 = 64,000 codes, 16 bits. Few levels over many dimensions (sixteen
-            times 2) suit few bits; unequal ones (20, 12, 7, 5, 3, 2), which give the strong components of a
-            patch more than the weak ones, suit many.
-        codes_per_patch (`int`): Codes (tokens) of one patch: what decides the bit rate.
+            codebook: 8 * 8 * 8 * 5 * 5 * 5 = 64,000 codes, 16 bits. Few levels in many dimensions (sixteen
+            times 2) suit low bit rates; unequal levels (20, 12, 7, 5, 3, 2), with more for the strong
+            components of a patch, suit high ones.
+        codes_per_patch (`int`): Codes (tokens) of one patch; with `levels` it decides the bit rate.
         architecture (`str`): `"mlp"`, or `"conv"` for strided convolutions with residual units.
         conv_channels (`list[int]`): Channels of the convolutional stages.
-        conv_strides (`list[int]`): Stride of each; their product divides `patch_size`.
+        conv_strides (`list[int]`): Stride of each stage; their product divides `patch_size`.
         activation (`str`): `"relu"`, or `"snake"` with one learned frequency a channel.
-        linear_path (`bool`): A linear map beside the encoder and another beside the decoder, which the
-            nonlinear ones then only correct.
-        dropout (`float`): Dropout behind every hidden layer.
-        use_conditioning (`bool`): Modulate every layer by the sampling rate (FiLM); each call must name it.
+        linear_path (`bool`): Add linear maps parallel to encoder and decoder, which then learn corrections.
+        dropout (`float`): Dropout after every hidden layer.
+        use_conditioning (`bool`): Modulate every layer by the sampling rate (FiLM); each call must give it.
         conditioning_dim (`int`): Width of the embedding of the rate.
-        sampling_rate (`float`, *optional*): Rate in Hz of the signals the codec is trained on; None where
-            there are several.
+        sampling_rate (`float`, *optional*): Rate in Hz of the signals the codec is trained on; None for
+            several rates.
 
     Example:
         >>> from eeg_hf import EEGFSQConfig
@@ -78,26 +77,26 @@ class EEGFSQConfig(PreTrainedConfig):
 
     @property
     def codebook_size(self) -> int:
-        """Number of codes there are."""
+        """Number of codes in the codebook."""
         return math.prod(self.levels)
 
     @property
     def bits_per_code(self) -> float:
-        """Bits of one code, all of one length."""
+        """Bits of one code, with codes of equal length."""
         return math.log2(self.codebook_size)
 
     def bits_per_second(self, sampling_rate: float | None = None) -> float:
         """Return the bits of one second of one channel.
 
         Args:
-            sampling_rate: In Hz; that of the config by default.
+            sampling_rate: In Hz; the config's by default.
 
         Raises:
-            ValueError: If neither says the rate, or it is none.
+            ValueError: If the rate is unknown or not positive.
         """
         sampling_rate = self.sampling_rate if sampling_rate is None else sampling_rate
         if sampling_rate is None:
-            raise ValueError("sampling_rate: the codec was trained on several rates, expected one in Hz")
+            raise ValueError("sampling_rate: expected one in Hz, the codec was trained on several rates")
         if not 0 < sampling_rate < math.inf:
             raise ValueError(f"sampling_rate: expected more than 0 Hz, got {sampling_rate}")
         return self.bits_per_code * self.codes_per_patch * sampling_rate / self.patch_size
@@ -111,7 +110,7 @@ class EEGFSQConfig(PreTrainedConfig):
             if not values or any(type(value) is not int or value < least for value in values):
                 raise ValueError(f"{name}: expected whole numbers of at least {least}, got {list(values)}")
         if self.codebook_size >= 2**63:
-            raise ValueError(f"levels: {list(self.levels)} give more codes than an int64 can count")
+            raise ValueError(f"levels: {list(self.levels)} give more codes than an int64 can number")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: expected a share in [0, 1), got {self.dropout}")
         if self.sampling_rate is not None and not 0 < self.sampling_rate < math.inf:

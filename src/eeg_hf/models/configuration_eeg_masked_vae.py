@@ -20,7 +20,7 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
     Args:
         hidden_size (`int`): Width of every token.
         num_hidden_layers (`int`): Number of transformer layers of the encoder.
-        num_decoder_layers (`int`): Number of those of the decoder.
+        num_decoder_layers (`int`): Number of transformer layers of the decoder.
         num_attention_heads (`int`): Heads of the temporal and of the channel attention; divides
             `hidden_size`.
         intermediate_size (`int`): Width of the feed-forward layers.
@@ -31,22 +31,21 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
         num_channels (`int`): Number of channels that `model(eeg)` accepts when no positions are given.
         channel_names (`list[str]`, *optional*): Names of those channels; the 19 of the 10-20 system by
             default.
-        channel_positions (`list[list[float]]`, *optional*): Their positions in metres (head frame), one
-            triple each.
+        channel_positions (`list[list[float]]`, *optional*): Positions (x, y, z) of those channels in metres
+            (head frame).
         max_seq_length (`int`): Longest signal in samples.
         patch_size (`int`): Samples of one patch (100 = 0.5 s at 200 Hz); patches do not overlap.
         use_channel_attention (`bool`): Let the channels of one patch attend to each other in every layer.
-        use_spatial_guess (`bool`): Start from a guess of what is hidden, made of the other channels by a
-            learned kernel over the places of electrodes, instead of from nothing.
-        mask_ratio (`float`): Share of the stretches hidden in training.
-        stretch_patches (`int`): Patches of one stretch, which is hidden on one channel as a whole.
-        visible_weight (`float`): Weight of the squared error where nothing was hidden; that of the hidden
-            samples has 1.
-        beta (`float`): Weight of the KL divergence, in nats a sample: what a decoder whose error has the
-            variance beta / 2 would need for the evidence lower bound.
-        beta_warmup_steps (`int`): Training batches over which that weight grows from 0, in a straight line.
-        free_bits (`float`): Bits that a dimension of a latent may carry, on the average of a window, before
-            the divergence counts (https://arxiv.org/abs/1606.04934, appendix C.8).
+        use_spatial_guess (`bool`): Predict masked patches from the other channels, by a learned kernel over
+            electrode positions, as input of the encoder.
+        mask_ratio (`float`): Share of the stretches that training masks.
+        stretch_patches (`int`): Patches of one stretch, which is masked as a whole, on one channel.
+        visible_weight (`float`): Weight of the squared error of unmasked samples; that of masked ones is 1.
+        beta (`float`): Weight of the KL divergence, in nats a sample: the weight in the evidence lower bound
+            of a decoder whose error has the variance beta / 2.
+        beta_warmup_steps (`int`): Training batches over which this weight grows linearly from 0.
+        free_bits (`float`): Bits that a dimension of a latent may carry, on average over a window, before the
+            divergence counts (https://arxiv.org/abs/1606.04934, appendix C.8).
 
     Example:
         >>> from eeg_hf import EEGMaskedVAEConfig
@@ -95,7 +94,7 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
 
     @property
     def stretch_size(self) -> int:
-        """Samples of one stretch, hidden as a whole."""
+        """Samples of one stretch."""
         return self.patch_size * self.stretch_patches
 
     def validate_architecture(self) -> None:

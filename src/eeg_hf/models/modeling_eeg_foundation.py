@@ -55,7 +55,7 @@ from .token_grid import (
 
 
 class EEGFoundationEmbeddings(nn.Module):
-    """Patches, their place in time and their place on the head, as tokens."""
+    """Embed patches and their positions in time and on the head."""
 
     def __init__(self, config: EEGFoundationConfig) -> None:
         super().__init__()
@@ -70,14 +70,14 @@ class EEGFoundationEmbeddings(nn.Module):
     def forward(
         self, values: torch.Tensor, channel_positions: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return (batch, channels, num_patches, hidden_size); a wholly hidden patch is the mask token."""
+        """Return (batch, channels, num_patches, hidden_size), the mask token for fully masked patches."""
         cut = (self.config.patch_size, self.config.hop_size)
         tokens = self.norm(self.temporal_encoder(patchify(values, *cut)))
         if mask is not None:
-            is_hidden = (
-                patchify((~mask).to(values.dtype), *cut).amax(dim=-1) == 0
-            )  # (batch, channels, num_patches)
-            tokens = torch.where(is_hidden[..., None], self.mask_token.to(tokens.dtype), tokens)
+            is_visible = (
+                patchify((~mask).to(values.dtype), *cut).amax(dim=-1) > 0
+            )  # (batch, channels, patches)
+            tokens = torch.where(is_visible[..., None], tokens, self.mask_token.to(tokens.dtype))
         tokens = tokens + self.time_positions.weight[: tokens.shape[2]]
         tokens = tokens + self.channel_positions(channel_positions)[:, :, None]
         return self.dropout(tokens)
@@ -85,7 +85,7 @@ class EEGFoundationEmbeddings(nn.Module):
 
 @dataclass
 class EEGFoundationOutput(ModelOutput):
-    """What the encoder returns.
+    """Output of the encoder.
 
     Attributes:
         last_hidden_state: (batch, channels, num_patches, hidden_size); with a channel adapter, its channels.
@@ -159,7 +159,7 @@ _OUTPUT_FIELDS = tuple(field.name for field in fields(EEGFoundationForPreTrainin
 
 @dataclass
 class EEGFoundationClassifierOutput(ModelOutput):
-    """What a classifier returns.
+    """Output of a classifier.
 
     Attributes:
         loss: Mean over windows with a label, and over tasks.
@@ -177,7 +177,7 @@ class EEGFoundationClassifierOutput(ModelOutput):
 
 
 class EEGFoundationPreTrainedModel(EEGPreTrainedModel):
-    """Weight initialisation and what all EEGFoundation classes share."""
+    """Base class with the weight initialisation."""
 
     config: EEGFoundationConfig
     _no_split_modules = ["EEGFoundationEmbeddings", "FactorizedLayer"]
@@ -226,7 +226,7 @@ class EEGFoundationPreTrainedModel(EEGPreTrainedModel):
 
 
 class EEGFoundationModel(EEGFoundationPreTrainedModel):
-    """The encoder: any montage and any length up to `max_seq_length` through one set of weights.
+    """The encoder: takes any montage and any length up to `max_seq_length`.
 
     Example:
         >>> import torch
@@ -269,11 +269,11 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             channel_positions: (batch, channels, 3) or (channels, 3), metres; those of the config by default.
             channel_mask: (batch, channels) bool, True = real.
             attention_mask: (batch, time) bool, True = real.
-            mask: (batch, channels, time) bool, True = hidden from the model.
+            mask: (batch, channels, time) bool, True = removed from the input.
             recentring_whitening: (batch, bands, components, components), the calibration of each window's
                 subject for the second-order tokens; that of the training population by default.
             recentring_log_power: (batch, bands, components), likewise.
-            band_mask: (batch, bands) bool, True = this second-order token is hidden from the model.
+            band_mask: (batch, bands) bool, True = this second-order token is removed.
             **kwargs: `output_hidden_states`, `output_attentions`, `output_channel_attentions`, `return_dict`.
 
         Raises:
@@ -478,19 +478,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         for objective in self.objectives.values():
             inputs = objective.extend_inputs(inputs, batch)
         outputs = self.model(**inputs, **options)
-        encoded = EncodedWindows(
-            values=input_values,
-            is_real=is_real,
-            mask=mask,
-            channel_positions=positions,
-            channel_mask=channel_mask,
-            hidden_states=outputs["last_hidden_state"],
-            pooled=outputs["pooler_output"],
-            inputs=inputs,
-            bands=outputs.get("band_states"),
-            band_features=outputs.get("band_features"),
-            stretch_mask=outputs.get("stretch_mask"),
-        )
+        encoded = EncodedWindows(input_values, is_real, mask, inputs, outputs)
         loss, found = self.compute_objectives(encoded, batch)
         return EEGFoundationForPreTrainingOutput(
             loss=loss if return_loss else None,

@@ -7,7 +7,7 @@ that the objective gives them. So objectives can share a head, and checkpoints k
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -20,37 +20,31 @@ from .configuration_eeg_foundation import EEGFoundationConfig
 class EncodedWindows:
     """A batch of windows and the encoder's output for it.
 
-    An objective may append rows to the encoder's input (`Objective.extend_inputs`). These rows follow the
-    windows in `hidden_states` and `pooled`.
+    An objective may append rows to the encoder's input (`Objective.extend_inputs`). In `inputs` and `outputs`
+    these rows follow those of the windows.
 
     Attributes:
         values: (batch, channels, time), the unmasked input.
         is_real: (batch, channels, time) bool, True = real, not padding.
         mask: (batch, channels, time) bool, True = removed from the encoder's input.
-        channel_positions: (batch, channels, 3), metres in the head frame.
-        channel_mask: (batch, channels) bool, True = real; None means that all are.
-        hidden_states: (batch + appended rows, channels, num_patches, hidden_size).
-        pooled: (batch + appended rows, hidden_size).
-        inputs: The encoder's inputs, with the appended rows.
-        bands: (batch + appended rows, stretches, bands, hidden_size), encoded second-order tokens, or None.
-        band_features: (batch + appended rows, stretches, bands, features), their vectors, or None.
-        stretch_mask: (batch + appended rows, stretches) bool, True = real, or None.
+        inputs: Keyword arguments of the encoder, (batch + appended rows, ...).
+        outputs: Output of the encoder, [`EEGFoundationOutput`], (batch + appended rows, ...).
     """
 
     values: torch.Tensor
     is_real: torch.Tensor
     mask: torch.Tensor
-    channel_positions: torch.Tensor
-    channel_mask: torch.Tensor | None
-    hidden_states: torch.Tensor
-    pooled: torch.Tensor
-    inputs: Mapping[str, torch.Tensor | None] = field(default_factory=dict)
-    bands: torch.Tensor | None = None
-    band_features: torch.Tensor | None = None
-    stretch_mask: torch.Tensor | None = None
+    inputs: Mapping[str, torch.Tensor | None]
+    outputs: Mapping[str, Any]
 
-    def __len__(self) -> int:
-        return len(self.values)
+    def input(self, name: str) -> Any:
+        """Return an input of the encoder for the windows alone, (batch, ...); None if it was not given."""
+        value = self.inputs.get(name)
+        return None if value is None else value[: len(self.values)]
+
+    def output(self, name: str) -> Any:
+        """Return an output of the encoder for the windows alone, (batch, ...)."""
+        return self.outputs[name][: len(self.values)]
 
 
 class Objective:

@@ -148,7 +148,7 @@ class AuxiliaryTasks(Objective):
         self, modules: Mapping[str, nn.Module], encoded: EncodedWindows, batch: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Return `auxiliary_logits` {task: (batch, outputs)} and, with targets, `auxiliary_loss`."""
-        predictions = modules["auxiliary_head"](encoded.pooled[: len(encoded)])
+        predictions = modules["auxiliary_head"](encoded.output("pooler_output"))
         if "auxiliary_targets" not in batch:
             return {"auxiliary_logits": predictions}
         tasks: Mapping = self.config.auxiliary_tasks or {}

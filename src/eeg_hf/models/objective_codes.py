@@ -132,7 +132,7 @@ class MaskedCodes(Objective):
         head: Any = modules["code_head"]
         num_patches = encoded.values.shape[-1] // self.config.patch_size  # the codec takes whole patches only
         whole = num_patches * self.config.patch_size
-        logits = head(encoded.hidden_states[: len(encoded), :, :num_patches])
+        logits = head(encoded.output("last_hidden_state")[:, :, :num_patches])
         indices = batch.get("code_indices")
         if indices is None:
             indices = self.encode(torch.where(encoded.is_real, encoded.values, 0.0)[..., :whole])

@@ -63,34 +63,22 @@ class MaskedBands(Objective):
         self, modules: Mapping[str, nn.Module], encoded: EncodedWindows, batch: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Return `masked_bands_loss` and `band_prediction` (batch, stretches, bands, features)."""
-        count = len(encoded)
-        assert encoded.bands is not None
-        assert encoded.stretch_mask is not None
-        predicted = modules["band_decoder"](encoded.bands[:count]).float()
-        target = self.find_target(modules, encoded)
-        band_mask = encoded.inputs["band_mask"]
-        assert band_mask is not None
-        is_scored = encoded.stretch_mask[:count, :, None] & band_mask[:count, None]
-        error = (predicted - target).square().mean(dim=-1)  # (batch, stretches, bands)
-        loss = (error * is_scored).sum() / is_scored.sum().clamp(min=1)
+        predicted = modules["band_decoder"](encoded.output("band_states")).float()
+        is_scored = encoded.output("stretch_mask")[:, :, None] & encoded.input("band_mask")[:, None]
+        error = (predicted - self.find_target(modules, encoded)).square().mean(dim=-1)
+        loss = (error * is_scored).sum() / is_scored.sum().clamp(min=1)  # error (batch, stretches, bands)
         return {"band_prediction": predicted, "masked_bands_loss": loss}
 
     def find_target(self, modules: Mapping[str, nn.Module], encoded: EncodedWindows) -> torch.Tensor:
-        """Return the vectors of the whole windows, also where other objectives mask samples."""
-        count = len(encoded)
-        assert encoded.band_features is not None
+        """Return the vectors of the unmasked windows, also if other objectives mask samples."""
         if not (self.config.predicts_signal or self.config.predicts_codes):
-            return encoded.band_features[:count].detach()
+            return encoded.output("band_features").detach()
         encoder: Any = modules["model"]
-        names = ("attention_mask", "recentring_whitening", "recentring_log_power")
-        rows = {name: encoded.inputs.get(name) for name in names}
+        signal = ("channel_positions", "channel_mask", "attention_mask")
+        recentring = ("recentring_whitening", "recentring_log_power")
+        inputs = {name: encoded.input(name) for name in (*signal, *recentring)}
         with torch.no_grad():
-            features, _ = encoder.second_order_features(
-                encoded.values,
-                encoded.channel_positions,
-                encoded.channel_mask,
-                **{name: None if value is None else value[:count] for name, value in rows.items()},
-            )
+            features, _ = encoder.second_order_features(encoded.values, **inputs)
         return features
 
 

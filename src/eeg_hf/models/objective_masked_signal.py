@@ -34,13 +34,13 @@ class MaskedSignal(Objective):
         self, modules: Mapping[str, nn.Module], encoded: EncodedWindows, batch: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Return `reconstruction` (batch, channels, time), `reconstruction_loss` and `visible_loss`."""
-        tokens = encoded.hidden_states[: len(encoded)]  # (batch, channels, num_patches, hidden_size)
+        tokens = encoded.output("last_hidden_state")  # (batch, channels, num_patches, hidden_size)
         patches = modules["decoder"](tokens).float()  # (batch, channels, num_patches, patch_size)
         signal = unpatchify(patches, self.config.hop_size, encoded.values.shape[-1])
         if self.config.channel_adapter != "none":  # from the adapter's channels to the recorded ones
             encoder: Any = modules["model"]
-            restore = encoder.channel_adapter.restore
-            signal = restore(signal, encoded.channel_positions, encoded.channel_mask)
+            places = (encoded.input("channel_positions"), encoded.input("channel_mask"))
+            signal = encoder.channel_adapter.restore(signal, *places)
         target = torch.where(encoded.is_real, encoded.values.float(), 0.0)  # (batch, channels, time)
         outputs = {
             "reconstruction": signal,

@@ -132,7 +132,7 @@ class SameStimulus(ContrastiveObjective):
             return {}
         if not {"stimulus_seconds", "subject_ids"} <= set(batch):
             raise ValueError("stimulus_ids needs stimulus_seconds and subject_ids, (batch,) each")
-        features = modules["projection_head"](encoded.pooled[: len(encoded)])
+        features = modules["projection_head"](encoded.output("pooler_output"))
         loss = movie_isc_loss(
             features,
             batch["stimulus_ids"],

@@ -124,8 +124,8 @@ class TwoViews(ContrastiveObjective):
         """Return `contrastive_features` (batch, projection_size) and, with views, `contrastive_loss`."""
         if "stimulus_ids" in batch:
             return {}
-        features = modules["projection_head"](encoded.pooled)  # windows first, then their views
-        windows, views = features[: len(encoded)], features[len(encoded) :]
+        features = modules["projection_head"](encoded.outputs["pooler_output"])  # windows, then their views
+        windows, views = features[: len(encoded.values)], features[len(encoded.values) :]
         if "augmented_values" not in batch:
             return {"contrastive_features": windows}
         loss = info_nce_loss(windows, views, modules["temperature"]())
