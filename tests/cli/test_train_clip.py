@@ -265,7 +265,7 @@ class Trap:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (pickle.dumps(Trap()), "it names io.open, which is no array and could run code"),
+        (pickle.dumps(Trap()), "it names io.open, which is not an array and could run code"),
         (b"PK cut", "is refused"),
     ],
     ids=["harmful", "cut"],

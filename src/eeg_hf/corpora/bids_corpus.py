@@ -19,7 +19,7 @@ from transformers.utils import logging
 from .corpus import NOT_EVENTS, Corpus, Event, Label, Recording, annotated, check_name
 from .recordings.bids import bids_events, read_bids
 from .recordings.bids_tree import BIDSFile, bids_recordings, read_json, sidecars
-from .recordings.recording_state import state_of
+from .recordings.recording_files import state_of
 from .recordings.side_table import Row, column_types, free_name, typed
 
 if TYPE_CHECKING:

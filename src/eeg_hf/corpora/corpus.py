@@ -20,7 +20,7 @@ from transformers.utils import logging
 
 from .download import cache_folder, fetch_listed, is_complete
 from .licences import hub_licence
-from .recordings.recording_state import state_of
+from .recordings.recording_files import state_of
 
 if TYPE_CHECKING:
     import mne

@@ -29,8 +29,7 @@ from .folder_table import FolderTable
 from .recordings.bids import annotate
 from .recordings.bids_tree import is_bids, refuse_pointers
 from .recordings.formats import TABLE_EXTENSIONS, find_recordings, read_recording
-from .recordings.recording_files import legible
-from .recordings.recording_state import state_of
+from .recordings.recording_files import legible, state_of
 from .recordings.side_table import column_types, free_name, typed
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ from ..processing.channels import canonical_names
 from .corpus import Corpus, Event, Label, Recording
 from .recordings.bids import bids_events, read_bids
 from .recordings.bids_tree import BIDSFile, bids_recordings, is_bids, sidecars
-from .recordings.recording_state import state_of
+from .recordings.recording_files import state_of
 
 if TYPE_CHECKING:
     import mne

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the Hub spells a licence."""
+"""Licences in the spelling of the Hub."""
 
 import re
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ _HUB: Mapping[str, str] = {
 
 
 def hub_licence(licence: str) -> str:
-    """Translate a licence as people write it (`CC BY 4.0`, `CC0`) to the Hub's word.
+    """Return the Hub's identifier of a licence.
 
     Args:
-        licence: Name or SPDX identifier.
+        licence: Common name (`CC BY 4.0`, `CC0`) or SPDX identifier.
 
     Returns:
-        One of the Hub's identifiers; `"other"` for what it does not list, as it does for a licence without
-        its version.
+        An identifier of https://huggingface.co/docs/hub/repositories-licenses; `"other"` for unlisted ones,
+        such as a licence without its version.
     """
     return _HUB.get(re.sub(r"[\s_]+", "-", licence.strip().lower()), "other")
 

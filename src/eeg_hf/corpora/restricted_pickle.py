@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read pickled arrays without running what a pickle may contain.
+"""Read pickled arrays without executing code from the pickle.
 
-`np.load(path, allow_pickle=True)` executes whatever the file's author put into it. Here a pickle may name
-what NumPy's arrays are made of and nothing else; dicts, lists, strings and numbers need no names
-(https://docs.python.org/3/library/pickle.html#restricting-globals). Even that much of NumPy is not handed to
-the pickle: restoring a damaged or hostile dtype makes NumPy take numbers for addresses, and crash. So arrays
-come in as plain descriptions, which are checked and turned into arrays afterwards, without a copy.
+`np.load(path, allow_pickle=True)` executes any code in the file. Here a pickle may only name the parts of
+NumPy arrays; dicts, lists, strings and numbers need no names
+(https://docs.python.org/3/library/pickle.html#restricting-globals). NumPy's own functions are not called by
+the pickle either: a damaged or hostile dtype makes NumPy use numbers as addresses, and crash. Arrays are read
+as plain descriptions, which are checked and converted to arrays afterwards, without a copy.
 """
 
 import pickle
@@ -20,7 +20,7 @@ _PLAIN_DTYPE = re.compile(r"[biuf]\d{1,2}|[US]\d{1,5}|O8?")
 
 
 class _Dtype:
-    """Type of an array's items, as a pickle describes it."""
+    """Description of the type of an array's items."""
 
     def __init__(self, spec: str, *_: object) -> None:
         if not isinstance(spec, str) or not _PLAIN_DTYPE.fullmatch(spec):
@@ -31,11 +31,11 @@ class _Dtype:
     def __setstate__(self, state: tuple[object, ...]) -> None:
         if state[1] not in ("<", ">", "=", "|"):
             raise ValueError(f"it has items of byte order {state[1]!r}")
-        self.dtype = np.dtype(f"{state[1]}{self.spec}")  # the rest of the state is what crashes
+        self.dtype = np.dtype(f"{state[1]}{self.spec}")  # the rest of the state can crash NumPy
 
 
 class _Array:
-    """An array as a pickle describes it."""
+    """Description of an array."""
 
     state: tuple[object, tuple[int, ...], _Dtype, bool, bytes | list[object]]
 
@@ -43,7 +43,7 @@ class _Array:
         self.state = state
 
     def restore(self) -> object:
-        """Return the array; of an array of objects the list of them, or the object if it holds one."""
+        """Return the array; for an array of objects a list, or the object of a zero-dimensional one."""
         _, shape, kind, is_fortran, items = self.state
         if isinstance(items, list):
             content = [_restore(item) for item in items]
@@ -61,7 +61,7 @@ def _scalar(kind: _Dtype, item: bytes) -> object:
     return _from_buffer(item, kind, (1,), "C")[0]
 
 
-_CORES = ("numpy.core", "numpy._core")  # as NumPy 1 and NumPy 2 call it
+_CORES = ("numpy.core", "numpy._core")  # names in NumPy 1 and NumPy 2
 _ADMITTED: dict[tuple[str, str], object] = {
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _Array,
@@ -72,16 +72,16 @@ _ADMITTED: dict[tuple[str, str], object] = {
 
 
 class RestrictedUnpickler(pickle.Unpickler):
-    """Collect arrays, lists, dicts, strings and numbers; refuse everything else by its name."""
+    """Unpickler of arrays, lists, dicts, strings and numbers, which refuses everything else."""
 
     def find_class(self, module: str, name: str) -> object:
-        """Return what stands for a part of NumPy.
+        """Return the replacement of a part of NumPy.
 
         Raises:
             ValueError: If the pickle names anything else.
         """
         if (module, name) not in _ADMITTED:
-            raise ValueError(f"it names {module}.{name}, which is no array and could run code")
+            raise ValueError(f"it names {module}.{name}, which is not an array and could run code")
         return _ADMITTED[module, name]
 
 
@@ -92,7 +92,7 @@ def load_restricted(path: Path) -> object:
         path: The file.
 
     Returns:
-        What was saved, its arrays read-only; of an array that holds one object, that object.
+        The saved object, with read-only arrays; for a zero-dimensional array of objects, its object.
 
     Raises:
         ValueError: If it is neither, is damaged, or names anything but arrays.
@@ -104,21 +104,21 @@ def load_restricted(path: Path) -> object:
                 return _load_npy(file)
             file.seek(0)
             return _restore(RestrictedUnpickler(file).load())
-        except Exception as error:  # damaged pickles end in a dozen kinds of errors, MemoryError among them
+        except Exception as error:  # damaged pickles raise a dozen kinds of errors, including MemoryError
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{path.name} is refused: {reason[:200]}") from None
 
 
 def _load_npy(file: BinaryIO) -> object:
-    """Read an .npy file: plain arrays by NumPy, those of objects by the restricted unpickler."""
+    """Read an .npy file: plain arrays by NumPy, arrays of objects by the restricted unpickler."""
     version = np.lib.format.read_magic(file)
-    read_header = {
+    headers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read_header is None:
-        raise ValueError(f"version {version} of the .npy format is not known")
-    _, _, dtype = read_header(file)
+    }
+    if version not in headers:
+        raise ValueError(f"version {version} of the .npy format is unknown")
+    _, _, dtype = headers[version](file)
     if dtype.hasobject:
         return _restore(RestrictedUnpickler(file).load())
     file.seek(0)
@@ -126,7 +126,7 @@ def _load_npy(file: BinaryIO) -> object:
 
 
 def _restore(value: object) -> object:
-    """Put arrays where their descriptions stand."""
+    """Replace the descriptions of arrays by arrays."""
     if isinstance(value, _Array):
         return value.restore()
     if isinstance(value, dict):

@@ -30,7 +30,7 @@ from .corpus import Corpus, Event, Label, Recording
 from .recordings.bids import bids_events
 from .recordings.bids_tree import bids_recordings, sidecars
 from .recordings.formats import read_recording
-from .recordings.recording_state import state_of
+from .recordings.recording_files import state_of
 
 if TYPE_CHECKING:
     import mne

@@ -131,27 +131,19 @@ def check_size(path: Path, promised: int, data_start: int = 0) -> None:
         ValueError: If the file is shorter, or a program converted its line endings.
     """
     size = path.stat().st_size
-    check_line_endings(path, data_start, min_newlines=_MIN_NEWLINES if size == promised else 4)
-    if size < promised:
-        hint = ""
-        if promised - size < 0.02 * promised and not _count_newlines(path, data_start)[1]:
-            hint = " (it has no CR LF: perhaps a program converted its line endings as if it were text)"
-        raise ValueError(
-            f"{path.name} is truncated: its header promises {promised} bytes, the file has {size}{hint}"
-        )
-
-
-def check_line_endings(path: Path, data_start: int = 0, min_newlines: int = _MIN_NEWLINES) -> None:
-    """Refuse samples in which every LF follows a CR, which happens by a text tool and not by chance.
-
-    Raises:
-        ValueError: If all do.
-    """
     newlines, pairs = _count_newlines(path, data_start)
-    if newlines >= min_newlines and newlines == pairs:
+    # Every LF follows a CR: chance does not do that, a text tool does
+    if newlines >= (_MIN_NEWLINES if size == promised else 4) and newlines == pairs:
         raise ValueError(
             f"{path.name} has damaged line endings: all {newlines} LF bytes checked follow a CR, as when a "
             "program converts a binary file as text; get a fresh copy (Git: mark it -text)"
+        )
+    if size < promised:
+        hint = ""
+        if promised - size < 0.02 * promised and not pairs:
+            hint = " (it has no CR LF: perhaps a program converted its line endings as if it were text)"
+        raise ValueError(
+            f"{path.name} is truncated: its header promises {promised} bytes, the file has {size}{hint}"
         )
 
 
@@ -301,7 +293,6 @@ def check_file(path: Path, extension: str) -> str | None:
 
 __all__ = [
     "check_file",
-    "check_line_endings",
     "check_signature",
     "check_size",
     "decode_text",

@@ -100,6 +100,24 @@ def companions(path: Path | str) -> list[Path]:
     return []
 
 
+def state_of(path: Path) -> dict[str, int | float | str]:
+    """Return size and modification time of a recording and its companions, which show whether it changed.
+
+    Args:
+        path: Main file of the recording.
+
+    Raises:
+        OSError: If it does not exist.
+    """
+    status = path.stat()
+    state: dict[str, int | float | str] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    try:
+        parts = [(part.name, part.stat().st_size, part.stat().st_mtime_ns) for part in companions(path)]
+    except (OSError, ValueError):  # a damaged header; reported when the recording is read
+        parts = []
+    return {**state, "parts": repr(parts)} if parts else state
+
+
 def find_recordings(folder: Path | str, tables: bool = False) -> list[Path]:
     """List the recordings in a folder and all folders below it, main files only.
 
@@ -285,4 +303,5 @@ __all__ = [
     "find_recordings",
     "legible",
     "persyst_data",
+    "state_of",
 ]
