@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGFoundationForSequenceClassification
-from eeg_hf.processing.channels import electrode_positions
+from eeg_hf.processing.electrode_positions import electrode_positions
 from tests.cli.test_evaluate_eeg2025 import run_here
 
 NAMES = [*(f"GSN-HydroCel-129/E{number}" for number in range(1, 129)), "Cz"]

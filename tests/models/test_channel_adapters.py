@@ -14,7 +14,8 @@ from eeg_hf.models.channel_adapters import (
     build_channel_adapter,
 )
 from eeg_hf.models.spherical_splines import fit_centre, spline_matrix
-from eeg_hf.processing.channels import STANDARD_19, montage_positions
+from eeg_hf.processing.channels import STANDARD_19
+from eeg_hf.processing.electrode_positions import montage_positions
 
 TUH = torch.tensor(list(montage_positions([*STANDARD_19, "A1", "A2"]).values()))
 HBN = torch.tensor(list(montage_positions("GSN-HydroCel-128").values()))

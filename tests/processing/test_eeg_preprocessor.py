@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from eeg_hf import EEGPreprocessor
-from eeg_hf.processing.channels import STANDARD_19, electrode_positions
+from eeg_hf.processing.channels import STANDARD_19
+from eeg_hf.processing.electrode_positions import electrode_positions
 
 NAMES = list(STANDARD_19)
 
@@ -65,10 +66,15 @@ def test_adaptive_is_chosen_by_the_constructor():
             noise_uv(2),
             {},
             ValueError,
-            "needs channel_names, sampling_rate and unit; channel_names, sampling_rate",
+            "needs sampling_rate, channel_names and unit; sampling_rate, channel_names, unit not",
         ),
         (noise_uv(2).T, {"channel_names": ["C3", "C4"]}, ValueError, r"expected \(2, time\).*transpose\?"),
-        (noise_uv(2), {"channel_names": ["C3", "C4"], "unit": "nV"}, ValueError, "unit must be 'V', 'mV' or"),
+        (
+            noise_uv(2),
+            {"channel_names": ["C3", "C4"], "unit": "nV"},
+            ValueError,
+            "unit must be one of 'V', 'mV', 'uV'; got 'nV'",
+        ),
         ("x.edf", {}, TypeError, "expected an MNE recording or a real array"),
         (record(noise_uv()), {"unit": "uV"}, ValueError, "a recording states its own"),
     ],

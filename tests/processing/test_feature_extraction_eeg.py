@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from eeg_hf.processing.channels import STANDARD_19, electrode_positions
+from eeg_hf.processing.channels import STANDARD_19
+from eeg_hf.processing.covariance import mean_covariance, whitening_matrix
+from eeg_hf.processing.electrode_positions import electrode_positions
 from eeg_hf.processing.feature_extraction_eeg import NORMALIZATIONS, EEGFeatureExtractor
-from eeg_hf.processing.preprocessing import mean_covariance, whitening_matrix
 
 NAMES = list(STANDARD_19)
 
@@ -104,7 +105,7 @@ def test_arrays_must_say_what_they_are(extractor, absent):
         (np.ones((1000, 3)), {}, ValueError, r"expected \(3, time\).*got \(1000, 3\): transpose\?"),
         (np.ones((4, 100)), {}, ValueError, r"expected \(3, time\).*got \(4, 100\)$"),
         (np.ones((3, 0)), {}, ValueError, "expected"),
-        (np.ones((3, 100)), {"unit": "mV"}, ValueError, "unit must be 'V' or 'uV', got 'mV'"),
+        (np.ones((3, 100)), {"unit": "nV"}, ValueError, "unit must be one of 'V', 'mV', 'uV'; got 'nV'"),
         (np.ones((3, 100)), {"sampling_rate": -1}, ValueError, "sampling_rate must be a positive number"),
         (np.ones((3, 100)), {"channel_names": ["Cz", "C3", "Cz"]}, ValueError, "Cz more than once"),
         (np.ones((3, 100), dtype=complex), {}, TypeError, "array of complex128"),

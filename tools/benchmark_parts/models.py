@@ -25,7 +25,8 @@ from benchmark_parts.timing import (
     train_twice,
 )
 from eeg_hf import EEGFoundationConfig, EEGFoundationForSequenceClassification
-from eeg_hf.processing.channels import STANDARD_19, electrode_positions
+from eeg_hf.processing.channels import STANDARD_19
+from eeg_hf.processing.electrode_positions import electrode_positions
 
 NUM_SAMPLES = 2000  # 10 s at 200 Hz
 

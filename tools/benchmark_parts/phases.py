@@ -21,7 +21,8 @@ from benchmark_parts.timing import (
     train_twice,
 )
 from eeg_hf import HBN_AUXILIARY_TASKS, EEGFoundationConfig, EEGFoundationForPreTraining
-from eeg_hf.processing.channels import STANDARD_19, montage_positions
+from eeg_hf.processing.channels import STANDARD_19
+from eeg_hf.processing.electrode_positions import montage_positions
 
 RATE_HZ = 100
 NUM_SAMPLES = 5 * RATE_HZ

@@ -20,7 +20,8 @@ from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
 from eeg_hf.collation import SIGNAL_COLUMNS, decode_windows
 from eeg_hf.corpora import Simulated
 from eeg_hf.corpora.windows.encoding import encode_windows, quantize, window_schema
-from eeg_hf.processing.channels import STANDARD_19, electrode_positions
+from eeg_hf.processing.channels import STANDARD_19
+from eeg_hf.processing.electrode_positions import electrode_positions
 from eeg_hf.training import ChannelGroupedSampler
 
 NUM_SAMPLES = 2000  # 10 s at 200 Hz

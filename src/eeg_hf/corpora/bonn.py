@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..processing.channels import electrode_positions
+from ..processing.electrode_positions import electrode_positions
 from .corpus import Corpus, Recording
 
 if TYPE_CHECKING:

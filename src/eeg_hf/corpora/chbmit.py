@@ -7,7 +7,7 @@ https://physionet.org/content/chbmit/1.0.0/ and https://doi.org/10.13026/C2K01R
 double banana and some more; `T8-P8` occurs twice, and channels named `-` are empty. The montage changes
 within some cases: three files of chb12 have single electrodes (`F7`, or `F7-CS2`, against the second cervical
 vertebra), from which the usual derivations can be computed when they are requested by name
-(`eeg_hf.channels.DOUBLE_BANANA`).
+(`eeg_hf.processing.channels.DOUBLE_BANANA`).
 
 Trap: case chb21 is the girl of chb01, a year and a half later. She is one subject with two sessions here;
 splits by case have her in two parts.
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..processing.channels import electrode_positions
+from ..processing.electrode_positions import electrode_positions
 from .corpus import Corpus, Event, Label, Recording, files_named
 from .recordings.formats import read_recording
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..processing.channels import STANDARD_19, electrode_positions
+from ..processing.channels import STANDARD_19
+from ..processing.electrode_positions import electrode_positions
 from .corpus import Corpus, Event, Label, Recording
 from .recordings.bids import annotate
 

@@ -92,7 +92,8 @@ class PhasesArguments:
     def config_fields(self, phase: "Phase") -> dict[str, Any]:
         """Return the fields of the model's config in a phase, without those that depend on its data."""
         from ..models.configuration_eeg_foundation import EEGFoundationConfig
-        from ..processing.channels import STANDARD_19, montage_positions
+        from ..processing.channels import STANDARD_19
+        from ..processing.electrode_positions import montage_positions
         from .config_fields import check_config_fields
 
         common = check_config_fields(self.config, EEGFoundationConfig)

@@ -1,29 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which channels of a recording come out, in which order, and why the others do not.
 
-Nothing is read here: the choice follows from the labels, the channel types and the positions that the file
-states.
+No sample is read: the selection follows from labels, channel types and the positions stated in the file.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+import mne
 import numpy as np
 
-from .channels import (
-    Channel,
+from .channels import Channel, parse_channel, parse_channels
+from .electrode_positions import (
     Position,
     check_positions,
     describe_unknown,
     electrode_positions,
-    parse_channel,
-    parse_channels,
     positions_from_raw,
 )
-
-if TYPE_CHECKING:
-    import mne
 
 
 @dataclass(frozen=True)
@@ -33,8 +27,8 @@ class FoundChannel:
     Attributes:
         label: Its label in the file.
         pick: Its index in the file.
-        channel: What the label says.
-        position: Where it is on the head in metres, NaN where nobody knows, shape (3,).
+        channel: What the label means.
+        position: Its place on the head in metres, NaN if unknown, shape (3,).
     """
 
     label: str
@@ -44,23 +38,23 @@ class FoundChannel:
 
     @property
     def is_placed(self) -> bool:
-        """Whether the template or the file knows where the channel is."""
+        """Whether the template or the file has a position for the channel."""
         return bool(np.isfinite(self.position).all())
 
 
 @dataclass
 class ChannelSelection:
-    """The channels of a file and those chosen from it.
+    """The channels of a file and those selected from it.
 
     Attributes:
         found: EEG channels of the file by canonical name.
         wanted: Channels that come out, by canonical name, in order.
-        renamed: Label -> canonical name, where they differ.
+        renamed: Label -> canonical name, if they differ.
         dropped: Label -> why the channel is left out.
-        derived: Wanted derivations that the file lacks but holds both electrodes of.
-        missing: Wanted channels that the file lacks.
+        derived: Wanted derivations that are not in the file but both of whose electrodes are.
+        missing: Wanted channels that are not in the file.
         masked: Wanted channels of the file that come out as zeros -> why.
-        stated: Positions in metres that the user stated, by canonical name.
+        stated: Positions in metres given by the user, by canonical name.
     """
 
     found: dict[str, FoundChannel]
@@ -78,7 +72,7 @@ class ChannelSelection:
         return [name for name, e in self.found.items() if e.is_placed and not e.channel.is_bipolar]
 
     def needed(self, others: Sequence[str]) -> list[str]:
-        """Name the channels of the file that must be read for those wanted and for `others`."""
+        """List the channels of the file that the wanted channels and `others` are computed from."""
         parts: list[str | None] = []
         for name, channel in self.wanted.items():
             parts += [name] if name in self.found else [channel.anode, channel.cathode]
@@ -86,16 +80,21 @@ class ChannelSelection:
         return [name for name in dict.fromkeys((*parts, *others)) if name is not None and name in readable]
 
     def places(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Look up head-frame positions in metres: the file's channels, what the user states, the template.
+        """Look up positions in metres in the head frame: the user's, else the file's, else the template's.
 
-        Channels that are masked because nobody knows where they are get the vertex, for want of another place
-        on the head; those that nobody knows of get NaN.
+        Masked channels have no known position and get that of the vertex, since models take no NaN. Other
+        unknown channels get NaN.
         """
         known = {name: entry.position for name, entry in self.found.items()} | self.stated
         if self.masked:
             known |= dict.fromkeys(self.masked, electrode_positions(["Cz"])[0])
         template = electrode_positions(names, on_missing="nan")
         return {name: _place(name, known, place) for name, place in zip(names, template, strict=True)}
+
+    def place(self, raw: "mne.io.BaseRaw") -> None:
+        """Write the positions of a recording's channels, which have canonical names, into it."""
+        montage = mne.channels.make_dig_montage(self.places(raw.ch_names), coord_frame="head")
+        raw.set_montage(montage, verbose="ERROR")
 
 
 def select_channels(
@@ -106,24 +105,25 @@ def select_channels(
     montage: str | None = None,
     positions: Mapping[str, Position] | None = None,
 ) -> ChannelSelection:
-    """Choose the channels of one recording.
+    """Select the channels of one recording.
 
     Args:
-        raw: The recording; only its header is looked at.
-        channels: Names wanted, in this order; `None` for all EEG channels in the file's order.
-        missing_channels: `"error"`, `"interpolate"` or `"mask"`: what will be done about wanted channels that
-            the file lacks.
-        unknown_channels: `"error"`, `"drop"` or `"mask"`: what to do, where `channels` is None, about unknown
-            electrodes.
-        montage: MNE montage that labels of dense caps belong to.
-        positions: Label or canonical name -> (x, y, z) in metres in the head frame; these win over the
+        raw: The recording; only its header is used.
+        channels: Wanted channels, in order; `None` for all EEG channels in the file's order.
+        missing_channels: `"error"`, `"interpolate"` or `"mask"`: how wanted channels that are not in the file
+            will be treated.
+        unknown_channels: `"error"`, `"drop"` or `"mask"`: how to treat electrodes without a known position,
+            if `channels` is None.
+        montage: MNE montage of the labels, for dense caps.
+        positions: Label or canonical name -> (x, y, z) in metres in the head frame; these override the
             template and the file.
 
     Returns:
-        The selection, with a reason for everything left out.
+        The selection, with a reason for every channel left out.
 
     Raises:
-        ValueError: No EEG channel, an unknown one, or a missing one that the policy does not cover.
+        ValueError: If there is no EEG channel, an unknown one, or a missing one that the policy does not
+            cover.
     """
     selection = _find_channels(raw, montage, check_positions(positions or {}, montage))
     if channels is None:
@@ -169,7 +169,7 @@ def _find_channels(
 
 
 def _as_stated(channel: Channel, stated: Mapping[str, np.ndarray]) -> Channel:
-    """Take a name that the user places for an electrode, and a pair of such names for a derivation."""
+    """Make an electrode of a name with a position from the user, and a derivation of a pair of them."""
     anode, _, cathode = channel.name.partition("-")
     if channel.name in stated and not channel.is_bipolar:
         return Channel(channel.name, "eeg")
@@ -179,7 +179,7 @@ def _as_stated(channel: Channel, stated: Mapping[str, np.ndarray]) -> Channel:
 
 
 def _place(name: str, known: Mapping[str, np.ndarray], otherwise: np.ndarray) -> np.ndarray:
-    """Position of a channel, half-way between its electrodes where only they are known."""
+    """Return the position of a channel, half-way between its electrodes if only theirs are known."""
     if name in known:
         return known[name]
     ends = name.split("-")
@@ -190,29 +190,28 @@ def _place(name: str, known: Mapping[str, np.ndarray], otherwise: np.ndarray) ->
 
 
 def _want_all(selection: ChannelSelection, unknown_channels: str) -> None:
-    """Want every EEG channel that has a place, but no derivation where there are unipolar channels."""
+    """Want every EEG channel with a position, but no derivation if there are unipolar channels."""
     unknown = [entry.label for entry in selection.found.values() if not entry.is_placed]
     if unknown and (unknown_channels == "error" or len(unknown) == len(selection.found)):
         raise ValueError(
             f"unknown EEG channel {describe_unknown(unknown)}; rename it (channel_names= of the corpus"
-            " 'folder'), set its type or position in MNE, list the channels you want in channels=, say where"
-            " it is in positions=, or set unknown_channels to 'drop' or 'mask'"
+            " 'folder'), set its type or position in MNE, list the channels you want in channels=, give its"
+            " position in positions=, or set unknown_channels to 'drop' or 'mask'"
         )
     has_unipolar = bool(selection.unipolar)
     for name, entry in selection.found.items():
-        if not entry.is_placed and unknown_channels == "mask":
-            selection.wanted[name] = entry.channel
-            selection.masked[name] = "unknown electrode"
-        elif not entry.is_placed:
+        if not entry.is_placed and unknown_channels == "drop":
             selection.dropped[entry.label] = "unknown electrode"
-        elif has_unipolar and entry.channel.is_bipolar:
+        elif entry.is_placed and has_unipolar and entry.channel.is_bipolar:
             selection.dropped[entry.label] = "bipolar among unipolar channels: ask for it in channels="
         else:
             selection.wanted[name] = entry.channel
+            if not entry.is_placed:
+                selection.masked[name] = "unknown electrode"
 
 
 def _want_named(selection: ChannelSelection, channels: Sequence[str], montage: str | None) -> None:
-    """Want the channels named, and note which of them the file lacks."""
+    """Want the named channels, and record which of them are not in the file."""
     found = selection.found
     parsed = [_as_stated(parse_channel(name, montage), selection.stated) for name in channels]
     wanted = {channel.name: channel for channel in parsed}
@@ -229,7 +228,7 @@ def _want_named(selection: ChannelSelection, channels: Sequence[str], montage: s
 
 
 def _refuse_missing(selection: ChannelSelection, missing_channels: str) -> None:
-    """Raise where the policy for missing channels is to raise, or cannot work."""
+    """Raise if the policy for missing channels is to raise, or cannot work."""
     missing, wanted = selection.missing, selection.wanted
     if not missing:
         return
@@ -242,7 +241,7 @@ def _refuse_missing(selection: ChannelSelection, missing_channels: str) -> None:
     if missing_channels == "interpolate" and any(wanted[name].is_bipolar for name in missing):
         raise ValueError(f"cannot interpolate bipolar derivations ({', '.join(missing)}): {have}")
     if missing_channels == "mask" and len(missing) == len(wanted):
-        raise ValueError(f"none of the channels asked for is there ({', '.join(missing)}): {have}")
+        raise ValueError(f"none of the channels asked for is in the recording ({', '.join(missing)}): {have}")
 
 
 __all__ = ["ChannelSelection", "FoundChannel", "select_channels"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings and arrays to clean microvolts in one call, for those who bring their own model.
+"""Clean recordings and arrays in one call, for use with other libraries' models.
 
-Models of this package take `EEGFeatureExtractor`, which does the same and normalises, cuts and pads as well.
+Models of this package take `EEGFeatureExtractor`, which also normalises, cuts and pads.
 """
 
 import inspect
@@ -11,11 +11,11 @@ from typing import Literal
 import mne
 import numpy as np
 
-from .channels import positions_from_raw
+from .electrode_positions import positions_from_raw
+from .microvolts import describe_array, to_microvolts, to_recording
 from .preprocessing import preprocess
 
 _SETTINGS = tuple(inspect.signature(preprocess).parameters)[1:]
-_FACTORS: dict[str | None, float] = {"V": 1.0, "mV": 1e-3, "uV": 1e-6}  # to volts
 
 
 class EEGPreprocessor:
@@ -23,14 +23,14 @@ class EEGPreprocessor:
 
     Args:
         use_adaptive: Whether to measure unit, line noise, noisy channels and drifts of each recording and
-            adapt to them by fixed rules; nothing changes on clean recordings.
-        input_sampling_rate: Rate of arrays in Hz, where `preprocess_eeg` is not told.
-        unit: `"V"`, `"mV"` or `"uV"`, the unit of arrays, where `preprocess_eeg` is not told.
-        **settings: Settings of `eeg_hf.preprocessing.preprocess` (`sampling_rate`, the rate of the result,
-            `highpass_hz`, `lowpass_hz`, `notch_hz`, `reference`, `channels`, ...).
+            adapt to them by fixed rules; clean recordings are not affected.
+        input_sampling_rate: Default rate of arrays in Hz.
+        unit: Default unit of arrays: `"V"`, `"mV"` or `"uV"`.
+        **settings: Settings of `eeg_hf.processing.preprocessing.preprocess` (`sampling_rate`, the rate of the
+            result, `highpass_hz`, `lowpass_hz`, `notch_hz`, `reference`, `channels`, ...).
 
     Raises:
-        ValueError: A setting that `preprocess` does not have.
+        ValueError: If `preprocess` lacks a setting.
 
     Example:
         >>> preprocessor = EEGPreprocessor(use_adaptive=True, input_sampling_rate=250, unit="uV")
@@ -48,11 +48,12 @@ class EEGPreprocessor:
         unit: Literal["V", "mV", "uV"] | None = None,
         **settings: object,
     ) -> None:
-        unknown = sorted(settings.keys() - set(_SETTINGS) | settings.keys() & {"adaptive"})
+        known = [name for name in _SETTINGS if name != "adaptive"]
+        unknown = sorted(settings.keys() - set(known))
         if unknown:
             raise ValueError(
                 f"EEGPreprocessor has no setting {', '.join(unknown)}; expected use_adaptive,"
-                f" input_sampling_rate, unit, {', '.join(name for name in _SETTINGS if name != 'adaptive')}"
+                f" input_sampling_rate, unit, {', '.join(known)}"
             )
         self.settings: dict[str, object] = {**settings, "adaptive": use_adaptive}
         self.input_sampling_rate = input_sampling_rate
@@ -69,27 +70,31 @@ class EEGPreprocessor:
 
         Args:
             raw: MNE recording, or samples of shape (channels, time).
-            channel_names: One name a channel. Needed with an array; with a recording it renames the channels.
-            sampling_rate: Rate of the array in Hz. Recordings state their own.
+            channel_names: One name per channel. Required with an array; with a recording it renames the
+                channels.
+            sampling_rate: Rate of the array in Hz. Recordings have their own.
             unit: Unit of the array. Recordings are in volts.
 
         Returns:
-            Clean samples in microvolt, float32, shape (channels, time); bad and masked channels are zero. And
-            what is known of them, as `json.dumps` takes it: `channel_names`, `channel_positions` (metres,
-            head frame), `unit`, and all that `PreprocessingReport` holds (`sampling_rate`, `bad_channels`,
+            Clean samples in microvolts, float32, shape (channels, time); bad and masked channels are zero.
+            And their description, as `json.dumps` takes it: `channel_names`, `channel_positions` (metres,
+            head frame), `unit`, and the fields of `PreprocessingReport` (`sampling_rate`, `bad_channels`,
             `line_freq`, `scale_uv`, `quality`, `warnings`, ...).
 
         Raises:
-            ValueError: Whatever would have to be guessed, see `eeg_hf.preprocessing.preprocess`.
-            TypeError: Neither a recording nor an array.
+            ValueError: If something would have to be guessed, see `preprocess`.
+            TypeError: If `raw` is neither a recording nor an array.
         """
-        if isinstance(raw, mne.io.BaseRaw):
-            if sampling_rate is not None or unit is not None:
-                raise ValueError("sampling_rate and unit describe arrays; a recording states its own")
-            recording = raw if channel_names is None else _renamed(raw, channel_names)
-        else:
+        if not isinstance(raw, mne.io.BaseRaw):
             rate = self.input_sampling_rate if sampling_rate is None else sampling_rate
-            recording = _recording(raw, channel_names, rate, unit or self.unit)
+            samples_uv, header = describe_array(raw, rate, channel_names, unit or self.unit)
+            if len(samples_uv) > 1:
+                raise ValueError(f"expected samples of one recording, got {len(samples_uv)}: loop over them")
+            recording = to_recording(samples_uv[0], header)
+        elif sampling_rate is not None or unit is not None:
+            raise ValueError("sampling_rate and unit describe arrays; a recording states its own")
+        else:
+            recording = raw if channel_names is None else _renamed(raw, channel_names)
         clean, report = preprocess(recording, **self.settings)  # type: ignore[arg-type]  # checked by name
         info = {
             "channel_names": list(clean.ch_names),
@@ -97,11 +102,11 @@ class EEGPreprocessor:
             "unit": "uV",
             **report.to_dict(),
         }
-        return (clean.get_data() * 1e6).astype(np.float32), info
+        return to_microvolts(clean), info
 
 
 def _renamed(raw: "mne.io.BaseRaw", channel_names: Sequence[str]) -> "mne.io.BaseRaw":
-    """Give a recording other channel names, on a copy."""
+    """Rename the channels of a recording, on a copy."""
     if len(channel_names) != len(raw.ch_names):
         raise ValueError(
             f"expected one name for each of the recording's {len(raw.ch_names)} channels"
@@ -110,29 +115,6 @@ def _renamed(raw: "mne.io.BaseRaw", channel_names: Sequence[str]) -> "mne.io.Bas
     if list(channel_names) == raw.ch_names:
         return raw
     return raw.copy().rename_channels(dict(zip(raw.ch_names, channel_names, strict=True)))
-
-
-def _recording(
-    eeg: np.ndarray, channel_names: Sequence[str] | None, rate: float | None, unit: str | None
-) -> "mne.io.BaseRaw":
-    """Make a recording of an array, or say what is missing."""
-    if not isinstance(eeg, np.ndarray) or eeg.dtype.kind not in "iuf":
-        raise TypeError(
-            f"expected an MNE recording or a real array (channels, time), got {type(eeg).__name__}"
-        )
-    stated = {"channel_names": channel_names, "sampling_rate": rate, "unit": unit}
-    absent = [name for name, value in stated.items() if value is None]
-    if channel_names is None or rate is None or absent:
-        raise ValueError(
-            f"an array needs channel_names, sampling_rate and unit; {', '.join(absent)} not given"
-        )
-    if unit not in _FACTORS:
-        raise ValueError(f"unit must be 'V', 'mV' or 'uV', got {unit!r}")
-    if eeg.ndim != 2 or len(eeg) != len(channel_names) or 0 in eeg.shape:
-        hint = ": transpose?" if eeg.ndim == 2 and eeg.shape[1] == len(channel_names) else ""
-        raise ValueError(f"expected ({len(channel_names)}, time) samples, got {eeg.shape}{hint}")
-    info = mne.create_info([str(name) for name in channel_names], rate, "eeg", verbose="ERROR")
-    return mne.io.RawArray(eeg * _FACTORS[unit], info, verbose="ERROR")
 
 
 __all__ = ["EEGPreprocessor"]

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The signal contract: what a model's input is made of, saved beside its weights.
+"""The signal contract: the settings that turn recordings into a model's input, saved beside its weights.
 
-Every EEG model meets other montages, units, rates and references than it was trained on.
-`EEGFeatureExtractor` holds the ones it was trained on, turns any recording or array into them, and raises,
-naming what it expected and what it got, where it would otherwise have to guess. Volts become microvolts here,
-once.
+A model meets other montages, units, rates and references than it was trained on. `EEGFeatureExtractor` holds
+those of its training and turns any recording or array into them. Where it would have to guess, it raises and
+names what it expected and what it got.
 """
 
 import difflib
 import inspect
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -21,11 +19,16 @@ from transformers.feature_extraction_utils import BatchFeature, FeatureExtractio
 from transformers.utils import logging
 
 from .channel_selection import ChannelSelection, select_channels
-from .channels import Position, check_positions, parse_channel, positions_from_raw, repeated
+from .channels import parse_channel, repeated
+from .covariance import whitening_matrix
+from .electrode_positions import Position, check_positions, positions_from_raw
 from .filtering import check_filters
+from .microvolts import UV_PER_VOLT, describe_array, to_microvolts, to_recording
 from .normalization import mean_and_deviation, robust_statistics
-from .preprocessing import OPTIONS, PreprocessingReport, whitening_matrix
+from .preprocessing import OPTIONS
 from .preprocessing import preprocess as preprocess_recording
+from .preprocessing_report import PreprocessingReport
+from .setting_checks import check_option, positive
 from .signal_quality import check_amplitude
 
 if TYPE_CHECKING:
@@ -38,13 +41,6 @@ ALIGNMENTS = ("none", "euclidean")
 MICROVOLT_SCALE = 100.0
 """`normalization="microvolt"` divides by this many uV, so that EEG is of order one."""
 
-_OPTIONS: dict[str, tuple[str, ...]] = {
-    **OPTIONS,
-    "normalization": NORMALIZATIONS,
-    "alignment": ALIGNMENTS,
-}
-_UNITS_UV = {"V": 1e6, "uV": 1.0}
-
 
 class EEGFeatureExtractor(FeatureExtractionMixin):
     """Turn recordings and arrays into model input.
@@ -52,32 +48,32 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
     Args:
         sampling_rate: Rate of the model's input in Hz.
         highpass_hz: Lower edge of the pass band in Hz, `None` for no high-pass.
-        lowpass_hz: Upper edge of the pass band in Hz, `None` for none but the anti-alias filter.
-        notch_hz: Line frequency in Hz to take out with its harmonics, `"auto"` to measure it, `None` to leave
+        lowpass_hz: Upper edge of the pass band in Hz, `None` for none except the anti-alias filter.
+        notch_hz: Line frequency in Hz to remove with its harmonics, `"auto"` to measure it, `None` to keep
             it.
         reference: `"average"`, `"original"`, or electrodes whose mean is subtracted.
         channels: Channels of the model's input, in order, in any spelling that `parse_channel` reads; `None`
-            for every EEG channel that a recording has.
+            for every EEG channel of a recording.
         missing_channels: `"error"`, `"interpolate"` or `"mask"` channels that a recording lacks.
-        unknown_channels: `"error"`, `"drop"` or `"mask"` EEG channels that nobody knows the place of, where
-            `channels` is None.
+        unknown_channels: `"error"`, `"drop"` or `"mask"` EEG channels without a known position, if `channels`
+            is None.
         normalization: Per window and channel `"robust"` ((x - median) / (interquartile range / 1.349)) or
             `"zscore"`; `"microvolt"` (uV / 100), or `"none"` (uV).
         clip: Largest absolute value after normalisation, in its units; `None` for no limit. Not applied to
             `"none"`.
-        window_seconds: Length of the windows that recordings are cut into; `None` keeps each recording whole.
+        window_seconds: Length of the windows into which recordings are cut; `None` keeps each recording
+            whole.
         alignment: `"euclidean"` whitens each window by the mean covariance of its subject's or session's
-            windows. That takes the place of `normalization`: the result has unit variance over all of them,
-            and scaling each window and channel once more would undo it.
+            windows. This replaces `normalization`: the result has unit variance over all windows, which
+            scaling each window and channel would undo.
         bad_channels: Which channels count as bad: `"none"`, `"flat"` ones, or `"auto"` for noisy ones too.
-        positions: Label or canonical name -> (x, y, z) in metres in the head frame, for electrodes that
-            nobody knows.
+        positions: Label or canonical name -> (x, y, z) in metres in the head frame, for unknown electrodes.
         adaptive: Whether to measure unit, line noise, noisy channels and drifts of each recording and adapt
-            to them (see `preprocessing.preprocess`); nothing changes on clean recordings.
+            to them (see `preprocessing.preprocess`); clean recordings are not affected.
         **kwargs: Further attributes, kept and saved.
 
     Raises:
-        ValueError: A setting that cannot work, in one line.
+        ValueError: If a setting cannot work.
 
     Example:
         >>> extractor = EEGFeatureExtractor(window_seconds=2.0)
@@ -110,19 +106,17 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
     ) -> None:
         self._warn_of_misspelt(kwargs)
         super().__init__(**kwargs)
-        self.sampling_rate = _positive("sampling_rate", sampling_rate)
-        self.highpass_hz = None if highpass_hz is None else _positive("highpass_hz", highpass_hz)
-        self.lowpass_hz = None if lowpass_hz is None else _positive("lowpass_hz", lowpass_hz)
-        self.notch_hz = (
-            notch_hz if notch_hz is None or notch_hz == "auto" else _positive("notch_hz", notch_hz)
-        )
+        self.sampling_rate = positive("sampling_rate", sampling_rate)
+        self.highpass_hz = None if highpass_hz is None else positive("highpass_hz", highpass_hz)
+        self.lowpass_hz = None if lowpass_hz is None else positive("lowpass_hz", lowpass_hz)
+        self.notch_hz = notch_hz if notch_hz is None or notch_hz == "auto" else positive("notch_hz", notch_hz)
         self.reference = reference if isinstance(reference, str) else _canonical("reference", reference)
         self.channels = None if channels is None else _canonical("channels", channels)
         self.missing_channels = missing_channels
         self.unknown_channels = unknown_channels
         self.normalization = normalization
-        self.clip = None if clip is None else _positive("clip", clip)
-        self.window_seconds = None if window_seconds is None else _positive("window_seconds", window_seconds)
+        self.clip = None if clip is None else positive("clip", clip)
+        self.window_seconds = None if window_seconds is None else positive("window_seconds", window_seconds)
         self.alignment = alignment
         self.bad_channels = bad_channels
         # Plain lists, since JSON holds them
@@ -138,12 +132,11 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
 
         Args:
             raw: Recording in volts; it is not changed.
-            montage: MNE montage that labels of dense caps (`E1`, BioSemi's `A1`) belong to.
-            scale: Factor that turns the samples into volts, for files that claim a wrong unit.
+            montage: MNE montage of labels of dense caps (`E1`, BioSemi's `A1`).
+            scale: Factor that turns the samples into volts, for files that state a wrong unit.
 
         Returns:
-            The clean recording, in volts, and the report of what was done to it (see
-            `preprocessing.preprocess`).
+            The clean recording, in volts, and the report (see `preprocessing.preprocess`).
         """
         return preprocess_recording(
             raw,
@@ -164,7 +157,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
 
     @property
     def ignores_scale(self) -> bool:
-        """Whether `normalize` may be given counts: robust statistics sort them faster than microvolts."""
+        """Whether `normalize` accepts int16 counts, which robust statistics sort faster than microvolts."""
         return self.alignment == "none" and self.normalization == "robust"
 
     def normalize(
@@ -178,25 +171,24 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         """Align, normalise, clip and mask windows.
 
         Args:
-            values: Clean windows in uV, all samples finite, shape (batch, channels, time); in any unit, each
-                channel its own, where `ignores_scale`.
-            channel_mask: True = real, shape (batch, channels); the other channels come out zero.
-            attention_mask: True = real, shape (batch, time); the other samples do not count and come out
-                zero.
-            alignment_matrix: What `preprocessing.whitening_matrix` gives, shape (channels, channels) or
-                (batch, channels, channels).
-            out: Memory for the result, float32 of the shape of `values`, or `values` themselves: pages that
-                are new to the process cost more than the arithmetic.
+            values: Clean windows in uV, all samples finite, shape (batch, channels, time); each channel in
+                any unit if `ignores_scale`.
+            channel_mask: True = real, shape (batch, channels); the other channels become zero.
+            attention_mask: True = real, shape (batch, time); the other samples do not count and become zero.
+            alignment_matrix: Result of `covariance.whitening_matrix`, shape (channels, channels) or (batch,
+                channels, channels).
+            out: Memory for the result, float32 of the shape of `values`, or `values` itself: new memory pages
+                cost more than the arithmetic.
 
         Returns:
-            Tensor, float32, shape (batch, channels, time); `values` itself where nothing is to be done.
+            Tensor, float32, shape (batch, channels, time); `values` itself if nothing is to be done.
 
         Raises:
-            ValueError: `alignment="euclidean"` without a matrix, or windows of another shape.
+            ValueError: If `alignment="euclidean"` lacks a matrix, or windows have another shape.
         """
         if values.ndim != 3:
             raise ValueError(f"expected windows of shape (batch, channels, time), got {tuple(values.shape)}")
-        if values.dtype != torch.int16:  # counts stay so: they are sorted faster
+        if values.dtype != torch.int16:  # counts stay counts: they are sorted faster
             values = values.float()
         if alignment_matrix is not None:
             values = out = torch.matmul(alignment_matrix.float().to(values.device), values.float())
@@ -205,11 +197,11 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
                 f"alignment={self.alignment!r} needs an alignment_matrix (or a reference_covariance)"
             )
         if attention_mask is not None and bool(attention_mask.all()):
-            attention_mask = None  # full windows, nearly always: the fast way
+            attention_mask = None  # windows are nearly always full, and then need no mask
         if self.alignment == "none":
             values = self._scale(values, attention_mask, out)
         if self.clip is not None and (self.alignment, self.normalization) != ("none", "none"):
-            values = values.clamp_(-self.clip, self.clip)  # a new tensor by now
+            values = values.clamp_(-self.clip, self.clip)  # not the caller's tensor any more
         if channel_mask is not None and not bool(channel_mask.all()):
             values = torch.mul(values, channel_mask[:, :, None], out=out)
         if attention_mask is not None:
@@ -219,15 +211,15 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
     def location_and_scale(
         self, values: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what `normalize` takes off each channel and then divides it by: the way back.
+        """Return what `normalize` subtracts from each channel and divides it by, to invert it.
 
         Args:
-            values: As `normalize` takes them.
-            attention_mask: Likewise.
+            values: As in `normalize`.
+            attention_mask: As in `normalize`.
 
         Returns:
-            Location and scale in the unit of `values`, both (batch, channels, 1); 0 and 1 for windows that
-            are aligned instead.
+            Location and scale in the unit of `values`, both (batch, channels, 1); 0 and 1 if `alignment`
+            replaces the normalisation.
         """
         if self.alignment == "none" and self.normalization == "robust":
             return robust_statistics(values, attention_mask)
@@ -242,7 +234,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
     def _scale(
         self, values: torch.Tensor, attention_mask: torch.Tensor | None, out: torch.Tensor | None
     ) -> torch.Tensor:
-        """Bring each channel of each window to the unit that `normalization` names."""
+        """Scale each channel of each window as `normalization` says."""
         if self.normalization == "none":
             return values.float()
         if self.normalization == "microvolt":
@@ -250,7 +242,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         center, scale = self.location_and_scale(values, attention_mask)
         result = torch.empty_like(values, dtype=torch.float32) if out is None else out
         if result is not values:
-            result.copy_(values)  # torch.sub of counts would make a copy of its own as well
+            result.copy_(values)  # torch.sub of counts would make another copy
         return result.sub_(center).div_(scale)
 
     def __call__(
@@ -258,7 +250,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         eeg: "mne.io.BaseRaw | np.ndarray | torch.Tensor",
         sampling_rate: float | None = None,
         channel_names: Sequence[str] | None = None,
-        unit: Literal["V", "uV"] | None = None,
+        unit: Literal["V", "mV", "uV"] | None = None,
         reference_covariance: np.ndarray | None = None,
         is_preprocessed: bool = False,
         return_report: bool = False,
@@ -270,46 +262,43 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
 
         Args:
             eeg: MNE recording, or samples of shape (channels, time) or (batch, channels, time).
-            sampling_rate: Rate of the array in Hz. Needed with an array, as are the next two.
-            channel_names: One name a channel of the array.
-            unit: `"V"` or `"uV"`, the unit of the array.
+            sampling_rate: Rate of the array in Hz. Required with an array, as are the next two.
+            channel_names: One name per channel of the array.
+            unit: Unit of the array: `"V"`, `"mV"` or `"uV"`.
             reference_covariance: For `alignment="euclidean"`: mean covariance, in uV^2, of all windows of the
-                subject or session (`preprocessing.mean_covariance`), shape (channels, channels). One of a
-                single condition's file would whiten away what tells the conditions apart.
+                subject or session (`covariance.mean_covariance`), shape (channels, channels). That of a
+                single condition's file would whiten away the difference between conditions.
             is_preprocessed: Whether `eeg` is already filtered, referenced and at this extractor's rate; it is
                 then only checked, cut and normalised.
-            return_report: Whether to add `report`, a list with one dict a recording saying what was done to
-                it.
+            return_report: Whether to add `report`, a list of one dict per recording.
             return_tensors: `"pt"` or `"np"`.
-            montage: MNE montage that labels of dense caps (`E1`, BioSemi's `A1`) belong to.
+            montage: MNE montage of labels of dense caps (`E1`, BioSemi's `A1`).
             calibration: Recentring of the subject, session or device for models with second-order tokens,
                 from `calibrate`; adds `recentring_whitening` and `recentring_log_power`.
 
         Returns:
             `input_values` (batch, channels, time) float32, `channel_positions` (batch, channels, 3) in
             metres, `channel_mask` (batch, channels) and `attention_mask` (batch, time), both True = real.
-            Recordings longer than `window_seconds` lie along the batch as consecutive windows, the last one
+            Recordings longer than `window_seconds` become consecutive windows along the batch, the last one
             padded.
 
         Raises:
-            ValueError: Wherever rate, names, unit, shape or channels would have to be guessed.
+            ValueError: If rate, names, unit, shape or channels would have to be guessed.
             TypeError: If `eeg` is neither a recording nor an array.
         """
         self._check_covariance(reference_covariance)
         if isinstance(eeg, mne.io.BaseRaw):
-            if (
-                channel_names is not None
-                or unit is not None
-                or sampling_rate not in (None, eeg.info["sfreq"])
-            ):
+            is_other_rate = sampling_rate not in (None, eeg.info["sfreq"])
+            if channel_names is not None or unit is not None or is_other_rate:
                 raise ValueError("sampling_rate, channel_names and unit describe arrays, not recordings")
-            header, samples_uv = eeg, None
+            clean = self._check_clean(eeg, None, montage) if is_preprocessed else self._clean([eeg], montage)
         else:
-            header, samples_uv = _describe_array(eeg, sampling_rate, channel_names, unit)
-        if is_preprocessed:
-            clean = self._check_clean(header, samples_uv, montage)
-        else:
-            clean = self._clean(header, samples_uv, montage)
+            samples_uv, info = describe_array(eeg, sampling_rate, channel_names, unit)
+            if is_preprocessed:
+                header = to_recording(samples_uv[0, :, :1], info)
+                clean = self._check_clean(header, samples_uv, montage)
+            else:
+                clean = self._clean([to_recording(item, info) for item in samples_uv], montage)
         values, attention_mask = self._cut(torch.from_numpy(clean.values_uv))
         num_windows = len(values) // len(clean.values_uv)
         channel_mask = torch.from_numpy(clean.is_good).repeat_interleave(num_windows, dim=0)
@@ -341,28 +330,22 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             logger.warning(warning)
         return features
 
-    def _clean(
-        self, header: "mne.io.BaseRaw", samples_uv: np.ndarray | None, montage: str | None
-    ) -> "_CleanSignal":
-        """Preprocess a recording, or each of a batch of arrays as a recording of its own."""
-        if samples_uv is None:
-            recordings = [header]
-        else:
-            recordings = [mne.io.RawArray(item * 1e-6, header.info, verbose="ERROR") for item in samples_uv]
+    def _clean(self, recordings: "Sequence[mne.io.BaseRaw]", montage: str | None) -> "_CleanSignal":
+        """Preprocess recordings that have the same channels."""
         cleaned = [self.preprocess(raw, montage) for raw in recordings]
         return _CleanSignal(
-            values_uv=np.stack([(raw.get_data() * 1e6).astype(np.float32) for raw, _ in cleaned]),
+            values_uv=np.stack([to_microvolts(raw) for raw, _ in cleaned]),
             is_good=np.array(
                 [[name not in report.bad_channels for name in raw.ch_names] for raw, report in cleaned]
             ),
-            positions=positions_from_raw(cleaned[0][0], prefer="file"),  # where preprocess placed them
+            positions=positions_from_raw(cleaned[0][0], prefer="file"),  # as preprocess has placed them
             reports=[report for _, report in cleaned],
         )
 
     def _check_clean(
         self, header: "mne.io.BaseRaw", samples_uv: np.ndarray | None, montage: str | None
     ) -> "_CleanSignal":
-        """Take signals that claim to be clean: check rate, channels, samples and amplitude."""
+        """Accept signals stated to be clean after checking rate, channels, samples and amplitude."""
         rate = float(header.info["sfreq"])
         if abs(rate - self.sampling_rate) > 1e-3:
             raise ValueError(
@@ -376,10 +359,10 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if selection.missing and self.missing_channels == "interpolate":
             raise ValueError(f"cannot interpolate {', '.join(selection.missing)} with is_preprocessed=True")
         if samples_uv is None:
-            samples_uv = header.get_data()[None] * 1e6
+            samples_uv = header.get_data()[None] * UV_PER_VOLT
         values = _pick_rows(selection, samples_uv)  # (batch, channels, time)
         values[~np.isfinite(values).all(axis=-1)] = 0.0
-        # What does not move within the window says as little as what is missing.
+        # A channel that does not move within the window carries as little as a missing one
         is_good = values.max(axis=-1) > values.min(axis=-1)  # (batch, channels)
         is_good &= [name not in header.info["bads"] for name in names]
         if not is_good.any(axis=1).all():
@@ -412,14 +395,13 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         )
         num_windows = -(-num_samples // length)
         values = torch.nn.functional.pad(values, (0, num_windows * length - num_samples))
-        values = values.unflatten(-1, (num_windows, length)).transpose(
-            1, 2
-        )  # (items, windows, channels, length)
+        values = values.unflatten(-1, (num_windows, length))  # (items, channels, windows, length)
+        values = values.transpose(1, 2)
         attention_mask = torch.arange(num_windows * length).lt(num_samples).view(num_windows, length)
         return values.reshape(-1, num_channels, length), attention_mask.repeat(num_items, 1)
 
     def _warn_of_misspelt(self, kwargs: Mapping[str, object]) -> None:
-        """Warn of further attributes that look like settings; they are kept, as transformers does."""
+        """Warn of further attributes that look like misspelt settings; they are kept, as in transformers."""
         settings = list(inspect.signature(EEGFeatureExtractor.__init__).parameters)[1:]
         for name in kwargs:
             close = difflib.get_close_matches(name, settings, n=1, cutoff=0.8)
@@ -427,12 +409,11 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
                 logger.warning(f"{name!r} is no setting of {type(self).__name__}: did you mean {close[0]!r}?")
 
     def _check_settings(self) -> None:
-        """Raise where settings contradict each other or are none of those known."""
+        """Raise if settings contradict each other or are unknown."""
         check_filters(float("inf"), self.sampling_rate, self.highpass_hz, self.lowpass_hz, self.notch_hz)
-        for name, allowed in _OPTIONS.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
+        allowed = {**OPTIONS, "normalization": NORMALIZATIONS, "alignment": ALIGNMENTS}
+        for name, values in allowed.items():
+            check_option(name, getattr(self, name), values)
         if isinstance(self.reference, str) and self.reference not in ("average", "original"):
             raise ValueError(
                 f"reference must be 'average', 'original' or a list of electrodes, got {self.reference!r}"
@@ -443,7 +424,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             )
 
     def _check_covariance(self, reference_covariance: np.ndarray | None) -> None:
-        """Raise unless a covariance was given exactly where the alignment uses one."""
+        """Raise unless a covariance is given exactly if the alignment uses one."""
         if self.alignment == "euclidean" and reference_covariance is None:
             raise ValueError(
                 "alignment='euclidean' needs reference_covariance: the mean covariance of all windows of this"
@@ -457,7 +438,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
 
 @dataclass(frozen=True)
 class _CleanSignal:
-    """Clean signals in uV, (batch, channels, time), and what is known about them."""
+    """Clean signals in uV, (batch, channels, time), with masks, positions and reports."""
 
     values_uv: np.ndarray
     is_good: np.ndarray  # (batch, channels)
@@ -465,43 +446,8 @@ class _CleanSignal:
     reports: list[PreprocessingReport]
 
 
-def _describe_array(
-    eeg: np.ndarray | torch.Tensor,
-    sampling_rate: float | None,
-    channel_names: Sequence[str] | None,
-    unit: str | None,
-) -> tuple["mne.io.BaseRaw", np.ndarray]:
-    """Check an array and what was said of it; returns a header and samples in uV, (batch, channels, time)."""
-    if isinstance(eeg, torch.Tensor):
-        eeg = eeg.detach().cpu().float().numpy()
-    if not isinstance(eeg, np.ndarray) or eeg.dtype.kind not in "iuf":
-        what = f"an array of {eeg.dtype}" if isinstance(eeg, np.ndarray) else type(eeg).__name__
-        raise TypeError(
-            f"expected an MNE recording or a real array (channels, time), got {what}; open files with MNE"
-        )
-    stated = {"sampling_rate": sampling_rate, "channel_names": channel_names, "unit": unit}
-    absent = [name for name, value in stated.items() if value is None]
-    if sampling_rate is None or channel_names is None or unit is None:
-        raise ValueError(
-            f"an array needs sampling_rate, channel_names and unit; {', '.join(absent)} not given"
-        )
-    if unit not in _UNITS_UV:
-        raise ValueError(f"unit must be 'V' or 'uV', got {unit!r}")
-    names = [str(name) for name in channel_names]
-    if eeg.ndim not in (2, 3) or eeg.shape[-2] != len(names) or 0 in eeg.shape:
-        hint = ": transpose?" if eeg.ndim in (2, 3) and eeg.shape[-1] == len(names) else ""
-        raise ValueError(
-            f"expected ({len(names)}, time) or (batch, {len(names)}, time) samples, got {eeg.shape}{hint}"
-        )
-    if repeated(names):
-        raise ValueError(f"channel_names must differ, got {', '.join(repeated(names))} more than once")
-    info = mne.create_info(names, _positive("sampling_rate", sampling_rate), "eeg")
-    samples_uv = eeg.reshape(-1, *eeg.shape[-2:]) * _UNITS_UV[unit]
-    return mne.io.RawArray(np.zeros((len(names), 1)), info, verbose="ERROR"), samples_uv
-
-
 def _pick_rows(selection: ChannelSelection, samples: np.ndarray) -> np.ndarray:
-    """Put the wanted channels in order, zeros where there is none; (batch, channels, time)."""
+    """Put the wanted channels in order, zero if missing; (batch, channels, time)."""
     result = np.zeros((len(samples), len(selection.wanted), samples.shape[-1]))
     for row, (name, channel) in enumerate(selection.wanted.items()):
         if name in selection.masked:
@@ -515,20 +461,13 @@ def _pick_rows(selection: ChannelSelection, samples: np.ndarray) -> np.ndarray:
 
 
 def _canonical(setting: str, names: Sequence[str]) -> list[str]:
-    """Translate channel names of a setting, or raise unless they are a list of different names."""
+    """Translate the channel names of a setting; raise unless they are a list of different names."""
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{setting} must be a list of channel names, got {names!r}")
     canonical = [parse_channel(name).name for name in names]
     if not canonical or repeated(canonical):
         raise ValueError(f"{setting} must be different names, one at least, got {list(names)}")
     return canonical
-
-
-def _positive(name: str, value: float) -> float:
-    """Return a setting as float, or raise unless it is a positive finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a positive number, got {value!r}")
-    return float(value)
 
 
 __all__ = ["ALIGNMENTS", "NORMALIZATIONS", "EEGFeatureExtractor"]

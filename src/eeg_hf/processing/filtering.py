@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filters for continuous signals: MNE's designs, applied at the speed of blocked FFTs.
+"""Filters for continuous signals: designed by MNE, applied by blocked FFTs.
 
-MNE designs every filter here, and the results agree with its `Raw.filter`, `Raw.notch_filter` and
-`scipy.signal.resample_poly` to rounding. Only the convolution is ours: many blocks of a channel in one FFT
-call take half the time of MNE's one block after the other, and no copy of the whole recording is made.
+MNE designs every filter, and the results agree with its `Raw.filter`, `Raw.notch_filter` and
+`scipy.signal.resample_poly` to rounding. Only the convolution is our own: many blocks of a channel in one FFT
+call take half the time of MNE's loop over blocks, and the recording is not copied.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ import mne
 import numpy as np
 
 Span = tuple[int, int]
-"""First sample of a stretch without gaps, and the one after its last."""
+"""First sample of a stretch without gaps, and the sample after its last."""
 
-_LARGEST_RATIO = 640  # of rates, in lowest terms: beyond it the matrix would take more than 10 MB
+_LARGEST_RATIO = 640  # of rates, in lowest terms: above it the matrix takes more than 10 MB
 
 
 def check_filters(
@@ -26,7 +26,7 @@ def check_filters(
     lowpass_hz: float | None,
     notch_hz: float | str | None,
 ) -> None:
-    """Refuse filters that the rates of the file or of the result do not allow.
+    """Refuse filters that the rate of the file or of the result does not allow.
 
     Args:
         file_rate: Rate of the recording in Hz.
@@ -36,7 +36,7 @@ def check_filters(
         notch_hz: Line frequency in Hz, `"auto"` or `None`.
 
     Raises:
-        ValueError: Naming the rate, the filter and what to do.
+        ValueError: If a filter is impossible; names the rate, the filter and what to do.
     """
     if highpass_hz is not None and lowpass_hz is not None and highpass_hz >= lowpass_hz:
         raise ValueError(f"highpass_hz must be below lowpass_hz, got {highpass_hz} and {lowpass_hz} Hz")
@@ -60,7 +60,7 @@ def check_filters(
 
 
 def design_band_pass(rate: float, highpass_hz: float | None, lowpass_hz: float | None) -> np.ndarray:
-    """Design the filter that `mne.io.Raw.filter` uses: a Hamming-windowed FIR of zero phase.
+    """Design the filter of `mne.io.Raw.filter`: a zero-phase FIR with a Hamming window.
 
     Args:
         rate: Sampling rate in Hz.
@@ -68,45 +68,45 @@ def design_band_pass(rate: float, highpass_hz: float | None, lowpass_hz: float |
         lowpass_hz: Upper edge of the pass band in Hz, `None` for no low-pass.
 
     Returns:
-        Its coefficients, odd in number, shape (num_taps,).
+        Coefficients, odd in number, shape (num_taps,).
     """
     return _design(rate, highpass_hz, lowpass_hz)
 
 
 def design_notch(rate: float, frequencies: Sequence[float]) -> np.ndarray:
-    """Design the filter that `mne.io.Raw.notch_filter` uses.
+    """Design the filter of `mne.io.Raw.notch_filter`.
 
     Args:
         rate: Sampling rate in Hz.
-        frequencies: What to take out, in Hz; each notch is 1/200 of its frequency wide, and 1 Hz for its
-            transition.
+        frequencies: Frequencies to remove, in Hz; each notch is 1/200 of its frequency wide, with a
+            transition of 1 Hz.
 
     Returns:
-        Its coefficients, odd in number, shape (num_taps,).
+        Coefficients, odd in number, shape (num_taps,).
     """
     highs = tuple(frequency * (1 + 1 / 400) + 0.5 for frequency in frequencies)
     lows = tuple(frequency * (1 - 1 / 400) - 0.5 for frequency in frequencies)
     return _design(rate, highs, lows, 0.5)
 
 
-@lru_cache(maxsize=32)  # all recordings of a corpus share a handful, 7 ms each
+@lru_cache(maxsize=32)  # 7 ms each; all recordings of a corpus share a few
 def _design(
     rate: float,
     low: float | tuple[float, ...] | None,
     high: float | tuple[float, ...] | None,
     transition: float | str = "auto",
 ) -> np.ndarray:
-    """Let MNE design a filter; a `low` above `high` makes it a band-stop."""
+    """Design a filter by MNE; a `low` above `high` makes it a band-stop."""
     edges = [None if edge is None else np.array(edge) for edge in (low, high)]
     taps: np.ndarray = mne.filter.create_filter(
         None, rate, *edges, l_trans_bandwidth=transition, h_trans_bandwidth=transition, verbose="ERROR"
     )
-    taps.flags.writeable = False  # callers share it
+    taps.flags.writeable = False  # callers share the cached array
     return taps
 
 
 def gain(taps: np.ndarray, frequencies: np.ndarray, rate: float) -> np.ndarray:
-    """Compute how much of each frequency a filter lets through.
+    """Compute the gain of a filter at some frequencies.
 
     Args:
         taps: Coefficients of a filter.
@@ -122,12 +122,12 @@ def gain(taps: np.ndarray, frequencies: np.ndarray, rate: float) -> np.ndarray:
 
 
 def apply_fir(data: np.ndarray, taps: np.ndarray, spans: Sequence[Span]) -> None:
-    """Filter each channel in place, without delay, each span continued by its mirror image at both ends.
+    """Filter each channel in place, without delay; each span is continued by its mirror image at both ends.
 
     Args:
         data: Samples, shape (channels, time), float64.
         taps: Coefficients of a symmetric filter, odd in number.
-        spans: Stretches that are filtered apart, so that nothing leaks across a gap.
+        spans: Stretches that are filtered separately, so that nothing leaks across a gap.
     """
     for start, stop in spans:
         for row in data:
@@ -137,7 +137,7 @@ def apply_fir(data: np.ndarray, taps: np.ndarray, spans: Sequence[Span]) -> None
 
 def _convolve(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
     """Convolve by overlap-save with all blocks in one FFT; `samples` and the result have shape (time,)."""
-    from scipy import fft  # here: scipy takes long to import, which `import eeg_hf` need not pay
+    from scipy import fft  # takes a second to import
 
     half = len(taps) // 2
     length = fft.next_fast_len(min(4 * len(taps), len(samples) + 2 * half), real=True)
@@ -145,13 +145,13 @@ def _convolve(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
     num_blocks = -(-len(samples) // step)
     padded = np.zeros((num_blocks - 1) * step + length)
     padded[half : half + len(samples)] = samples
-    reach = min(half, len(samples) - 1)  # short recordings end in zeros beyond their mirror image, as in MNE
+    reach = min(half, len(samples) - 1)  # beyond the mirror image of short recordings are zeros, as in MNE
     padded[half - reach : half] = 2 * samples[0] - samples[reach:0:-1]
     padded[half + len(samples) :][:reach] = 2 * samples[-1] - samples[-2 : -reach - 2 : -1]
     blocks = np.lib.stride_tricks.sliding_window_view(padded, length)[::step]  # (num_blocks, length)
     response = fft.rfft(taps, length)
     filtered = np.empty((num_blocks, step))
-    for first in range(0, num_blocks, 32):  # the spectra of a day of EEG would not fit into memory
+    for first in range(0, num_blocks, 32):  # all spectra of a day of EEG would not fit into memory
         group = slice(first, first + 32)
         filtered[group] = fft.irfft(fft.rfft(blocks[group]) * response, length)[:, 2 * half :]
     return filtered.reshape(-1)[: len(samples)]
@@ -160,14 +160,13 @@ def _convolve(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
 def resample(data: np.ndarray, file_rate: float, rate: float) -> np.ndarray:
     """Change the rate by the exact ratio, with an anti-alias filter.
 
-    NOTE: not `Raw.resample`: its polyphase method takes the ratio from the number of samples, so that a
-        recording of prime length gets a filter as long as itself and a rate that is not quite the one asked
-        for.
+    NOTE: `Raw.resample` is not used: its polyphase method takes the ratio from the number of samples, so that
+        a recording of prime length gets a filter as long as itself and a slightly different rate.
 
     Args:
         data: Samples, shape (channels, time).
         file_rate: Their rate in Hz.
-        rate: Rate wanted, in Hz.
+        rate: Rate of the result in Hz.
 
     Returns:
         Samples at that rate, shape (channels, new_time).
@@ -204,18 +203,18 @@ def _anti_alias(up: int, down: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _polyphase_matrix(up: int, down: int) -> tuple[np.ndarray, int, int]:
-    """Write the filter of `scipy.signal.resample_poly` as a matrix from a frame of samples to resampled ones.
+    """Return the filter of `scipy.signal.resample_poly` as a matrix from sample frames to resampled ones.
 
-    A matrix product does twice the multiplications and still takes half of scipy's time.
+    A matrix product needs twice the multiplications but half of scipy's time.
 
     Returns:
-        The matrix, shape (frame, resampled); how many samples the frame reaches back before the first
-        resampled one; and how many samples lie between two frames.
+        The matrix, shape (frame, resampled); the number of samples by which the frame starts before the first
+        resampled one; and the number of samples between two frames.
     """
     taps = up * _anti_alias(up, down)
     half = len(taps) // 2
     reach = half // up
-    repeats = max(1, 2 * reach // down)  # as long as what overlaps: the best trade of copies for products
+    repeats = max(1, 2 * reach // down)  # as long as the overlap: the best trade of copies for products
     samples = np.arange(repeats * down + 2 * reach)[:, None] - reach
     index = half + down * np.arange(repeats * up) - up * samples
     weights = np.where((index >= 0) & (index <= 2 * half), taps[np.clip(index, 0, 2 * half)], 0.0)

@@ -7,14 +7,14 @@ from typing import Literal
 import numpy as np
 import torch
 
-# Sorting is what robust normalisation costs, so quantiles come from at most this many evenly spaced samples.
-# Measured on EEGMAT, that moves the interquartile range of a 10-s window by 1 % and of a 50-s window by 2 %;
-# from one 10-s window to the next it differs by 11 % anyway.
+# Sorting dominates robust normalisation, so quantiles use at most this many evenly spaced samples. On EEGMAT
+# this changes the interquartile range of a 10-s window by 1 % and of a 50-s window by 2 %; it differs by 11 %
+# between consecutive 10-s windows
 MAX_QUANTILE_SAMPLES = 1024
 IQR_OF_NORMAL = 1.349
 """Interquartile range of a normal distribution of standard deviation 1."""
 SMALLEST_SCALE = 1e-6
-"""Below this a channel is constant but for rounding."""
+"""A channel with a smaller scale is constant except for rounding."""
 
 
 def robust_statistics(
@@ -24,12 +24,12 @@ def robust_statistics(
 
     Args:
         values: Windows, shape (batch, channels, time); int16 is sorted faster than float32.
-        attention_mask: True = real, shape (batch, time); `None` where all samples are.
+        attention_mask: True = real, shape (batch, time); `None` if all samples are.
 
     Returns:
         The median, and the interquartile range / 1.349 (the standard deviation, for normal data), both of
-        shape (batch, channels, 1). Where the range is zero the standard deviation stands in, and 1 where that
-        is zero too, so that dividing is always safe.
+        shape (batch, channels, 1). If the range is zero, the standard deviation replaces it, and 1 if that is
+        zero too, so that dividing is always safe.
     """
     if attention_mask is None:
         quartiles = _quartiles(values)
@@ -43,9 +43,7 @@ def robust_statistics(
     lower, median, upper = quartiles.unsqueeze(-1)
     scale = (upper - lower) / IQR_OF_NORMAL
     is_narrow = scale < SMALLEST_SCALE
-    if bool(
-        is_narrow.any()
-    ):  # constant for more than half the time: only the deviation tells dead from quiet
+    if bool(is_narrow.any()):  # constant for half of the time: only the deviation tells dead from quiet
         scale = torch.where(is_narrow, mean_and_deviation(values, attention_mask)[1], scale)
     return median, scale
 
@@ -57,10 +55,10 @@ def mean_and_deviation(
 
     Args:
         values: Windows, shape (batch, channels, time).
-        attention_mask: True = real, shape (batch, time); `None` where all samples are.
+        attention_mask: True = real, shape (batch, time); `None` if all samples are.
 
     Returns:
-        Both of shape (batch, channels, 1); the deviation is 1 where a channel does not move.
+        Both of shape (batch, channels, 1); the deviation of a constant channel is 1.
     """
     values = values.float()
     if attention_mask is None:
@@ -77,7 +75,7 @@ def mean_and_deviation(
 
 
 def _quartiles(values: torch.Tensor) -> torch.Tensor:
-    """Lower quartile, median and upper quartile over time, stacked in front; (3, ..., channels)."""
+    """Return lower quartile, median and upper quartile over time, (3, ..., channels)."""
     stride = -(-values.shape[-1] // MAX_QUANTILE_SAMPLES)
     values = values[..., ::stride]
     ranks = [(values.shape[-1] - 1) * quarter / 4 for quarter in (1, 2, 3)]
@@ -92,11 +90,11 @@ def _quartiles(values: torch.Tensor) -> torch.Tensor:
 
 
 def _sorted_at(values: np.ndarray, ranks: list[int]) -> np.ndarray:
-    """Sort over time and return the samples of some ranks; (..., channels, ranks).
+    """Sort over time and return the samples of some ranks, (..., channels, ranks).
 
-    numpy sorts float32 with vector instructions, measured 10 times as fast as torch.sort or torch.quantile. A
-    stable sort of int16 goes by their two bytes, which takes half of that. One window at a time stays in the
-    cache, and in memory that the process already has.
+    numpy sorts float32 with vector instructions, 10 times as fast as torch.sort or torch.quantile. A stable
+    sort of int16 is a radix sort of two bytes, which takes half of that. One window at a time stays in the
+    cache and reuses memory.
     """
     if values.ndim > 2:
         shape = (*values.shape[:-1], len(ranks))

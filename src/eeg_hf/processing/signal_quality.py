@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be measured of a recording without knowing anything else: unit, line noise, bad channels, drift.
+"""Measures of one recording: amplitude and unit, clipping, line noise, noisy channels, drift.
 
-The rules are fixed: the same samples give the same answer, whatever other recordings there are and whatever
-they are labelled. They follow PREP (https://doi.org/10.3389/fninf.2015.00016) and FASTER
-(https://doi.org/10.1016/j.jneumeth.2010.07.015) in comparing each channel with the median of its recording by
-robust z scores, and differ where those misfire: a z score of 5 must also be a factor of 3, since the channels
-of a good recording may lie so close together that 5 deviations are nothing, and what cannot be measured (too
-few channels, a montage in which no two neighbours correlate) is not judged.
+The rules are fixed: the same samples give the same answer, independent of labels and other recordings. They
+follow PREP (https://doi.org/10.3389/fninf.2015.00016) and FASTER
+(https://doi.org/10.1016/j.jneumeth.2010.07.015), which compare each channel with the median of its recording
+by robust z scores. They deviate where these misfire: a z score of 5 must also be a factor of 3, since the
+channels of a good recording may be so similar that 5 deviations mean nothing, and what cannot be measured
+(too few channels, a montage in which no two neighbours correlate) is not judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,50 +16,49 @@ import numpy as np
 from .filtering import gain
 
 FLAT_UV = 0.1
-"""A channel whose standard deviation (uV) stays below this is dead."""
+"""A channel with a standard deviation (uV) below this is dead."""
 
 PLAUSIBLE_UV = (0.1, 1000.0)
-"""Median |x| (uV) outside this range means that the unit is wrong, not that the brain is."""
+"""A median |x| (uV) outside this range means that the unit is wrong."""
 
 TYPICAL_UV = (2.0, 100.0)
-"""Median |x| (uV) that EEG has; narrower than a factor of 1000, so that one slip of the unit at most leads
-here."""
+"""Usual median |x| (uV) of EEG; narrower than a factor of 1000, so that at most one unit leads here."""
 
 LARGEST_SWING_UV = 400.0
-"""Eye blinks reach 300 uV from peak to peak; what swings further within a second is no EEG."""
+"""Largest peak-to-peak amplitude (uV) of EEG within a second; eye blinks reach 300 uV."""
 
 CLIPPED_SHARE = 0.01
 """Share of a channel's samples at its own extreme above which `preprocess` warns."""
 
-# EEG without line noise stays below a ratio of 1.5.
+# EEG without line noise stays below a ratio of 1.5
 _LINE_NOISE_RATIO = 3.0
 _NOISY_Z, _NOISY_FACTOR, _GAIN_FACTOR = 5.0, 3.0, 10.0
-_LEAST_CHANNELS = 8  # fewer give no robust spread to compare a channel with
-# Good channels at the edge of a 19-electrode cap go down to 0.4, noise reaches 0.25; a recording whose usual
-# channel exceeds 0.6 shows that its electrodes lie close enough for the rule to mean something.
+_LEAST_CHANNELS = 8  # fewer give no robust spread
+# Good channels at the edge of a 19-electrode cap correlate with at least 0.4, noise with up to 0.25; a usual
+# correlation above 0.6 shows that the electrodes of a recording lie close enough for the rule to apply
 _BAD_CORRELATION, _USUAL_CORRELATION = 0.3, 0.6
 _DRIFT_RATIO = 4.0
 _UNIT_SLIPS: Mapping[int, str] = {
-    6: "it looks as if the values are in uV but were read as V: scale them by 1e-6, or say unit='uV'",
+    6: "it looks as if the values are in uV but were read as V: scale them by 1e-6, or set unit='uV'",
     3: "it looks as if the values are in mV but were read as V: scale them by 1e-3",
     -3: "it looks as if the values are in mV but were read as uV: scale them by 1e3",
-    -6: "it looks as if the values are in V but were read as uV: scale them by 1e6, or say unit='V'",
+    -6: "it looks as if the values are in V but were read as uV: scale them by 1e6, or set unit='V'",
 }
 
 
 def measure_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
     """Measure the amplitude of live channels.
 
-    Offsets and drifts of DC-coupled amplifiers reach many mV and say nothing about the unit, so the median of
-    each second is removed first; only where nothing moves within a second is the whole channel's median
-    removed instead. Seconds in which all channels stand still (a gap filled with zeros) do not count.
+    Offsets and drifts of DC-coupled amplifiers reach many mV and do not depend on the unit, so the median of
+    each second is subtracted first; if no channel moves within a second, the median of the whole channel.
+    Seconds in which all channels are constant (a gap filled with zeros) do not count.
 
     Args:
-        channels: Samples in V, one array of shape (time,) a channel.
+        channels: Samples in V, one array of shape (time,) per channel.
         rate: Their rate in Hz.
 
     Returns:
-        Median over channels of median |x| in uV, of at most 10 evenly spread seconds.
+        Median over channels of median |x| in uV, over at most 10 evenly spread seconds.
     """
     num_samples = len(channels[0])
     length = min(max(round(rate), 2), num_samples)
@@ -91,28 +90,28 @@ def _moving_starts(channels: Sequence[np.ndarray] | np.ndarray, length: int) -> 
 
 
 def _median_deviation(blocks: np.ndarray) -> float:
-    """Median over channels of median |x - median of its block|; blocks is (channels, num_blocks, length)."""
+    """Return the median over channels of |x - block median| of blocks (channels, num_blocks, length)."""
     deviation = np.abs(blocks - np.median(blocks, axis=-1, keepdims=True))
     return float(np.median(np.median(deviation, axis=(1, 2))))
 
 
 def check_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
-    """Measure the amplitude of live channels and refuse what cannot be EEG.
+    """Measure the amplitude of live channels and refuse one that cannot be EEG.
 
     Args:
-        channels: Samples in V, one array of shape (time,) a channel.
+        channels: Samples in V, one array of shape (time,) per channel.
         rate: Their rate in Hz.
 
     Returns:
-        What `measure_amplitude` gives, in uV.
+        The result of `measure_amplitude`, in uV.
 
     Raises:
-        ValueError: It lies outside `PLAUSIBLE_UV`; the message names the likely slip of the unit.
+        ValueError: If it lies outside `PLAUSIBLE_UV`; names the likely error of the unit.
     """
     amplitude = measure_amplitude(channels, rate)
     low, high = PLAUSIBLE_UV
     if not low <= amplitude <= high:
-        # EEG lies at about 10 uV: the power of 1000 nearest to the excess is the slip.
+        # EEG is about 10 uV: the power of 1000 nearest to the excess is the error of the unit
         exponent = 3 * int(np.clip(round(np.log10(max(amplitude, 1e-9) / 10) / 3), -2, 2))
         hint = _UNIT_SLIPS.get(exponent, "check the unit of the recording")
         still = np.mean([np.mean(np.diff(samples) == 0) for samples in channels])
@@ -125,16 +124,16 @@ def check_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) ->
 
 
 def unit_factor(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
-    """Find the factor that mends a slip of the unit, where there is one and only one.
+    """Find the factor that corrects a wrong unit, if exactly one does.
 
     Args:
-        channels: Samples in what the file calls V, one array of shape (time,) a channel.
+        channels: Samples in what the file calls V, one array of shape (time,) per channel.
         rate: Their rate in Hz.
 
     Returns:
-        1e-6, 1e-3, 1e3 or 1e6 where the amplitude lies outside `PLAUSIBLE_UV` and that factor brings it into
-        `TYPICAL_UV`, and the amplitude at 1-30 Hz as well: mains hum of some mV is no slip of the unit. 1.0
-        everywhere else, also where no factor would, and for less than two seconds.
+        1e-6, 1e-3, 1e3 or 1e6 if the amplitude lies outside `PLAUSIBLE_UV` and the factor brings it into
+        `TYPICAL_UV`, together with the amplitude at 1-30 Hz: mains hum of some mV is no error of the unit.
+        1.0 otherwise, and for less than two seconds.
     """
     length = round(2 * rate)
     if len(channels[0]) < length:
@@ -149,14 +148,14 @@ def unit_factor(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> flo
 
 
 def clipped_share(samples: np.ndarray) -> float:
-    """Measure how much of a channel lies at the rail of its converter.
+    """Measure how much of a channel lies at the limit of its analogue-to-digital converter.
 
     Args:
         samples: One channel as recorded, in any unit, shape (time,).
 
     Returns:
-        Share of the samples that equal the channel's maximum or minimum in runs of three or more: one peak
-        does not count, a converter at its limit does.
+        Share of the samples that equal the channel's maximum or minimum in runs of three or more, which
+        single peaks do not form.
     """
     count = 0
     for extreme in (samples.max(), samples.min()):
@@ -172,14 +171,14 @@ def line_noise(data: np.ndarray, rate: float) -> tuple[dict[str, float], float |
     """Measure whether 50 or 60 Hz stands out of the spectrum.
 
     Args:
-        data: Samples in any unit, shape (channels, time); the first minute counts.
+        data: Samples in any unit, shape (channels, time); only the first minute is used.
         rate: Their rate in Hz.
 
     Returns:
-        Power at `"50"` and `"60"` Hz over that 2 to 5 Hz beside it, of those that the rate can show, median
-        over channels; and the louder of the two where it is three times that or more, else `None`.
+        Power at `"50"` and `"60"` Hz, if below the Nyquist frequency, over the power 2 to 5 Hz beside it,
+        median over channels; and the louder of the two if its ratio is three or more, else `None`.
     """
-    from scipy import signal  # here: it takes a second to import, which `import eeg_hf` need not pay
+    from scipy import signal  # takes a second to import
 
     data = data[:, : round(60 * rate)]
     frequencies, power = signal.welch(data, rate, nperseg=min(data.shape[1], round(2 * rate)))
@@ -197,27 +196,27 @@ def line_noise(data: np.ndarray, rate: float) -> tuple[dict[str, float], float |
 def noisy_channels(channels: Mapping[str, np.ndarray], rate: float) -> dict[str, str]:
     """Find the channels that differ from the others of their recording as electrodes without contact do.
 
-    Up to 60 evenly spread pieces of two seconds are looked at; each measure is the median over them, so that
-    blinks and movements do not count. A channel is noisy where, by more than five robust deviations from the
-    median channel,
+    Each measure is the median over up to 60 evenly spread pieces of two seconds, so that blinks and movements
+    do not count. A channel is noisy if, by more than five robust deviations from the median channel,
 
-    * its amplitude at 1-30 Hz is more than three times the usual and no other channel shares it (a
-      correlation of 0.6 is shared: strong alpha rhythms and epileptic foci are), or more than ten times,
+    * its amplitude at 1-30 Hz is more than ten times the usual, or more than three times without a
+    correlation
+      of 0.6 with another channel, as strong alpha rhythms and epileptic foci have,
     * it is less than a tenth,
     * its amplitude above 30 Hz, without the line, is more than three times the usual and more than its own
       EEG,
 
-    or where its largest correlation with any other channel (1-30 Hz) is below 0.3 while the recording's usual
-    one is above 0.6. Loudness is measured against the median over channels, which a noisy
-    channel cannot move as it moves a mean; quietness and correlation against the recording's own reference,
-    since after any common one a dead channel carries the others' signal.
+    or if its largest correlation with any other channel (1-30 Hz) is below 0.3 while the recording's usual
+    one is above 0.6. Loudness is measured against the median over channels, which a noisy channel moves less
+    than a mean; quietness and correlation against the recording's own reference, since after re-referencing a
+    dead channel carries the signal of the others.
 
     Args:
         channels: Good unipolar channels in V by name, each of shape (time,).
         rate: Their rate in Hz.
 
     Returns:
-        Name -> what is wrong. Empty where there are fewer than 8 channels or less than 2 seconds.
+        Name -> reason. Empty for fewer than 8 channels or less than 2 seconds.
     """
     length = round(2 * rate)
     names = list(channels)
@@ -250,12 +249,12 @@ def noisy_channels(channels: Mapping[str, np.ndarray], rate: float) -> dict[str,
 
 
 def drift_ratio(data: np.ndarray, rate: float, taps: np.ndarray | None = None) -> float:
-    """Measure how much slower activity than EEG there is, after a high-pass if one is given.
+    """Measure how loud drifts are in relation to EEG, after a high-pass if one is given.
 
     Args:
         data: Samples in any unit, shape (channels, time).
         rate: Their rate in Hz.
-        taps: Filter that will be applied, as `design_band_pass` gives it.
+        taps: Filter that will be applied, as `design_band_pass` returns it.
 
     Returns:
         Amplitude below 1 Hz over that at 1-30 Hz, median over channels and pieces of 20 seconds; 0 for
@@ -275,7 +274,7 @@ def drift_ratio(data: np.ndarray, rate: float, taps: np.ndarray | None = None) -
 
 
 def needs_highpass(data: np.ndarray, rate: float, taps: np.ndarray | None) -> bool:
-    """Say whether drifts will be louder than EEG by a factor of four after a filter; see `drift_ratio`."""
+    """Return whether drifts will be four times as loud as EEG after a filter; see `drift_ratio`."""
     return drift_ratio(data, rate, taps) > _DRIFT_RATIO
 
 
@@ -283,12 +282,12 @@ def usable_share(data: np.ndarray, rate: float) -> float:
     """Measure the quality of a clean recording.
 
     Args:
-        data: Clean samples in V, channels without a signal of their own zero, shape (channels, time).
+        data: Clean samples in V, bad and masked channels zero, shape (channels, time).
         rate: Their rate in Hz.
 
     Returns:
-        Share, 0 to 1, of the pieces of one second and one channel that are not flat and swing by less than
-        400 uV.
+        Share, 0 to 1, of the pieces of one second and one channel that are not flat and have a peak-to-peak
+        amplitude below 400 uV.
     """
     length = min(max(round(rate), 1), data.shape[1])
     usable = data.shape[1] // length * length
@@ -309,7 +308,7 @@ def _blocks(channels: Sequence[np.ndarray] | np.ndarray, length: int, most: int)
 
 
 def _spectra(blocks: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Fourier coefficients of tapered blocks, scaled so that |x|^2 sums to the variance; frequencies."""
+    """Return spectra of tapered blocks, scaled so that |x|^2 sums to the variance, and their frequencies."""
     from scipy import fft
 
     length = blocks.shape[-1]
@@ -321,7 +320,7 @@ def _spectra(blocks: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
 def _band_amplitudes(
     spectra: np.ndarray, frequencies: np.ndarray, rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Amplitude at 1-30 Hz and above 30 Hz without line frequencies, uV, median over blocks, (channels,)."""
+    """Return amplitudes at 1-30 Hz and above 30 Hz without the line, uV, median over blocks, (channels,)."""
     power = np.abs(spectra) ** 2
     is_line = (np.abs((frequencies + 25) % 50 - 25) < 2) | (np.abs((frequencies + 30) % 60 - 30) < 2)
     bands = (
@@ -333,12 +332,12 @@ def _band_amplitudes(
 
 
 def _largest_correlations(spectra: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-    """Largest |correlation| of each channel with another at 1-30 Hz, typical of the blocks, (channels,)."""
+    """Return the largest |correlation| of each channel with another at 1-30 Hz, (channels,)."""
     band = spectra[..., (frequencies >= 1) & (frequencies <= 30)].transpose(1, 0, 2)  # (blocks, channels, f)
     covariance = np.matmul(band, band.conj().transpose(0, 2, 1)).real
     deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 1e-30))
     correlation = covariance / (deviation[:, :, None] * deviation[:, None, :])
-    # Over all pieces first: among 63 others one always happens to agree for two seconds.
+    # The median over blocks comes first: among 63 others one always happens to agree for two seconds
     typical = np.abs(np.median(correlation, axis=0))  # (channels, channels)
     np.fill_diagonal(typical, 0.0)
     largest: np.ndarray = typical.max(axis=1)
@@ -346,7 +345,7 @@ def _largest_correlations(spectra: np.ndarray, frequencies: np.ndarray) -> np.nd
 
 
 def _robust_z(values: np.ndarray, least_factor: float) -> np.ndarray:
-    """Robust z scores of log amplitudes; a factor below `least_factor` never reaches `_NOISY_Z`."""
+    """Return robust z scores of log amplitudes; a factor below `least_factor` never reaches `_NOISY_Z`."""
     logs = np.log(np.maximum(values, 1e-6))
     away = logs - np.median(logs)
     spread = 1.4826 * np.median(np.abs(away))

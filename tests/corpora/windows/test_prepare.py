@@ -19,7 +19,8 @@ from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import EEGMAT, EEGMMIDB, Recording, Simulated, prepare
-from eeg_hf.processing.preprocessing import mean_covariance, preprocess
+from eeg_hf.processing.covariance import mean_covariance
+from eeg_hf.processing.preprocessing import preprocess
 
 FAST = {"highpass_hz": 1.0, "lowpass_hz": 40.0, "sampling_rate": 100.0, "window_seconds": 2.0}
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...processing.channels import parse_channel
-from ...processing.preprocessing import check_amplitude
+from ...processing.signal_quality import check_amplitude
 from ..corpus import Event, annotated
 from .bids_tree import read_json, refuse_pointers, sidecars
 from .formats import read_recording

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from datasets import load_dataset
 
-from ...processing.preprocessing import whitening_matrix
+from ...processing.covariance import whitening_matrix
 
 
 def load_alignments(*prepared: str | Path) -> dict[str, np.ndarray]:

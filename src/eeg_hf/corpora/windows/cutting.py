@@ -15,8 +15,10 @@ import mne
 import numpy as np
 import pyarrow as pa
 
-from ...processing.channels import positions_from_raw
-from ...processing.preprocessing import FLAT_UV, mean_covariance
+from ...processing.covariance import mean_covariance
+from ...processing.electrode_positions import positions_from_raw
+from ...processing.microvolts import to_microvolts
+from ...processing.signal_quality import FLAT_UV
 from ..corpus import Event, Recording, annotated
 from ..recordings.recording_files import legible
 from .encoding import encode_windows
@@ -204,7 +206,7 @@ def _events(
 def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, events: Sequence[Event]) -> _Cleaned:
     """Take the samples out of a cleaned recording; from here on they are in microvolts."""
     is_good = np.array([name not in clean.info["bads"] for name in clean.ch_names])
-    signal = (clean.get_data() * 1e6).astype(np.float32)  # (channels, time)
+    signal = to_microvolts(clean)  # (channels, time)
     signal[~is_good] = 0.0
     peak = np.maximum(signal.max(axis=1), -signal.min(axis=1))
     finite = peak < _LARGEST_UV  # False for NaN too
