@@ -144,7 +144,7 @@ def test_adapters_and_losses_are_timed_beside_none_and_reconstruction_alone(part
     assert [row.name.split(", ")[2] for row in rows if row.unit == "windows/s"] == [
         *("zero_pad", "spline", "perceiver"),
         *("spline", "perceiver"),
-        *("+ auxiliary tasks", "+ contrast of two views", "+ contrast of people at one film"),
+        *("+ auxiliary tasks", "+ contrast of two views", "+ contrast of subjects at one film"),
     ]
     assert all(row.ratio > 0 for row in rows if row.value is not None)
     (refused,) = (row for row in rows if row.value is None)

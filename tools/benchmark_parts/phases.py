@@ -36,7 +36,7 @@ MONTAGES: dict[str, tuple[str | Sequence[str], str | Sequence[str]]] = {
 LOSSES: dict[str, dict[str, Any]] = {
     "auxiliary tasks": {"auxiliary_tasks": dict(HBN_AUXILIARY_TASKS)},
     "contrast of two views": {"contrastive_weight": 0.5},
-    "contrast of people at one film": {"contrastive_weight": 0.5},
+    "contrast of subjects at one film": {"contrastive_weight": 0.5},
 }
 """Settings of each loss that is added to the masked reconstruction."""
 
@@ -92,7 +92,7 @@ class Pretraining:
             }
         elif self.loss == "contrast of two views":
             batch["augmented_values"] = torch.randn_like(batch["input_values"])
-        elif self.loss == "contrast of people at one film":  # two subjects at each moment
+        elif self.loss == "contrast of subjects at one film":  # two subjects at each moment
             batch["stimulus_ids"] = torch.zeros_like(rows)
             batch["stimulus_seconds"] = 10.0 * (rows // 2)
             batch["subject_ids"] = rows
