@@ -156,6 +156,7 @@ class Corpus(ABC):
             ValueError: If the same recording is there twice.
         """
         root = self.locate() if root is None else Path(root)
+        # Recordings that are known to be bad are reported and left out
         found, bad = [], []
         for recording in self._find_recordings(root):
             why = self.known_bad.get(recording.subject) or self.known_bad.get(recording.path.name)
@@ -237,6 +238,7 @@ class Corpus(ABC):
                 how to get it.
             ConnectionError: If a download failed, with the URL and how to go on.
         """
+        # The user's folder, then the shared one, then the cache
         if root is not None:
             self.recordings(root)  # raises where there are none
             return Path(root)

@@ -111,12 +111,14 @@ class FolderCorpus(Corpus):
         """Find the recordings and describe them by tables and names."""
         if is_bids(root):
             logger.warning_once(f"{root} is a BIDS tree: the corpus 'bids' reads its tables too")
+        # Tables of metadata have the extensions of tables of samples
         there = find_recordings(root, tables=self.sampling_rate is not None)
         paths = {legible(path.relative_to(root).as_posix()): path for path in there}
         metadata = None if self.metadata is None else Path(self.metadata)
         table = FolderTable.read(root, list(paths), metadata)
         paths = {name: path for name, path in paths.items() if path not in table.files}
         places = self._places(list(paths), table)
+        # Labels of the table override those of the path
         rows = {name: {**place.labels, **table.labels.get(name, {})} for name, place in places.items()}
         types = column_types(list(rows.values()))
         self.label_names = {free_name(column): kind for column, kind in types.items()}

@@ -132,6 +132,7 @@ def _roles(names: Sequence[str]) -> list[str]:
     is_dated = False
     for level in range(max((name.count("/") for name in names), default=0)):
         there = {name.split("/")[level] for name in names if name.count("/") > level}
+        # The first test that all folders of a level pass decides
         tests: Mapping[str, Callable[[str], object]] = {
             "split": lambda folder: folder.lower() in _SPLITS,
             "session": _SESSION.fullmatch,
@@ -145,6 +146,7 @@ def _roles(names: Sequence[str]) -> list[str]:
             _is_year(names, level) or (is_dated and all(map(_MONTH_OR_DAY.fullmatch, there)))
         ):
             role, is_dated = "part", True
+        # Only one level can be the subject, the session or the split
         roles.append("part" if role in roles and role != "other" else role)
     return roles
 
@@ -179,7 +181,7 @@ def _subjects(names: Sequence[str], roles: Sequence[str]) -> dict[str, str | Non
         folders = name.split("/")[:-1]
         by_folder = folders[level] if level is not None and len(folders) > level else None
         subjects[name] = dict(_ENTITY.findall(name)).get("sub") or by_folder
-    if not any(subjects.values()):
+    if not any(subjects.values()):  # by the beginnings of the file names
         matches = [_BEGINNING.match(PurePosixPath(name).stem) for name in names]
         beginnings = [match["subject"] for match in matches if match]
         letters = {match["letters"].lower() for match in matches if match}

@@ -56,6 +56,7 @@ class FolderTable:
         rows: dict[str, dict[str, str | None]] = {}
         strangers: list[str] = []
         for file in files:
+            # A table describes the recordings at and below its folder
             below = file.parent.relative_to(root).as_posix() if file.is_relative_to(root) else "."
             inside = [name for name in names if below == "." or name.startswith(f"{below}/")]
             recordings = RecordingNames(inside)

@@ -180,6 +180,7 @@ def _spans(events: Sequence[Event], task: str, seconds: float) -> list[Event]:
 
 def _trials(events: Sequence[Event]) -> list[Event]:
     """List the trials with a change of contrast, in order; unanswered ones have no labels."""
+    # A trial lasts from one start to the next: the last one is not closed, and left out
     starts = [place for place, event in enumerate(events) if event.name == "contrastTrial_start"]
     trials = []
     for begin, end in pairwise(starts):

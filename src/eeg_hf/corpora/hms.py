@@ -156,6 +156,7 @@ def read_spectrogram(
     if not path.is_file():
         raise FileNotFoundError(f"no spectrogram {spectrogram_id}: {path} is missing")
     table = pq.read_table(path)
+    # Columns are named LL_0.59 and so on; all regions must have the same frequencies
     names = [name for name in table.column_names if name != "time"]
     bins = [(*name.partition("_")[::2], name) for name in names]  # LL_0.59 -> LL, 0.59
     by_region = {r: sorted((float(f), name) for region, f, name in bins if region == r) for r in REGIONS}
@@ -237,21 +238,22 @@ def _read_eeg(path: Path) -> "mne.io.BaseRaw":
     info = mne.create_info(names, _RATE, ["ecg" if name == "EKG" else "eeg" for name in names])
     raw = mne.io.RawArray(data * 1e-6, info, verbose="ERROR")
     raw.info["bads"] = [names[channel] for channel in dead]
-    onsets, durations = np.reshape(gaps, (-1, 2)).T / _RATE
-    return raw.set_annotations(mne.Annotations(onsets, durations - onsets, ["BAD_missing"] * len(gaps)))
+    onsets, ends = np.reshape(gaps, (-1, 2)).T / _RATE
+    return raw.set_annotations(mne.Annotations(onsets, ends - onsets, ["BAD_missing"] * len(gaps)))
 
 
 def _fill(data: np.ndarray) -> tuple[list[int], list[tuple[int, int]]]:
     """Fill non-finite samples in place; return dead channels and (start, stop) of runs too long to fill."""
-    missing = ~np.isfinite(data)
+    missing = ~np.isfinite(data)  # (channels, time)
     eeg = missing[: len(_EEG)]
-    recorded = ~eeg.all(axis=0)
+    recorded = ~eeg.all(axis=0)  # times at which at least one electrode has a sample
     is_dead = eeg[:, recorded].mean(axis=1) > 0.5
     for channel, holes in zip(data, missing, strict=True):
         if holes.all():
             channel[:] = 0.0
         elif holes.any():
             channel[holes] = np.interp(np.flatnonzero(holes), np.flatnonzero(~holes), channel[~holes])
+    # Runs of NaN in any electrode that is not dead, as (start, stop)
     hole = np.concatenate([[False], eeg[~is_dead].any(axis=0), [False]]).astype(np.int8)
     starts, stops = (np.flatnonzero(np.diff(hole) == step).tolist() for step in (1, -1))
     longest = _LONGEST_GAP * _RATE

@@ -86,7 +86,7 @@ class MOABB(Corpus):
         self._paradigm = None
         if paradigm is not None:
             self._paradigm = _construct(moabb.paradigms, paradigm, "paradigm", paradigm_options)
-            if len(getattr(self._paradigm, "filters", ())) > 1:
+            if len(getattr(self._paradigm, "filters", ())) > 1:  # a filter bank
                 raise ValueError(f"paradigm {paradigm} gives several bands of each epoch, expected one")
             if not self._paradigm.is_valid(dataset):
                 raise ValueError(

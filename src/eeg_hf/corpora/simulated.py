@@ -95,6 +95,7 @@ class Simulated(SimulatedCorpus):
 
     def truth(self, subject: str) -> SimulatedTruth:
         """Return the parameters of a subject."""
+        # The order of the draws is fixed: another order makes other subjects
         random = np.random.default_rng([self.seed, int(subject)])
         rest_uv = 11.0 * math.exp(0.6 * self._rank(int(subject)))
         task_uv = rest_uv * math.exp(-random.normal(0.55, 0.1))

@@ -96,6 +96,7 @@ class SimulatedCorpus(Corpus):
 
 def noise(amplitude: np.ndarray, num: int, num_samples: int, random: np.random.Generator) -> np.ndarray:
     """Return Gaussian noise of unit root mean square with an amplitude spectrum, (num, num_samples)."""
+    # Independent real and imaginary parts of every frequency
     spectrum = amplitude * (random.normal(size=(num, 2, len(amplitude))) * [[1], [1j]]).sum(axis=1)
     made = np.fft.irfft(spectrum, num_samples)
     return made / made.std(axis=1, keepdims=True)

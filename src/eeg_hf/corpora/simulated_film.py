@@ -119,6 +119,7 @@ class SimulatedFilm(SimulatedCorpus):
             film: Name of the film, `"film_1"` and on.
         """
         patterns, mixing, rhythm = self._patterns(), background_mixing(), alpha_pattern()
+        # Expected covariances in squared microvolt, (19, 19): of the film, and of all sources
         driven = self.component_uv**2 * patterns.T @ patterns
         alpha_uv2 = np.mean([self._alpha(number)[1] ** 2 for number in range(self.num_subjects)])
         within = driven + _BACKGROUND_UV**2 * mixing @ mixing.T + alpha_uv2 * np.outer(rhythm, rhythm)
@@ -133,7 +134,7 @@ class SimulatedFilm(SimulatedCorpus):
         start = round(random.uniform(1.0, 5.0) * rate)
         length = round(self.seconds * rate)
         num_samples = start + length + round(rate)
-        shared = np.zeros((self.num_components, num_samples))
+        shared = np.zeros((self.num_components, num_samples))  # the film's share, zero before and after it
         shared[:, start : start + length] = self._courses(recording.task)
         own = slow_noise(self.num_components, num_samples, rate, random)
         courses = np.sqrt(self.shared_share) * shared + np.sqrt(1 - self.shared_share) * own

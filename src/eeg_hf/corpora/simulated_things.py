@@ -119,7 +119,7 @@ class ThingsTruth:
         hits = dict.fromkeys(ks, 0.0)
         for _ in range(num_draws):
             noise = random.multivariate_normal(np.zeros(NUM_LATENTS), spread, num, method="eigh")
-            scores = self._likelihoods(latents @ self.information + noise, latents)
+            scores = self._likelihoods(latents @ self.information + noise, latents)  # (seen, candidates)
             own = np.diag(scores)[:, None]
             better = (scores > own).sum(axis=1) + random.integers((scores == own).sum(axis=1))
             for k in ks:
@@ -271,6 +271,7 @@ class SimulatedThings(SimulatedCorpus):
             subject: `"00"` and on.
         """
         num_samples, mixing = round(self.seconds * self.sampling_rate), background_mixing()
+        # Patterns over the head, (channels, 8): of all subjects, and of this one
         shared, own = (
             mixing @ np.random.default_rng([self.seed, number, 0]).normal(size=(len(mixing), NUM_LATENTS))
             for number in (_ALL, int(subject))
@@ -280,7 +281,7 @@ class SimulatedThings(SimulatedCorpus):
         times = np.arange(num_samples) / num_samples
         peaks = np.linspace(0.15, 0.75, NUM_LATENTS)  # of the epoch
         courses = np.exp(-(((times - peaks[:, None]) / 0.06) ** 2))  # (8, time)
-        raw = patterns.T[:, :, None] * courses[:, None]
+        raw = patterns.T[:, :, None] * courses[:, None]  # (8, channels, time)
         power = np.square(raw).sum() / raw[0].size  # per sample, for latents of unit variance
         return ThingsTruth(
             projection=raw * np.sqrt(self.snr / power) * _NOISE_UV,

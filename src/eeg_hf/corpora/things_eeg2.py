@@ -202,7 +202,7 @@ def _load(path: Path, mtime_ns: int) -> tuple[np.ndarray, list[str], float, floa
         )
     if len(times) < max(2, epochs.shape[3]):
         raise ValueError(f"{path.name} has {len(times)} times for {epochs.shape[3]} samples")
-    rate = (len(times) - 1) / (times[-1] - times[0])
+    rate = (len(times) - 1) / (times[-1] - times[0])  # Hz
     # NICE removed the time before the image from the data but not from the times.
     return epochs, names, round(rate, 3), float(times[len(times) - epochs.shape[3]])
 

@@ -162,12 +162,14 @@ def _apply_channels(raw: "mne.io.BaseRaw", name: str, rows: Sequence[Row]) -> di
     lacking = [str(row["name"]) for row in rows if row["name"] not in channels]
     if lacking:
         _warn(f"{name} names {len(lacking)} channels that the file lacks: {', '.join(lacking[:10])}")
+    # Types, some of which are written in lower case
     kinds = {channel: (row.get("type") or "").upper() for channel, row in known.items()}
     unknown = sorted({kind for kind in kinds.values() if kind and kind not in _TYPES})
     if unknown:
         _warn(f"{name}: unknown channel types {', '.join(unknown)} are not used")
     types = {channel: _TYPES[kind] for channel, kind in kinds.items() if kind in _TYPES}
     raw.set_channel_types(types, on_unit_change="ignore", verbose="ERROR")
+    # Bad channels of the file stay bad
     bad = {channel for channel, row in known.items() if (row.get("status") or "").lower() == "bad"}
     raw.info["bads"] = [channel for channel in raw.ch_names if channel in bad or channel in raw.info["bads"]]
     is_eeg = dict(zip(raw.ch_names, (kind == "eeg" for kind in raw.get_channel_types()), strict=True))
@@ -205,7 +207,7 @@ def _apply_units(raw: "mne.io.BaseRaw", units: Mapping[str, str], suffix: str) -
 def _scale(raw: "mne.io.BaseRaw", names: Sequence[str], factor: float) -> None:
     """Multiply channels by a factor, unless the resulting amplitude is impossible for EEG."""
     rate = float(raw.info["sfreq"])
-    sample = raw.get_data(picks=list(names), stop=min(raw.n_times, round(60 * rate)))
+    sample = raw.get_data(picks=list(names), stop=min(raw.n_times, round(60 * rate)))  # the first minute
     claim = f"channels.tsv gives {len(names)} channels a unit {factor:g} times the one assumed"
     try:
         amplitude = check_amplitude(sample * factor, rate)
@@ -246,6 +248,7 @@ def _montage(
     """
     import mne
 
+    # Positions in metres, by the names of the channels
     unit = str(system.get("EEGCoordinateUnits", "n/a"))
     if unit.lower() not in _METRES:
         raise ValueError(f"unit {unit!r}, expected m, cm or mm")
@@ -256,6 +259,7 @@ def _montage(
     marks = _landmarks(system, unit)
     if marks is None and frame not in _RAS_FRAMES | _ALS_FRAMES:
         raise ValueError(f"frame {system.get('EEGCoordinateSystem')!r} without landmarks is not known")
+    # A wrong unit or frame shows in the distance from the centre
     centre = np.zeros(3) if marks is None else (marks["lpa"] + marks["rpa"]) / 2
     radius = float(np.median([float(np.linalg.norm(p - centre)) for p in positions.values()] or [0.0]))
     if not _HEAD_RADIUS[0] <= radius <= _HEAD_RADIUS[1]:

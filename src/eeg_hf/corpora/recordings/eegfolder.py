@@ -82,13 +82,14 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
         return main_files(names, tables=self.config.unit is not None)
 
     def _split_generators(self, dl_manager: Any) -> list[SplitGenerator]:
+        # Companions and sidecars are downloaded too, under their own names, but give no rows
         parts: dict[str, list[str]] = {}
         for split, files in (self.config.data_files or {}).items():
             urls = [file for file in files if is_part(file)]
             parts[split] = _own_names(urls, dl_manager.download(urls))
         splits = super()._split_generators(dl_manager)
         if any(split.gen_kwargs["add_metadata"] for split in splits):
-            return splits
+            return splits  # the parent's columns of metadata.csv
         names = [name for files in parts.values() for name in files]
         found: dict[str, list[str]] = {}
         for split in splits:
@@ -149,6 +150,7 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
         if add_metadata:
             yield from super()._generate_examples(files=files, add_metadata=add_metadata, **others)
             return
+        # Filters as of Parquet datasets: rows are compared before a recording is opened
         wanted = self.config.filters
         condition = pq.filters_to_expression(wanted) if isinstance(wanted, list) else wanted
         for index, (file, columns) in enumerate(files):

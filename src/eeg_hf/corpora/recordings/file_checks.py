@@ -68,7 +68,7 @@ def sniff(head: bytes) -> str | None:
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):
             return kind
-    if head[:8].strip(b" \0") == b"0" and len(head) >= 8:
+    if head[:8].strip(b" \0") == b"0" and len(head) >= 8:  # the version, padded to 8 bytes
         return "EDF"
     if re.search(rb"Brain ?Vision", head[:64]):
         return "BrainVision header" if b"Header" in head[:80] else "BrainVision markers"
@@ -169,7 +169,7 @@ def check_fif(path: Path) -> None:
             header = file.read(16)
             if len(header) < 16:
                 raise ValueError(f"{path.name} is truncated: no last tag within its {size} bytes")
-            _, _, num_bytes, following = struct.unpack(">iiii", header)
+            _, _, num_bytes, following = struct.unpack(">iiii", header)  # kind, type, size, next tag
             end = position + 16 + num_bytes
             if num_bytes < 0 or end > size:
                 raise ValueError(
@@ -211,7 +211,7 @@ def check_cnt(path: Path, kind: str | None) -> None:
         raise ValueError(f"{path.name} is truncated: a CNT header has 900 bytes, the file has {len(head)}")
     (num_channels,) = struct.unpack_from("<H", head, 370)
     (events,) = struct.unpack_from("<I", head, 886)
-    data_start = 900 + 75 * num_channels
+    data_start = 900 + 75 * num_channels  # after the headers of the channels
     if not num_channels or events < data_start:
         raise ValueError(
             f"{path.name} has a damaged CNT header: {num_channels} channels, events at byte {events}"
@@ -228,6 +228,7 @@ def check_egi(path: Path) -> None:
     """
     with path.open("rb") as file:
         head = file.read(36)
+    # Version -> bytes per sample; the odd versions are segmented
     precision = {2: 2, 4: 4, 6: 8}.get(int.from_bytes(head[:4], "big"))
     if precision is None or len(head) < 36:
         raise ValueError(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+# Numbers are those of the specification. Type of an element -> bytes per number
 _ITEM_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
 _CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE = 1, 2, 3, 4, 5
@@ -62,6 +63,7 @@ class _Walker:
         if depth > _MAX_DEPTH:
             raise ValueError("its structures are nested too deeply")
         end = first + length
+        # Class and flags, then dimensions, then the name, then the content
         _, flags_at, num_bytes, position = self.element(first, end, (_UINT32,))
         if num_bytes != 8:
             raise ValueError(f"the flags at byte {first} have {num_bytes} bytes")
@@ -79,15 +81,16 @@ class _Walker:
     def content(self, kind: int, is_complex: bool, count: int, position: int, end: int, depth: int) -> None:
         """Check the content of an array."""
         if kind == _CHAR or kind in _NUMERIC:
-            for _ in range(2 if is_complex else 1):
+            for _ in range(2 if is_complex else 1):  # real and imaginary part
                 position = self.data_of(position, end, count, is_text=kind == _CHAR)
         elif kind == _SPARSE:
-            for _ in range(4 if is_complex else 3):
+            for _ in range(4 if is_complex else 3):  # rows, columns, real and imaginary part
                 position = self.element(position, end, tuple(_ITEM_BYTES))[3]
         else:
             if kind == _OBJECT:
                 position = self.element(position, end, (_INT8,))[3]
             if kind != _CELL:
+                # The names of the fields, all padded to one width; every entry has an array for each
                 _, width_at, num_bytes, position = self.element(position, end, (_INT32,))
                 width = self.numbers("i", width_at)[0] if num_bytes == 4 else 0
                 _, _, num_bytes, position = self.element(position, end, (_INT8,))
@@ -109,7 +112,7 @@ class _Walker:
                 while chunk:
                     total += len(unpacker.decompress(chunk, 2**22))
                     chunk = unpacker.unconsumed_tail
-                if total > free:
+                if total > free:  # a small file can decompress to any size
                     raise ValueError(
                         f"a variable of {length} bytes holds more than the {free} bytes of memory"
                     )

@@ -152,6 +152,7 @@ def fetch(url: str, folder: Path, download_config: DownloadConfig | None = None)
     Raises:
         FileNotFoundError: If the recording does not exist.
     """
+    # The local folder mirrors the remote one from the root of the BIDS tree, or from the file's folder
     levels = _levels(url)
     main = folder / _relative(url, levels[-1])
     if main.suffix.lower() == ".mff":
@@ -162,13 +163,14 @@ def fetch(url: str, folder: Path, download_config: DownloadConfig | None = None)
                 inner = xjoin(at, name)
                 _download(inner, main / _relative(inner, top), download_config)
         return main
+    # Companions and sidecars are found by name among empty files, and then downloaded
     outline = _outline(levels, folder, download_config)
     _download(url, main, download_config)
     parts = {*_companions(main), *_sidecar_files(main), *_named_parts(main, outline)}
     for path in sorted(parts):
         if path in outline:
             _download(outline[path], path, download_config)
-        elif not outline:
+        elif not outline:  # a web server: a file that does not exist is not an error
             with contextlib.suppress(FileNotFoundError):
                 _download(xjoin(levels[0], path.name), path, download_config)
     for path in outline.keys() - parts - {main}:

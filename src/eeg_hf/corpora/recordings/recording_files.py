@@ -150,6 +150,7 @@ def brainvision_files(path: Path) -> BrainVisionFiles:
         FileNotFoundError: With the missing file.
         ValueError: If the header is damaged, or the data are shorter than header or markers require.
     """
+    # Comments may contain lines that look like settings
     text = decode_text(path.read_bytes()).split("[Comment]")[0]
     header = dict(re.findall(r"^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*\r?$", text, re.MULTILINE))
     overrides: dict[str, str] = {}
@@ -166,7 +167,7 @@ def brainvision_files(path: Path) -> BrainVisionFiles:
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path.name} has a damaged BrainVision header: {error}") from None
     if header.get("BinaryFormat") in _BYTES and extension_of(path) == ".vhdr":
-        frame = count * _BYTES[header["BinaryFormat"]]
+        frame = count * _BYTES[header["BinaryFormat"]]  # bytes of one sample of all channels
         check_size(data, max(points, _last_marker(markers) - 1, 1) * frame)
         if data.stat().st_size % frame:
             raise ValueError(
@@ -235,7 +236,7 @@ def _sibling(path: Path, suffix: str) -> Path | None:
 def _later_parts(path: Path, extension: str) -> list[Path]:
     """List the later parts of a split FIF file by their names, in order."""
     stem, ending = path.name[: -len(extension)], path.name[-len(extension) :]
-    split = _FIRST_SPLIT.fullmatch(path.name)
+    split = _FIRST_SPLIT.fullmatch(path.name)  # BIDS counts from split-01, MNE from -1
     parts: list[Path] = []
     while True:
         number = len(parts) + 1
@@ -247,6 +248,7 @@ def _later_parts(path: Path, extension: str) -> list[Path]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     """Yield files and .mff folders that are not hidden; a link to a folder above itself is not followed."""
+    # Folder -> real paths of the folders above it, to notice links that lead back up
     around: dict[str, tuple[str, ...]] = {str(folder): ()}
     for base, folders, files in os.walk(folder, onerror=_log_unread, followlinks=True):
         whole = [name for name in folders if name.lower().endswith(".mff")]

@@ -32,6 +32,7 @@ class RecordingNames:
         Raises:
             ValueError: If it names more than one.
         """
+        # The text is the end of a recording's path, or a recording's path is the end of the text
         key = plain(text)
         found = list(self._ends.get(key, ()))
         for end in ends(key):

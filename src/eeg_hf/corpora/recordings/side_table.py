@@ -137,7 +137,7 @@ def _read_delimited(path: Path) -> list[dict[str, str]]:
         strict=True,
     )
     try:
-        lines = [line for line in reader if any(cell.strip() for cell in line)]
+        lines = [line for line in reader if any(cell.strip() for cell in line)]  # without empty lines
     except csv.Error as error:
         raise ValueError(f"{path}: line {reader.line_num} is damaged: {error}") from None
     if not lines:
@@ -162,6 +162,7 @@ def _read_delimited(path: Path) -> list[dict[str, str]]:
 
 def _write_points(rows: Sequence[dict[str, str]], name: str) -> None:
     """Replace decimal commas in a column whose known cells are all numbers, in place."""
+    # "1,5" is a number only where the whole column is one: it could be a list
     cells = {place: row[name].strip() for place, row in enumerate(rows) if name in row}
     pointed = {p: re.sub(r"^([+-]?\d+),(\d+)$", r"\1.\2", cell) for p, cell in cells.items()}
     if _all_numbers([cell for cell in pointed.values() if cell.lower() not in _MISSING]):

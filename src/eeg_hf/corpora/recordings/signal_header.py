@@ -107,7 +107,7 @@ def read_edf_header(path: Path, extension: str = ".edf") -> SignalHeader:
     Raises:
         ValueError: If the header is damaged, promises more bytes than the file has, or no signal has a scale.
     """
-    kind, width = extension[1:].upper(), 3 if extension == ".bdf" else 2
+    kind, width = extension[1:].upper(), 3 if extension == ".bdf" else 2  # bytes per sample
     with path.open("rb") as file:
         head = file.read(256)
         try:
@@ -126,6 +126,7 @@ def read_edf_header(path: Path, extension: str = ".edf") -> SignalHeader:
             ]
         except ValueError as error:
             raise ValueError(f"{path.name} has a damaged {kind} header: {error}") from None
+    # Position of each signal in a data record, which holds all samples of one signal after another
     starts = np.cumsum([0, *(width * s.samples for s in all_signals)]).tolist()
     header = SignalHeader(
         path,
@@ -165,6 +166,7 @@ def read_gdf_header(path: Path) -> SignalHeader:
             raise ValueError(f"{path.name} has a damaged GDF header: {num_records} records")
         header = SignalHeader(path, tuple(signals), num_bytes, record_bytes, numerator / denominator)
         _check(header, "GDF", num_records)
+        # The event table follows the data
         file.seek(num_bytes + num_records * record_bytes)
         _check_gdf_events(path, file.read(8), is_first, path.stat().st_size - file.tell())
     return header
@@ -231,11 +233,12 @@ def close_gaps(raw: "mne.io.BaseRaw", header: SignalHeader) -> list[float]:
     import mne
 
     starts, marks = _clock(header, round(raw.n_times / raw.info["sfreq"] / header.record_seconds))
-    sample_time = np.arange(len(starts)) * header.record_seconds
+    sample_time = np.arange(len(starts)) * header.record_seconds  # start of each record without the gaps
     tolerance = 0.5 / raw.info["sfreq"]
     joins = np.flatnonzero(np.abs(np.diff(starts) - header.record_seconds) > tolerance) + 1
 
     def moved(seconds: np.ndarray) -> np.ndarray:
+        # Clock time to sample time; a time within a gap moves to the end of the record before it
         record = np.clip(np.searchsorted(starts, seconds + tolerance, side="right") - 1, 0, None)
         return sample_time[record] + np.clip(seconds - starts[record], 0, header.record_seconds)
 
@@ -313,7 +316,7 @@ def _gdf_signals(block: bytes, count: int, is_first: bool) -> tuple[list[Signal]
         return struct.unpack_from(f"<{count}{kind}", block, at * count)
 
     labels = [_text(block[16 * i : 16 * i + 16]) for i in range(count)]
-    if is_first:
+    if is_first:  # version 1 has names of units, version 2 codes
         units = [_text(block[96 * count + 8 * i :][:8]) for i in range(count)]
     else:
         units = [_GDF_UNITS.get(code, f"code {code}") for code in column("H", 102)]

@@ -67,6 +67,7 @@ def read_table(
     import mne
 
     columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path, delimiter)
+    # What is not a channel is taken out of `columns`
     marks = _take_marks(columns)
     times = _take_times(columns)
     if not columns:
@@ -81,7 +82,7 @@ def read_table(
         raise ValueError(f"{path.name}: expected a positive sampling rate, got {sampling_rate} Hz")
     joins = _compare_times(path, times, sampling_rate) if times is not None else []
     kinds = [parse_channel(name).kind for name in columns]
-    data = np.stack([np.asarray(column, np.float64) for column in columns.values()])
+    data = np.stack([np.asarray(column, np.float64) for column in columns.values()])  # (channels, time)
     data *= np.array([1.0 if kind in ("stim", "misc") else factor for kind in kinds])[:, None]
     info = mne.create_info(list(columns), sampling_rate, kinds)
     raw = mne.io.RawArray(data, info, verbose="ERROR")
@@ -110,6 +111,7 @@ def _read_text(path: Path, delimiter: str | None) -> dict[str, np.ndarray | pa.C
             f"{path.name} is a text of {size} bytes, too large for the {free} bytes of free memory: split it "
             "into parts, or store it as Parquet"
         )
+    # Only the first 40 lines decide on the format
     text = _without_comments(_read(path))
     lines = text.split("\n", 40)[:40]
     if len(lines) < 2:
@@ -121,6 +123,7 @@ def _read_text(path: Path, delimiter: str | None) -> dict[str, np.ndarray | pa.C
     if delimiter == " ":  # columns are often aligned with several spaces
         text = "\n".join("\t".join(line.split()) for line in text.split("\n"))
         lines, delimiter = text.split("\n", 40)[:40], "\t"
+    # Decimal commas need another delimiter: "1,5;2,5", never "1,5,2,5"
     cells = [[cell.strip().strip('"') for cell in line.split(delimiter)] for line in lines]
     is_comma = delimiter != "," and any(re.fullmatch(r"[+-]?\d+,\d+", c) for row in cells[1:] for c in row)
     header = _header(cells[0], is_comma)
@@ -194,6 +197,7 @@ def _take_marks(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> list[tuple[
     samples = [c for n, c in columns.items() if isinstance(c, np.ndarray) and not _TIME_NAME.fullmatch(n)]
     if not texts or not samples:
         return []
+    # A row with text and without any sample is a mark between two samples, and no time passes in it
     is_marked = np.array([any(row) for row in zip(*texts, strict=True)])
     is_sample = ~(is_marked & np.isnan(samples).all(axis=0))
     places: np.ndarray = np.cumsum(is_sample) - is_sample  # a mark between two samples is at the second
@@ -250,7 +254,7 @@ def _rate_of(times: np.ndarray) -> tuple[float, float]:
 
 def _compare_times(path: Path, times: np.ndarray, rate: float) -> list[float]:
     """Check times, in any unit, against the stated rate; return the jumps in seconds of samples."""
-    for per_second in (1.0, 1e3, 1e6, 1e9):
+    for per_second in (1.0, 1e3, 1e6, 1e9):  # seconds, milli-, micro- or nanoseconds
         if any(abs(found * per_second / rate - 1) < _RATE_TOLERANCE for found in _rate_of(times)):
             steps = np.diff(times) / per_second
             if steps.min() < -_MIN_GAP_SECONDS:
@@ -288,6 +292,7 @@ def _lines_before_names(lines: list[str]) -> int:
     """Count the lines above a table's header: their number of cells differs from that of all other lines."""
     for sign in ("\t", ";", ","):
         counts = [line.count(sign) for line in lines[:-1]]
+        # The first line from which on all lines have the same number of cells
         first = next((i for i, count in enumerate(counts) if set(counts[i:]) == {count}), 0)
         named = [cell.strip().strip('"') for cell in lines[first].split(sign)]
         if 0 < first < len(counts) - 1 and counts[first] and not any(map(_NUMBER.fullmatch, named)):

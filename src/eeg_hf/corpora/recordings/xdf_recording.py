@@ -39,6 +39,7 @@ def read_xdf(path: Path, unit: str | None = None) -> "tuple[mne.io.RawArray, lis
 
     chosen = _choose_stream(path, pyxdf.resolve_streams(str(path)))
     streams, _ = pyxdf.load_xdf(str(path), verbose=False)
+    # pyxdf returns what it could read of a damaged file
     stream = next(s for s in streams if s["info"]["stream_id"] == chosen)
     samples, times = np.asarray(stream["time_series"], np.float64).T, np.asarray(stream["time_stamps"])
     promised = _first(stream.get("footer", {}), "info", "sample_count")
@@ -52,6 +53,7 @@ def read_xdf(path: Path, unit: str | None = None) -> "tuple[mne.io.RawArray, lis
     raw = mne.io.RawArray(
         samples * np.array(factors)[:, None], mne.create_info(names, rate, types), verbose="ERROR"
     )
+    # Markers are at the sample with the nearest later time stamp
     for marks in streams:
         if marks["info"]["channel_format"][0] == "string":
             at = np.clip(np.searchsorted(times, marks["time_stamps"]), 0, raw.n_times - 1) / rate
