@@ -52,15 +52,7 @@ class BIDSCorpus(Corpus):
         >>> corpus = BIDSCorpus(name="ds003825", task="rest", labels=["age", "sex"])
     """
 
-    title = "EEG in BIDS"
-    licence = "unknown"
-    citation = "not stated"
-    url = "https://bids.neuroimaging.io"
-    access = "a folder on this machine"
-    reference = "not stated"
-    label_names = {}
     has_events = True
-    layout = "sub-01[/ses-a]/eeg/sub-01[_ses-a]_task-rest_eeg.{edf,bdf,vhdr,set}"
 
     root: Path | str | None = None
     name: str = "bids"

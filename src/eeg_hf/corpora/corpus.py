@@ -114,7 +114,7 @@ class Corpus(ABC):
     url: str
     access: str
     reference: str
-    label_names: Mapping[str, type[str] | type[float]]
+    label_names: Mapping[str, type[str] | type[float]] = {}
     official_split: Mapping[str, tuple[str, ...]] | None = None
     official_split_column: str | None = None
     official_split_by: str = "window_id"

@@ -70,15 +70,7 @@ class FolderCorpus(Corpus):
         >>> corpus = FolderCorpus("mylab", subject_pattern=r"(?P<subject>P\d+)_(?P<condition>[a-z]+)")
     """
 
-    title = "A folder of recordings"
-    url = "not published"
-    access = "a folder on this machine"
-    label_names = {}
     has_events = True
-    layout = (
-        "recordings of any format; tables (.csv, .tsv, .parquet, .txt) only if sampling_rate is set, as "
-        'in corpus_options={"sampling_rate": 250, "unit": "uV"}'
-    )
 
     name: str = "folder"
     root: Path | str | None = None

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 logger = logging.get_logger(__name__)
 
 _FOLDER_VARIABLE = "MNE_DATA"
-_CITATION = "MOABB, https://doi.org/10.5281/zenodo.10034223"
 
 
 class MOABB(Corpus):
@@ -56,15 +55,7 @@ class MOABB(Corpus):
     """
 
     name = "moabb"
-    title = "any dataset of MOABB"
-    licence = "that of the dataset"
-    citation = _CITATION
-    url = "https://moabb.neurotechx.com"
-    reference = "not stated"
-    access = "downloaded by moabb into $MNE_DATA"
-    label_names: Mapping[str, type[str] | type[float]] = {}
     has_events = True
-    layout = "what moabb downloads"
 
     def __init__(
         self,
@@ -108,7 +99,7 @@ class MOABB(Corpus):
         self.title = f"{label} (MOABB)"
         self.licence = str(licence)
         self.url = f"https://doi.org/{doi}" if doi else MOABB.url
-        self.citation = f"{label}, {self.url}; through {_CITATION}"
+        self.citation = f"{label}, {self.url}; through {MOABB.citation}"
         self.reference = str((about and about.acquisition.reference) or MOABB.reference)
         self.num_subjects = len(self._known)
 
