@@ -34,7 +34,7 @@ def write_edf() -> WriteEdf:
             onsets, durations, names = zip(*annotations, strict=True)
             raw.set_annotations(mne.Annotations(onsets, durations, names))
         path.parent.mkdir(parents=True, exist_ok=True)
-        limits = (-10.0 * amplitude_uv - 1.0, 10.0 * amplitude_uv + 1.0)  # MNE takes them in microvolt
+        limits = (-10.0 * amplitude_uv - 1.0, 10.0 * amplitude_uv + 1.0)  # in microvolt
         raw.export(path, fmt="edf", physical_range=limits, overwrite=True, verbose="ERROR")
         return path
 

@@ -178,7 +178,7 @@ def csv_rows(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def hostile(whole: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Write one damaged recording after another, and say how it was damaged."""
+    """Yield (kind of damage, path) of one damaged recording after another."""
     kinds = {"a.edf": edf_fields, "a.bdf": edf_fields, "a.vhdr": vhdr_fields, "a.csv": csv_rows}
     for seed, name in enumerate(WRITERS):
         content = (whole / name).read_bytes()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Formats of single makers of amplifiers, written here byte by byte."""
+"""Formats of single manufacturers of amplifiers, written byte by byte."""
 
 import importlib.util
 import struct

@@ -17,7 +17,7 @@ UV = 200.0
 
 
 def segment(seed, amplitude=UV):
-    """Integers, one a line, with the line endings of the published files."""
+    """Return integers, one per line, with the line endings of the published files."""
     time = np.arange(NUM_SAMPLES) / RATE
     samples = amplitude * np.sin(2 * np.pi * 8 * time) + np.random.default_rng(seed).normal(size=NUM_SAMPLES)
     return "".join(f"{round(value)}\r\n" for value in samples)
@@ -31,7 +31,7 @@ def write_folders(root):
 
 
 def write_zips(root):
-    """The five published archives, Z.zip to S.zip."""
+    """Write the five published archives, Z.zip to S.zip."""
     for seed, name in enumerate(NAMES):
         folder, file = name.split("/")
         with zipfile.ZipFile(root / f"{folder[-1]}.zip", "a") as archive:

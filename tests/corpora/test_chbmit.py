@@ -92,7 +92,7 @@ def test_spans_cover_the_file_without_overlap(write_sines, tmp_path):
         (20.0, 32.0, "seizure"),
         (32.0, 60.0, "background"),
     ]
-    assert spans(tmp_path, "04") == [  # the second seizure is said to outlast the file
+    assert spans(tmp_path, "04") == [  # the stated end of the second seizure is after that of the file
         (0.0, 8.0, "background"),
         (8.0, 16.0, "seizure"),
         (16.0, 50.0, "background"),
@@ -115,7 +115,7 @@ def test_a_file_that_the_summary_does_not_explain_is_not_called_background(
     make(write_sines, tmp_path, summary=SUMMARY.replace(before, after))
     with pytest.raises(ValueError, match=message):
         spans(tmp_path, "03")
-    assert spans(tmp_path, "01") == [(0.0, 60.0, "background")]  # the other files are none the worse
+    assert spans(tmp_path, "01") == [(0.0, 60.0, "background")]  # the other files are not affected
 
 
 def test_a_case_without_summary_says_so(write_sines, tmp_path):

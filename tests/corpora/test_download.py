@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Downloads from a real server on this machine, which can be told to misbehave."""
+"""Downloads from a real local server that can break connections."""
 
 import hashlib
 import threading
@@ -16,7 +16,7 @@ from eeg_hf.corpora.download import CHECKSUMS
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a folder; counts what is asked for; breaks off `cut` files half-way, so many times."""
+    """Serve a folder; count requests; break the connection of files in `cut`, as often as stated there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -33,7 +33,7 @@ def labels(root: Path, **options: object) -> list[dict]:
     return [dict(r.labels) for r in FolderCorpus(**options).recordings(root)]
 
 
-# -- who, from the names -------------------------------------------------------------------------------------
+# -- subjects by names --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_was_guessed_is_said(tmp_path, caplog):
     assert "2 subjects by the names of folders or files (S01, S02)" in caplog.text
 
 
-# -- who, from a pattern -------------------------------------------------------------------------------------
+# -- subjects by a pattern ----------------------------------------------------------------------------------
 
 
 def test_a_pattern_names_persons_sessions_and_labels(tmp_path, caplog):

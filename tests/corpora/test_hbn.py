@@ -18,7 +18,7 @@ from tests.corpora.written_trees import (
 
 NET = "GSN-HydroCel-129"
 UV = 30.0
-# Two answered trials, one without an answer, one whose target never came, and the last, which nothing closes.
+# Two answered trials, one without an answer, one without a target, and the last one, which is not closed.
 TRIALS = [
     (0.5, "contrastChangeB1_start", "n/a"),
     (1.0, "contrastTrial_start", "n/a"),

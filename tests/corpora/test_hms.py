@@ -57,7 +57,7 @@ def write_eeg(path, seconds=70, holes=(), amplitude=30.0):
 
 
 def write_spectrogram(path, rows=320):
-    """Power that says where it stands: 1000 x region + frequency number + row / 1000."""
+    """Power that encodes its position: 1000 x region + frequency number + row / 1000."""
     columns = {"time": np.arange(1, 2 * rows, 2)}
     for region, name in enumerate(("LL", "RL", "RP", "LP")):  # not in the order of REGIONS
         for bin_, frequency in enumerate(FREQUENCIES):

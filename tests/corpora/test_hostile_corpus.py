@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole preparations under what goes wrong: damaged files, odd names, death, a full disk, no end."""
+"""Preparations with damaged files, odd names, killed processes, a full disk, and endless recordings."""
 
 import contextlib
 import json
@@ -66,7 +66,7 @@ def hidden(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def peak_of_children() -> Iterator[dict[str, float]]:
-    """Largest resident size of any child process, in MB."""
+    """Return the largest resident size of any child process, in MB."""
     peak, done = {"mb": 0.0}, threading.Event()
 
     def watch() -> None:
@@ -108,7 +108,7 @@ def test_good_files_among_hundreds_of_damaged_ones_are_prepared_as_without_them(
             timeout_seconds=30.0,
         )
     expected, found = shards(tmp_path / "alone"), shards(tmp_path / "out")
-    assert alone["recordings_ok"] == len(WRITERS) - 1  # the EGI file has electrodes that nobody can place
+    assert alone["recordings_ok"] == len(WRITERS) - 1  # the EGI file has electrodes of unknown position
     assert {name: found[name] for name in expected} == expected
     rows = [json.loads(line) for line in (tmp_path / "out" / "report.jsonl").read_text().splitlines()]
     assert report["recordings_ok"] + report["recordings_failed"] == len(rows) >= 500
@@ -126,7 +126,7 @@ def test_good_files_among_hundreds_of_damaged_ones_are_prepared_as_without_them(
 
 
 def put_each_in_a_folder(recordings: Iterator[tuple[str, Path]], root: Path) -> Iterator[str]:
-    """Copy recordings that are written one after another; a `.eeg` is none unless Nihon Kohden wrote it."""
+    """Copy the written recordings; a `.eeg` is a recording only of Nihon Kohden."""
     for number, (_, path) in enumerate(recordings):
         if path.suffix == ".eeg":
             continue
@@ -138,7 +138,7 @@ def put_each_in_a_folder(recordings: Iterator[tuple[str, Path]], root: Path) -> 
         yield folder.name
 
 
-# -- what is no file, and odd names --------------------------------------------------------------------------
+# -- other than files, and odd names -------------------------------------------------------------------------
 
 ODD_NAMES = (
     *(
@@ -198,7 +198,7 @@ def test_what_is_no_file_is_reported_and_odd_names_are_prepared(tmp_path):
 
 
 def test_a_file_and_a_folder_without_permission_are_said(caplog):
-    with tempfile.TemporaryDirectory() as place:  # where other users may look
+    with tempfile.TemporaryDirectory() as place:  # a folder that other users may enter
         root, out = Path(place, "lab"), Path(place, "out")
         for name in ("good", "locked", "inside/hidden"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -211,7 +211,7 @@ def test_a_file_and_a_folder_without_permission_are_said(caplog):
         logging.enable_propagation()
         me = os.geteuid()
         try:
-            if me == 0:  # who may read everything
+            if me == 0:  # root may read everything
                 os.seteuid(65534)
             report = prepare(lab(), out, extractor(), root=root)
         finally:
@@ -240,7 +240,7 @@ def done_in(out: Path) -> int:
 
 
 def busy_workers(pid: int) -> list[psutil.Process]:
-    """Processes below the server that forks them, without the one that has a family of its own."""
+    """Return the processes below the fork server, without the one that has children."""
     family = psutil.Process(pid).children(recursive=True)
     return [child for child in family if child.ppid() != pid]
 
@@ -263,7 +263,7 @@ def test_killed_at_random_moments_it_leaves_no_process_and_writes_the_same_bytes
                 time.sleep(generator.uniform(0, 0.02))
                 with contextlib.suppress(psutil.NoSuchProcess, IndexError):
                     family = psutil.Process(process.pid).children(recursive=True)
-                    if victim == "worker":  # the preparation goes on without it
+                    if victim == "worker":  # the preparation continues without it
                         busy_workers(process.pid)[0].kill()
                     else:
                         process.kill()
@@ -273,7 +273,7 @@ def test_killed_at_random_moments_it_leaves_no_process_and_writes_the_same_bytes
         assert process.returncode == 0 or not (out / "README.md").exists()
         for path in out.glob("*/*.parquet"):
             assert pq.read_table(path).num_rows > 0
-    assert kills >= 4  # on a fast machine it may have been done before
+    assert kills >= 4  # a fast machine may have finished before
     report = prepare(Simulated(60, seconds=4.0), out, extractor())
     assert report["recordings_failed"] == 0 and report["shards_reused"] > 5
     assert shards(out) == shards(tmp_path / "undisturbed")
@@ -344,7 +344,7 @@ import os
 from eeg_hf.corpora import Simulated
 
 class Endless(Simulated):
-    """A corpus whose recordings never end, each in its own way."""
+    """A corpus whose recordings never end, each for another reason."""
 
     def read(self, recording):
         if recording.task == "task":
@@ -354,7 +354,7 @@ class Endless(Simulated):
             elif recording.subject == "01":
                 os.read(os.pipe()[0], 1)
             elif recording.subject == "02":
-                sum(itertools.repeat(0))  # compiled code that never looks at signals, and lets no thread run
+                sum(itertools.repeat(0))  # compiled code that checks no signals and releases no lock
         return super().read(recording)
 '''
 

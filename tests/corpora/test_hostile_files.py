@@ -17,7 +17,7 @@ FRAGILE = [name for name in WRITERS if not name.endswith(".csv")]
 
 
 class Hangs(BaseException):
-    """Not an Exception, so that nothing takes it for a reader's error."""
+    """Not an Exception, so that no reader catches it."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_whole_files_give_the_sines_in_volts(whole, name):
 
 
 def outcome(path: Path) -> str:
-    """Read a file within two seconds of the processor's time; return what it ended in."""
+    """Read a file within two seconds of CPU time; return the outcome."""
 
     def stop(*_: object) -> None:
         raise Hangs(path)
@@ -77,7 +77,7 @@ def test_damaged_files_are_refused_or_read_sanely(whole, tmp_path):
         for how, result in outcomes.items()
         if result == "read" and how.split()[-1].startswith(("first", "share", "last", "missing", "crlf"))
     ]
-    # Lines of a text file can be lost without a trace, and its lines may end in either way.
+    # Lines of a text file can be lost without a trace, and its lines may have either ending.
     text = ("a.csv", "a.vhdr last", "a.vhdr crlf", "a.vhdr .vmrk")
     assert not [how for how in silent if not how.startswith(text) or how.endswith("missing")], silent
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 300
@@ -85,7 +85,7 @@ def test_damaged_files_are_refused_or_read_sanely(whole, tmp_path):
 
 @pytest.mark.parametrize("field", [b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\1\0\0\0"])
 def test_no_number_in_a_matlab_file_ends_the_process(whole, tmp_path, field):
-    content = (whole / "b.set").read_bytes()  # scipy falls over some of these with a segmentation fault
+    content = (whole / "b.set").read_bytes()  # scipy crashes on some of these with a segmentation fault
     path = copy(whole, tmp_path, "b.set")
     for at in range(128, len(content), 4):
         path.write_bytes(content[:at] + field + content[at + 4 :])

@@ -18,7 +18,7 @@ RATE, SAMPLES, UV = 256, 5121, 25.0
 
 
 def write_set(root, number, first_mark, datfile=None):
-    """A .set with its samples in a .fdt, as EEGLAB saves them, and the marks of the published files."""
+    """Write a .set with its samples in a .fdt, as EEGLAB does, and the marks of the published files."""
     time = np.arange(SAMPLES) / RATE
     data = np.outer([1, -1, 1, 0.5, -0.5], UV * np.sin(2 * np.pi * 10 * time)).astype("<f4")
     name = datfile or f"T5-{number}.fdt"

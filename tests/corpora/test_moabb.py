@@ -31,7 +31,7 @@ class Sines(FakeDataset):
 
 @pytest.fixture(autouse=True)
 def folder_of_moabb(tmp_path, monkeypatch):
-    monkeypatch.setenv("MNE_DATA", str(tmp_path))  # corpora set it: afterwards it is as it was
+    monkeypatch.setenv("MNE_DATA", str(tmp_path))  # corpora change it; restored after the test
 
 
 def make(subjects=2, **options):
@@ -119,7 +119,7 @@ def test_a_subject_that_cannot_be_loaded_leaves_the_others(tmp_path, caplog):
 
     with pytest.raises(ConnectionError, match="could load no subject .*server said no; it needs a network"):
         MOABB(Unreachable(n_subjects=9)).recordings(tmp_path)
-    assert loaded == [1, 2]  # each takes half a minute where there is no network
+    assert loaded == [1, 2]  # each takes half a minute without a network
 
 
 @pytest.mark.parametrize(

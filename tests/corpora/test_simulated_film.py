@@ -9,7 +9,7 @@ from eeg_hf.corpora.simulated import Simulated
 
 
 def responses(corpus, film):
-    """What everybody's electrodes show of a film, (people, 19, time) in microvolt."""
+    """Return the signals of all subjects during a film, (subjects, 19, time) in microvolt."""
     shown = []
     for recording in corpus.recordings():
         if recording.task == film:
@@ -21,7 +21,7 @@ def responses(corpus, film):
 
 
 def covariances(people):
-    """Between people and within them, each a mean over pairs or people, (19, 19)."""
+    """Return the covariances between and within subjects, means over pairs or subjects, (19, 19)."""
     people = people - people.mean(axis=-1, keepdims=True)
     count, _, length = people.shape
     within = np.einsum("pit,pjt->ij", people, people) / count / length
@@ -42,7 +42,7 @@ def test_what_correlates_between_people_is_what_the_truth_says(share, components
     assert truth.component_isc == share and (truth.isc <= share).all()
     if share:
         strongest = eigh(between, within, eigvals_only=True)[-components:]
-        assert strongest[::-1] == pytest.approx(truth.isc, abs=0.1)  # a little more: fitted to these data
+        assert strongest[::-1] == pytest.approx(truth.isc, abs=0.1)  # fitted to these data
 
 
 def test_people_respond_to_the_film_and_not_to_the_clock():

@@ -31,7 +31,7 @@ NIGHT = [  # seconds, stage: an hour awake, half an hour of sleep, an hour awake
     (3600, "Sleep stage W"),
     (6000, "Sleep stage ?"),
 ]
-SECONDS = sum(seconds for seconds, _ in NIGHT) - 6000  # hypnograms go on behind the recording
+SECONDS = sum(seconds for seconds, _ in NIGHT) - 6000  # hypnograms are longer than the recording
 
 
 def write_hypnogram(write_sines, path, night=NIGHT):
@@ -110,7 +110,7 @@ def test_only_the_derivations_are_eeg(tree, tmp_path, read_windows):
     )
     assert report["channel_counts"] == {2: 1}
     reasons = {failure["path"]: failure["reason"] for failure in report["failures"]}
-    # Two minutes of a night whose first sleep comes after an hour: nothing but far-off wake.
+    # Two minutes of a night whose first sleep comes after an hour: only wakefulness far from sleep.
     assert sorted(reasons) == [
         "sleep-cassette/SC4002E0-PSG.edf",
         "sleep-telemetry/ST7011J0-PSG.edf",
@@ -125,7 +125,7 @@ def test_only_the_derivations_are_eeg(tree, tmp_path, read_windows):
 
 def test_a_night_without_its_hypnogram_says_which_is_missing(write_sines, tmp_path):
     write_sines(tmp_path / "SC4011E0-PSG.edf", CASSETTE, 100.0, 60.0, rates=SLOW)
-    write_hypnogram(write_sines, tmp_path / "SC4012EC-Hypnogram.edf")  # the other night's
+    write_hypnogram(write_sines, tmp_path / "SC4012EC-Hypnogram.edf")  # of the other night
     with pytest.raises(FileNotFoundError, match=r"SC4011E0-PSG.edf: expected one SC4011E\*-Hypnogram.edf"):
         stages(tmp_path)
 

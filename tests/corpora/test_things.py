@@ -20,7 +20,7 @@ TRAIN, TEST = (16540, 4), (200, 80)
 
 
 def epochs_of(part, num_channels=2, num_times=100, dtype=np.float32):
-    """A sine of one period an epoch, its amplitude counting the images; the repetition is an offset."""
+    """One period of a sine per epoch, whose amplitude counts the images; the repetition is an offset."""
     images, repetitions = part
     sine = np.sin(2 * np.pi * np.arange(num_times) / num_times)
     amplitude = 1 + np.arange(images) / images
@@ -236,7 +236,7 @@ STIMULI = [
 
 
 def write_eeg1(root, unit="samples", channels=("O1", "O2", "Pz"), seconds=4.0):
-    """One person of ds003825: BrainVision, and events.tsv in samples as it was published."""
+    """Write one subject of ds003825: BrainVision, and events.tsv in samples, as published."""
     folder = root / "sub-01" / "eeg"
     time = np.arange(round(seconds * 1000)) / 1000
     data = np.outer([20e-6, -20e-6, 10e-6], np.sin(2 * np.pi * 5 * time))[: len(channels)]

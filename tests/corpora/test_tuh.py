@@ -78,7 +78,7 @@ def test_tueg_is_prepared_with_each_files_rate_and_reference(tueg, tmp_path, rea
     extractor = EEGFeatureExtractor(sampling_rate=200, channels=list(STANDARD_19), window_seconds=4.0)
     report = prepare(TUEG(), tmp_path, extractor, root=tueg)
     assert report["recordings_ok"] == 3 and report["windows"] == 9
-    mean = 30.0 + 18.0  # of the 19 electrodes asked for; the ears take no part
+    mean = 30.0 + 18.0  # of the 19 chosen electrodes, without the ears
     for row in read_windows(tmp_path):
         assert row["sampling_rate"] == 200.0 and row["channels"] == list(STANDARD_19)
         expected = {name: abs(30.0 + 2 * i - mean) for i, name in enumerate(STANDARD_19)}
@@ -106,7 +106,7 @@ def test_tuab_labels_come_from_the_folders(write_sines, tmp_path):
         ("aaaaamye", "s001", "abnormal"),
     ]
     assert found[3].labels["part"] == "test" and "test" not in {r.labels["part"] for r in found[:3]}
-    assert found[0].labels["part"] == found[1].labels["part"]  # one person, one part
+    assert found[0].labels["part"] == found[1].labels["part"]  # one subject, one part
 
 
 def test_tuab_of_older_releases_has_more_folders(write_sines, tmp_path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The written tree is what the reader takes, and its labels name what is in its signal."""
+"""The written tree can be read by `ThingsEEG2`, and its labels describe its signal."""
 
 import numpy as np
 import pytest

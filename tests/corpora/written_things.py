@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""THINGS-EEG2 in the published layout, of few channels and samples, with what people see in the signal.
+"""THINGS-EEG2 in the published layout with few channels and samples, whose signal depends on the images.
 
     things = write_things(tmp_path / "data")      # data/eeg/sub-01/*.npy, image_metadata.npy, data/images/
     things.truth("01").ceiling(things.images("test").latents, repetitions=80)
@@ -24,7 +24,7 @@ NOISE_UV = 10.0  # of the simulated corpus, by which epochs are divided: whitene
 
 @dataclass(frozen=True)
 class WrittenThings:
-    """A tree and what it was made of.
+    """A written tree and the simulated corpus behind it.
 
     Attributes:
         root: Folder of `eeg`, `images` and image_metadata.npy.
@@ -37,14 +37,14 @@ class WrittenThings:
     simulated: SimulatedThings = field(repr=False)
 
     def truth(self, subject: str) -> ThingsTruth:
-        """How a person of the tree responds, in whitened units and the channels kept."""
+        """Return the response of a subject, in whitened units and the written channels."""
         whole = self.simulated.truth(f"{int(subject) - 1:02d}")
         kept = [STANDARD_19.index(name) for name in self.channels]
         covariance = whole.noise_covariance[np.ix_(kept, kept)] / NOISE_UV**2
         return ThingsTruth(whole.projection[:, kept] / NOISE_UV, covariance, whole.variability)
 
     def image_ids(self, part: str) -> list[str]:
-        """Paths of the images of a part below the folder of images."""
+        """Return the paths of the images of a part below the folder of images."""
         images, folder = (
             self.simulated.images(part),
             {"train": "training_images", "test": "test_images"}[part],
@@ -56,7 +56,7 @@ class WrittenThings:
 
 
 def numbered(concepts: Sequence[str], first: int = 1) -> list[str]:
-    """Put the number of each concept before it, as folders of THINGS have it."""
+    """Prefix each concept with its number, as in the folders of THINGS."""
     numbers = {concept: number for number, concept in enumerate(dict.fromkeys(concepts), start=first)}
     return [f"{numbers[concept]:05d}_{concept}" for concept in concepts]
 
@@ -72,7 +72,7 @@ def write_things(
     parts: Sequence[str] = ("train", "test"),
     **options: float,
 ) -> WrittenThings:
-    """Write the epochs of some people, what they saw, and images.
+    """Write the epochs of some subjects, their metadata, and images.
 
     Args:
         root: Where to.
@@ -110,7 +110,7 @@ def write_things(
 
 
 def write_epochs(things: WrittenThings, subject: int, part: str, is_pickle: bool) -> None:
-    """Write the file of a person and a part: (images, repetitions, channels, time) in half precision."""
+    """Write the file of a subject and a part: (images, repetitions, channels, time) in half precision."""
     kept, rate = [STANDARD_19.index(name) for name in things.channels], things.simulated.sampling_rate
     found = [
         things.simulated.read(recording).get_data(copy=False)[:, kept] / (NOISE_UV * 1e-6)
@@ -131,7 +131,7 @@ def write_epochs(things: WrittenThings, subject: int, part: str, is_pickle: bool
 
 
 def write_metadata(things: WrittenThings) -> None:
-    """Write image_metadata.npy; concepts of the test part have a number in it and another one in THINGS."""
+    """Write image_metadata.npy; concepts of the test part have another number there than in THINGS."""
     train, test = (things.simulated.images(part) for part in ("train", "test"))
     content = {
         "train_img_concepts": numbered(train.concepts),

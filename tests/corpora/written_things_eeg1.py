@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""THINGS-EEG1 as OpenNeuro has it, of a few people and seconds: BrainVision files and tables of images."""
+"""THINGS-EEG1 as on OpenNeuro, with few subjects and seconds: BrainVision files and tables of images."""
 
 from pathlib import Path
 
 import numpy as np
 import pybv
 
-# 63 places of the 10-10 system, as many as there were; Cz, the reference, is in no file
+# 63 places of the 10-10 system, as in the published files; Cz, the reference, is in no file
 CHANNELS = (
     *("Fp1", "Fz", "F3", "F7", "FT9", "FC5", "FC1", "C3", "T7", "TP9", "CP5", "CP1", "Pz", "P3", "P7", "O1"),
     *("Oz", "O2", "P4", "P8", "TP10", "CP6", "CP2", "C4", "T8", "FT10", "FC6", "FC2", "F4", "F8", "Fp2"),
@@ -18,7 +18,7 @@ COLUMNS = ("onset", "duration", "eventnumber", "object", "sequencenumber", "stim
 
 
 def write_things_eeg1(root: Path, subjects: int = 5, seconds: float = 4.0) -> Path:
-    """Write people who see an image every 100 ms; times are in samples, as they were published."""
+    """Write subjects who see an image every 100 ms; times are in samples, as published."""
     random = np.random.default_rng(0)
     for subject in range(1, subjects + 1):
         folder, name = root / f"sub-{subject:02d}" / "eeg", f"sub-{subject:02d}_task-rsvp"

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small trees in the published layout of corpora that cannot be had here: real files, made-up people.
+"""Small trees in the published layout of restricted corpora: real files, simulated subjects.
 
     write_hbn(tmp_path / "hbn", subjects=4, seconds=20.0)  # HBN().recordings(tmp_path / "hbn")
     write_tuh(tmp_path / "tueg", subjects=4, seconds=20.0)  # TUEG().recordings(tmp_path / "tueg")
 
-What can be learned from them: all people respond alike to a second of a film, alpha is stronger with eyes
-closed, and the older a child, the faster its alpha (`age_of`, `alpha_hz`).
+Models can learn from them: all subjects respond alike to a second of a film, alpha is stronger with eyes
+closed, and alpha is faster in older children (`age_of`, `alpha_hz`).
 """
 
 import json
@@ -128,7 +128,7 @@ def write_tuh(
     rates: Sequence[float] = (250.0, 256.0),
     first: int = 0,
 ) -> Path:
-    """Write TUEG: one EDF file a person, 21 electrodes (19, A1, A2), ECG and photic, at each rate in turn.
+    """Write TUEG: one EDF file per subject, 21 electrodes (19, A1, A2), ECG and photic, at each rate in turn.
 
     Subjects are aaaaaaaa, aaaaaaab and on (from `first`).
     """
@@ -152,7 +152,7 @@ def write_edf_signals(
     rates: Mapping[str, float] | None = None,
     annotations: Sequence[tuple[float, float | None, str]] = (),
 ) -> Path:
-    """Write (label, samples in microvolt); `rates` are those of channels with another one."""
+    """Write (label, samples in microvolt); `rates` are those of channels with another rate."""
     signals = [
         edfio.EdfSignal(
             values,
@@ -169,7 +169,7 @@ def write_edf_signals(
 
 
 def _head(number: int, task: str, rows: Sequence[Row], rate: int, seconds: float) -> np.ndarray:
-    """A child's recording of a task, (129, time) in volts; Cz, the reference, is zero."""
+    """Return a recording of a task, (129, time) in volts; Cz, the reference, is zero."""
     num_samples = round(rate * seconds)
     seed = zlib.crc32(f"{number}{task}".encode())
     data = _background(len(HBN_CHANNELS), num_samples, rate, alpha_hz(number), seed)
@@ -188,7 +188,7 @@ def _head(number: int, task: str, rows: Sequence[Row], rate: int, seconds: float
 
 
 def _background(num: int, num_samples: int, rate: float, hz: float, seed: int) -> np.ndarray:
-    """1/f noise of 10 uV and a rhythm of 5 uV, (num, num_samples) in volts."""
+    """Return 1/f noise of 10 uV and a rhythm of 5 uV, (num, num_samples) in volts."""
     random = np.random.default_rng(seed)
     frequencies = np.fft.rfftfreq(num_samples, 1 / rate)
     spectrum = np.fft.rfft(random.normal(size=(num, num_samples))) / np.sqrt(np.maximum(frequencies, 0.5))

@@ -60,7 +60,7 @@ def amplitude_uv(raw: mne.io.BaseRaw, name: str) -> float:
     return float(np.abs(raw.get_data(picks=[name])).max() * 1e6)
 
 
-# -- which files ---------------------------------------------------------------------------------------------
+# -- recordings ---------------------------------------------------------------------------------------------
 
 
 def test_recordings_have_their_entities_and_what_the_tables_say(tmp_path):

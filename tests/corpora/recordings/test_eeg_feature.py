@@ -45,7 +45,7 @@ def make_raw(seconds: float = 2.0) -> mne.io.RawArray:
 
 
 def write(folder: Path, ending: str, stem: str = "rec") -> Path:
-    """Write the sines in the format of an ending, with the files that belong to it."""
+    """Write the sines in the format of an extension, with companion files."""
     path = folder / f"{stem}{ending}"
     folder.mkdir(parents=True, exist_ok=True)
     if ending == ".vhdr":
@@ -87,7 +87,7 @@ def embedded(dataset: Dataset) -> Dataset:
 
 @pytest.fixture(autouse=True)
 def temporary_place(tmp_path_factory, monkeypatch):
-    """Give each test a place of its own for temporary folders, which tests beside it make too."""
+    """Give each test its own place for temporary folders, because parallel tests create some too."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
 
 
@@ -237,7 +237,7 @@ def test_copies_read_on_after_the_recording_they_were_made_of_is_gone(tmp_path):
 @pytest.mark.parametrize("rate", [100, 500.0])
 def test_resampling_keeps_what_lies_below_nyquist_and_nothing_else(rate):
     raw = make_raw(seconds=4)
-    raw._data += 50e-6 * np.sin(2 * np.pi * 80 * raw.times)  # would turn up at 20 Hz
+    raw._data += 50e-6 * np.sin(2 * np.pi * 80 * raw.times)  # would alias to 20 Hz
     dataset = Dataset.from_dict({"eeg": [raw]}, features=FEATURES).cast_column("eeg", Eeg(sampling_rate=rate))
     result = dataset[0]["eeg"]
     assert result.info["sfreq"] == rate and result.n_times == 4 * rate

@@ -59,7 +59,7 @@ def write(path: Path, amplitude_uv: float = 50.0) -> Path:
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
-    """train and test, left and right, four formats, and all that lies about beside recordings."""
+    """Write train and test, left and right, four formats, and other files that occur beside recordings."""
     root = tmp_path_factory.mktemp("labelled")
     for split, label in (("train", "left"), ("train", "right"), ("test", "left"), ("test", "right")):
         amplitude = 40.0 if label == "left" else 80.0

@@ -191,7 +191,7 @@ def test_converted_line_endings_are_named(tmp_path):
     noise = np.random.default_rng(0).normal(size=(3, 60 * 128)) * 20e-6
     path = write_edf(tmp_path / "a.edf", noise)
     content = path.read_bytes()
-    path.write_bytes(content.replace(b"\n", b"\r\n")[: len(content)])  # of the size that is promised
+    path.write_bytes(content.replace(b"\n", b"\r\n")[: len(content)])  # same size as promised
     with pytest.raises(ValueError, match=r"a.edf has damaged line endings: all \d+ LF bytes"):
         read_recording(path)
 

@@ -63,10 +63,10 @@ def test_the_stated_unit_counts(tmp_path, unit, factor):
 def test_a_table_without_names_of_one_or_more_columns(tmp_path):
     raw = read(tmp_path / "a.csv", table(header=False))
     assert raw.ch_names == ["EEG 001", "EEG 002", "EEG 003", "EEG 004"] and raw.n_times == 256
-    one = "\n".join(str(i % 50) for i in range(4097))  # as the Bonn files are
+    one = "\n".join(str(i % 50) for i in range(4097))  # like the Bonn files
     raw = read(tmp_path / "Z001.txt", one, sampling_rate=173.61)
     assert raw.ch_names == ["EEG 001"] and raw.n_times == 4097
-    counted = ",".join("0123") + "\n" + table(header=False)  # as pandas names columns without names
+    counted = ",".join("0123") + "\n" + table(header=False)  # pandas' names of unnamed columns
     assert read(tmp_path / "b.csv", counted).n_times == 256
 
 
@@ -135,7 +135,7 @@ def test_text_in_a_column_that_is_mostly_empty_are_marks(tmp_path):
     lines = table().splitlines()
     rows = [f"{lines[0]},Elements", *(f"{line}," for line in lines[1:])]
     rows[11] += "blink"
-    rows.insert(33, ",,,,/muse/marker/1")  # a row of its own, without samples
+    rows.insert(33, ",,,,/muse/marker/1")  # a row without samples
     raw = read(tmp_path / "a.csv", "\n".join(rows))
     assert raw.ch_names == NAMES and np.allclose(raw.get_data().T * 1e6, SAMPLES, atol=1e-9)
     assert [(round(a["onset"] * RATE), a["description"]) for a in raw.annotations] == [
