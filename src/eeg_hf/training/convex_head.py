@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel
@@ -47,7 +48,8 @@ class ConvexHead:
         weight: (classes, features) float32; logits = features @ weight.T + bias.
         bias: (classes,) float32.
         inverse_regularization: The chosen C.
-        scores: Mean AUROC over the inner folds of each C; empty where nothing was chosen.
+        scores: Minus the log loss over the inner folds of each C, classes counting alike; empty where nothing
+            was chosen.
     """
 
     weight: np.ndarray
@@ -128,7 +130,11 @@ def _score_penalties(
     inverse_regularizations: Sequence[float],
     num_folds: int,
 ) -> dict[float, float]:
-    """Return the mean AUROC over the inner folds of each C; nothing where no fold holds all classes."""
+    """Return minus the log loss over the inner folds of each C; nothing where no fold holds all classes.
+
+    The log loss is what the head minimises. AUROC alone prefers penalties so weak that the threshold of
+    another subject is missed, balanced accuracy alone such that ranks suffer.
+    """
     num_folds = min(num_folds, len(np.unique(groups)))
     classes = np.unique(labels)
     found: dict[float, list[float]] = {value: [] for value in sorted(inverse_regularizations)}
@@ -137,13 +143,11 @@ def _score_penalties(
         if not all(np.array_equal(np.unique(labels[rows]), classes) for rows in (train, test)):
             continue
         regression = _regression(0.0)
+        weights = compute_sample_weight("balanced", labels[test])
         for value in found:  # from strong to weak: each starts from the last
             regression.set_params(C=value).fit(features[train], labels[train])
             probabilities = regression.predict_proba(features[test])
-            if len(classes) == 2:
-                found[value].append(roc_auc_score(labels[test], probabilities[:, 1]))
-            else:
-                found[value].append(roc_auc_score(labels[test], probabilities, multi_class="ovr"))
+            found[value].append(-log_loss(labels[test], probabilities, sample_weight=weights))
     return {value: float(np.mean(each)) for value, each in found.items() if each}
 
 
