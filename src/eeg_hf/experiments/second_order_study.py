@@ -3,6 +3,7 @@ r"""What second-order tokens, recentring, a convex head and masked-band pretrain
 
     python -m eeg_hf.experiments.second_order_study --data runs/data/eegmat --label_column condition \
         --rest rest --output_dir runs/second_order
+    python -m eeg_hf.experiments.second_order_study src/eeg_hf/recipes/second_order_eegmat.yaml
     python -m eeg_hf.experiments.second_order_study --data runs/data/eegmat --label_column condition \
         --rest rest --output_dir runs/second_order --parts label_efficiency --seeds 0 1 2 3 4
 
@@ -387,7 +388,11 @@ def run_study(args: StudyArguments) -> dict[str, Any]:
 def main() -> None:
     """Run the study from the command line."""
     arguments: Any = StudyArguments
-    (args,) = HfArgumentParser(arguments, description=__doc__).parse_args_into_dataclasses()
+    parser = HfArgumentParser(arguments, description=__doc__)
+    if sys.argv[1:2] and sys.argv[1].endswith((".yaml", ".yml")):
+        (args,) = parser.parse_yaml_file(sys.argv[1])
+    else:
+        (args,) = parser.parse_args_into_dataclasses()
     run_study(args)
     sys.stdout.write(f"results: {Path(args.output_dir) / 'results.json'}\n")
 
