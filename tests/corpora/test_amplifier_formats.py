@@ -3,6 +3,7 @@
 
 import importlib.util
 import struct
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,8 +22,24 @@ def sines() -> np.ndarray:
     return np.stack([50e-6 * (k + 1) * np.sin(2 * np.pi * 5 * (k + 1) * t) for k in range(3)])
 
 
-def write_xdf(path: Path, unit: str = "microvolts", streams: int = 1, lost: int = 0) -> Path:
-    """One EEG stream with a pause of ten seconds in its middle, and a stream of markers."""
+def write_xdf(
+    path: Path,
+    unit: str = "microvolts",
+    streams: int = 1,
+    lost: int = 0,
+    kind: str = "string",
+    marks: Sequence[tuple[float, Sequence[str | int]]] = ((113.0, ("cue",)),),
+) -> Path:
+    """One EEG stream with a pause of ten seconds in its middle, and a stream of markers.
+
+    Args:
+        path: The file.
+        unit: Unit of the EEG.
+        streams: Number of EEG streams.
+        lost: Samples promised and not written.
+        kind: Format of the markers.
+        marks: Time, and one value per column, of each marker.
+    """
 
     def chunk(tag: int, content: bytes) -> bytes:
         return b"\x04" + struct.pack("<IH", len(content) + 2, tag) + content
@@ -44,15 +61,46 @@ def write_xdf(path: Path, unit: str = "microvolts", streams: int = 1, lost: int 
         out += chunk(3, body)
         footer = f"<info><sample_count>{512 + lost}</sample_count></info>"
         out += chunk(6, struct.pack("<I", stream) + footer.encode())
-    info = (
-        "<name>m</name><type>Markers</type><channel_count>1</channel_count><nominal_srate>0</nominal_srate>"
-    )
-    info += "<channel_format>string</channel_format>"
+    info = f"<name>m</name><type>Markers</type><channel_count>{len(marks[0][1])}</channel_count>"
+    info += f"<nominal_srate>0</nominal_srate><channel_format>{kind}</channel_format>"
     out += chunk(2, struct.pack("<I", 9) + f"<info>{info}</info>".encode())
-    out += chunk(3, struct.pack("<IBBBdBB", 9, 1, 1, 8, 113.0, 1, 3) + b"cue")
-    out += chunk(6, struct.pack("<I", 9) + b"<info><sample_count>1</sample_count></info>")
+    body = struct.pack("<IBB", 9, 1, len(marks))
+    for at, values in marks:
+        body += struct.pack("<Bd", 8, at)
+        for value in values:
+            as_text = struct.pack("<BB", 1, len(str(value))) + str(value).encode()
+            body += (
+                as_text if kind == "string" else struct.pack({"int32": "<i", "double64": "<d"}[kind], value)
+            )
+    out += chunk(3, body)
+    out += chunk(6, struct.pack("<I", 9) + f"<info><sample_count>{len(marks)}</sample_count></info>".encode())
     path.write_bytes(out)
     return path
+
+
+def xdf_events(path: Path, kind: str, *marks: tuple[float, Sequence[str | int]]) -> list[tuple[float, str]]:
+    pytest.importorskip("pyxdf")
+    raw = read_recording(write_xdf(path, kind=kind, marks=marks))
+    found = [(round(a["onset"], 2), a["description"]) for a in raw.annotations]
+    return [(onset, text) for onset, text in found if "boundary" not in text]
+
+
+@pytest.mark.parametrize("kind", ["int32", "double64"])
+def test_xdf_markers_may_be_numbers(tmp_path, kind):
+    assert xdf_events(tmp_path / "a.xdf", kind, (100.5, (1,)), (101.0, (22,))) == [(0.5, "1"), (1.0, "22")]
+
+
+def test_all_columns_of_xdf_markers_are_kept(tmp_path):
+    marks = [(100.5, ("trial", "left")), (101.0, ("trial", "right"))]
+    assert xdf_events(tmp_path / "a.xdf", "string", *marks) == [(0.5, "trial/left"), (1.0, "trial/right")]
+
+
+def test_xdf_markers_outside_the_recording_are_left_out(tmp_path):
+    with pytest.warns(RuntimeWarning, match="2 of 3 markers of stream m of a.xdf lie outside"):
+        found = xdf_events(tmp_path / "a.xdf", "string", (70.0, ("a",)), (100.5, ("b",)), (200.0, ("c",)))
+    assert found == [(0.5, "b")]
+    with pytest.warns(RuntimeWarning, match="1 of 1 markers .* is it on another clock"):
+        assert xdf_events(tmp_path / "b.xdf", "int32", (1e9, (1,))) == []
 
 
 def test_xdf_gives_its_eeg_stream_with_markers_and_pauses(tmp_path):

@@ -276,6 +276,48 @@ def test_triggers_become_events_where_there_are_no_annotations(tmp_path):
         assert [(e.onset, e.name) for e in corpus.events(recording, raw)] == expected
 
 
+def read_events(folder: Path, **options: object) -> list[tuple[float, str]]:
+    corpus = FolderCorpus(**options)
+    (recording,) = corpus.recordings(folder)
+    return [(e.onset, e.name) for e in corpus.events(recording, corpus.read(recording))]
+
+
+def save_triggers(path: Path, values: np.ndarray, *marks: tuple[float, str]) -> Path:
+    """Save a recording with these values of its trigger channel, and annotations."""
+    raw = with_triggers({})
+    raw._data[2] = values
+    raw.set_annotations(mne.Annotations([at for at, _ in marks], 0.0, [text for _, text in marks]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw.save(path, verbose="ERROR")
+    return path.parent
+
+
+def test_codes_held_until_the_next_one_are_all_events(tmp_path):
+    values = np.repeat([0, 1, 2, 1, 2, 1, 2, 1, 3, 1], 200)
+    folder = save_triggers(tmp_path / "S01" / "a_raw.fif", values)
+    assert read_events(folder) == [(float(i), str(values[200 * i])) for i in range(1, 10)]
+
+
+def test_a_port_that_rests_at_255_has_the_other_codes_as_events(tmp_path):
+    values = np.full(2000, 255)
+    for at, code in ((200, 1), (600, 2), (1000, 0), (1400, 1)):
+        values[at : at + 20] = code
+    folder = save_triggers(tmp_path / "S01" / "a_raw.fif", values)
+    with pytest.warns(RuntimeWarning, match="rests at 255"):
+        assert read_events(folder) == [(1.0, "1"), (3.0, "2"), (5.0, "0"), (7.0, "1")]
+
+
+def test_triggers_beside_annotations_are_events_once(tmp_path):
+    values = np.zeros(2000)
+    for at, code in ((200, 1), (600, 2), (1000, 1)):
+        values[at : at + 20] = code
+    folder = save_triggers(
+        tmp_path / "S01" / "a_raw.fif", values, (2.0, "cough"), (3.005, "right"), (4.0, "BAD_move")
+    )
+    with pytest.warns(RuntimeWarning, match="2 annotations and 3 triggers: 2 triggers are added"):
+        assert read_events(folder) == [(1.0, "1"), (2.0, "cough"), (3.005, "right"), (5.0, "1")]
+
+
 def test_annotations_go_before_triggers_and_are_named_by_text_or_code(write_sines, tmp_path):
     marks = [(1.0, 0.0, "Stimulus/S  1"), (2.0, 0.0, "S  2"), (3.0, 0.0, "blink"), (4.0, 1.0, "BAD_move")]
     write_sines(tmp_path / "S01" / "a.edf", CHANNELS, seconds=6.0, annotations=marks)

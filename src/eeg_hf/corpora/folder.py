@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from transformers.utils import logging
 
 from .corpus import NOT_EVENTS, Corpus, Event, Label, Recording, annotated, check_name
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 logger = logging.get_logger(__name__)
 
+_SAME_EVENT_SECONDS = 0.01
 _CODE = re.compile(r"(?:stimulus/)?s?\s*(\d+)", re.IGNORECASE)  # "1", "S  1", "Stimulus/S  1"
 
 
@@ -44,7 +46,7 @@ _CODE = re.compile(r"(?:stimulus/)?s?\s*(\d+)", re.IGNORECASE)  # "1", "S  1", "
 class FolderCorpus(Corpus):
     r"""Any folder of recordings.
 
-    Events are a recording's annotations, or the values of its trigger channel if it has none. `label_names`
+    Events are a recording's annotations and the codes of its trigger channel. `label_names`
     is known after `recordings` was called. A label with the name of a column of every window becomes
     `<name>_label`.
 
@@ -120,15 +122,14 @@ class FolderCorpus(Corpus):
             yield self._recording(paths[name], name, place, labels)
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
-        """Open a recording; without annotations, its triggers become annotations."""
+        """Open a recording; its triggers become annotations, except those that are annotated already."""
         refuse_pointers(recording.path)
         is_table = recording.path.suffix.lower() in TABLE_EXTENSIONS
         rate = self.sampling_rate if is_table else None
         raw = read_recording(recording.path, sampling_rate=rate, unit=self.unit)
         names = self.channel_names or {}
         raw.rename_channels({old: new for old, new in names.items() if old in raw.ch_names})
-        if not _is_annotated(raw):
-            annotate(raw, [*annotated(raw), *stim_events(raw)])
+        _add_triggers(raw)
         return raw
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
@@ -227,7 +228,15 @@ def stim_events(raw: "mne.io.BaseRaw") -> list[Event]:
     if len(mne.pick_types(raw.info, meg=False, stim=True)) == 0:
         return []
     try:
-        found = mne.find_events(raw, shortest_event=1, verbose="ERROR")
+        resting = _events_of_resting_port(raw)
+        found = mne.find_events(raw, shortest_event=1, consecutive=True, verbose="ERROR")
+        if resting is not None:
+            idle, found = resting
+            warnings.warn(
+                f"the trigger channel rests at {idle}: only other codes are events",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     except Exception as error:  # MNE raises many kinds on noise, floats and constant channels
         warnings.warn(f"triggers cannot be read: {error}", RuntimeWarning, stacklevel=2)
         return []
@@ -242,14 +251,62 @@ def stim_events(raw: "mne.io.BaseRaw") -> list[Event]:
     return [Event((int(at) - raw.first_samp) / rate, 0.0, str(int(code))) for at, _, code in found]
 
 
+def _events_of_resting_port(raw: "mne.io.BaseRaw") -> tuple[int, np.ndarray] | None:
+    """Find the events of a trigger port that rests at another code than 0 (at 255 if its bits are inverted).
+
+    A port rests at a code if every change starts or ends there, three times or more, and no other code lasts
+    half as long. Codes that are held until the next one last about as long as each other.
+
+    Returns:
+        The code, and (sample, 0, code) of each event, shape (num_events, 3); None if the port rests at 0.
+    """
+    import mne
+
+    values = np.rint(raw.get_data(picks=mne.pick_types(raw.info, meg=False, stim=True)[:1])[0]).astype(int)
+    starts = np.r_[0, np.flatnonzero(np.diff(values)) + 1]
+    codes, lengths = values[starts], np.diff(np.r_[starts, len(values)])
+    if len(codes) < 7:
+        return None
+    candidates, places = np.unique(codes, return_inverse=True)
+    idle = int(candidates[np.argmax(np.bincount(places, lengths))])
+    is_idle = codes == idle
+    alternates = bool((is_idle[1:] != is_idle[:-1]).all())
+    if idle == 0 or not alternates or lengths[~is_idle].max() > 0.5 * np.median(lengths[is_idle]):
+        return None
+    is_event = ~is_idle
+    is_event[0] = False  # what the port holds when the recording starts is no event
+    at, which = starts[is_event] + raw.first_samp, codes[is_event]
+    return idle, np.stack([at, np.zeros_like(at), which], axis=1)
+
+
+def _add_triggers(raw: "mne.io.BaseRaw") -> None:
+    """Add the triggers of a recording to its annotations; those that are annotated already are left out.
+
+    Amplifiers' programs often write one event twice: as a trigger, and as an annotation a sample later.
+    """
+    triggers, marks = stim_events(raw), annotated(raw)
+    onsets = np.sort([mark.onset for mark in marks if not mark.name.lower().startswith(NOT_EVENTS)])
+    new = triggers
+    if len(onsets) and triggers:
+        at = np.array([trigger.onset for trigger in triggers])
+        right = np.clip(np.searchsorted(onsets, at), 0, len(onsets) - 1)
+        distance = np.minimum(np.abs(onsets[right] - at), np.abs(onsets[np.maximum(right - 1, 0)] - at))
+        is_twice = distance <= max(_SAME_EVENT_SECONDS, 2 / raw.info["sfreq"])
+        new = [trigger for trigger, twice in zip(triggers, is_twice, strict=True) if not twice]
+        warnings.warn(
+            f"the recording has {len(onsets)} annotations and {len(triggers)} triggers: {len(new)} triggers "
+            "are added as events, the others coincide with an annotation",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    if new:
+        annotate(raw, [*marks, *new])
+
+
 def _override(place: Place, fields: Mapping[str, str], whole_path: str) -> Place:
     """Replace the fields of a path by those of the table; the run is then the whole path."""
     run = whole_path if {"subject", "session"} & set(fields) else place.run
     return replace(place, **{"run": run, **fields})  # type: ignore[arg-type]
-
-
-def _is_annotated(raw: "mne.io.BaseRaw") -> bool:
-    return any(not str(name).lower().startswith(NOT_EVENTS) for name in raw.annotations.description)
 
 
 __all__ = ["FolderCorpus", "stim_events"]

@@ -134,6 +134,25 @@ def test_gaps_of_a_discontinuous_edf_are_marked_and_events_stay_with_their_sampl
     assert found["BAD boundary"] == found["EDGE boundary"] == (2.0, 0.0)
 
 
+def test_an_annotation_within_a_pause_is_left_out_with_a_warning(tmp_path):
+    marks = [(0.5, 0.0, "before"), (5.0, 1.0, "nobody recorded this"), (10.25, 0.0, "after")]
+    path = write_edf(tmp_path / "a.edf", sines(), starts=[0.0, 1.0, 10.0, 11.0], marks=marks)
+    with pytest.warns(RuntimeWarning, match="1 of 3 annotations lie in a pause"):
+        raw = read_recording(path)
+    found = {a["description"]: a["onset"] for a in raw.annotations}
+    assert found == {"before": 0.5, "after": 2.25, "BAD boundary": 2.0, "EDGE boundary": 2.0}
+
+
+def test_an_annotation_outside_of_the_recording_is_left_out_with_a_warning(tmp_path):
+    path = write_edf(tmp_path / "a.edf", sines(), starts=[0.0, 1.0, 2.0, 3.0], marks=[(1.0, 0.0, "in")])
+    path.write_bytes(
+        path.read_bytes().replace(b"EDF+D", b"EDF+C").replace(b"+1\x150\x14in", b"+9\x150\x14in")
+    )
+    with pytest.warns(RuntimeWarning, match="(?i)a.edf: .*annotation"):
+        raw = read_recording(path)
+    assert len(raw.annotations) == 0
+
+
 def test_a_discontinuous_edf_without_gaps_has_no_marks(tmp_path):
     starts = [5.5, 6.5, 7.5, 8.5]  # the clock of the header started before the first record
     raw = read_recording(write_edf(tmp_path / "a.edf", sines(), starts=starts, marks=[(7.0, 0, "cue")]))

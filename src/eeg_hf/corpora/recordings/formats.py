@@ -25,6 +25,7 @@ from .recording_files import (
     extension_of,
     find_recordings,
     persyst_data,
+    persyst_joins,
 )
 from .signal_header import calibrate, close_gaps, is_mixed, read_edf_header, read_gdf_header
 from .table_recording import read_table
@@ -37,6 +38,12 @@ logger = logging.get_logger(__name__)
 
 _MAIN_FILE = {".vmrk": ".vhdr", ".eeg": ".vhdr", ".fdt": ".set", ".amrk": ".ahdr"}
 _TROUBLE = re.compile(r"corrupt|truncat|unexpected end", re.IGNORECASE)
+# MNE's words about annotations and triggers that it drops or shortens
+_LEFT_OUT = re.compile(
+    r"(?:omitted|limited|ignor|dropp|outside|expanding).*(?:annotation|event|marker|trigger)"
+    r"|(?:annotation|event|marker|trigger).*(?:omitted|limited|ignor|dropp|outside|expanding)",
+    re.IGNORECASE,
+)
 # Annotations of programs where a part was cut out, or the recording was paused
 _JOIN = re.compile(r"boundary|New Segment/.*", re.IGNORECASE)
 _RATES_HZ = (0.1, 1e6)
@@ -88,6 +95,8 @@ def read_recording(
         else:
             raw = _open(path, extension, kind)
             joins = [float(m["onset"]) for m in raw.annotations if _JOIN.fullmatch(str(m["description"]))]
+            if extension == ".lay":
+                joins += persyst_joins(path, raw.info["sfreq"])
         _check_opened(path, raw, sampling_rate)
         _mark_joins(raw, joins)
     return raw
@@ -96,12 +105,15 @@ def read_recording(
 def _read_signals(path: Path, extension: str, unit: str | None) -> "tuple[mne.io.BaseRaw, list[float]]":
     """Open an EDF, BDF or GDF file; return it and where records are joined over a gap, in seconds."""
     header = read_gdf_header(path) if extension == ".gdf" else read_edf_header(path, extension)
-    try:
-        raw = _open(path, extension)
-    except Exception as error:
-        if "latin1" not in str(error):
-            raise
-        raw = _open(path, extension, encoding="latin1")  # annotations that violate the specification
+    with warnings.catch_warnings():
+        if header.is_discontinuous:  # close_gaps restores what MNE leaves out behind the first pause
+            warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            raw = _open(path, extension)
+        except Exception as error:
+            if "latin1" not in str(error):
+                raise
+            raw = _open(path, extension, encoding="latin1")  # annotations that violate the specification
     calibrate(raw, header, unit)
     if is_mixed(header):
         raw.load_data(verbose="ERROR")  # MNE reads parts of slower channels from the wrong position
@@ -127,6 +139,8 @@ def _open(path: Path, extension: str, kind: str | None = None, **options: Any) -
         message = " ".join(str(warning.message).split())
         if _TROUBLE.search(message):
             raise ValueError(f"{path.name} is damaged: {message}")
+        if _LEFT_OUT.search(message):
+            warnings.warn(f"{path.name}: {message}", RuntimeWarning, stacklevel=2)
         logger.info(f"{path.name}: {message}")
     if extension == ".set" and raw.filenames[0] is not None and raw.filenames[0].suffix.lower() == ".fdt":
         check_size(raw.filenames[0], 4 * len(raw.ch_names) * raw.n_times)

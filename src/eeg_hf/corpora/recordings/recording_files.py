@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Main files of recordings, and their companions (`.eeg` and `.vmrk` of a `.vhdr`, `.fdt` of a `.set`)."""
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ _NO_RAW_FIF = re.compile(
     re.IGNORECASE,
 )
 _ILLEGIBLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # the last are bytes of names in Latin-1
+_MIN_PAUSE_SECONDS = 0.1  # clocks of computer and amplifier differ by less between two stamps
 _BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 
 
@@ -175,6 +177,23 @@ def brainvision_files(path: Path) -> BrainVisionFiles:
                 f"the {frame} bytes of one sample of {count} channels"
             )
     return BrainVisionFiles(data, markers, overrides)
+
+
+def persyst_joins(path: Path, rate: float) -> list[float]:
+    """Return where a Persyst recording was paused, in seconds of samples after its first one.
+
+    Args:
+        path: The `.lay` header, whose section `[SampleTimes]` holds lines `sample=seconds of the day`.
+        rate: Its rate in Hz.
+    """
+    section = re.search(r"^\[SampleTimes\]\s*$([^\[]*)", decode_text(path.read_bytes()), re.I | re.M)
+    lines = re.findall(r"^\s*(\d{1,15})\s*=\s*([\d.]{1,20})", section[1] if section else "", re.M)
+    times = [(int(sample), float(seconds)) for sample, seconds in lines]
+    return [
+        sample / rate
+        for (before, since), (sample, until) in itertools.pairwise(times)
+        if abs((until - since) - (sample - before) / rate) > _MIN_PAUSE_SECONDS
+    ]
 
 
 def persyst_data(path: Path) -> Path:

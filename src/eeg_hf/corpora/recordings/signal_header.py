@@ -11,6 +11,7 @@ numbers the samples of a discontinuous file (EDF+D) as if nothing were missing b
 import math
 import re
 import struct
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -242,13 +243,28 @@ def close_gaps(raw: "mne.io.BaseRaw", header: SignalHeader) -> list[float]:
         record = np.clip(np.searchsorted(starts, seconds + tolerance, side="right") - 1, 0, None)
         return sample_time[record] + np.clip(seconds - starts[record], 0, header.record_seconds)
 
-    if len(joins) and marks:
-        onset, end = (moved(np.array([mark[i] for mark in marks])) for i in (0, 1))
+    lost = [mark for mark in marks if _is_in_a_pause(mark, starts, header.record_seconds)]
+    if lost:
+        warnings.warn(
+            f"{header.path.name}: {len(lost)} of {len(marks)} annotations lie in a pause of the recording "
+            "and are left out",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        marks = [mark for mark in marks if mark not in lost]
+    if len(joins) and (marks or lost):
+        onset, end = (moved(np.array([mark[i] for mark in marks], dtype=float)) for i in (0, 1))
         names = [mark[2] for mark in marks]
         raw.set_annotations(
             mne.Annotations(onset, end - onset, names, raw.info["meas_date"]), verbose="ERROR"
         )
     return sample_time[joins].tolist()
+
+
+def _is_in_a_pause(mark: tuple[float, float, str], starts: np.ndarray, record_seconds: float) -> bool:
+    """Return whether an annotation (start, end, text) touches no record; all times are in seconds."""
+    begin, end = mark[0], max(mark[1], mark[0])
+    return not bool(((starts <= end) & (begin <= starts + record_seconds)).any())
 
 
 def _clock(header: SignalHeader, num_records: int) -> tuple[np.ndarray, list[tuple[float, float, str]]]:

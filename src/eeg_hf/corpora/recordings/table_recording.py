@@ -7,6 +7,7 @@ rate.
 
 import io
 import re
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ...processing.channels import parse_channel
+from ...processing.electrode_templates import template_positions
 from .file_checks import decode_text
 from .signal_header import voltage_factor
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     import mne
 
 _TIME_NAME = re.compile(
-    r"(?:lsl[ _]?)?(?:time|t|date|datetime|sec(?:ond)?s?|ms|msec|milliseconds|latency)(?:[ _-]?stamps?)?"
+    r"(?:lsl[ _]?)?(?:time|t|date|datetime|zeit|zeitstempel|temps|tiempo|tempo|tijd"
+    r"|sec(?:ond)?s?|ms|msec|milliseconds|latency)(?:[ _-]?stamps?)?"
     r"(?:[ _]?[\(\[]?(?:s|sec|seconds|ms|msec|us|ns|utc|formatted|unix)[\)\]]?)?|timestamps?.*",
     re.IGNORECASE,
 )
@@ -40,6 +43,7 @@ _TEXT_COPIES = 4  # bytes, text, input of the parser, and its columns
 _RATE_TOLERANCE = 0.05  # for timestamps rounded to milliseconds; a wrong rate differs by more
 # Packets of wireless headsets overlap or lag by less: such steps are neither pauses nor disorder.
 _MIN_GAP_SECONDS = 0.5
+_IRREGULAR_SHARE = 0.001
 
 
 def read_table(
@@ -69,7 +73,7 @@ def read_table(
     columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path, delimiter)
     # What is not a channel is taken out of `columns`
     marks = _take_marks(columns)
-    times = _take_times(columns)
+    times, losses = _take_times(columns)
     if not columns:
         raise ValueError(f"{path.name} has no column of samples")
     found = f" (its times advance at {_rate_of(times)[0]:.4g} Hz)" if times is not None else ""
@@ -80,7 +84,15 @@ def read_table(
         raise ValueError(f'{path.name} is a table and does not state its unit: set unit="uV", "mV" or "V"')
     if not (np.isfinite(sampling_rate) and sampling_rate > 0):
         raise ValueError(f"{path.name}: expected a positive sampling rate, got {sampling_rate} Hz")
-    joins = _compare_times(path, times, sampling_rate) if times is not None else []
+    jumps = _compare_times(path, times, sampling_rate) if times is not None else []
+    places = sorted({*jumps, *losses})
+    if places:
+        warnings.warn(
+            f"{path.name} misses samples at {len(places)} places, by its "
+            f"{'sample numbers' if losses else 'times'}: no window crosses them",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     kinds = [parse_channel(name).kind for name in columns]
     data = np.stack([np.asarray(column, np.float64) for column in columns.values()])  # (channels, time)
     data *= np.array([1.0 if kind in ("stim", "misc") else factor for kind in kinds])[:, None]
@@ -88,7 +100,7 @@ def read_table(
     raw = mne.io.RawArray(data, info, verbose="ERROR")
     for row, text in marks:
         raw.annotations.append(row / sampling_rate, 0.0, text)
-    return raw, joins
+    return raw, [place / sampling_rate for place in places]
 
 
 def _read_parquet(path: Path) -> dict[str, np.ndarray | pa.ChunkedArray]:
@@ -120,6 +132,8 @@ def _read_text(path: Path, delimiter: str | None) -> dict[str, np.ndarray | pa.C
     text, lines = "\n".join(text.split("\n", skipped)[skipped:]) if skipped else text, lines[skipped:]
     if delimiter is None:
         delimiter = _find_delimiter(lines)
+    if delimiter != " " and len({line.count(delimiter) for line in lines[:-1]}) > 1:
+        text = _padded(text, delimiter)
     if delimiter == " ":  # columns are often aligned with several spaces
         text = "\n".join("\t".join(line.split()) for line in text.split("\n"))
         lines, delimiter = text.split("\n", 40)[:40], "\t"
@@ -149,6 +163,19 @@ def _read_text(path: Path, delimiter: str | None) -> dict[str, np.ndarray | pa.C
     return _checked(path, table.rename_columns(names))
 
 
+def _padded(text: str, delimiter: str) -> str:
+    """Add the empty cells that a program leaves out at the end of most rows, as Mind Monitor does.
+
+    A column that most rows have is needed in all of them: a row that ends before it is damaged.
+    """
+    lines = text.split("\n")
+    counts = np.array([line.count(delimiter) for line in lines])
+    most, needed = int(counts[0]), int(np.median(counts))
+    if needed >= most or counts.max() > most or counts.min() < needed:
+        return text
+    return "\n".join(line + delimiter * (most - n) for line, n in zip(lines, counts.tolist(), strict=True))
+
+
 def _checked(path: Path, table: pa.Table) -> dict[str, np.ndarray | pa.ChunkedArray]:
     """Refuse tables of other content; return numbers as arrays, dates and times as they are."""
     if table.num_rows < table.num_columns and table.num_columns > 32:
@@ -169,8 +196,8 @@ def _checked(path: Path, table: pa.Table) -> dict[str, np.ndarray | pa.ChunkedAr
     text = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         kind = column.type
-        if pa.types.is_null(kind) and not name:
-            continue  # a delimiter at the end of every line
+        if pa.types.is_null(kind) and (not name or parse_channel(name).name not in template_positions()):
+            continue  # a delimiter at the end of every line, or a column of marks without any
         if pa.types.is_boolean(kind) or pa.types.is_null(kind) or pa.types.is_decimal(kind):
             column, kind = column.cast(pa.float64()), pa.float64()
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
@@ -209,9 +236,15 @@ def _take_marks(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> list[tuple[
     return marks
 
 
-def _take_times(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> np.ndarray | None:
-    """Remove columns of times and sample numbers; return the first column of times as numbers."""
-    times = None
+def _take_times(
+    columns: dict[str, np.ndarray | pa.ChunkedArray],
+) -> tuple[np.ndarray | None, list[int]]:
+    """Remove columns of times and sample numbers.
+
+    Returns:
+        The first column of times as numbers, and the samples before which the numbers skip some.
+    """
+    times, losses = None, []
     for name in list(columns):
         column = columns[name]
         is_clock = isinstance(column, pa.ChunkedArray)
@@ -220,9 +253,10 @@ def _take_times(columns: dict[str, np.ndarray | pa.ChunkedArray]) -> np.ndarray 
             if times is None and np.isfinite(values).all() and values[-1] != values[0]:
                 times = values
             del columns[name]
-        elif len(columns) > 1 and _COUNTER_NAME.fullmatch(name) and _counts(values):
+        elif len(columns) > 1 and _COUNTER_NAME.fullmatch(name) and (step := _step_of(values)):
+            losses += _skipped(values, step)
             del columns[name]
-    return times
+    return times, losses
 
 
 def _as_integer(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -239,9 +273,23 @@ def _as_integer(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.int64())
 
 
-def _counts(values: np.ndarray) -> bool:
-    """Return whether a column counts its rows; counters of headsets wrap around, for example at 255."""
-    return bool((np.diff(values) == 1).mean() > 0.9)
+def _step_of(values: np.ndarray) -> int:
+    """Return by how much a counter of rows or packets usually advances; 0 if a column is none."""
+    steps = np.diff(values)
+    moves = steps[steps != 0]
+    if not np.isfinite(values).all() or (steps % 1).any() or 3 * len(moves) < len(steps):
+        return 0
+    sizes, numbers = np.unique(moves, return_counts=True)
+    step = int(sizes[np.argmax(numbers)])
+    return step if step > 0 and 2 * numbers.max() > len(moves) else 0
+
+
+def _skipped(values: np.ndarray, step: int) -> list[int]:
+    """Return the rows at which a counter skips numbers; those of headsets wrap around, for example at 255."""
+    steps = np.diff(values)
+    if (steps < 0).any():
+        steps = steps % (values.max() - values.min() + step)
+    return (np.flatnonzero(steps > step) + 1).tolist()
 
 
 def _rate_of(times: np.ndarray) -> tuple[float, float]:
@@ -252,15 +300,20 @@ def _rate_of(times: np.ndarray) -> tuple[float, float]:
     return mean, 1 / median if median > 0 else mean
 
 
-def _compare_times(path: Path, times: np.ndarray, rate: float) -> list[float]:
-    """Check times, in any unit, against the stated rate; return the jumps in seconds of samples."""
-    for per_second in (1.0, 1e3, 1e6, 1e9):  # seconds, milli-, micro- or nanoseconds
+def _compare_times(path: Path, times: np.ndarray, rate: float) -> list[int]:
+    """Check times, in any unit, against the stated rate; return the samples before which they jump."""
+    for per_second in (1.0, 1e3, 1e6, 1e9):
         if any(abs(found * per_second / rate - 1) < _RATE_TOLERANCE for found in _rate_of(times)):
             steps = np.diff(times) / per_second
             if steps.min() < -_MIN_GAP_SECONDS:
                 row = int(np.argmin(steps)) + 2
                 raise ValueError(f"{path.name} is not in order of time: its times go back at row {row}")
-            return [float(i + 1) / rate for i in np.flatnonzero(steps > _MIN_GAP_SECONDS + 1 / rate)]
+            period = float(np.median(steps)) or 1 / rate
+            # A clock without steps that make up for others is regular: then a single lost sample shows
+            is_regular = (steps < 0.5 * period).mean() < _IRREGULAR_SHARE
+            least = 1.75 * period if is_regular else _MIN_GAP_SECONDS + 1 / rate
+            jumps: list[int] = (np.flatnonzero(steps > least) + 1).tolist()
+            return jumps
     mean, median = _rate_of(times)
     raise ValueError(
         f"{path.name} contradicts {rate:g} Hz: its times advance at {mean:.4g} samples per unit of time "
@@ -292,8 +345,10 @@ def _lines_before_names(lines: list[str]) -> int:
     """Count the lines above a table's header: their number of cells differs from that of all other lines."""
     for sign in ("\t", ";", ","):
         counts = [line.count(sign) for line in lines[:-1]]
-        # The first line from which on all lines have the same number of cells
-        first = next((i for i, count in enumerate(counts) if set(counts[i:]) == {count}), 0)
+        first = next((i for i, count in enumerate(counts) if set(counts[i:]) == {count}), None)
+        if first == 0 and counts[0]:
+            return 0  # commas further to the right are decimal commas
+        first = first or 0
         named = [cell.strip().strip('"') for cell in lines[first].split(sign)]
         if 0 < first < len(counts) - 1 and counts[first] and not any(map(_NUMBER.fullmatch, named)):
             return first
@@ -305,6 +360,10 @@ def _find_delimiter(lines: list[str]) -> str:
     for candidate in ("\t", ";", ",", "|"):
         counts = {line.count(candidate) for line in lines[:-1]}
         if counts != {0} and len(counts) == 1:
+            return candidate
+    for candidate in ("\t", ";", ","):  # rows may end before their last cells
+        counts = {line.count(candidate) for line in lines[:-1]}
+        if min(counts) > 0 and max(counts) == lines[0].count(candidate):
             return candidate
     is_spaced = any(len(line.split()) > 1 for line in lines[1:])
     has_commas = any("," in line and ", " not in line for line in lines[1:])

@@ -4,6 +4,8 @@
 https://github.com/sccn/xdf/wiki/Specifications and, for the channels, https://github.com/sccn/xdf/wiki/EEG-Meta-Data
 """
 
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,8 @@ from .signal_header import voltage_factor
 if TYPE_CHECKING:
     import mne
 
+_MARKER_TYPES = re.compile(r"markers?|stim.*|events?|triggers?", re.IGNORECASE)
+_MIN_GAP_SECONDS = 0.5  # chunks that arrive late are closer than this
 _TYPES = ("eeg", "eog", "ecg", "emg", "stim", "misc")
 
 
@@ -38,8 +42,12 @@ def read_xdf(path: Path, unit: str | None = None) -> "tuple[mne.io.RawArray, lis
     import pyxdf
 
     chosen = _choose_stream(path, pyxdf.resolve_streams(str(path)))
-    streams, _ = pyxdf.load_xdf(str(path), verbose=False)
-    # pyxdf returns what it could read of a damaged file
+    streams, _ = pyxdf.load_xdf(
+        str(path),
+        jitter_break_threshold_seconds=_MIN_GAP_SECONDS,
+        jitter_break_threshold_samples=1,  # by default 500, which at 100 Hz hides losses of 5 s
+        verbose=False,
+    )
     stream = next(s for s in streams if s["info"]["stream_id"] == chosen)
     samples, times = np.asarray(stream["time_series"], np.float64).T, np.asarray(stream["time_stamps"])
     promised = _first(stream.get("footer", {}), "info", "sample_count")
@@ -53,13 +61,44 @@ def read_xdf(path: Path, unit: str | None = None) -> "tuple[mne.io.RawArray, lis
     raw = mne.io.RawArray(
         samples * np.array(factors)[:, None], mne.create_info(names, rate, types), verbose="ERROR"
     )
-    # Markers are at the sample with the nearest later time stamp
-    for marks in streams:
-        if marks["info"]["channel_format"][0] == "string":
-            at = np.clip(np.searchsorted(times, marks["time_stamps"]), 0, raw.n_times - 1) / rate
-            raw.annotations.append(at, 0.0, [str(value[0]) for value in marks["time_series"]])
+    for marks in filter(_is_marker_stream, streams):
+        _annotate(path, raw, times, marks)
     joins = [first / rate for first, _ in stream["info"]["segments"][1:]]
     return raw, joins
+
+
+def _is_marker_stream(stream: Mapping[str, Any]) -> bool:
+    """Return whether a stream holds markers: text, or numbers at irregular times."""
+    kind = stream["info"]["channel_format"][0]
+    if kind == "string" or float(stream["info"]["nominal_srate"][0]) > 0:
+        return bool(kind == "string")
+    is_named = _MARKER_TYPES.fullmatch(str(_first(stream["info"], "type") or ""))
+    return is_named is not None or str(kind).startswith("int")
+
+
+def _annotate(path: Path, raw: "mne.io.RawArray", times: np.ndarray, marks: Mapping[str, Any]) -> None:
+    """Add a stream of markers; those outside the recording are left out, with a warning."""
+    stamps, rate = np.asarray(marks["time_stamps"], np.float64), raw.info["sfreq"]
+    texts = ["/".join(filter(None, map(_marker_text, values))) for values in marks["time_series"]]
+    is_inside = (stamps >= times[0] - 0.5 / rate) & (stamps <= times[-1] + 0.5 / rate)
+    kept = [text for text, inside in zip(texts, is_inside, strict=True) if inside]
+    at = np.minimum(np.searchsorted(times, stamps[is_inside]), raw.n_times - 1) / rate
+    raw.annotations.append(at, 0.0, kept)
+    num_outside = int((~is_inside).sum())
+    if num_outside:
+        clock = "; is it on another clock?" if not kept else ""
+        warnings.warn(
+            f"{num_outside} of {len(stamps)} markers of stream {_first(marks['info'], 'name')} of "
+            f"{path.name} lie outside the recording and are left out{clock}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _marker_text(value: Any) -> str:
+    """Return one cell of a marker as text; whole numbers have no decimal point."""
+    is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value) if is_whole else value).strip()
 
 
 def _choose_stream(path: Path, streams: list[Mapping[str, Any]]) -> int:
