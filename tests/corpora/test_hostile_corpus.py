@@ -329,10 +329,10 @@ def test_a_full_disk_is_said_and_when_there_is_room_the_rest_is_written(tmp_path
     )
     first, kept, second, there = done.stdout.splitlines()[:4]
     print(done.stdout, done.stderr)
-    (message,) = [line for line in done.stderr.splitlines() if line.startswith("prepare: ")]
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("eeg-hf prepare: ")]
     assert "could not write" in message and "No space left on device" in message and "run again" in message
     assert "Traceback" not in done.stderr
-    assert first == "code 1" and kept.count("simulated-0") == 2 * 2 and "README.md" not in kept
+    assert first == "code 2" and kept.count("simulated-0") == 2 * 2 and "README.md" not in kept
     assert shards(tmp_path / "copy") == expected
 
 

@@ -13,7 +13,7 @@ also stand in a YAML file, named first (prepare_eegmat). Run it again to go on a
 interruption; what is done is kept.
 
 The exit code is 0 if any window is there at the end, even where some recordings failed (they are in
-report.jsonl with their reasons), and 1 if nothing could be done.
+report.jsonl with their reasons), and 2 if nothing could be done.
 """
 
 from ..experiments.preparation_arguments import PrepareArguments, SignalArguments
