@@ -94,7 +94,7 @@ def test_a_temperature_that_is_not_positive_is_refused(temperature):
         lambda: InfoNCE(temperature),
         lambda: InfoNCE(temperature, is_learnable=True),
         lambda: MovieISCLoss(temperature),
-        lambda: movie_isc_loss(draw(2, 2), torch.zeros(2), torch.zeros(2), who, temperature),
+        lambda: movie_isc_loss(draw(2, 2), torch.zeros(2), torch.zeros(2), who, temperature=temperature),
     ):
         with pytest.raises(ValueError, match="temperature: expected more than 0"):
             attempt()

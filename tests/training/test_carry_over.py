@@ -72,19 +72,19 @@ def test_buffers_are_carried_too():
 def test_only_the_encoder_goes_to_a_classifier():
     earlier, model = build(seed=1), build(EEGFoundationForSequenceClassification)
     before = copy_of(model)
-    report = carry_over(model, earlier.state_dict(), "encoder")
+    report = carry_over(model, earlier.state_dict(), carry="encoder")
     assert_carried(model, before, earlier.state_dict(), report)
     assert all(name.startswith("model.") for name in report.carried)
     assert set(report.new) == {"classifier.out.weight", "classifier.out.bias"}
     again = build(EEGFoundationForSequenceClassification, seed=2)  # a head of one name and size would fit
-    report = carry_over(again, model.state_dict(), "encoder")
+    report = carry_over(again, model.state_dict(), carry="encoder")
     assert set(report.new) == set(report.dropped) == {"classifier.out.weight", "classifier.out.bias"}
 
 
 def test_none_leaves_the_model_as_it_was():
     earlier, model = build(seed=1), build()
     before = copy_of(model)
-    report = carry_over(model, earlier.state_dict(), "none", minimum_share=0.9)
+    report = carry_over(model, earlier.state_dict(), carry="none", minimum_share=0.9)
     assert_carried(model, before, earlier.state_dict(), report)
     assert report.carried == [] and report.share == 0
 
@@ -114,7 +114,7 @@ def test_an_encoder_by_itself_finds_its_place(tmp_path):
     for carry in ("all", "encoder"):
         model = build()
         before = copy_of(model)
-        report = carry_over(model, tmp_path, carry)
+        report = carry_over(model, tmp_path, carry=carry)
         theirs = {f"model.{name}": tensor for name, tensor in encoder.state_dict().items()}
         assert_carried(model, before, theirs, report)
         assert len(report.carried) == len(theirs) and not report.dropped
@@ -139,7 +139,7 @@ def test_too_little_in_common_is_refused_and_changes_nothing():
 def test_what_cannot_be_carried_is_refused(tmp_path):
     model = build()
     with pytest.raises(ValueError, match="carry: expected one of all, encoder, none, got 'encodr'"):
-        carry_over(model, {}, "encodr")
+        carry_over(model, {}, carry="encodr")
     with pytest.raises(ValueError, match="minimum_carried: expected a share from 0 to 1, got 50"):
         carry_over(model, {}, minimum_share=50)
     with pytest.raises(FileNotFoundError, match="no weights in .*: expected model.safetensors"):

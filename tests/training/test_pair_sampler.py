@@ -51,7 +51,9 @@ def assert_batches_hold_pairs(sampler, stimuli, seconds, subjects, size, guard):
 def test_every_batch_of_every_epoch_keeps_the_rules(size, step, guard):
     for seed in range(3):
         rows = film_rows(step=step, seed=seed)
-        sampler = PairSampler(*rows, 6 * size, size, guard, seed)
+        sampler = PairSampler(
+            *rows, batch_size=6 * size, subjects_per_time=size, guard_seconds=guard, seed=seed
+        )
         for epoch in range(3):
             sampler.set_epoch(epoch)
             assert_batches_hold_pairs(sampler, *rows, size, guard)
@@ -76,7 +78,7 @@ def test_a_full_grid_is_used_whole():
 
 def test_the_order_follows_from_seed_and_epoch():
     rows = film_rows()
-    first, again, other = (PairSampler(*rows, 8, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (PairSampler(*rows, batch_size=8, seed=seed) for seed in (3, 3, 4))
     assert list(first) == list(again) != list(other)
     again.set_epoch(1)
     assert list(first) != list(again) and len(first) == len(again)
@@ -102,7 +104,7 @@ def test_values_without_a_clock_are_balanced(values, batch_size, people):
     random = np.random.default_rng(0)
     states = [None if state < 0 else f"state {state}" for state in random.integers(-1, values, 400)]
     subjects = [f"lab/{person}" for person in random.integers(0, 9, 400)]
-    sampler = PairSampler(states, None, subjects, batch_size)
+    sampler = PairSampler(states, None, subjects, batch_size=batch_size)
     assert_batches_hold_pairs(sampler, states, [0.0] * 400, subjects, people, 0.0)
     assert len(sampler) > 0.85 * (len(states) - states.count(None))
     assert "0 excluded" in sampler.describe()
@@ -241,6 +243,6 @@ def test_windows_give_their_stimuli(tmp_path):
     pairs = PairColumns("stimulus", "stimulus_seconds")
     windows = WindowDataset(Dataset.from_list(rows), pairs.columns)
     sampler = PairSampler.from_windows(windows, pairs, 8, seed=1)
-    assert list(sampler) == list(PairSampler(stimuli, seconds, subjects, 8, seed=1))
+    assert list(sampler) == list(PairSampler(stimuli, seconds, subjects, batch_size=8, seed=1))
     with pytest.raises(ValueError, match=r"windows lack the columns \['corpus', 'stimulus'"):
         PairSampler.from_windows(WindowDataset(Dataset.from_list(rows)), pairs, 8)

@@ -146,7 +146,7 @@ def test_prepared_windows_are_probed(prepared, tmp_path):
     scores = probe_encoder(model, rows, rows, collator)
     assert scores == linear_probe(*2 * encode_rows(model.base_model, rows, collator, 64))
     assert scores["auroc"] > 0.5
-    ages = probe_encoder(model, rows, rows, EEGDataCollator(extractor, "alpha_hz"), "regression")
+    ages = probe_encoder(model, rows, rows, EEGDataCollator(extractor, "alpha_hz"), kind="regression")
     assert ages["nrmse_std"] < 1
     with pytest.raises(ValueError, match="expected `labels` of one task"):
         probe_encoder(model, rows, rows, EEGDataCollator(extractor))

@@ -85,7 +85,7 @@ def draw_masks(windows: Windows, stretch_seconds: float, ratio: float, seed: int
         )
     generator = torch.Generator().manual_seed(seed)
     noise = torch.rand(*rows, -(-num_samples // size), generator=generator)
-    return random_stretch_mask(windows.is_real, size, ratio, noise).numpy()
+    return random_stretch_mask(windows.is_real, stretch_size=size, mask_ratio=ratio, noise=noise).numpy()
 
 
 def draw_line(windows: Windows, mask: np.ndarray) -> np.ndarray:

@@ -69,4 +69,4 @@ def build_model(
     model = auto_class.from_config(config)
     if earlier is None:
         return model, None
-    return model, carry_over(model, earlier, phase.carry, minimum_share)
+    return model, carry_over(model, earlier, carry=phase.carry, minimum_share=minimum_share)

@@ -63,7 +63,7 @@ def compute_regression(prediction: Any) -> dict[str, float]:
 
 def pair_sampler(
     phase: Phase, config: EEGFoundationConfig, train: WindowDataset, pairs: PairColumns | None, seed: int
-) -> Callable[[int], PairSampler] | None:
+) -> Callable[..., PairSampler] | None:
     """Return what draws batches of a phase that contrasts people, None for the others."""
     if pairs is None or phase.pairs is None:
         return None
@@ -111,7 +111,9 @@ def build_probe(
     train, test = (WindowDataset(parts[part], [label_column]) for part in ("train", "validation"))
     path = Path(args.output_dir) / PROBE_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    return EncoderProbe(train, test, collator, kind, path, phase.name, every_epochs=every_epochs)
+    return EncoderProbe(
+        train, test, collator, kind=kind, path=path, phase=phase.name, every_epochs=every_epochs
+    )
 
 
 def draw_probe(args: PhasesArguments) -> None:

@@ -47,6 +47,7 @@ def eager_attention_forward(
     if attention_mask is not None:
         weights = weights + attention_mask
     weights = weights.softmax(dim=-1)
+    # (batch, heads, length, head_dim)
     attended = nn.functional.dropout(weights, p=dropout, training=module.training) @ value
     return attended.transpose(1, 2).contiguous(), weights
 
@@ -86,4 +87,4 @@ class Attention(nn.Module):
             scaling=self.scaling,
             **kwargs,
         )
-        return self.o_proj(attended.flatten(2)), weights
+        return self.o_proj(attended.flatten(2)), weights  # attended (batch, length, heads, head_dim)

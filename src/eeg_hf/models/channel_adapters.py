@@ -115,7 +115,7 @@ class ZeroPadChannelAdapter(ChannelAdapter):
             )
         if channel_mask is None:
             channel_mask = values.new_ones(values.shape[:2], dtype=torch.bool)
-        rows = (0, 0, 0, missing)
+        rows = (0, 0, 0, missing)  # padding of the last two dimensions: channels at the end
         return AdaptedSignal(
             nn.functional.pad(values, rows),
             nn.functional.pad(channel_positions, rows),
@@ -197,6 +197,7 @@ class SplineChannelAdapter(TargetMontageAdapter):
     ) -> torch.Tensor:
         """Interpolate at the positions of the input; see [`ChannelAdapter.restore`]."""
         centred = channel_positions.double() - fit_centre(channel_positions, channel_mask)
+        # (batch, channels, targets)
         weights = spline_matrix(self.centred_targets().expand(len(values), -1, 3), centred)
         return weights.to(values.dtype) @ values
 
@@ -244,6 +245,7 @@ class LocalScores(nn.Module):
         self, queries: torch.Tensor, keys: torch.Tensor, query_places: torch.Tensor, key_places: torch.Tensor
     ) -> torch.Tensor:
         """Return float32 scores (batch, heads, queries, keys) of queries and keys at their positions."""
+        # (batch or 1, queries, keys, 3)
         steps = (query_places[..., None, :] - key_places[:, None]).float() / HEAD_RADIUS_METRES
         return self.match(queries, keys) - self.fall(steps.square().sum(dim=-1)[:, None])
 
@@ -286,7 +288,7 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         self.queries = nn.Parameter(torch.empty(len(self.target_positions), d_model))
         self.key_of_value = nn.Parameter(torch.empty(d_model))
         self.key_of_position = nn.Linear(d_model, d_model)
-        self.null_key = nn.Parameter(torch.empty(d_model))
+        self.null_key = nn.Parameter(torch.empty(d_model))  # its value is zero
         self.scores = LocalScores(num_heads)
         self.gain = nn.Parameter(torch.empty(num_heads))
         self.restore_query = nn.Linear(d_model, d_model)
@@ -314,7 +316,9 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         mask: torch.Tensor | None = None,
     ) -> AdaptedSignal:
         """Read the target channels from the real, unmasked channels; see [`ChannelAdapter.forward`]."""
-        common_keys = torch.stack([self.key_of_value, self.null_key])
+        # Part of the scores that does not depend on positions: the slope of a score with the sample of its
+        # channel, and the score of the null key
+        common_keys = torch.stack([self.key_of_value, self.null_key])  # (2, d_model)
         slopes, null = self.scores.match(self.queries, common_keys).unbind(dim=-1)  # each (heads, targets)
         scores = self.score_places(channel_positions, channel_mask, null)
         samples = nn.functional.pad(values.float(), (0, 0, 0, 1))  # the null key's value is zero
@@ -336,7 +340,7 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
 
         The null key counts as an electrode 10 cm away; without any channel, attention falls back on it.
         """
-        keys = self.key_of_position(self.place_embedding(channel_positions))
+        keys = self.key_of_position(self.place_embedding(channel_positions))  # (batch, channels, d_model)
         scores = self.scores(self.queries, keys, self.target_positions, channel_positions)
         if channel_mask is not None:
             scores = scores.masked_fill(~channel_mask.bool()[:, None, None], float("-inf"))
@@ -348,19 +352,21 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
     ) -> torch.Tensor:
         """Attend at each time of samples (batch, channels + 1, time) and return (batch, targets, time)."""
         samples = samples[:, None]  # (batch, 1, channels + 1, time)
+        # Score of each time: (batch, heads, targets, channels + 1, time)
         by_time = torch.addcmul(scores[..., None], slopes[..., None, None], samples[:, :, None])
         by_time = by_time.masked_fill_(is_masked[:, None, None], float("-inf"))
         weights = by_time.softmax(dim=3)  # (batch, heads, targets, channels + 1, time)
-        by_head = (weights * samples[:, :, None]).sum(dim=3)
+        by_head = (weights * samples[:, :, None]).sum(dim=3)  # (batch, heads, targets, time)
         return (self.gain[:, None, None] * by_head).sum(dim=1)
 
     def restore(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Mix the target channels with signed weights of positions; see [`ChannelAdapter.restore`]."""
-        queries = self.restore_query(self.place_embedding(channel_positions))
+        queries = self.restore_query(self.place_embedding(channel_positions))  # (batch, channels, d_model)
         keys = self.restore_key(self.place_embedding(self.target_positions))[None]
         scores = self.restore_scores(queries, keys, channel_positions, self.target_positions[None])
+        # Gains of either sign a head: (batch, channels, targets)
         weights = (self.restore_gain[:, None, None] * scores.softmax(dim=-1)).sum(dim=1)
         return (weights.to(values.dtype) @ values).to(values.dtype)
 

@@ -52,6 +52,7 @@ def contrast_positives(
         is_positive: (anchors, candidates) bool.
         is_negative: (anchors, candidates) bool.
     """
+    # softplus(log sum exp(negatives) - positive) = -log(exp(positive) / (exp(positive) + sum exp(negatives)))
     hardness = similarity.masked_fill(~is_negative, NO_SIMILARITY).logsumexp(dim=-1, keepdim=True)
     return nn.functional.softplus(hardness - similarity).masked_fill(~is_positive, 0.0).sum(dim=-1)
 
@@ -88,7 +89,7 @@ class GatheredBatchNorm(nn.BatchNorm1d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Map (batch, features) to the same shape."""
-        if not self.training:
+        if not self.training:  # running statistics, the same on all processes
             return super().forward(input)
         return super().forward(gather_rows(input))[own_rows(len(input))]
 

@@ -34,5 +34,6 @@ class ChannelPositionEmbedding(nn.Module):
 
     def forward(self, channel_positions: torch.Tensor) -> torch.Tensor:
         """Map (batch, channels, 3) in metres to (batch, channels, hidden_size)."""
+        # (batch, channels, NUM_PLACE_FEATURES)
         features = place_features(channel_positions, self.dense.weight.dtype)
         return self.norm(self.out(self.activation(self.dense(features))))

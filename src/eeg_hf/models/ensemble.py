@@ -90,7 +90,8 @@ class HMSEnsembleModel(nn.Module):
                 raise ValueError(f"member {name!r} needs the input {kind!r}, got None")
             output = model(given[kind])
             logits = output if torch.is_tensor(output) else output.logits
-            log_votes.append(logits.float().log_softmax(dim=-1))
+            log_votes.append(logits.float().log_softmax(dim=-1))  # (batch, classes)
+        # Mean of probabilities, computed from their logarithms
         weights = self.vote_logits.log_softmax(dim=0)[:, None, None]
         log_probabilities = (torch.stack(log_votes) + weights).logsumexp(dim=0)  # (batch, classes)
         loss = None if labels is None else task_loss(log_probabilities, labels, log_probabilities.shape[-1])

@@ -77,9 +77,10 @@ class FactorizedLayer(GradientCheckpointingLayer):
         **kwargs: object,
     ) -> torch.Tensor:
         """Map tokens (batch, channels, num_patches, hidden_size) to the same shape."""
+        # Along time within each channel
         attended, _ = self.temporal_attention(self.temporal_norm(hidden_states), temporal_mask, **kwargs)
         hidden_states = hidden_states + self.dropout(attended)
-        if self.use_channel_attention:
+        if self.use_channel_attention:  # across the channels of each patch
             attended, _ = self.channel_attention(self.channel_norm(hidden_states), channel_mask, **kwargs)
             hidden_states = hidden_states + self.dropout(attended)
         return hidden_states + self.dropout(self.feed_forward(self.feed_forward_norm(hidden_states)))

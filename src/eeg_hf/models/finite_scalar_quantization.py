@@ -60,7 +60,7 @@ class FiniteScalarQuantizer(nn.Module):
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         """Quantize latents (..., code_dim) to codes of the same shape; gradients pass straight through."""
         bounded = self.bound(latents.float())  # half precision cannot resolve the levels of a large grid
-        rounded = bounded + (bounded.round() - bounded).detach()
+        rounded = bounded + (bounded.round() - bounded).detach()  # straight-through gradient
         return rounded / (self.levels // 2)
 
     def bound(self, latents: torch.Tensor) -> torch.Tensor:

@@ -33,6 +33,7 @@ def task_loss(
     logits: torch.Tensor,
     labels: torch.Tensor,
     num_labels: int,
+    *,
     class_weights: Sequence[float] | None = None,
     label_smoothing: float = 0.0,
 ) -> torch.Tensor:
@@ -53,6 +54,7 @@ def task_loss(
     is_known = ~labels.isnan() & (labels != -100) if labels.is_floating_point() else labels != -100
     if labels.ndim == 2:
         is_known = is_known.all(dim=-1)  # (batch,)
+    # Missing labels get a valid value first, so that no NaN or index -100 enters the loss
     if num_labels == 1:
         values = torch.where(is_known, labels.to(logits.dtype).view(-1), 0.0)
         losses = (logits.squeeze(-1) - values).square()

@@ -9,7 +9,7 @@ import torch
 
 
 def random_stretch_mask(
-    is_real: torch.Tensor, stretch_size: int, mask_ratio: float, noise: torch.Tensor | None = None
+    is_real: torch.Tensor, *, stretch_size: int, mask_ratio: float, noise: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Mask a share of the stretches of every window.
 
@@ -32,10 +32,12 @@ def random_stretch_mask(
         raise ValueError(
             f"noise: expected shape {(batch, channels, num_stretches)}, got {tuple(noise.shape)}"
         )
+    # Stretches without real samples sort last, so that they are never masked
     has_samples = is_real[..., ::stretch_size]  # a stretch counts as real when its first sample is
     noise = noise.masked_fill(~has_samples, 2.0).flatten(1)  # (batch, channels * num_stretches)
     num_real = has_samples.flatten(1).sum(dim=-1, keepdim=True)
     num_masked = (num_real * mask_ratio).round().clamp(min=1).minimum((num_real - 1).clamp(min=1))
+    # The rank of each stretch by its noise decides, which keeps the number of masked stretches exact
     rank = noise.argsort(dim=-1, stable=True).argsort(dim=-1)
     is_masked = (rank < num_masked).view(batch, channels, num_stretches)
     return is_masked.repeat_interleave(stretch_size, dim=-1)[..., :num_samples] & is_real

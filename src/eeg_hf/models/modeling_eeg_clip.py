@@ -48,7 +48,7 @@ def matching_loss(
     is_positive = ids[own, None] == ids[None]  # (batch, rows of all processes)
     losses = []
     for anchors, candidates in ((eeg, images), (images, eeg)):
-        logits = similarities(anchors, gather_rows(candidates)) * logit_scale
+        logits = similarities(anchors, gather_rows(candidates)) * logit_scale  # (batch, all rows)
         losses.append(
             (contrast_positives(logits, is_positive, ~is_positive) / is_positive.sum(dim=-1)).mean()
         )
@@ -184,8 +184,9 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         """
         if self.training and image_embeds is not None and not self.config.freeze_vision:
             raise ValueError("freeze_vision=False: expected pixel_values; embeddings do not train the tower")
+        # (batch, projection_dim)
         eeg = self.get_eeg_features(input_values, channel_positions, channel_mask, attention_mask, **kwargs)
-        if image_embeds is None and pixel_values is None:
+        if image_embeds is None and pixel_values is None:  # EEG alone
             return EEGCLIPOutput(eeg_embeds=eeg)
         images = self.get_image_features(pixel_values=pixel_values, image_embeds=image_embeds)
         if len(images) != len(eeg):
@@ -193,11 +194,11 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         scale = self.clamped_logit_scale()
         loss = None
         if return_loss:
-            if image_ids is None:
+            if image_ids is None:  # all images differ, also those of other processes
                 own = own_rows(len(eeg))
                 image_ids = torch.arange(own.start, own.stop, device=eeg.device)
             loss = matching_loss(eeg, images, image_ids, scale)
-        logits = similarities(eeg, images) * scale
+        logits = similarities(eeg, images) * scale  # (batch, batch), of this process only
         return EEGCLIPOutput(loss=loss, logits_per_eeg=logits, eeg_embeds=eeg, image_embeds=images)
 
     def get_eeg_features(

@@ -45,6 +45,7 @@ class TimeConvolution(nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Map (batch, size, time) to (batch, conv_size, time / stride)."""
+        # The norm takes features last: (batch, conv_size, time / stride)
         features = self.norm(self.convolution(values).transpose(1, 2)).transpose(1, 2)
         features = self.dropout(nn.functional.gelu(features))
         return values + features if self.is_residual else features
@@ -94,7 +95,7 @@ class ConvTransformerEmbeddings(nn.Module):
             if is_real is not None:  # zeros, as beyond the edges of a window
                 is_real = is_real[:, ::stride]
                 values = torch.where(is_real[:, None], values, 0.0)
-        tokens = self.projection(values.transpose(1, 2))
+        tokens = self.projection(values.transpose(1, 2))  # (batch, num_tokens, hidden_size)
         tokens = tokens + self.time_positions.weight[: tokens.shape[1]]
         if hasattr(self, "cls_token"):
             tokens = torch.cat([self.cls_token.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
@@ -231,6 +232,7 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
             )
         if own is None or positions is None or torch.compiler.is_compiling():
             return
+        # (batch, channels); padded channels sit at the origin
         distance = (positions - positions.new_tensor(own)).norm(dim=-1)
         is_padding = (positions == 0).all(dim=-1)
         if bool((distance > SAME_PLACE).logical_and(~is_padding).any()):
@@ -244,10 +246,10 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
             return hidden_states[:, 0]
         if is_real is None:
             is_real = torch.ones_like(hidden_states[..., 0], dtype=torch.bool)
-        if self.config.temporal_pool == "max":
+        if self.config.temporal_pool == "max":  # padding must not win
             lowest = torch.finfo(hidden_states.dtype).min
             return hidden_states.masked_fill(~is_real[..., None], lowest).amax(dim=1)
-        weights = is_real[..., None].to(hidden_states.dtype)
+        weights = is_real[..., None].to(hidden_states.dtype)  # (batch, num_tokens, 1)
         return (hidden_states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 

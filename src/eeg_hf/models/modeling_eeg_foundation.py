@@ -632,7 +632,13 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
         if config.tasks is None and logits.shape[-1] == 1:
             return task_loss(logits, labels, 1) / config.regression_std**2
         if config.tasks is None:
-            return task_loss(logits, labels, logits.shape[-1], config.class_weights, config.label_smoothing)
+            return task_loss(
+                logits,
+                labels,
+                logits.shape[-1],
+                class_weights=config.class_weights,
+                label_smoothing=config.label_smoothing,
+            )
         unknown = sorted(set(labels) - set(logits))
         if unknown:
             raise ValueError(f"labels: unknown task {unknown}, the config has {sorted(logits)}")

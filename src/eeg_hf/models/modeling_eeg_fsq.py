@@ -169,7 +169,7 @@ class ConvEncoder(nn.Module):
         """Map (num_patches, patch_size) to (num_patches, latent_dim)."""
         values = patches[:, None]  # (num_patches, 1, patch_size)
         for block in self.blocks:
-            values = block(values, embedding)
+            values = block(values, embedding)  # (num_patches, width, shorter)
         return self.out(values.flatten(1))
 
 
@@ -191,7 +191,7 @@ class ConvDecoder(nn.Module):
 
     def forward(self, latents: torch.Tensor, embedding: torch.Tensor | None) -> torch.Tensor:
         """Map (num_patches, latent_dim) to (num_patches, patch_size)."""
-        values = self.into(latents).unflatten(1, self.shape)
+        values = self.into(latents).unflatten(1, self.shape)  # (num_patches, width, patch_size / strides)
         for block in self.blocks:
             values = block(values, embedding)
         return self.out(self.last_unit(values)).squeeze(1)
@@ -360,6 +360,7 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
         self.check_signal(input_values)
         # (batch, [channels,] patches, patch_size)
         patches = input_values.unflatten(-1, (-1, self.config.patch_size))
+        # Encoder and quantizer see all patches as one batch
         embedding = self.embed_rate(sampling_rate, patches.shape[:-1])
         latents = self.encoder(patches.flatten(0, -2).to(self.dtype), embedding)
         codes = self.quantizer(latents.unflatten(-1, (-1, self.config.code_dim)))
@@ -418,6 +419,7 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
             raise ValueError(f"sampling_rate: expected 1 or {shape[0]} rates, got {len(rates)}")
         if not torch.compiler.is_compiling() and not bool((rates.isfinite() & (rates > 0)).all()):
             raise ValueError(f"sampling_rate: expected more than 0 Hz, got {rates.tolist()}")
+        # One rate a window, repeated for its channels and patches
         embedding = self.rate_embedding(rates).expand(shape[0], -1)
         return embedding.repeat_interleave(math.prod(shape[1:]), dim=0)
 
@@ -461,7 +463,7 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
         for name, mask, expected in masks:
             if mask is not None and tuple(mask.shape) != expected:
                 raise ValueError(f"{name}: expected {expected} for {shape}, got {tuple(mask.shape)}")
-        is_real = torch.ones_like(input_values, dtype=torch.bool)
+        is_real = torch.ones_like(input_values, dtype=torch.bool)  # (batch, [channels,] time)
         if channel_mask is not None:
             is_real = is_real & channel_mask.bool()[..., None]
         if attention_mask is not None:
@@ -475,6 +477,7 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
         """Return the mean squared error over patches without padding."""
         cut = (-1, self.config.patch_size)
         is_whole = is_real.unflatten(-1, cut).all(dim=-1)  # (batch, [channels,] patches)
+        # (batch, [channels,] patches)
         error = (reconstruction.float() - values.float()).square().unflatten(-1, cut).mean(dim=-1)
         return (error * is_whole).sum() / is_whole.sum().clamp(min=1)
 
@@ -505,14 +508,18 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
         # One deviation for each component, so that every latent uses all its levels. The floor keeps
         # components without variance (flat channels) from amplifying rounding errors.
         deviations = (patches @ directions.T).std(dim=0).clamp(min=1e-3)
+        # Latent dimensions in descending order of their levels: ranks[i] is the place of component i
         ranks = torch.argsort(-self.quantizer.levels.repeat(config.codes_per_patch), stable=True)
         weight = torch.zeros_like(encoder.linear_path.weight)
         weight[ranks[: len(directions)]] = directions / (LATENT_SPREAD * deviations[:, None])
+        # The mean patch maps to the middle of the quantizer's range
         middle = self.quantizer.middle().repeat(config.codes_per_patch)
         encoder.linear_path.weight.copy_(weight)
         encoder.linear_path.bias.copy_(middle - weight @ patches.mean(dim=0))
+        # Not to zero, which would give the layers before the last one no gradient
         for path in (encoder.nonlinear_path, decoder.nonlinear_path):
             path.out.weight.mul_(0.01)
+        # The linear decoder that fits these codes best
         codes = self.quantizer(encoder.linear_path(patches).unflatten(-1, (-1, config.code_dim)))
         latents = self.quantizer.unbound(codes).flatten(1)  # (num_patches, latent_dim)
         fitted = least_squares(latents, patches)

@@ -84,7 +84,8 @@ class PlaceEmbedding(nn.Module):
 
     def forward(self, channel_positions: torch.Tensor, num_patches: int) -> torch.Tensor:
         """Map positions (batch, channels, 3) in metres to (batch, channels, num_patches, hidden_size)."""
-        places = self.channel_positions(channel_positions)[:, :, None]
+        places = self.channel_positions(channel_positions)[:, :, None]  # (batch, channels, 1, hidden_size)
+        # Sines and cosines, half of the width each: phase (num_patches, hidden_size / 2)
         half = torch.arange(places.shape[-1] // 2, device=places.device)
         frequency = LONGEST_PERIOD ** (-half / len(half))
         phase = torch.arange(num_patches, device=places.device)[:, None] * frequency
@@ -112,7 +113,9 @@ class EEGMaskedVAEEmbeddings(nn.Module):
         """Return (batch, channels, num_patches, hidden_size); masked samples in `values` are 0."""
         cut = (self.patch_size, self.patch_size)
         patches = patchify(values, *cut)  # (batch, channels, num_patches, patch_size)
-        places = self.places(channel_positions, patches.shape[2])
+        places = self.places(
+            channel_positions, patches.shape[2]
+        )  # (batch, channels, num_patches, hidden_size)
         if mask is None:
             return self.projection(patches) + places
         is_masked = patchify(mask.to(values.dtype), *cut) > 0  # (batch, channels, num_patches, patch_size)
@@ -121,6 +124,7 @@ class EEGMaskedVAEEmbeddings(nn.Module):
             is_known = ~has_masked
             if channel_mask is not None:
                 is_known = is_known & channel_mask.bool()[:, :, None]
+            # Only fully visible patches of real channels are used; masked samples take the prediction
             guess = self.spatial_guess(patches, is_known, channel_positions)
             patches = torch.where(is_masked, guess, patches)
         return self.projection(patches) + has_masked[..., None] * self.mask_token + places
@@ -281,12 +285,13 @@ class EEGMaskedVAEModel(EEGMaskedVAEPreTrainedModel):
         channel_positions = resolve_positions(self.config, input_values, channel_positions)
         values = zero_masked(input_values, channel_mask, attention_mask, mask)  # (batch, channels, time)
         cut = (self.config.patch_size, self.config.patch_size)
+        # Tokens (batch, channels, num_patches, hidden_size), through factorized attention
         is_real = find_real_tokens(values, channel_mask, attention_mask, *cut)
         hidden_states = self.embeddings(values, channel_positions, channel_mask, mask)
         masks = create_attention_masks(self.config, hidden_states, is_real, channel_mask, attention_mask)
         for layer in self.layers:
             hidden_states = layer(hidden_states, *masks, **kwargs)
-        log_variance = self.log_variance_head(hidden_states)
+        log_variance = self.log_variance_head(hidden_states)  # (batch, channels, num_patches, latent_size)
         return EEGMaskedVAEOutput(
             last_hidden_state=hidden_states,
             pooler_output=mean_over_real(hidden_states, is_real),
@@ -348,10 +353,12 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
             return_loss: Compute the losses; Trainer looks for this argument where a model needs no labels.
             **kwargs: As in [`EEGMaskedVAEModel`].
         """
+        # What to mask, (batch, channels, time) bool
         is_real = find_real_samples(input_values, channel_mask, attention_mask)
         mask_ratio = self.config.mask_ratio if mask_ratio is None else mask_ratio
         mask = resolve_mask(is_real, self.config.stretch_size, mask, mask_ratio, mask_noise)
         channel_positions = resolve_positions(self.config, input_values, channel_positions)
+        # Encode the visible samples, draw latents (batch, channels, num_patches, latent_size), decode
         encoded = self.model(input_values, channel_positions, channel_mask, attention_mask, mask, **kwargs)
         latents = self.draw_latents(encoded.latent_mean, encoded.latent_log_variance, latent_noise)
         masks = (channel_mask, attention_mask)
@@ -402,7 +409,7 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
         """
         size = self.config.patch_size
         num_samples = latents.shape[2] * size if num_samples is None else num_samples
-        signal = latents.new_empty(*latents.shape[:2], num_samples)
+        signal = latents.new_empty(*latents.shape[:2], num_samples)  # for its shape alone
         positions = resolve_positions(self.config, signal, channel_positions)
         is_real = find_real_tokens(signal, channel_mask, attention_mask, size, size)
         masks = create_attention_masks(self.config, latents, is_real, channel_mask, attention_mask)
@@ -429,7 +436,7 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
         if config.visible_weight > 0:
             losses["visible_loss"] = masked_reconstruction_loss(reconstruction, target, is_visible)
             loss = loss + config.visible_weight * losses["visible_loss"]
-        if self.training:
+        if self.training:  # after kl_weight has read it
             self.num_steps += 1
         return {"loss": loss, **losses}
 
@@ -479,6 +486,7 @@ class EEGMaskedVAEForPreTraining(EEGMaskedVAEPreTrainedModel):
         positions = torch.as_tensor(channel_positions, device=self.device)
         num_patches = count_patches(num_samples, self.config.patch_size, self.config.patch_size)
         shape = (num, len(positions), num_patches, self.config.latent_size)
+        # A generator draws on its own device only
         drawn_on = self.device if generator is None else generator.device
         latents = torch.randn(shape, generator=generator, device=drawn_on).to(self.device, self.dtype)
         return self.decode(latents, positions, num_samples)

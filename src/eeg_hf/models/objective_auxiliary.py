@@ -111,14 +111,14 @@ def auxiliary_task_loss(
     losses = []
     for task, settings in tasks.items():
         predicted, num_outputs = predictions[task], settings.get("num_outputs", 1)
-        if task not in targets:
+        if task not in targets:  # keeps the head in the graph, as DistributedDataParallel requires
             loss = predicted.sum() * 0.0
         else:
             try:
                 loss = task_loss(predicted, targets[task], num_outputs)
             except ValueError as error:
                 raise ValueError(f"auxiliary task {task!r}: {error}") from None
-            if num_outputs == 1:
+            if num_outputs == 1:  # in standard deviations, so that the unit does not matter
                 loss = loss / settings.get("std", 1.0) ** 2
         losses.append(settings.get("weight", 1.0) * loss)
     return torch.stack(losses).sum()

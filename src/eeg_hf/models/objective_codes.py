@@ -71,6 +71,7 @@ def masked_code_loss(
         levels: Number of levels of each dimension.
         is_masked: (batch, channels, num_patches), True = scored.
     """
+    # One cross entropy for each dimension: (batch, channels, num_patches, codes_per_patch)
     losses = [
         nn.functional.cross_entropy(scores.movedim(-1, 1).float(), right, reduction="none") / math.log(level)
         for level, scores, right in zip(
@@ -133,9 +134,11 @@ class MaskedCodes(Objective):
         num_patches = encoded.values.shape[-1] // self.config.patch_size  # the codec takes whole patches only
         whole = num_patches * self.config.patch_size
         logits = head(encoded.output("last_hidden_state")[:, :, :num_patches])
+        # Targets: codes of the whole signal, also under the mask, with zeros for padding
         indices = batch.get("code_indices")
         if indices is None:
             indices = self.encode(torch.where(encoded.is_real, encoded.values, 0.0)[..., :whole])
+        # Only patches that are masked as a whole are scored: (batch, channels, num_patches)
         is_masked = encoded.mask[..., :whole].unflatten(-1, (num_patches, -1)).all(dim=-1)
         digits = head.indices_to_digits(indices, is_masked.shape)
         loss = masked_code_loss(logits, digits, self.config.code_levels, is_masked)

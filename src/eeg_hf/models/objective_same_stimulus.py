@@ -25,6 +25,7 @@ def movie_isc_loss(
     stimulus_ids: torch.Tensor,
     seconds: torch.Tensor,
     subject_ids: torch.Tensor,
+    *,
     temperature: float | torch.Tensor = 0.07,
     guard_seconds: float = 2.0,
 ) -> torch.Tensor:
@@ -52,11 +53,13 @@ def movie_isc_loss(
     """
     check_temperature(temperature)
     features = nn.functional.normalize(features.float(), dim=-1)
-    candidates = gather_rows(features)
+    # Anchors are the windows of this process, candidates those of all processes
+    candidates = gather_rows(features)  # (all windows, features)
     stimulus_ids, seconds, subject_ids = map(gather_rows, (stimulus_ids, seconds, subject_ids))
     own = own_rows(len(features))
     is_positive, is_negative = pair_relations(stimulus_ids, seconds, subject_ids, guard_seconds, own)
     similarity = similarities(features, candidates) / temperature  # (batch, windows of all processes)
+    # Windows without a positive are no anchors: their loss is 0 and they do not count
     num_positives = is_positive.sum(dim=-1)
     losses = contrast_positives(similarity, is_positive, is_negative) / num_positives.clamp(min=1)
     num_anchors = gather_rows((num_positives > 0).sum()[None])  # (processes,)
@@ -114,7 +117,12 @@ class MovieISCLoss(nn.Module):
     ) -> torch.Tensor:
         """Return the loss; the arguments are those of [`movie_isc_loss`]."""
         return movie_isc_loss(
-            features, stimulus_ids, seconds, subject_ids, self.temperature(), self.guard_seconds
+            features,
+            stimulus_ids,
+            seconds,
+            subject_ids,
+            temperature=self.temperature(),
+            guard_seconds=self.guard_seconds,
         )
 
 

@@ -52,11 +52,13 @@ def info_nce_loss(
                 f"negatives: expected (num_negatives, {size}), or ({batch}, num_negatives, {size}), got "
                 f"{tuple(negatives.shape)}"
             )
+        # Logits (batch, 1 + num_negatives), the partner first
         unlike = nn.functional.normalize(negatives.float(), dim=-1).expand(batch, -1, -1)
         others = similarities(first[:, None], unlike).squeeze(1)  # (batch, num_negatives)
         logits = torch.cat([(first * second).sum(dim=-1, keepdim=True), others], dim=-1)
         targets = torch.zeros(len(first), dtype=torch.long, device=first.device)
         return nn.functional.cross_entropy(logits / temperature, targets)
+    # Partner i of this process is row own.start + i among the rows of all processes
     own = own_rows(len(first))
     targets = torch.arange(own.start, own.stop, device=first.device)
     losses = [

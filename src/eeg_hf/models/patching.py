@@ -18,6 +18,7 @@ def count_patches(num_samples: int, patch_size: int, hop_size: int) -> int:
 def patchify(values: torch.Tensor, patch_size: int, hop_size: int) -> torch.Tensor:
     """Cut (..., time) into (..., num_patches, patch_size), filling the end with zeros."""
     num_samples = values.shape[-1]
+    # Samples from the start of the first patch to the end of the last one
     covered = (count_patches(num_samples, patch_size, hop_size) - 1) * hop_size + patch_size
     return nn.functional.pad(values, (0, covered - num_samples)).unfold(-1, patch_size, hop_size)
 
@@ -33,6 +34,7 @@ def unpatchify(patches: torch.Tensor, hop_size: int, num_samples: int) -> torch.
         return patches.flatten(2)[..., :num_samples]
     columns = patches.flatten(0, 1).transpose(1, 2)  # (batch * channels, patch_size, num_patches)
     shape = {"output_size": (1, covered), "kernel_size": (1, patch_size), "stride": (1, hop_size)}
+    # fold sums overlapping patches; folding ones counts them
     summed = nn.functional.fold(columns, **shape)  # (batch * channels, 1, 1, covered)
     counts = nn.functional.fold(torch.ones_like(columns[:1]), **shape)
     return (summed / counts).view(batch, channels, covered)[..., :num_samples]

@@ -32,6 +32,7 @@ class SpatialGuess(nn.Module):
         The variance of a channel, noise included, is 1: windows are normalised for each channel.
         """
         places = place_features(channel_positions, self.dense.weight.dtype)
+        # Unit vectors (batch, channels, KERNEL_WIDTH), whose products are correlations
         features = nn.functional.normalize(self.out(nn.functional.gelu(self.dense(places))).float(), dim=-1)
         noise = LEAST_NOISE + (1 - LEAST_NOISE) * self.noise.float().sigmoid()
         return (1 - noise) * features @ features.mT, noise
@@ -49,7 +50,7 @@ class SpatialGuess(nn.Module):
         with torch.autocast(patches.device.type, enabled=False):  # no solver takes 16 bits
             kernel, noise = self.kernel(channel_positions)
             known = is_known.transpose(1, 2).unsqueeze(-1).to(kernel.dtype)  # (batch, patches, channels, 1)
-            values = patches.transpose(1, 2).float() * known
+            values = patches.transpose(1, 2).float() * known  # (batch, patches, channels, patch_size)
             kernel = kernel[:, None] * known.mT  # columns of unknown channels are zero
             # Rows of unknown channels are those of the identity, so that their solution is 0
             system = kernel * known + torch.diag_embed(1 - (1 - noise) * known.squeeze(-1))

@@ -38,7 +38,7 @@ def fit_centre(positions: torch.Tensor, is_real: torch.Tensor | None = None) -> 
     places = positions.double() / HEAD_RADIUS
     rows = torch.cat([2 * places, torch.ones_like(places[..., :1])], dim=-1)  # (batch, channels, 4)
     targets = places.square().sum(dim=-1, keepdim=True)
-    if is_real is not None:
+    if is_real is not None:  # rows of zeros do not count
         rows = rows * is_real[..., None]
     average = [x / HEAD_RADIUS for x in HEAD_CENTRE]
     prior = rows.new_tensor([*average, 1 - math.hypot(*average) ** 2])[:, None]
@@ -67,6 +67,7 @@ def spline_matrix(
     batch, channels, _ = from_positions.shape
     if is_real is None:
         is_real = from_positions.new_ones(batch, channels, dtype=torch.bool)
+    # One row for each window: its sources, targets and real channels
     to_positions = to_positions.expand(batch, -1, 3)
     parts = [from_positions.double().flatten(1), to_positions.double().flatten(1), is_real.double()]
     distinct, row = torch.unique(torch.cat(parts, dim=1), dim=0, return_inverse=True)
@@ -78,6 +79,7 @@ def _solve(sources: torch.Tensor, targets: torch.Tensor, real: torch.Tensor) -> 
     """Solve the spline's equations for sources (batch, channels, 3), real where `real` is 1."""
     sources, targets = (nn.functional.normalize(places, dim=-1) for places in (sources, targets))
     count = real.shape[1]
+    # The spline's equations, bordered by the condition that its weights add up to 0 (Perrin's eq. 2)
     both_real = real[:, :, None] * real[:, None]
     smoothing = SMOOTHING * torch.eye(count, dtype=real.dtype, device=real.device)
     system = real.new_zeros(len(real), count + 1, count + 1)
@@ -85,6 +87,7 @@ def _solve(sources: torch.Tensor, targets: torch.Tensor, real: torch.Tensor) -> 
     system[:, :count, count] = system[:, count, :count] = real
     system[:, count, count] = real.sum(dim=1) == 0  # otherwise singular without real channels
     known = real[:, None] * _spline(targets @ sources.mT)  # (batch, targets, channels)
+    # The constant term of the spline, for which each target has a 1
     known = torch.cat([known, real.any(dim=1)[:, None, None].expand(-1, known.shape[1], 1)], dim=2)
     return torch.linalg.solve(system, known.mT).mT[..., :count]
 
@@ -94,6 +97,7 @@ def _spline(cosine: torch.Tensor) -> torch.Tensor:
     total, previous, current = torch.zeros_like(cosine), torch.ones_like(cosine), cosine
     for n in range(1, NUM_TERMS + 1):
         total = total + (2 * n + 1) / (n * (n + 1)) ** STIFFNESS / (4 * math.pi) * current
+        # Bonnet's recursion of Legendre polynomials
         previous, current = current, ((2 * n + 1) * cosine * current - n * previous) / (n + 1)
     return total
 

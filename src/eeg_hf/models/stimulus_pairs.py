@@ -55,12 +55,14 @@ def pair_relations(
             "expected stimulus_ids, seconds and subject_ids of one length (batch,), got "
             f"{tuple(stimulus_ids.shape)}, {tuple(seconds.shape)} and {tuple(subject_ids.shape)}"
         )
+    # (anchors, candidates): both windows have a moment
     is_known = has_moment(stimulus_ids, seconds)
     is_known = is_known[anchors, None] & is_known[None]
     is_same_stimulus = stimulus_ids[anchors, None] == stimulus_ids[None]
     distance = (seconds[anchors, None] - seconds[None]).abs()
     is_same_subject = subject_ids[anchors, None] == subject_ids[None]
     is_same_second = is_same_stimulus & (distance < SAME_SECOND)
+    # Seconds are multiples of a sample: without the tolerance, rounding would move pairs across the guard
     is_near = is_same_stimulus & (distance < max(guard_seconds - SAME_SECOND, SAME_SECOND))
     return PairRelations(is_known & is_same_second & ~is_same_subject, is_known & ~is_near)
 
@@ -96,7 +98,9 @@ def describe_pairs(
     is_positive, is_negative = pair_relations(stimulus_ids, seconds, subject_ids, guard_seconds)
     is_known = has_moment(stimulus_ids, seconds)
     moments = torch.stack([stimulus_ids.double(), (seconds.double() / SAME_SECOND).round()])[:, is_known]
+    # Each unordered pair once
     is_pair = torch.ones_like(is_positive).triu(diagonal=1)
+    # The reasons why pairs are left out exclude each other
     is_unknown = is_pair & ~(is_known[:, None] & is_known[None])
     is_left_out = is_pair & ~is_positive & ~is_negative & ~is_unknown
     is_at_once = is_left_out & ((seconds[:, None] - seconds[None]).abs() < SAME_SECOND)

@@ -82,5 +82,6 @@ class MultiScaleTemporalEncoder(nn.Module):
         bands = torch.cat(power, dim=-1).to(
             self.power_norm.weight.dtype
         )  # float32 does not mix with bf16 weights
+        # (batch, channels, num_patches, bands of all scales)
         spectrum = self.power_norm(bands).to(patches.dtype)
         return self.projection(torch.cat([spectrum, *waves], dim=-1))

@@ -78,10 +78,12 @@ def create_attention_masks(
     """
     temporal_mask = spatial_mask = None
     if attention_mask is not None:
+        # A patch is real in time if any channel is; the same for all channels of a window
         real_patches = is_real.any(dim=1, keepdim=True).expand(is_real.shape).flatten(0, 1)
         tokens = hidden_states.flatten(0, 1)  # (batch * channels, num_patches, hidden_size)
         temporal_mask = create_bidirectional_mask(config, tokens, real_patches)
     if channel_mask is not None and config.use_channel_attention:
+        # A channel is real or not for all patches
         real_channels = channel_mask.bool()[:, None].expand(-1, is_real.shape[2], -1).flatten(0, 1)
         tokens = hidden_states.transpose(1, 2).flatten(0, 1)  # (batch * num_patches, channels, hidden_size)
         spatial_mask = create_bidirectional_mask(config, tokens, real_channels)
@@ -90,7 +92,7 @@ def create_attention_masks(
 
 def mean_over_real(hidden_states: torch.Tensor, is_real: torch.Tensor) -> torch.Tensor:
     """Average (batch, channels, num_patches, hidden_size) over real tokens to (batch, hidden_size)."""
-    weights = is_real[..., None].to(hidden_states.dtype)
+    weights = is_real[..., None].to(hidden_states.dtype)  # (batch, channels, num_patches, 1)
     return (hidden_states * weights).sum(dim=(1, 2)) / weights.sum(dim=(1, 2)).clamp(min=1)
 
 
@@ -108,4 +110,4 @@ def resolve_mask(
         return mask.bool() & is_real
     if not 0 < mask_ratio < 1:
         raise ValueError(f"mask_ratio: expected a share between 0 and 1, got {mask_ratio}")
-    return random_stretch_mask(is_real, stretch_size, mask_ratio, mask_noise)
+    return random_stretch_mask(is_real, stretch_size=stretch_size, mask_ratio=mask_ratio, noise=mask_noise)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+# At most one, in a list that functions can change
 _builders: list[Callable[[str, bool], nn.Module]] = []
 
 

@@ -64,6 +64,7 @@ class FreezeEncoder(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Warn if the training is too short to free all layers."""
+        # The state at the start of the last epoch holds until the end
         num_layers = len(kwargs["model"].base_model.layers)
         parts = ["the embeddings", *(f"layer {index}" for index in range(num_layers))]
         last = state.num_train_epochs - 1
@@ -129,7 +130,7 @@ class PlotReconstruction(TrainerCallback):
         names = (*SIGNAL_INPUTS, "mask_noise", "sampling_rate")
         inputs = {name: batch[name][:1].to(device) for name in names if name in batch}
         was_training = model.training
-        model.eval()
+        model.eval()  # without dropout, and without moving batch statistics
         outputs = model(**inputs)
         model.train(was_training)
         num_channels = int(inputs["channel_mask"].sum())

@@ -46,6 +46,7 @@ class CarryReport:
 def carry_over(
     model: nn.Module,
     earlier: str | Path | Mapping[str, torch.Tensor],
+    *,
     carry: str = "all",
     minimum_share: float = 0.5,
 ) -> CarryReport:
@@ -72,12 +73,14 @@ def carry_over(
         raise ValueError(f"minimum_carried: expected a share from 0 to 1, got {minimum_share}")
     theirs = dict(earlier) if isinstance(earlier, Mapping) else read_weights(Path(earlier))
     ours = model.state_dict()
+    # The tensors of a bare encoder lack the prefix that they have in a model that holds one
     prefix = f"{getattr(model, 'base_model_prefix', 'model')}."
     ours_has_encoder, theirs_has_encoder = (
         any(name.startswith(prefix) for name in names) for names in (ours, theirs)
     )
-    if ours_has_encoder and not theirs_has_encoder:  # a bare encoder, for a model that holds one
+    if ours_has_encoder and not theirs_has_encoder:
         theirs = {prefix + name if prefix + name in ours else name: tensor for name, tensor in theirs.items()}
+    # Same name, same shape, and allowed by `carry`
     carried = [
         name
         for name, tensor in ours.items()
@@ -85,6 +88,7 @@ def carry_over(
         and name in theirs
         and theirs[name].shape == tensor.shape
     ]
+    # Report before anything changes: a model with too little in common stays as it is
     num_carried = sum(ours[name].numel() for name in carried)
     share = min(num_carried / sum(tensor.numel() for tensor in ours.values()), len(carried) / len(ours))
     report = CarryReport(carried, sorted(set(ours) - set(carried)), sorted(set(theirs) - set(carried)), share)

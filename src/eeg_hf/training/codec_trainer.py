@@ -50,6 +50,7 @@ class EEGTokenizerTrainer(EEGTrainer):
     ) -> Any:
         """Compute the loss; count the codes of a training step, or update the metrics of an evaluation."""
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        # (batch, channels, num_patches): codes of padding do not count
         is_real = real_patches(inputs, self._config.patch_size)
         if model.training:
             self._train_counts = self._count(self._train_counts, outputs.indices, is_real)
@@ -66,6 +67,7 @@ class EEGTokenizerTrainer(EEGTrainer):
             return None
         if counts is None:
             counts = torch.zeros(config.codebook_size, dtype=torch.int64, device=indices.device)
+        # Weights of 0 instead of a selection, whose size would have to be read from the device
         weights = is_real.repeat_interleave(config.codes_per_patch, dim=-1)
         return counts.index_add_(0, indices.flatten(), weights.flatten().long())
 
@@ -84,6 +86,7 @@ class EEGTokenizerTrainer(EEGTrainer):
         is_real = tensors["is_real"] != 0
         self._eval_counts = self._count(self._eval_counts, tensors["indices"], is_real)
         samples = is_real.any(dim=1).repeat_interleave(self._config.patch_size, dim=-1)  # (batch, time)
+        # Metrics in the frequency domain need windows of one rate at a time
         for rate in tensors["rates"].unique():
             chosen = tensors["rates"] == rate
             found = (tensors["original"], tensors["reconstruction"], is_real.any(dim=-1), samples)

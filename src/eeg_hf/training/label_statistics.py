@@ -18,6 +18,7 @@ def balanced_class_weights(labels: Sequence[int], num_classes: int) -> list[floa
     Raises:
         ValueError: If a class has no label: nothing could be learned about it.
     """
+    # Checked here, because the error of scikit-learn names neither the class nor the counts
     known = [label for label in labels if label >= 0]
     counts = np.bincount(known, minlength=num_classes)
     if len(counts) > num_classes or not counts.all():
@@ -57,6 +58,7 @@ def fit_auxiliary_tasks(
                 f"auxiliary task {task!r}: none of the {len(targets[task])} windows to train on has a value; "
                 "leave the task out"
             )
+        # A constant has a standard deviation of 0, by which targets would be divided
         if len(set(values)) == 1:
             raise ValueError(
                 f"auxiliary task {task!r}: all windows to train on have the value {values[0]!r}; leave "

@@ -53,6 +53,7 @@ class PairSampler(Sampler[int]):
         stimuli: Sequence[str | None],
         seconds: Sequence[float | None] | None,
         subjects: Sequence[str],
+        *,
         batch_size: int,
         subjects_per_time: int = 2,
         guard_seconds: float = 2.0,
@@ -99,7 +100,9 @@ class PairSampler(Sampler[int]):
             raise ValueError(f"pairs: windows lack the columns {missing}: WindowDataset(rows, pairs.columns)")
         table = windows.dataset.select_columns(pairs.columns)[:]
         seconds = None if pairs.seconds is None else pairs.read_seconds(table)
-        return cls(pairs.read_stimuli(table), seconds, pairs.read_subjects(table), batch_size, **kwargs)
+        return cls(
+            pairs.read_stimuli(table), seconds, pairs.read_subjects(table), batch_size=batch_size, **kwargs
+        )
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch, which changes the combinations."""
@@ -123,10 +126,12 @@ class PairSampler(Sampler[int]):
     def describe(self) -> str:
         """Describe the rows and an average batch of this epoch in a few lines."""
         size, moments = self.subjects_per_time, self.num_moments
+        # A sample of batches suffices for averages: an epoch can have many thousands
         keys = self._keys[self._deal_batches()[:100, ::size]]  # (batches, moments)
         stimuli, seconds = self._key_stimuli[keys], self._key_seconds[keys]
         is_near = np.abs(seconds[:, :, None] - seconds[:, None]) < self.guard_seconds - SAME_SECOND
         is_near &= stimuli[:, :, None] == stimuli[:, None]  # each moment is near itself
+        # Each unordered pair of near moments excludes size * size pairs of windows
         excluded = (is_near.sum() / len(keys) - moments) / 2 * size**2
         positives = moments * size * (size - 1) / 2
         negatives = moments * (moments - 1) / 2 * size**2 - excluded
@@ -160,11 +165,13 @@ class PairSampler(Sampler[int]):
             raise ValueError(
                 f"pairs: none of {len(stimuli)} rows has a stimulus with its second; check the columns"
             )
+        # Moments and subjects as numbers: keys and subjects are (rows with a moment,)
         rows = self._rows.tolist()
         names = np.array([str(stimuli[row]) for row in rows])
         self._subjects = np.unique([str(subjects[row]) for row in rows], return_inverse=True)[1]
         self._keys, firsts = _number_moments(np.unique(names, return_inverse=True)[1], starts[is_known])
         self._key_stimuli, self._key_seconds = names[firsts], starts[is_known][firsts]
+        # Repeated windows of a subject at one moment count once
         pairs = np.unique(np.stack([self._keys, self._subjects]), axis=1)
         self._num_subjects = np.bincount(pairs[0])
 
@@ -186,8 +193,10 @@ class PairSampler(Sampler[int]):
 
     def _plan(self, has_clock: bool) -> None:
         """Choose the subjects per moment, and which moments may share a batch."""
+        # Preferably all moments of a batch are negatives of each other; otherwise any moments may meet
         plans = [(self.subjects_per_time, self.guard_seconds), (self.subjects_per_time, 0.0)]
         if not has_clock:
+            # With few conditions, more subjects of each fill the batch: as many conditions as divide it
             most = min(len(self._num_subjects), self.num_moments)
             plans = [(self.batch_size // n, 0.0) for n in range(most, 1, -1) if self.batch_size % n == 0]
         for self.subjects_per_time, guard in plans:
@@ -225,6 +234,7 @@ class PairSampler(Sampler[int]):
     def _deal_batches(self) -> np.ndarray:
         """Return the batches of this epoch as positions in `_rows` (batches, batch_size)."""
         random = np.random.default_rng([self.seed, self.epoch])
+        # First the rows of each moment into groups of different subjects, then groups into batches
         groups = _deal(self._keys, self._subjects, self.subjects_per_time, random)
         keys = self._keys[groups[:, 0]]
         batches = _deal(self._colours[keys], keys, self.num_moments, random)
@@ -262,16 +272,19 @@ def _deal(places: np.ndarray, owners: np.ndarray, size: int, random: np.random.G
     """
     if not len(places):
         return np.empty((0, size), int)
+    # One code for each pair of place and owner, and the number of items of each pair
     codes = places * (owners.max() + 1) + owners
     pairs, pair, counts = np.unique(codes, return_inverse=True, return_counts=True)
     pair_places = pairs // (owners.max() + 1)
+    # Lower the number of hands of each place until every owner can give each hand at most one item
     hands, before = np.bincount(places) // size, np.empty(0, int)
-    while not np.array_equal(hands, before):  # an owner gives each hand at most one item
+    while not np.array_equal(hands, before):
         before = hands
         hands = np.bincount(pair_places, np.minimum(counts, hands[pair_places])).astype(int) // size
     # Sort by place, then by owner in random order, then at random
     order = np.lexsort((random.random(len(places)), random.random(len(pairs))[pair], places))
     order = order[_count_up(pair[order]) < hands[places[order]]]
+    # Deal the items of a place in turn to its hands, and leave over the last ones
     turns = _count_up(places[order])
     is_dealt = turns < size * hands[places[order]]
     order, turns = order[is_dealt], turns[is_dealt]

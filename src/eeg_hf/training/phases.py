@@ -79,6 +79,7 @@ class Phase:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # The name becomes a folder's name
         name = self.name
         if not isinstance(name, str) or not name or name == START or "/" in name or name.startswith("."):
             raise ValueError(f"phase {self.name!r}: expected a name that can be a folder's")
@@ -88,6 +89,7 @@ class Phase:
                     f"phase {self.name!r}: {option} must be one of {', '.join(allowed)}, got "
                     f"{getattr(self, option)!r}"
                 )
+        # A list names corpora, a mapping gives each a weight
         weights = self.data.values() if isinstance(self.data, Mapping) else [1]
         if (
             not self.data
@@ -137,10 +139,12 @@ def parse_phases(text: str, leave_out: Sequence[str] = ()) -> list[Phase]:
         ValueError: On an unknown field (with the nearest known one), two phases of one name, an unknown name
             in `leave_out`, or if no phase is left.
     """
+    # Fields of each phase
     entries = json.loads(text)
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError("phases: expected a list of phases, each with name and data")
     phases = [_parse_phase(entry, position) for position, entry in enumerate(entries, start=1)]
+    # Names and references between phases
     names = [phase.name for phase in phases]
     if len(set(names)) < len(names):
         raise ValueError(f"phases: expected different names, got {', '.join(names)}")
@@ -151,6 +155,7 @@ def parse_phases(text: str, leave_out: Sequence[str] = ()) -> list[Phase]:
                 f"phase {phase.name!r}: after must name a phase before it, got {phase.after!r}"
                 f"{_did_you_mean(phase.after, known)}"
             )
+    # Phases that are left out, and phases that would start from them
     unknown = sorted(set(leave_out) - set(names))
     if unknown:
         raise ValueError(f"leave_out: no phase {unknown[0]!r}{_did_you_mean(unknown[0], names)}")
@@ -217,6 +222,7 @@ def is_finished(folder: Path, description: Mapping[str, Any]) -> bool:
     path = folder / (FINISHED if (folder / FINISHED).is_file() else STARTED)
     if not path.is_file():
         return False
+    # Both as JSON types: tuples become lists
     theirs = json.loads(path.read_text(encoding="utf-8"))["description"]
     ours = json.loads(json.dumps(description))
     changed = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))

@@ -45,6 +45,7 @@ class EncoderProbe(TrainerCallback):
         train: Dataset,
         test: Dataset,
         collator: Callable[[Any], dict[str, Any]],
+        *,
         kind: str = "classification",
         path: Path | None = None,
         phase: str = "",
@@ -88,7 +89,9 @@ class EncoderProbe(TrainerCallback):
         """Probe now, log the scores and write them to the file."""
         if not state.is_world_process_zero:
             return
-        scores = probe_encoder(model, self.train, self.test, self.collator, self.kind, self.batch_size)
+        scores = probe_encoder(
+            model, self.train, self.test, self.collator, kind=self.kind, batch_size=self.batch_size
+        )
         row = {"phase": self.phase, "step": state.global_step, "epoch": float(state.epoch or 0), **scores}
         shown = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
         logger.info(f"linear probe {self.phase} step {state.global_step}: {shown}")
@@ -101,6 +104,7 @@ def probe_encoder(
     train: Dataset,
     test: Dataset,
     collator: Callable[[Any], dict[str, Any]],
+    *,
     kind: str = "classification",
     batch_size: int = 64,
 ) -> dict[str, float]:
@@ -121,6 +125,7 @@ def probe_encoder(
         ValueError: If the collator gives no labels, or as in [`linear_probe`].
     """
     encoder = model.base_model
+    # each (features (rows, hidden_size), labels (rows,))
     fitted, scored = (encode_rows(encoder, data, collator, batch_size) for data in (train, test))
     return linear_probe(*fitted, *scored, kind=kind)
 
@@ -135,7 +140,7 @@ def encode_rows(
     loader = DataLoader(dataset, batch_size=batch_size, collate_fn=collator, generator=torch.Generator())
     features, labels = [np.empty((0, encoder.config.hidden_size))], [np.empty(0)]
     was_training = encoder.training
-    encoder.eval()
+    encoder.eval()  # no dropout; restored even if a batch fails, because the training goes on
     try:
         for batch in loader:
             if not torch.is_tensor(batch.get("labels")):
@@ -153,6 +158,7 @@ def encode_rows(
 def write_probe_row(path: Path, row: dict[str, Any]) -> None:
     """Add a row to the file of a curve, replacing the rows of its phase from this step on."""
     rows = read_probe_curve(path) if path.exists() else []
+    # A run that was killed and resumed repeats some steps: its earlier rows of them are outdated
     kept = [old for old in rows if old["phase"] != row["phase"] or old["step"] < row["step"]]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(json.dumps(each) + "\n" for each in (*kept, row)))

@@ -27,7 +27,7 @@ class EEGTrainer(Trainer):
             collator by default.
         layer_decay: Learning rate of layer i of n = `learning_rate * layer_decay ** (n - i)`, embeddings
             lowest, heads highest (https://arxiv.org/abs/2106.08254, BEiT); 1 trains all at one rate.
-        train_sampler: Builds the sampler of the training rows from the number of rows of a batch over all
+        train_sampler: Builds the sampler of the training rows from `batch_size`, the rows of a batch over all
             processes, such as `partial(PairSampler.from_windows, windows, pairs)`.
         **kwargs: As in `transformers.Trainer`.
     """
@@ -37,7 +37,7 @@ class EEGTrainer(Trainer):
         *args: Any,
         eval_data_collator: Callable | None = None,
         layer_decay: float = 1.0,
-        train_sampler: Callable[[int], Sampler] | None = None,
+        train_sampler: Callable[..., Sampler] | None = None,
         **kwargs: Any,
     ) -> None:
         if not 0 < layer_decay <= 1:
@@ -56,10 +56,11 @@ class EEGTrainer(Trainer):
         """Train. A resumed run starts a stream at the checkpoint's position instead of reading up to it."""
         start_at = getattr(self.train_dataset, "start_at", None)
         if start_at is not None and isinstance(resume_from_checkpoint, str):
+            # In batches of this process, of which each step takes gradient_accumulation_steps
             state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / "trainer_state.json"))
             batches = state.global_step * self.args.gradient_accumulation_steps
             start_at(batches, self.args.train_batch_size)
-            self.args.ignore_data_skip = True
+            self.args.ignore_data_skip = True  # Trainer would skip as many batches once more
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
@@ -94,6 +95,7 @@ class EEGTrainer(Trainer):
     def _with_eval_collator(
         self, get_dataloader: Callable[..., DataLoader], *args: Any, **kwargs: Any
     ) -> DataLoader:
+        # Trainer has one collator for all loaders, read while it builds them
         train_collator = self.data_collator
         self.data_collator = self.eval_data_collator or train_collator
         try:
@@ -105,16 +107,18 @@ class EEGTrainer(Trainer):
         """Return `train_sampler`, or one that groups windows by number of channels where these differ."""
         if self.train_sampler is not None:
             # accelerate deals the batches of a sampler out to the processes in turn
-            return self.train_sampler(self.args.train_batch_size * self.args.world_size)
+            return self.train_sampler(batch_size=self.args.train_batch_size * self.args.world_size)
         train_dataset = self.train_dataset if train_dataset is None else train_dataset
         num_channels = getattr(train_dataset, "num_channels", None)
         if num_channels is None or len(set(num_channels)) == 1:
             return super()._get_train_sampler(train_dataset)
+        # Groups span the batches of one step, whose gradients are averaged
         batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
         return ChannelGroupedSampler(num_channels, batch_size, self.args.data_seed or self.args.seed)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Build the optimizer, with one parameter group a layer if `layer_decay` is below 1."""
+        # super() keeps an optimizer that exists, and builds the usual groups otherwise
         if self.optimizer is None and self.layer_decay < 1:
             trained: Any = self.model if model is None else model
             optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, trained)
@@ -142,6 +146,7 @@ class EEGTrainer(Trainer):
     ) -> Any:
         """Compute the loss and collect its parts (`*_loss` of the output) for the log."""
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        # `others` holds the losses of objectives without a field in the output
         if model.training and hasattr(outputs, "items"):
             for name, value in {**outputs, **(outputs.get("others") or {})}.items():
                 if name.endswith("_loss") and torch.is_tensor(value) and value.ndim == 0:
@@ -166,7 +171,7 @@ class EEGTrainer(Trainer):
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log, adding the mean of each part of the loss since the last training log."""
-        if "loss" in logs:
+        if "loss" in logs:  # a training log; those of evaluations have eval_loss
             logs.update(
                 {name: torch.stack(values).mean().item() for name, values in self._loss_parts.items()}
             )

@@ -141,6 +141,7 @@ class EEGFoundationTrainer:
         Raises:
             ValueError: If the model contrasts windows, batches bring none to contrast, and `view` is None.
         """
+        # New heads on this very encoder, unless the model came with heads
         if self.pretraining_model is None:
             self.pretraining_model = AutoModelForPreTraining.from_config(self.model.config)
             self.pretraining_model.model = self.model
@@ -174,10 +175,12 @@ class EEGFoundationTrainer:
             val_loader: Likewise.
             num_classes: Number of classes.
         """
+        # A new head on this very encoder
         config = self.config
         self.classifier = self.model.add_classification_head(
             num_classes, classifier_dropout=config.dropout_rate, label_smoothing=config.label_smoothing
         )
+        # Without freeze_backbone, gradual unfreezing starts in the first epoch
         callbacks: list[TrainerCallback] = []
         if config.freeze_backbone or config.gradual_unfreezing:
             freeze_epochs = config.freeze_epochs if config.freeze_backbone else 0
@@ -196,6 +199,7 @@ class EEGFoundationTrainer:
             self.classifier, arguments, train_loader, val_loader, callbacks, config.layer_decay
         )
         self.trainer.compute_metrics = make_compute_metrics()
+        # Only training windows are mixed
         if config.use_mixup:
             self.trainer.eval_data_collator = self.trainer.data_collator
             self.trainer.data_collator = MixupCollator(
@@ -258,6 +262,7 @@ class TransferLearningPipeline:
         names = list(class_names) if class_names is not None else [str(index) for index in range(num_classes)]
         if len(names) != num_classes:
             raise ValueError(f"class_names: expected {num_classes} names, got {names}")
+        # Validation selects the epoch, the test set is used once
         train, validation, test = (
             ArrayWindows(data, labels, num_classes, channel_positions)
             for data, labels in ((train_data, train_labels), (val_data, val_labels), (test_data, test_labels))
@@ -285,8 +290,9 @@ class ArrayWindows(Dataset):
         num_classes: int,
         channel_positions: np.ndarray | None = None,
     ) -> None:
-        values = np.asarray(data, np.float32)
-        classes = np.asarray(labels)
+        # Checked here, because a GPU would fail on wrong labels with an error that names none
+        values = np.asarray(data, np.float32)  # (windows, channels, time)
+        classes = np.asarray(labels)  # (windows,)
         if values.ndim != 3 or len(values) != len(classes):
             raise ValueError(
                 f"expected data (windows, channels, time) and one label a window, got {values.shape} and "
