@@ -27,7 +27,7 @@ _PUBLIC_NAMES = {
     "get_corpus": "corpora",
     "prepare": "corpora.windows.prepare",
     "load_windows": "corpora.windows.prepared",
-    "split_windows": "corpora.windows.prepared",
+    "split_windows": "corpora.windows.split_methods",
     "audit": "corpora.windows.audit",
     # Batches: from windows to model inputs
     "WindowDataset": "collation",
@@ -99,7 +99,8 @@ if TYPE_CHECKING:
     from .corpora.recordings.formats import read_recording
     from .corpora.windows.audit import audit
     from .corpora.windows.prepare import prepare
-    from .corpora.windows.prepared import load_windows, split_windows
+    from .corpora.windows.prepared import load_windows
+    from .corpora.windows.split_methods import split_windows
     from .hub.pull import pull
     from .hub.push import push
     from .hub.registry import LocalRegistry

@@ -30,16 +30,15 @@ from .windows.label_table import LabelTable
 from .windows.leaks import LeakError, check_disjoint
 from .windows.mixture import mixture
 from .windows.prepare import prepare
-from .windows.prepared import drop_unlabelled, load_windows, split_for_pretraining, split_windows
+from .windows.prepared import drop_unlabelled, load_windows
 from .windows.seen_windows import ContaminationError, SeenWindows, refuse_seen
+from .windows.split_methods import split_for_pretraining, split_windows
 from .windows.splits import (
     cross_splits,
     folds,
     leave_out,
     official_split,
     split_by,
-    split_by_subject,
-    subject_folds,
     take_validation,
 )
 
@@ -122,9 +121,7 @@ __all__ = [
     "read_recording",
     "read_spectrogram",
     "split_by",
-    "split_by_subject",
     "split_for_pretraining",
     "split_windows",
-    "subject_folds",
     "take_validation",
 ]

@@ -58,7 +58,7 @@ def test_the_table_reads_and_the_figures_are_json(windows):
 def test_a_wrong_unit_is_suspected(windows):
     assert "median |x| is" in audit(scaled(windows, list(range(120)), 1e-6)).warnings[0]
     rows = [i for i, subject in enumerate(windows["subject"]) if subject == "03"]
-    assert any("1 subjects are of another size than the median one (times: 03 " in w
+    assert any("the amplitude of 1 subjects differs from the median subject's (times: 03 " in w
                for w in audit(scaled(windows, rows, 1000.0)).warnings)  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_flat_windows_overlaps_gaps_in_labels_and_lopsided_labels_are_named(wind
     assert (row.constant, row.overlapping, row.labels["condition"]["missing"]) == (3, 12 * 9, 4)
     text = "\n".join(found.warnings)
     for expected in (
-        "3 windows hold nothing",
+        "all channels of 3 windows are flat",
         "108 windows overlap",
         "missing in 4 of 120",
         "'rest' in 99% of the windows",
@@ -120,7 +120,7 @@ def test_rates_and_references_that_differ_are_named(windows):
 
 
 def test_nothing_is_said_of_sound_windows(windows):
-    assert [w for w in audit(windows).warnings if "size" not in w] == []
+    assert [w for w in audit(windows).warnings if "the amplitude of" not in w] == []
 
 
 def test_what_is_no_prepared_corpus_is_refused(windows):

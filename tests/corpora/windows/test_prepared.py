@@ -13,7 +13,7 @@ from eeg_hf.corpora import (
     split_for_pretraining,
     split_windows,
 )
-from eeg_hf.corpora.windows.prepared import check_across
+from eeg_hf.corpora.windows.leaks import check_across
 
 
 def test_alignment_whitens_every_person(prepared):

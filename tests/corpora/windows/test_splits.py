@@ -12,8 +12,6 @@ from eeg_hf.corpora import (
     leave_out,
     official_split,
     split_by,
-    split_by_subject,
-    subject_folds,
     take_validation,
 )
 from eeg_hf.corpora.windows.splits import split_as_marked
@@ -65,7 +63,7 @@ def test_an_official_split_that_does_not_fit_is_refused(uneven):
     "fractions", [(0.8, 0.1, 0.1), (0.5, 0.0, 0.5), (0.34, 0.33, 0.33), (0.98, 0.01, 0.01)]
 )
 def test_a_split_by_subject_covers_everything_once(uneven, fractions):
-    splits = split_by_subject(uneven, fractions, seed=3)
+    splits = split_by(uneven, fractions=fractions, seed=3)
     assert list(splits) == [
         p for p, f in zip(("train", "validation", "test"), fractions, strict=True) if f > 0
     ]
@@ -75,9 +73,9 @@ def test_a_split_by_subject_covers_everything_once(uneven, fractions):
 
 
 def test_a_split_by_subject_depends_on_the_seed_and_not_on_the_order_of_rows(uneven):
-    again = split_by_subject(uneven.shuffle(seed=7), seed=5)
-    assert subjects(again) == subjects(split_by_subject(uneven, seed=5))
-    assert subjects(again) != subjects(split_by_subject(uneven, seed=6))
+    again = split_by(uneven.shuffle(seed=7), seed=5)
+    assert subjects(again) == subjects(split_by(uneven, seed=5))
+    assert subjects(again) != subjects(split_by(uneven, seed=6))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +84,7 @@ def test_a_split_by_subject_depends_on_the_seed_and_not_on_the_order_of_rows(une
 )
 def test_fractions_that_are_no_shares_are_refused(uneven, fractions, message):
     with pytest.raises(ValueError, match=message):
-        split_by_subject(uneven, fractions)
+        split_by(uneven, fractions=fractions)
 
 
 def test_too_few_subjects_are_refused():
@@ -94,18 +92,18 @@ def test_too_few_subjects_are_refused():
         ValueError,
         match=r"3 parts need as many subjects or more, the dataset has 2.* fractions=\(0.8, 0, 0.2\) makes",
     ):
-        split_by_subject(windows({"00": 3, "01": 3}))
+        split_by(windows({"00": 3, "01": 3}))
     with pytest.raises(ValueError, match="5 folds need"):
-        subject_folds(windows({"00": 3, "01": 3}))
+        folds(windows({"00": 3, "01": 3}))
     with pytest.raises(ValueError, match="4 validation subjects leave none to train on"):
-        subject_folds(windows({f"{i}": 3 for i in range(5)}))
+        folds(windows({f"{i}": 3 for i in range(5)}))
 
 
 def test_test_parts_of_folds_are_those_of_group_k_fold(uneven):
-    folds = subject_folds(uneven, 5, num_validation_subjects=3, seed=0)
+    found = folds(uneven, 5, num_validation=3, seed=0)
     groups = np.array([int(subject) for subject in uneven["subject"]])
     rows = np.array(uneven["row"])
-    for splits, (_, expected) in zip(folds, GroupKFold(5).split(groups, groups=groups), strict=True):
+    for splits, (_, expected) in zip(found, GroupKFold(5).split(groups, groups=groups), strict=True):
         assert splits["test"]["row"][:] == rows[expected].tolist()
         assert len(set(splits["validation"]["subject"])) == 3
         assert sum(len(dataset) for dataset in splits.values()) == len(uneven)
@@ -113,15 +111,15 @@ def test_test_parts_of_folds_are_those_of_group_k_fold(uneven):
 
 
 def test_the_seed_of_folds_moves_the_validation_subjects_only(uneven):
-    first, second = subject_folds(uneven, seed=0), subject_folds(uneven, seed=1)
+    first, second = folds(uneven, seed=0), folds(uneven, seed=1)
     assert [f["test"]["row"][:] for f in first] == [f["test"]["row"][:] for f in second]
     assert [subjects(f)["validation"] for f in first] != [subjects(f)["validation"] for f in second]
-    assert "validation" not in subject_folds(uneven, num_validation_subjects=0)[0]
+    assert "validation" not in folds(uneven, num_validation=0)[0]
 
 
 def test_subjects_of_two_corpora_with_one_number_are_two_people():
     mixed = concatenate_datasets([windows({"00": 4, "01": 4}), windows({"00": 4, "01": 4}, "other")])
-    splits = split_by_subject(mixed, (0.5, 0.25, 0.25))
+    splits = split_by(mixed, fractions=(0.5, 0.25, 0.25))
     check_disjoint(splits)
     assert sum(len({*zip(d["corpus"], d["subject"], strict=True)}) for d in splits.values()) == 4
 
@@ -150,9 +148,9 @@ def test_identical_samples_are_named_even_in_another_file():
 def test_rows_without_a_subject_are_refused():
     dataset = Dataset.from_dict({"subject": ["00", None, "01"]})
     with pytest.raises(ValueError, match="1 of 3 rows have no subject"):
-        split_by_subject(dataset)
+        split_by(dataset)
     with pytest.raises(ValueError, match="needs a column 'subject'"):
-        subject_folds(Dataset.from_dict({"patient": ["00"]}))
+        folds(Dataset.from_dict({"patient": ["00"]}))
 
 
 def epochs(num_subjects: int = 3, concepts: str = "abcdefghij", step: float = 1.0) -> Dataset:
@@ -324,7 +322,7 @@ def test_who_cannot_be_left_out_is_named():
 @pytest.mark.parametrize("first", ["subject", "leave_out"])
 def test_crossed_splits_share_neither_people_nor_concepts_nor_images(first, said):
     rows = photographs().shuffle(seed=0)
-    by_person = split_by_subject(rows) if first == "subject" else leave_out(rows, "08")
+    by_person = split_by(rows) if first == "subject" else leave_out(rows, "08")
     crossed = cross_splits([by_person, split_by(rows, "concept", seed=1)])
     for column in ("subject", "concept", "image"):
         check_disjoint(crossed, by=column)
@@ -338,15 +336,15 @@ def test_splits_that_cannot_be_crossed_are_refused():
     with pytest.raises(ValueError, match=r"the splits have no window of part '\w+' in common"):
         cross_splits([split_by(rows, "concept", seed=seed) for seed in (0, 1, 2)])
     with pytest.raises(ValueError, match="crossing splits needs a column 'window_id'"):
-        cross_splits([split_by_subject(rows.remove_columns("window_id"))] * 2)
+        cross_splits([split_by(rows.remove_columns("window_id"))] * 2)
 
 
 def test_images_that_parts_share_are_named_and_refused_where_the_split_keeps_them_apart(said):
     rows = photographs()
-    check_disjoint(split_by_subject(rows))  # everybody saw everything
+    check_disjoint(split_by(rows))  # everybody saw everything
     assert "40 of 40 images of the other parts were seen in training too: c00_0.jpg, c00_1.jpg" in said.text
     with pytest.raises(LeakError, match="'train' and 'validation' share 40 values of 'image': c00_0.jpg"):
-        check_disjoint(split_by_subject(rows), by="image")
+        check_disjoint(split_by(rows), by="image")
     by_concept = split_by(rows, "concept")
     seen = by_concept["train"]["image"][0]
     named_twice = by_concept["test"].map(lambda row, i: {"image": seen if i == 0 else row["image"]}, True)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Label-free alignment of people: the whitening matrix of each subject.
+"""Alignment of subjects without labels: the whitening matrix of each subject.
 
-Euclidean alignment (He & Wu 2020, https://arxiv.org/abs/1808.05464) multiplies every window of a person with
-the inverse square root of the mean covariance of all his windows. It uses no label, but it does use the
-unlabelled windows of the person tested, so its results belong in a column of their own.
+Euclidean alignment (He & Wu 2020, https://arxiv.org/abs/1808.05464) multiplies every window of a subject with
+the inverse square root of the mean covariance of all windows of that subject. It uses the unlabelled windows
+of the tested subjects, so report its results as aligned, separately from those on unseen subjects.
 """
 
 from pathlib import Path

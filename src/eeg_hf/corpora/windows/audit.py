@@ -1,57 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in prepared windows, and what looks wrong: hours, people, rates, amplitudes, labels, copies.
+"""Describe prepared windows and warn of faults: hours, subjects, rates, amplitudes, labels, copies.
 
-All but the median amplitude is read from columns, without a sample: the scale of a channel times the largest
-count is its largest amplitude. A million windows take seconds.
+Only the median amplitude needs samples: the scale of a channel times the largest count is its largest
+amplitude. A million windows take seconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
 from .encoding import LARGEST_COUNT, window_schema
-from .row_groups import read_columns
+from .row_groups import find_overlaps, read_columns
 
 PLAUSIBLE_UV = (0.1, 200.0)
-"""Median |x| of scalp EEG; outside it the unit is most likely not microvolt."""
-_SAMPLED = 256  # windows a corpus whose samples are read
-_TIMES_OFF = 20
-_LOPSIDED = 0.9
-_FEW_TO_AVERAGE = 8
-_OFTEN_BAD = 0.25
+"""Median |x| of scalp EEG; outside it the unit is most likely not microvolts."""
+_SAMPLED = 256  # windows per corpus whose samples are read
+_TIMES_OFF = 20  # ratio of a subject's amplitude to the median subject's that suggests another unit
+_LOPSIDED = 0.9  # share of the most frequent class that makes accuracy useless
+_FEW_TO_AVERAGE = 8  # channels, the average of which is far from neutral
+_OFTEN_BAD = 0.25  # share of the windows
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class CorpusAudit:
-    """What one corpus holds. Counts are of windows unless said otherwise.
+    """The contents of one corpus. Counts are of windows unless stated otherwise.
 
     Attributes:
-        corpus: Its name.
-        hours: Length of all windows together; overlapping ones count each.
-        windows: Number.
-        subjects: Number of people.
+        corpus: Name of the corpus.
+        hours: Total length of all windows; overlapping parts count several times.
+        windows: Number of windows.
+        subjects: Number of subjects.
         recordings: Number of recordings.
         window_seconds: Length of a window -> count.
-        sampling_rates: In Hz -> count.
+        sampling_rates: Rate in Hz -> count.
         channel_counts: Number of channels -> count.
         channel_sets: Channels, joined by spaces -> count.
-        references: What the voltages refer to -> count.
+        references: Reference -> count.
         licences: Licence -> count.
-        median_uv: Median of |x| over a sample of windows, flat channels left out.
+        median_uv: Median of |x| over a sample of windows, without flat channels.
         peak_uv: Smallest, median and largest of the windows' largest |x|.
         labels: Column -> value -> count, or mean, sd, min and max of numbers; `missing` in both.
         bad_channels: Channel -> count.
         constant: Windows of which all channels are flat.
-        overlapping: Windows that begin before the one before them ends.
-        copies: Windows whose samples are those of another `within_subject`, `across_subjects` or
+        overlapping: Windows that begin before the previous window of their recording ends.
+        copies: Windows with the same samples as another one `within_subject`, `across_subjects` or
             `across_corpora`.
-        copied_recordings: The recordings that these windows are of, those that share windows side by side.
+        copied_recordings: The recordings of these windows, those that share windows next to each other.
     """
 
     corpus: str
@@ -77,61 +78,54 @@ class CorpusAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """What several corpora hold, and what looks wrong; `print` it.
+    """The contents of several corpora, and warnings; `print` it.
 
     Attributes:
-        rows: One a corpus.
-        warnings: In plain words, most of them with a way out.
+        rows: One entry per corpus.
+        warnings: What looks wrong, in most cases with a remedy.
     """
 
     rows: Sequence[CorpusAudit]
     warnings: Sequence[str] = field(default_factory=tuple)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as built-in types, for JSON."""
+        """Return the audit as built-in types, for JSON."""
         return {"rows": [asdict(row) for row in self.rows], "warnings": list(self.warnings)}
 
     def __str__(self) -> str:
-        table = [_HEADER, *(_cells(row) for row in self.rows)]
-        widths = [max(len(cells[column]) for cells in table) for column in range(len(_HEADER))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(c, widths, strict=True)) for c in table]
+        table = pd.DataFrame([_cells(row) for row in self.rows]).to_string(index=False)
         labels = [
-            f"{row.corpus}, {column}: {_some({f'{name} {value:g}': 0 for name, value in found.items()}, 12)}"
+            f"{row.corpus}, {column}: {_some([f'{name} {value:g}' for name, value in found.items()], 12)}"
             for row in self.rows
             for column, found in row.labels.items()
         ]
-        return "\n".join([*lines, "", *labels, "", *(self.warnings or ["nothing looks wrong"])])
+        return "\n".join([table, "", *labels, "", *(self.warnings or ["nothing looks wrong"])])
 
 
-_HEADER = (
-    *("corpus", "hours", "windows", "seconds", "subjects", "recordings", "Hz", "channels", "reference"),
-    *("licence", "median uV", "largest uV"),
-)
-
-
-def _cells(row: CorpusAudit) -> tuple[str, ...]:
-    counts = (row.window_seconds, row.sampling_rates, row.channel_counts, row.references, row.licences)
-    seconds, rates, channels, references, licences = (_some(found) for found in counts)
-    return (
-        *(row.corpus, f"{row.hours:.2f}", str(row.windows), seconds, str(row.subjects), str(row.recordings)),
-        *(
-            rates,
-            channels,
-            references,
-            licences,
-            f"{row.median_uv:.3g}",
-            f"{row.peak_uv[1]:.3g} ({row.peak_uv[2]:.3g})",
-        ),
-    )
+def _cells(row: CorpusAudit) -> dict[str, str]:
+    return {
+        "corpus": row.corpus,
+        "hours": f"{row.hours:.2f}",
+        "windows": str(row.windows),
+        "seconds": _some(row.window_seconds),
+        "subjects": str(row.subjects),
+        "recordings": str(row.recordings),
+        "Hz": _some(row.sampling_rates),
+        "channels": _some(row.channel_counts),
+        "reference": _some(row.references),
+        "licence": _some(row.licences),
+        "median uV": f"{row.median_uv:.3g}",
+        "largest uV": f"{row.peak_uv[1]:.3g} ({row.peak_uv[2]:.3g})",
+    }
 
 
 def audit(*sources: Dataset | Mapping[str, Dataset], seed: int = 0) -> Audit:
-    """Look over prepared windows.
+    """Describe prepared windows and look for faults.
 
     Args:
-        *sources: Windows, of one corpus or of several, as `load_windows` returns them, or the parts of a
-            split; together, so that copies of one in another are found.
-        seed: Decides whose samples are read for the median amplitude.
+        *sources: Windows of one or several corpora, as `load_windows` returns them, or the parts of a split;
+            together, so that copies between them are found.
+        seed: Seed of the sample of windows for the median amplitude.
 
     Raises:
         ValueError: If there are no windows, or they lack columns that `prepare` writes.
@@ -140,46 +134,35 @@ def audit(*sources: Dataset | Mapping[str, Dataset], seed: int = 0) -> Audit:
         >>> print(audit(load_windows("runs/data/eegmat")))  # doctest: +SKIP
     """
     datasets = [d for found in sources for d in (found.values() if isinstance(found, Mapping) else [found])]
-    needed = set(window_schema({}).names)
     for dataset in datasets:
-        if needed - set(dataset.column_names):
-            raise ValueError(
-                f"audit: the dataset lacks the columns {sorted(needed - set(dataset.column_names))}"
-            )
+        missing = sorted(set(window_schema({}).names) - set(dataset.column_names))
+        if missing:
+            raise ValueError(f"audit: the dataset lacks the columns {missing}")
     if sum(map(len, datasets)) == 0:
         raise ValueError("audit: there are no windows")
-    columns = sorted(
-        {name for dataset in datasets for name in dataset.column_names} - {"signal", "channel_positions"}
-    )
+    columns = sorted({name for d in datasets for name in d.column_names} - {"signal", "channel_positions"})
     table = pa.concat_tables(
         [read_columns(d, [name for name in columns if name in d.column_names]) for d in datasets],
         promote_options="permissive",
     ).combine_chunks()
-    peaks = _peaks_uv(table.column("scale"))
-    joint = pa.scalar("/", pa.large_string())
-    people = _codes(pc.binary_join_element_wise(_text(table, "corpus"), _text(table, "subject"), joint))
-    copies = _copies(table, people, peaks > 0)
-    names = _text(table, "corpus").to_numpy(zero_copy_only=False)
+    peaks = _peaks_uv(table.column("scale"))  # (windows,)
+    copies = _copies(table, peaks > 0)
+    names = table.column("corpus").to_pandas()
     ends = np.cumsum([len(dataset) for dataset in datasets])
     rows, warnings = [], []
-    for corpus in sorted(set(names)):
+    for corpus in sorted(names.unique()):
         chosen = np.flatnonzero(names == corpus)
         sample = np.random.default_rng(seed).permutation(chosen)[:_SAMPLED]
         where = np.searchsorted(ends, sample, side="right")
-        median = _median_uv(
-            [(datasets[d], row - ends[d] + len(datasets[d])) for d, row in zip(where, sample, strict=True)]
-        )
-        row = _describe(
-            corpus,
-            table.take(chosen),
-            peaks[chosen],
-            {kind: found[chosen] for kind, found in copies.items()},
-            median,
-        )
-        rows.append(row)
-        warnings += [
-            f"{corpus}: {text}" for text in (*_warn(row), *_odd_people(table.take(chosen), peaks[chosen]))
+        windows = [
+            datasets[d].with_format(None)[int(row - ends[d] + len(datasets[d]))]
+            for d, row in zip(where, sample, strict=True)
         ]
+        found = {kind: is_copy[chosen] for kind, is_copy in copies.items()}
+        row = _describe(corpus, table.take(chosen), peaks[chosen], found, _median_uv(windows))
+        rows.append(row)
+        texts = (*_warn(row), *_odd_subjects(table.take(chosen), peaks[chosen]))
+        warnings += [f"{corpus}: {text}" for text in texts]
     return Audit(rows, warnings)
 
 
@@ -189,6 +172,7 @@ def _describe(
     """Describe the windows of one corpus."""
     rates = table.column("sampling_rate").to_numpy().astype(np.float64)
     seconds = table.column("num_samples").to_numpy() / rates
+    starts, recordings = table.column("start_seconds").to_numpy(), table.column("recording").to_pandas()
     channels = table.column("channels")
     labels = [name for name in table.column_names if name == "event" or name not in window_schema({}).names]
     described = {name: _balance(table.column(name)) for name in labels}
@@ -209,14 +193,14 @@ def _describe(
         labels={name: found for name, found in described.items() if found.get("missing") != len(table)},
         bad_channels=_counts(pc.list_flatten(table.column("bad_channels"))),
         constant=int((peaks == 0).sum()),
-        overlapping=_count_overlapping(table, seconds),
+        overlapping=len(find_overlaps(pd.factorize(recordings)[0], starts, seconds)[0]),
         copies={kind: int(found.sum()) for kind, found in copies.items()},
         copied_recordings={kind: _recordings(table, found) for kind, found in copies.items() if found.any()},
     )
 
 
 def _warn(row: CorpusAudit) -> list[str]:
-    """Say what looks wrong with a corpus."""
+    """Return warnings about one corpus."""
     low, high = PLAUSIBLE_UV
     found = []
     if not low <= row.median_uv <= high:
@@ -232,11 +216,11 @@ def _warn(row: CorpusAudit) -> list[str]:
     few = [n for n in row.channel_counts if int(n) < _FEW_TO_AVERAGE] if "average" in row.references else []
     if few:
         found.append(
-            f"the average of {_some(dict.fromkeys(few, 0))} channels is no neutral reference: prepare with "
+            f"the average of {_some(few)} channels is no neutral reference: prepare with "
             "reference='original'?"
         )
     if row.constant:
-        found.append(f"{row.constant} windows hold nothing, all their channels are flat: drop them")
+        found.append(f"all channels of {row.constant} windows are flat: drop these windows")
     if row.overlapping:
         found.append(
             f"{row.overlapping} windows overlap another one: keep each recording in one part of a split"
@@ -247,113 +231,91 @@ def _warn(row: CorpusAudit) -> list[str]:
         ("across_corpora", "of a window of another corpus: train on one of the two"),
     ):
         if row.copies[kind]:
-            where = _some(dict.fromkeys(row.copied_recordings[kind], 0))
+            where = _some(row.copied_recordings[kind])
             found.append(f"{row.copies[kind]} windows are copies {meaning} ({where})")
     for name, number in row.bad_channels.items():
         if number > _OFTEN_BAD * row.windows:
-            found.append(f"channel {name} is bad in {number / row.windows:.0%} of the windows: leave it out?")
+            found.append(f"channel {name} is bad in {number / row.windows:.0%} of the windows: drop it?")
     for column, values in row.labels.items():
         if values.get("missing"):
             found.append(f"label {column!r} is missing in {values['missing']:g} of {row.windows} windows")
         classes = {} if "mean" in values else {name: n for name, n in values.items() if name != "missing"}
-        most = max(classes, key=lambda name: classes[name], default=None)
-        if most is not None and len(classes) > 1 and classes[most] > _LOPSIDED * sum(classes.values()):
+        most, share = max(classes, key=lambda name: classes[name], default=None), 0.0
+        if most is not None and len(classes) > 1:
             share = classes[most] / sum(classes.values())
+        if share > _LOPSIDED:
             found.append(
                 f"label {column!r} is {most!r} in {share:.0%} of the windows: weigh classes, not accuracy"
             )
     return found
 
 
-def _odd_people(table: pa.Table, peaks: np.ndarray) -> list[str]:
-    """Name people whose windows are far larger or smaller than those of the others."""
-    encoded = _text(table, "subject").dictionary_encode()
-    codes, is_real = encoded.indices.to_numpy(zero_copy_only=False), peaks > 0
-    order = np.lexsort((peaks[is_real], codes[is_real]))
-    people, starts, counts = np.unique(codes[is_real][order], return_index=True, return_counts=True)
-    if len(people) < 3:
+def _odd_subjects(table: pa.Table, peaks: np.ndarray) -> list[str]:
+    """Warn of subjects whose windows are far larger or smaller than those of the others."""
+    real = pd.DataFrame({"subject": table.column("subject").to_pandas(), "peak": peaks})[peaks > 0]
+    medians = real.groupby("subject")["peak"].quantile(0.5, interpolation="higher")
+    times = medians / medians.median()
+    odd = times[(times <= 1 / _TIMES_OFF) | (times >= _TIMES_OFF)]
+    if len(times) < 3 or odd.empty:
         return []
-    medians = peaks[is_real][order][starts + counts // 2]
-    times = medians / np.median(medians)
-    odd = {
-        encoded.dictionary[int(p)].as_py(): t
-        for p, t in zip(people, times, strict=True)
-        if not 1 / _TIMES_OFF < t < _TIMES_OFF
-    }
-    if not odd:
-        return []
-    shown = ", ".join(f"{name} {times:.3g}" for name, times in sorted(odd.items())[:_SHOWN])
-    return [f"{len(odd)} subjects are of another size than the median one (times: {shown}): another unit?"]
+    shown = ", ".join(f"{name} {ratio:.3g}" for name, ratio in odd.sort_index()[:_SHOWN].items())
+    return [
+        f"the amplitude of {len(odd)} subjects differs from the median subject's (times: {shown}): "
+        "another unit?"
+    ]
 
 
 def _peaks_uv(scales: pa.ChunkedArray) -> np.ndarray:
-    """Return the largest |x| of each window in microvolt, 0 where all channels are flat; (windows,)."""
+    """Return the largest |x| of each window in microvolts, 0 if all channels are flat; (windows,)."""
     lengths = pc.list_value_length(scales).to_numpy()
     flat = pc.list_flatten(scales).to_numpy()
     flat = np.where(flat == 1.0, 0.0, flat * LARGEST_COUNT)  # 1 is the scale of a channel of zeros
     return np.maximum.reduceat(flat, np.cumsum(lengths) - lengths)
 
 
-def _median_uv(rows: Sequence[tuple[Dataset, int]]) -> float:
-    """Return the median |x| of some windows in microvolt, flat channels left out."""
+def _median_uv(windows: Iterable[Mapping[str, Any]]) -> float:
+    """Return the median |x| of some windows in microvolts, without flat channels."""
     values = []
-    for dataset, number in rows:
-        row = dataset.with_format(None)[int(number)]
-        scale = np.asarray(row["scale"])
-        counts = np.frombuffer(row["signal"], "<i2").reshape(len(scale), -1)[scale != 1.0]
-        values.append(np.abs(counts[:, ::8] * scale[scale != 1.0, None]).ravel())  # every 8th sample will do
+    for window in windows:
+        scale = np.asarray(window["scale"])
+        counts = np.frombuffer(window["signal"], "<i2").reshape(len(scale), -1)[scale != 1.0]
+        values.append(np.abs(counts[:, ::8] * scale[scale != 1.0, None]).ravel())  # every 8th sample suffices
     flat = np.concatenate(values)
     return float(np.median(flat)) if len(flat) else 0.0
 
 
-def _copies(table: pa.Table, people: np.ndarray, is_real: np.ndarray) -> dict[str, np.ndarray]:
-    """Tell which windows have the samples of another one, and whose; flat windows are no copies."""
-    hashes = _codes(_text(table, "signal_hash"))
-    corpora = _codes(_text(table, "corpus"))
-    hashes = np.where(is_real, hashes, hashes.max() + 1 + np.arange(len(hashes)))
-
-    def is_spread(groups: np.ndarray) -> np.ndarray:
-        pairs = np.unique(np.stack([hashes, groups]), axis=1)[0]
-        values, counts = np.unique(pairs, return_counts=True)
-        return np.isin(hashes, values[counts > 1])
-
-    pairs = hashes.astype(np.int64) * (people.max() + 1) + people
-    _, where, counts = np.unique(pairs, return_inverse=True, return_counts=True)
-    across = is_spread(corpora)
+def _copies(table: pa.Table, is_real: np.ndarray) -> dict[str, np.ndarray]:
+    """Return which windows have the samples of another one, (windows,) each; flat windows are no copies."""
+    columns = {"signal_hash": "signal", "corpus": "corpus", "subject": "subject"}
+    codes = {new: pd.factorize(table.column(old).to_pandas())[0] for old, new in columns.items()}
+    rows = pd.DataFrame(codes)
+    rows["subject"] += rows["corpus"] * (rows["subject"].max() + 1)  # subject 01 of each corpus is another
+    signals = rows.groupby("signal")
+    across_corpora = signals["corpus"].transform("nunique").to_numpy() > 1
+    across_subjects = signals["subject"].transform("nunique").to_numpy() > 1
+    within = rows.groupby(["signal", "subject"])["corpus"].transform("size").to_numpy() > 1
     return {
-        "within_subject": counts[where] > 1,
-        "across_subjects": is_spread(people) & ~across,
-        "across_corpora": across,
+        "within_subject": within & is_real,
+        "across_subjects": across_subjects & ~across_corpora & is_real,
+        "across_corpora": across_corpora & is_real,
     }
 
 
 def _recordings(table: pa.Table, is_chosen: np.ndarray) -> list[str]:
-    """Name the recordings of some windows, sorted by their samples so that copies are neighbours."""
+    """Return the recordings of some windows, sorted by their samples so that copies are neighbours."""
     chosen = table.select(["signal_hash", "recording"]).filter(pa.array(is_chosen))
     names = chosen.sort_by([("signal_hash", "ascending"), ("recording", "ascending")]).column("recording")
     return [str(name) for name in pc.unique(names).to_pylist()]
 
 
-def _count_overlapping(table: pa.Table, seconds: np.ndarray) -> int:
-    """Count windows that begin before the one before them in their recording ends."""
-    recordings = _codes(_text(table, "recording"))
-    start = table.column("start_seconds").to_numpy()
-    order = np.lexsort((start, recordings))
-    before, after = order[:-1], order[1:]
-    is_same = recordings[before] == recordings[after]
-    return int((is_same & (start[after] < start[before] + seconds[before] - 1e-6)).sum())
-
-
 def _balance(column: pa.ChunkedArray) -> dict[str, float]:
-    """Count the values of a label; of numbers, say where they lie."""
+    """Count the values of a label, or describe the distribution of numbers."""
     if not pa.types.is_floating(column.type):
-        return {
-            **_counts(column.drop_null()),
-            **({"missing": column.null_count} if column.null_count else {}),
-        }
+        missing: dict[str, float] = {"missing": column.null_count} if column.null_count else {}
+        return {**_counts(column.drop_null()), **missing}
     values = column.to_numpy().astype(np.float64)
     known = values[np.isfinite(values)]
-    missing: dict[str, float] = {"missing": len(values) - len(known)} if len(known) < len(values) else {}
+    missing = {"missing": len(values) - len(known)} if len(known) < len(values) else {}
     if not len(known):
         return missing
     return {"mean": known.mean(), "sd": known.std(), "min": known.min(), "max": known.max(), **missing}
@@ -366,18 +328,9 @@ def _counts(values: pa.Array | pa.ChunkedArray) -> dict[str, int]:
     return dict(sorted(named, key=lambda item: (-item[1], item[0])))
 
 
-def _text(table: pa.Table, name: str) -> pa.Array:
-    """Return a column of strings as one array, with room for millions."""
-    return table.column(name).cast(pa.large_string()).combine_chunks()
-
-
-def _codes(values: pa.Array) -> np.ndarray:
-    """Return each string as a number, missing ones as one of their own."""
-    return values.fill_null("").dictionary_encode().indices.to_numpy(zero_copy_only=False)
-
-
-def _some(counts: Mapping[str, int], shown: int = _SHOWN) -> str:
-    names = list(counts)
+def _some(names: Iterable[str], shown: int = _SHOWN) -> str:
+    """List the first few names, in their order, and the number of the others."""
+    names = list(names)
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 

@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import mne
 import numpy as np
@@ -114,11 +115,26 @@ def _cut(
     else:
         cleaned = _clean(job, recording, raw, report)
     channels = tuple(cleaned.info["ch_names"])
-    group = alignment_group(job, channels, known)
     total = MeanCovariance(channels)
     dropped = Counter(cleaned.cuts.dropped)
+    rate, reference = float(cleaned.info["sfreq"]), str((report.decisions or {}).get("reference", "average"))
+    encode = partial(
+        encode_windows,
+        corpus=job.corpus,
+        recording=recording,
+        recording_name=report.path,
+        label_names=job.label_names,
+        channels=channels,
+        bad_channels=cleaned.info["bads"],
+        channel_positions=cleaned.positions,
+        sampling_rate=rate,
+        reference=job.corpus.reference_of(recording) if reference == "original" else reference,
+        alignment_group=alignment_group(job, channels, known),
+        decisions=report.decisions,
+    )
     for windows, rows in _blocks(cleaned, job.plan.reject_uv, dropped):
-        write(_encode(job, recording, report, cleaned, windows, rows, group))
+        starts = (cleaned.cuts.starts[rows] / rate).tolist()
+        write(encode(windows, starts, [cleaned.cuts.events[row] for row in rows]))
         total.add(MeanCovariance(channels, len(windows), mean_covariance(windows)))
     report.dropped = {why: number for why, number in dropped.items() if number}
     if not total.num_windows:
@@ -234,37 +250,6 @@ def _blocks(
         keep = ~is_flat & ~is_high
         if keep.any():
             yield windows[keep], rows[keep]
-
-
-def _encode(
-    job: ShardJob,
-    recording: Recording,
-    report: RecordingReport,
-    cleaned: _Cleaned,
-    windows: np.ndarray,
-    rows: np.ndarray,
-    group: str,
-) -> pa.Table:
-    """Turn windows into rows with their provenance."""
-    rate = float(cleaned.info["sfreq"])
-    decisions = report.decisions or {}
-    reference = str(decisions.get("reference", "average"))
-    return encode_windows(
-        windows,
-        starts=(cleaned.cuts.starts[rows] / rate).tolist(),
-        events=[cleaned.cuts.events[row] for row in rows],
-        corpus=job.corpus,
-        recording=recording,
-        recording_name=report.path,
-        label_names=job.label_names,
-        channels=cleaned.info["ch_names"],
-        bad_channels=cleaned.info["bads"],
-        channel_positions=cleaned.positions,
-        sampling_rate=rate,
-        reference=job.corpus.reference_of(recording) if reference == "original" else reference,
-        alignment_group=group,
-        decisions=decisions,
-    )
 
 
 def _why_no_window(plan: WindowPlan, report: RecordingReport, event_names: Sequence[str]) -> str:

@@ -2,8 +2,8 @@
 """How a window is stored: one Parquet row of built-in types, its samples as int16 with a scale per channel.
 
 Any reader of Parquet understands it: `np.frombuffer(signal, "<i2").reshape(-1, num_samples) * scale[:, None]`
-are the samples in microvolt. The binary column is decoded ten times faster than nested lists of floats and is
-half as large.
+are the samples in microvolts. The binary column is half as large as nested lists of floats and is decoded ten
+times as fast.
 """
 
 import hashlib
@@ -47,11 +47,11 @@ ALIGNMENT_SCHEMA = pa.schema(
         ("covariance", pa.list_(pa.float32())),
     ]
 )
-"""Rows of the alignment table: mean covariance (channels x channels, uV^2) of all windows of a group."""
+"""Columns of the alignment table: mean covariance (channels x channels, uV^2) of all windows of a group."""
 
 
 def window_schema(label_names: Mapping[str, type[str] | type[float]]) -> pa.Schema:
-    """Return the columns of a window, the corpus's labels among them.
+    """Return the columns of a window, including the labels of the corpus.
 
     Args:
         label_names: Column name -> `str` or `float`.
@@ -71,19 +71,19 @@ def window_schema(label_names: Mapping[str, type[str] | type[float]]) -> pa.Sche
 def quantize(windows_uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Round windows to int16 so that each channel of each window uses the whole range.
 
-    No sample is off by more than half a step, and none is clipped: the largest one becomes 32767.
+    No sample is off by more than half a step, and none is clipped: the largest becomes 32767.
 
     Args:
-        windows_uv: (windows, channels, time) in microvolt, finite.
+        windows_uv: (windows, channels, time) in microvolts, finite.
 
     Returns:
-        Counts, little-endian int16 of the same shape, and the scale (windows, channels) float32 in microvolt
+        Counts, little-endian int16 of the same shape, and the scale (windows, channels) float32 in microvolts
         per count; 1 for a channel of zeros.
     """
     peak = np.abs(windows_uv).max(axis=-1)
     scale = (peak / LARGEST_COUNT).astype(np.float32)
     scale[scale == 0] = 1.0
-    # Divided by the scale as stored: one of float64 is up to 6e-8 off, 0.002 counts at the largest sample.
+    # Divided by the scale as stored: its rounding to float32 would be 0.002 counts at the largest sample
     counts = np.rint(windows_uv / scale[..., None].astype(np.float64))
     return np.clip(counts, -LARGEST_COUNT, LARGEST_COUNT).astype("<i2"), scale
 
@@ -108,21 +108,21 @@ def encode_windows(
     """Turn windows of one recording into rows.
 
     Args:
-        windows_uv: (windows, channels, time) in microvolt, finite; bad channels are zeros.
+        windows_uv: (windows, channels, time) in microvolts, finite; bad channels are zeros.
         starts: Start of each window in seconds after the recording's first sample.
-        events: The event of each window, `None` where it was not cut by one.
-        corpus: Gives the licence.
-        recording: Gives the provenance and the labels.
-        recording_name: Its path below the corpus's folder.
-        label_names: Columns of the labels -> `str` or `float`; an event's own go before the recording's.
+        events: The event of each window, `None` for windows not cut by one.
+        corpus: Source of the licence.
+        recording: Source of the provenance and the labels.
+        recording_name: Path of the recording below the corpus's folder.
+        label_names: Columns of the labels -> `str` or `float`; labels of an event override the recording's.
         channels: Names in the order of the samples.
-        bad_channels: Those of them that hold no signal.
+        bad_channels: Names of the channels without signal.
         channel_positions: (channels, 3) in metres.
-        sampling_rate: In Hz.
-        reference: What the voltages refer to.
-        alignment_group: Which rows share a covariance.
-        decisions: Report of the cleaning, which gives `line_freq` (Hz), `scale_uv` (factor that mended the
-            unit) and `quality` (0 to 1).
+        sampling_rate: Rate in Hz.
+        reference: What the voltages are measured against.
+        alignment_group: Name shared by the rows that share a covariance.
+        decisions: Report of the cleaning, of which `line_freq` (Hz), `scale_uv` (factor that corrected the
+            unit) and `quality` (0 to 1) are stored.
 
     Returns:
         A table with the columns of `window_schema`.
@@ -145,7 +145,7 @@ def encode_windows(
         **{name: (decisions or {}).get(name) for name in ("line_freq", "scale_uv", "quality")},
     }
     each: dict[str, object] = {
-        # The time alone names a window, but for two events at one time.
+        # The time identifies a window, except for two events at one time
         "window_id": [
             "/".join((*identity, f"{start:.3f}" if event is None else f"{start:.3f}:{event.name}"))
             for start, event in zip(starts, events, strict=True)
@@ -153,7 +153,7 @@ def encode_windows(
         "start_seconds": np.asarray(starts, np.float64),
         "event": [event and event.name for event in events],
         **{name: [_label(name, event, recording) for event in events] for name in label_names},
-        # Without the scale: the same samples in another unit are the same samples.
+        # Without the scale: the same samples in another unit count as copies
         "signal_hash": [hashlib.blake2b(signal, digest_size=8).hexdigest() for signal in signals],
         "signal": signals,
         "scale": list(scale),
@@ -167,7 +167,7 @@ def encode_windows(
 
 
 def _label(name: str, event: Event | None, recording: Recording) -> Label:
-    """Look a label up: what is known of the event goes before what is known of the recording."""
+    """Return a label of the event, else of the recording."""
     if event is not None and name in event.labels:
         return event.labels[name]
     return recording.labels.get(name)

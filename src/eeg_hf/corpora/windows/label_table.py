@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labels that lie beside a corpus: one row of a table for each stretch of a recording that somebody judged.
+"""Labels in a table beside a corpus: one row for each labelled stretch of a recording.
 
     recording        onset   duration   grade   rater
     S01/night.edf    120.0   10         2       anna
     S01/night.edf    130.0   10         3       anna
 
-Each row becomes an event, its further columns the event's labels, and so the labels of the windows that are
-cut there.
+Each row becomes an event, and its other columns become labels of the event and of the windows cut there.
 """
 
 import hashlib
@@ -28,9 +27,9 @@ class LabelTable:
     """Events of many recordings, read from one table.
 
     Attributes:
-        label_names: Column -> `float` where all its known cells are numbers, else `str`.
-        rows: How the table names a recording -> its events in order of onset.
-        fingerprint: Digest of the table's contents and of how it was read.
+        label_names: Column -> `float` if all its known cells are numbers, else `str`.
+        rows: Recording, as the table names it -> its events in order of onset.
+        fingerprint: Digest of the table's contents and of the columns that were read.
     """
 
     label_names: Mapping[str, type[str] | type[float]]
@@ -51,15 +50,15 @@ class LabelTable:
 
         Args:
             path: CSV, TSV, JSON-lines, Parquet or XLSX file.
-            recording: Column that names the recording: its path below the corpus's folder, its file name, or
-                either without the ending.
+            recording: Column with the recording: its path below the corpus's folder, or its file name, both
+                with or without extension.
             onset: Column with the start in seconds after the recording's first sample.
-            duration: Column with the length in seconds; may be missing, and a row without one has 0.
-            event: Column with the event's name; may be missing, and a row without one is called `row`.
+            duration: Column with the length in seconds; optional, 0 if missing.
+            event: Column with the event's name; optional, `row` if missing.
 
         Returns:
-            The table. All columns but these four are labels; one that is called like a column of every window
-            (`subject`, `run`, ...) becomes `subject_label`.
+            The table. All other columns are labels; one with the name of a column of every window (`subject`,
+            `run`, ...) becomes `subject_label`.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -99,13 +98,10 @@ class LabelTable:
         return cls(types, in_order, hashlib.sha256(made_of).hexdigest())
 
     def events_of(self, name: str) -> list[Event]:
-        """List the events of a recording.
+        """Return the events of a recording in order of onset; none if it is not in the table.
 
         Args:
-            name: Its path below the corpus's folder.
-
-        Returns:
-            Events in order of onset; none where the table does not name it.
+            name: Path of the recording below the corpus's folder.
         """
         texts = dict.fromkeys(end for form in forms(name) for end in ends(form) if end in self.rows)
         for form in forms(name):
@@ -113,29 +109,25 @@ class LabelTable:
         return sorted((event for text in texts for event in self.rows[text]), key=lambda e: e.onset)
 
     def unmatched(self, names: Iterable[str]) -> list[str]:
-        """List what the table names and is none of the recordings.
+        """Return the entries of the table that match no recording.
 
         Args:
             names: Paths of all recordings below the corpus's folder.
 
         Raises:
-            ValueError: If a row could mean two recordings, naming them.
+            ValueError: If a row matches two recordings; names them.
         """
         recordings = RecordingNames(names)
         return [text for text in self.rows if recordings.find(text) is None]
 
     @cached_property
     def _longer(self) -> Mapping[str, list[str]]:
-        """End of a path -> the table's paths that end so, for tables with longer paths than the corpus."""
+        """End of a path -> the table's paths with that end, for tables with longer paths than the corpus."""
         found: defaultdict[str, list[str]] = defaultdict(list)
         for text in self.rows:
             for end in ends(text)[1:]:
                 found[end].append(text)
         return dict(found)
-
-    def digest(self) -> str:
-        """Return what changes when the table does."""
-        return self.fingerprint
 
 
 __all__ = ["LabelTable"]

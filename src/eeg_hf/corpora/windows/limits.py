@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one recording may cost: a file that wants more is reported, and the others go on."""
+"""Limits of time and memory for one recording; a recording that exceeds them is reported as failed."""
 
 import contextlib
 import faulthandler
@@ -15,24 +15,24 @@ import psutil
 if TYPE_CHECKING:
     import mne
 
-_COPIES = 3  # of a recording in float64 that cleaning holds at one time
-_PATIENCE = 1.5  # times the limit, after which a process that does not listen is ended
+_COPIES = 3  # of a recording in float64 that cleaning holds at a time
+_PATIENCE = 1.5  # times the limit, after which a process that ignores it is ended
 
 
 class TimeLimitError(TimeoutError):
-    """A recording took longer than it may."""
+    """A recording exceeded its time limit."""
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float, may_exit: bool = False) -> Iterator[None]:
-    """End what runs inside after some seconds.
+    """Interrupt the block after some seconds.
 
-    Works in the main thread of a process on systems that have SIGALRM; elsewhere there is no limit. Compiled
-    code is ended when it returns to Python; if it never does, only the end of the process ends it.
+    Works in the main thread of a process on systems with SIGALRM; elsewhere there is no limit. Compiled code
+    is interrupted when it returns to Python; if it never does, only ending the process helps.
 
     Args:
-        seconds: 0 for no limit.
-        may_exit: End the process, with code 1, where one and a half times as long did not help.
+        seconds: The limit; 0 for none.
+        may_exit: Whether to end the process, with code 1, after one and a half times the limit.
 
     Raises:
         TimeLimitError: When the time is over.
@@ -47,20 +47,20 @@ def time_limit(seconds: float, may_exit: bool = False) -> Iterator[None]:
             raise TimeLimitError(f"took longer than the {seconds:g} s that one recording may take")
 
         before = signal.signal(signal.SIGALRM, stop)
-        signal.setitimer(signal.ITIMER_REAL, seconds, seconds / 10)  # again, if a reader catches the first
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds / 10)  # repeats, in case a reader catches it
         try:
             try:
                 yield
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
-        finally:  # once more: the time may have ended on the way there
+        finally:  # once more: the time may have ended in between
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager
 def _exit_after(seconds: float) -> Iterator[None]:
-    """End the process after some seconds; the clock is no thread of Python's, which could be locked out."""
+    """End the process after some seconds, by a clock outside Python, whose threads may be blocked."""
     with open(os.devnull, "wb") as nowhere:
         faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
@@ -70,13 +70,13 @@ def _exit_after(seconds: float) -> Iterator[None]:
 
 
 def refuse_too_large(raw: "mne.io.BaseRaw") -> None:
-    """Refuse a recording that does not fit into the memory that is free now.
+    """Refuse a recording that does not fit into the free memory.
 
     Args:
         raw: The opened recording, not loaded.
 
     Raises:
-        MemoryError: Saying how much it needs and how much there is.
+        MemoryError: If it does not fit; names the needed and the free memory.
     """
     needed = _COPIES * 8 * len(raw.ch_names) * raw.n_times
     free = psutil.virtual_memory().available

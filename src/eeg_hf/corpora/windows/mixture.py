@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several prepared corpora as one, with weights: 70 % HBN and 30 % TUH, whatever their sizes.
+"""Mix several prepared corpora by weights: 70 % HBN and 30 % TUH, whatever their sizes.
 
-Data on this machine become one map-style dataset (`interleave_datasets`), which Trainer shuffles, shares out
-and resumes as any other. `streaming=True` reads Parquet as it goes, from disk or from the Hub, see
+Local data become one map-style dataset (`interleave_datasets`), which Trainer shuffles, distributes and
+resumes as any other. `streaming=True` reads Parquet incrementally, from disk or from the Hub, see
 `MixtureStream`.
 """
 
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, concatenate_datasets, interleave_datasets
 
+from .leaks import check_across
 from .parquet_rows import open_shards
-from .prepared import check_across, load_windows, split_where_possible
+from .prepared import load_windows
 from .row_groups import read_columns
+from .split_methods import split_where_possible
 from .splits import PARTS
 
 if TYPE_CHECKING:
@@ -41,34 +43,33 @@ def mixture(
 ) -> "DatasetDict | dict[str, MixtureStream]":
     """Mix prepared corpora.
 
-    `train` is drawn by the weights until every row of every corpus was seen, so rows of a corpus that is
-    small for its weight come more than once; a stream has no end. The other parts are never weighted: every
-    row once, or in a stream in proportion to what there is. A column that a corpus lacks, such as a label, is
+    `train` is drawn by the weights until every row of every corpus was seen, so that rows of a corpus that is
+    small for its weight are repeated; a stream has no end. The other parts are not weighted: every row once,
+    or in a stream in proportion to the number of rows. A column that a corpus lacks, such as a label, is
     filled with `None`.
 
     Args:
         sources: Prepared folder or Hub name -> weight; weights are divided by their sum.
         streaming: Read rows as they are needed instead of loading the corpora.
-        split: How each corpus is split, as in `split_windows`; one that cannot be is trained on whole.
+        split: How each corpus is split, as in `split_windows`; a corpus that cannot be split is trained on.
         split_options: Other arguments of `split_windows`.
-        seed: Decides all that is random.
-        rates: `"same"` refuses windows of different sampling rates: a model would take one second of one
-            corpus for two of another. `"keep"` is for models that are told the rate.
-        channels: `"keep"` leaves every corpus its own channels, batches are padded; `"same"` refuses.
+        seed: Seed of all random numbers.
+        rates: `"same"` refuses windows of different sampling rates, since a model would confuse their time
+            scales; `"keep"` is for models that get the rate as an input.
+        channels: `"keep"` allows different channels, for which batches are padded; `"same"` refuses them.
         columns: Columns to read; all by default.
-        rank: For streams: which of `world_size` processes this is.
+        rank: For streams: index of this process.
         world_size: For streams: number of processes; each reads its own part.
-        buffer_rows: For streams: rows of each corpus in memory, from as many places, among which the next is
-            drawn.
-        run_length: For streams: rows taken from one corpus before the next is drawn; with the batch size, a
-            batch holds one corpus, and corpora of different channels need no padding.
+        buffer_rows: For streams: rows of each corpus in memory, from which the next is drawn.
+        run_length: For streams: consecutive rows of one corpus; set to the batch size, each batch holds one
+            corpus, and corpora with different channels need no padding.
 
     Returns:
-        `train` and, where the corpora have them, `validation` and `test`.
+        `train` and, if the corpora have them, `validation` and `test`.
 
     Raises:
         ValueError: If a weight is not positive, or the corpora differ in what must be the same.
-        FileNotFoundError: If a source is not there.
+        FileNotFoundError: If a source does not exist.
 
     Example:
         >>> parts = mixture({"runs/data/hbn": 0.7, "runs/data/tuh": 0.3})  # doctest: +SKIP
@@ -121,12 +122,12 @@ def _mix_loaded(
 
 
 def _select(found: DatasetDict, columns: Sequence[str]) -> DatasetDict:
-    """Select those columns that a corpus has; the others will be empty in its rows."""
+    """Select the requested columns that a corpus has; the others will be None in its rows."""
     return found.select_columns([name for name in columns if name in found["train"].column_names])
 
 
 def _refuse_absent(splits: Mapping[str, DatasetDict], columns: Sequence[str]) -> None:
-    """Refuse a column that no corpus has."""
+    """Refuse columns that no corpus has."""
     there = {name for found in splits.values() for name in found["train"].column_names}
     if absent := sorted(set(columns) - there):
         raise ValueError(f"mixture: no corpus has the columns {absent}; {', '.join(splits)} were asked")
@@ -147,30 +148,27 @@ def _mix_streams(
 
 
 def _parts(splits: Iterable[DatasetDict]) -> list[str]:
-    """Return the parts that any of the corpora has; all of them have `train`."""
+    """Return the parts that any corpus has; all have `train`."""
     there = {part for found in splits for part in found}
     return [part for part in PARTS if part in there]
 
 
 def _refuse_unlike(sources: Mapping[str, Dataset], rates: Agreement, channels: Agreement) -> None:
-    """Refuse corpora that differ in what must be the same, and say how to prepare them alike."""
-    for wish, column, option in (
-        (rates, "sampling_rate", "sampling_rate"),
-        (channels, "channels", "channels"),
-    ):
+    """Refuse corpora that differ in what must be the same."""
+    for wish, column in ((rates, "sampling_rate"), (channels, "channels")):
         if wish not in ("same", "keep"):
-            raise ValueError(f"mixture: expected 'same' or 'keep' for {option}, got {wish!r}")
+            raise ValueError(f"mixture: expected 'same' or 'keep' for {column}, got {wish!r}")
         found = {name: _distinct(rows, column) for name, rows in sources.items()} if wish == "same" else {}
         if len(set().union(*found.values())) > 1:
             shown = ", ".join(f"{name} has {' and '.join(values)}" for name, values in found.items())
             raise ValueError(
                 f"mixture: the corpora differ in {column}: {shown}; prepare them alike (eeg-hf prepare "
-                f"--{option} ... --output_dir another folder), or say 'keep'"
+                f"--{column} ... --output_dir another folder), or pass 'keep'"
             )
 
 
 def _distinct(dataset: Dataset, column: str) -> list[str]:
-    """Return the different values of a column, of rates in Hz, of lists joined."""
+    """Return the different values of a column: rates in Hz, or lists joined by spaces."""
     values = read_columns(dataset, [column]).column(0)
     if column == "sampling_rate":
         return [f"{rate:g} Hz" for rate in sorted(values.unique().to_pylist())]
@@ -186,7 +184,7 @@ def _refuse_clashing(sources: Mapping[str, Dataset]) -> None:
             if kind != other:
                 raise ValueError(
                     f"mixture: column {column!r} is {other} in {first} and {kind} in {source}: rename or "
-                    "leave it out (columns=...)"
+                    "omit it (columns=...)"
                 )
 
 

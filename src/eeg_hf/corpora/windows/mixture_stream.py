@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stream of windows of several corpora whose every row follows from (seed, process, worker, position).
+"""A stream of windows of several corpora in which (seed, process, worker, position) determine every row.
 
-`interleave_datasets` of streams with a shuffle buffer cannot go on where it was: `datasets` 5.2 saves no
-buffer ("the shuffle buffer will be refilled"), repeats a small corpus in one and the same order, and reaches
-a position only by reading everything before it. Here the order is computed: each pass over a corpus visits
-its row groups in an order of its own, `buffer_rows` at a time, whose rows are permuted. A position is found
-by counting rows, so a run that is resumed after a million batches starts at once, with exactly the batch it
-would have seen.
+`interleave_datasets` of streams with a shuffle buffer cannot resume exactly: `datasets` 5.2 does not save the
+buffer ("the shuffle buffer will be refilled"), repeats a small corpus in the same order, and reaches a
+position only by reading everything before it. Here the order is computed: each pass over a corpus visits its
+row groups in a new order and permutes the rows of `buffer_rows` at a time. A position is found by counting
+rows, so that a run resumed after a million batches starts immediately, with exactly the batch it would have
+seen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,26 +23,26 @@ from torch.utils.data import IterableDataset, get_worker_info
 from .parquet_rows import ParquetRows
 
 _DRAWS = 1000  # sources drawn at a time
-_FEW = 8  # with fewer row groups a worker than this, workers share rows and not row groups
+_FEW = 8  # with fewer row groups per worker, workers share rows instead of row groups
 
 
 class MixtureStream(IterableDataset):
-    """Rows of several corpora without end, as Arrow tables of one row.
+    """An endless stream of rows of several corpora, as Arrow tables of one row.
 
-    Give it to a `DataLoader` with an [`EEGDataCollator`]; workers and processes read different rows, and none
-    a second time before their pass over the corpus is done. Processes are told apart by `rank`, and all of
-    them need one number of workers, also after a restart.
+    Use it in a `DataLoader` with an [`EEGDataCollator`]; workers and processes read different rows, and
+    repeat none before their pass over the corpus ends. All processes need the same number of workers, also
+    after a restart.
 
     Args:
         sources: Rows of each corpus.
-        weights: Share of each in the rows drawn; divided by their sum.
-        columns: Columns of the rows; default: all that any corpus has.
-        seed: Decides the order.
-        rank: Which of `world_size` processes this is.
+        weights: Share of each corpus in the rows; divided by their sum.
+        columns: Columns of the rows; default: all columns of all corpora.
+        seed: Seed of the order.
+        rank: Index of this process.
         world_size: Number of processes.
-        buffer_rows: Rows of each corpus that a worker holds, and permutes, at a time.
-        run_length: Rows taken from one corpus before the next is drawn; with the batch size, a batch holds
-            one corpus, and corpora of different channels need no padding.
+        buffer_rows: Rows of each corpus that a worker holds and permutes at a time.
+        run_length: Consecutive rows of one corpus; set to the batch size, each batch holds one corpus, and
+            corpora with different channels need no padding.
     """
 
     def __init__(
@@ -80,28 +80,28 @@ class MixtureStream(IterableDataset):
         return int(sum(source.counts.sum() for source in self.sources))
 
     def start_at(self, batches: int, batch_size: int = 1) -> None:
-        """Start after so many batches from now on.
+        """Start future iterations after some batches.
 
         Args:
-            batches: That a `DataLoader` over this process's part has returned, of all its workers together.
+            batches: Number of batches that the `DataLoader` of this process has returned, over all workers.
             batch_size: Its batch size.
         """
         self._start = {"batches": batches, "batch_size": batch_size}
 
     def state_dict(self) -> dict[str, int]:
-        """Return the position of the iteration in this process; with workers, count batches yourself."""
+        """Return the position of the iteration in this process; with workers, count batches instead."""
         rows = self._start["batches"] * self._start["batch_size"] + self._rows_read
         return {"batches": rows, "batch_size": 1}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Start where `state_dict` was taken."""
+        """Start at the position of a `state_dict`."""
         self.start_at(**state)
 
     def __iter__(self) -> Iterator[pa.Table]:
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         batches, self._rows_read = self._start["batches"], 0
-        # The next batch was some worker's turn, a fresh loader starts with worker 0: they change parts
+        # A new loader starts with worker 0, which takes over from the worker whose turn it was
         number = (number + batches) % workers
         done = (batches - number + workers - 1) // workers
         stream = self.rank * workers + number
@@ -110,12 +110,12 @@ class MixtureStream(IterableDataset):
             yield row
 
     def take(self, num_rows: int) -> Dataset:
-        """Return the next rows, at most as many as there are different ones, as a dataset in memory."""
+        """Return the next rows, at most `self.num_rows`, as a dataset in memory."""
         rows = pa.concat_tables(islice(self, min(num_rows, self.num_rows)))
         return Dataset(InMemoryTable(rows.combine_chunks()))
 
     def _rows(self, stream: int, num_streams: int, skip: int) -> Iterator[pa.Table]:
-        """Yield what one of the streams reads, from a position on."""
+        """Yield the rows of one stream, from a position on."""
         draws = self._draws(stream)
         skipped = np.zeros(len(self.sources), np.int64)
         num_drawn = _DRAWS * self.run_length
@@ -166,7 +166,7 @@ class MixtureStream(IterableDataset):
 
 
 def _of_pass(table: pa.Table, repeat: int) -> pa.Table:
-    """Mark the ids of later passes: what is random of a row is drawn from its id, and anew in each pass."""
+    """Mark the ids of later passes, so that random numbers seeded by them differ between passes."""
     if repeat == 0 or "window_id" not in table.column_names:
         return table
     index = table.column_names.index("window_id")
@@ -175,13 +175,13 @@ def _of_pass(table: pa.Table, repeat: int) -> pa.Table:
 
 
 def _blocks(groups: np.ndarray, counts: np.ndarray, rows: int) -> list[np.ndarray]:
-    """Cut a list of row groups where another `rows` rows are full."""
+    """Split a list of row groups into blocks of about `rows` rows."""
     block = (np.cumsum(counts[groups]) - counts[groups]) // rows
     return np.split(groups, np.flatnonzero(np.diff(block)) + 1)
 
 
 def _unify(sources: Sequence[ParquetRows], columns: Sequence[str] | None) -> pa.Schema:
-    """Return the columns of all corpora, or those asked for."""
+    """Return the columns of all corpora, or the requested ones."""
     try:
         schema = pa.unify_schemas([source.schema for source in sources])
     except pa.ArrowTypeError as error:
@@ -195,7 +195,7 @@ def _unify(sources: Sequence[ParquetRows], columns: Sequence[str] | None) -> pa.
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give a table the columns of all corpora, with nulls for those it lacks."""
+    """Return a table with the columns of all corpora, with nulls in those it lacks."""
     arrays: list[Any] = [
         table.column(name) if name in table.column_names else pa.nulls(len(table), kind)
         for name, kind in zip(schema.names, schema.types, strict=True)

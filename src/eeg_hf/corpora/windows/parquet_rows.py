@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shards of a prepared corpus, read row group by row group, from disk or from the Hub.
+"""Read the shards of a prepared corpus by row group, from disk or from the Hub.
 
-What is known of the windows (all but their samples) is read once, which is a hundredth of the bytes: it
-decides the split, and with it which rows of which row group belong to a part.
+All columns except the samples, a hundredth of the bytes, are read once: they determine the split, and with it
+the rows of each row group that belong to a part.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ from .row_groups import read_columns
 
 ROW = "__row__"
 _HEAVY = ("signal", "scale", "channel_positions")
-_THREADS = 8  # for the Hub, where every request waits; on disk they do no harm
+_THREADS = 8  # hide the latency of the Hub
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class ParquetRows:
 
     Attributes:
         name: Folder or Hub name.
-        filesystem: Where the shards are.
-        paths: The shards.
-        schema: Their columns.
+        filesystem: File system of the shards.
+        paths: Paths of the shards.
+        schema: Columns of the shards.
         places: (groups, 2) shard and row group within it.
-        sizes: (groups,) number of rows of each, whether they belong to the part or not.
-        index: One row a window, in order, without the samples; empty once a part was chosen.
-        rows: For each row group, which of its rows belong to the part.
+        sizes: (groups,) number of rows of each row group, including those outside the part.
+        index: One row per window, in order, without the samples; empty once a part is selected.
+        rows: For each row group, its rows that belong to the part.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ParquetRows:
         return np.array([len(rows) for rows in self.rows])
 
     def only(self, part: Dataset) -> "ParquetRows":
-        """Keep the rows of a part of `index`, and the row groups that hold any."""
+        """Keep the rows of a part of `index`, and their row groups."""
         numbers = np.sort(read_columns(part, [ROW]).column(0).to_numpy())
         ends = np.cumsum(self.sizes)
         split = np.split(numbers, np.searchsorted(numbers, ends[:-1]))
@@ -68,8 +68,8 @@ class ParquetRows:
         """Read the part's rows of some row groups.
 
         Args:
-            groups: Which.
-            columns: Which columns; those that this corpus lacks are left out.
+            groups: Indices of the row groups.
+            columns: Names of the columns; those that this corpus lacks are ignored.
         """
 
         def read_group(group: int) -> pa.Table:
@@ -85,13 +85,13 @@ class ParquetRows:
 
 
 def open_shards(source: str | Path) -> ParquetRows:
-    """Open a prepared corpus without loading it.
+    """Open a prepared corpus without loading its samples.
 
     Args:
         source: Folder written by `eeg-hf prepare`, or Hub name of such a dataset.
 
     Raises:
-        FileNotFoundError: If it holds no prepared corpus.
+        FileNotFoundError: If there is no prepared corpus.
     """
     refuse_unfinished(source)
     folder = Path(source)

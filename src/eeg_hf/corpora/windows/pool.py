@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the shards of a corpus in several processes, and survive the death of one of them.
+"""Write the shards of a corpus in several processes, and survive the death of one of them.
 
 A reader that crashes or never ends, or a recording larger than the memory, kills its process and with it
-Python's whole pool. The jobs that were running are then repeated alone, one at a time: what kills again is
-reported as unreadable and left out.
+Python's whole pool. The jobs that were running are then repeated one at a time: a recording that kills its
+process again is reported as failed and skipped.
 """
 
 import multiprocessing
@@ -30,10 +30,10 @@ def run_jobs(jobs: Sequence[ShardJob], num_proc: int) -> Iterator[Finished]:
 
     Args:
         jobs: One for each subject.
-        num_proc: Number of processes; 1 stays in this one, which a crash then takes down.
+        num_proc: Number of processes; 1 uses this process, which a crash then ends.
 
     Yields:
-        Each job with its reports, as it is finished.
+        Each job with its reports, in order of completion.
 
     Raises:
         OSError: If a shard cannot be written.
@@ -61,7 +61,7 @@ def run_jobs(jobs: Sequence[ShardJob], num_proc: int) -> Iterator[Finished]:
 
 
 def _run_alone(job: ShardJob) -> list[RecordingReport]:
-    """Write one shard in a process of its own, leaving out each recording that kills it."""
+    """Write one shard in its own process, skipping each recording that kills it."""
     while True:
         job.marker_path.unlink(missing_ok=True)
         with _pool(1) as pool:
@@ -75,18 +75,18 @@ def _run_alone(job: ShardJob) -> list[RecordingReport]:
 
 
 def _pool(num_proc: int) -> ProcessPoolExecutor:
-    """Open a pool of processes that are no copies of this one: threads do not survive a fork."""
+    """Open a pool of processes that are not forked from this one, since threads do not survive a fork."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         context: multiprocessing.context.BaseContext = multiprocessing.get_context("spawn")
     else:
         context = multiprocessing.get_context("forkserver")
-        # Imported once, not once a process: torch alone takes two seconds.
+        # Imported once instead of once per process: torch alone takes two seconds
         context.set_forkserver_preload(["__main__", "mne", "scipy.signal", "eeg_hf.corpora.windows.shards"])
     return ProcessPoolExecutor(num_proc, mp_context=context, initializer=_follow_parent)
 
 
 def _follow_parent() -> None:
-    """End this process when its parent does: after a SIGKILL nobody else would, and it would write on."""
+    """End this process when its parent ends, which a SIGKILL of the parent alone would not do."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -29,10 +29,11 @@ from .card import CARD, REPORT, window_card
 from .pool import run_jobs
 from .recording_filter import keep_recordings
 from .recording_report import RecordingReport
-from .shard_job import Extractor, ShardJob
+from .shard_job import ShardJob
 from .window_plan import Segments, WindowPlan
 
 if TYPE_CHECKING:
+    from ...processing.feature_extraction_eeg import EEGFeatureExtractor
     from .label_table import LabelTable
 
 logger = logging.get_logger(__name__)
@@ -44,7 +45,7 @@ Reports = dict[str, list[RecordingReport]]
 def prepare(
     corpus: Corpus,
     output_dir: Path | str,
-    extractor: Extractor,
+    extractor: "EEGFeatureExtractor",
     *misplaced: object,
     root: Path | str | None = None,
     segments: Segments = "fixed",

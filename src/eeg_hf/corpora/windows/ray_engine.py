@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the shards of a corpus on Ray Data: on a cluster that is there, or on this machine.
+"""Write the shards of a corpus on Ray Data, on a running cluster or on this machine.
 
-The recordings' folder and the output folder must be seen by all nodes under the same path, and eeg_hf be
-installed on them. Only a job and its reports travel; the windows are written where they are made.
+All nodes must have eeg_hf installed and see the folders of recordings and output under the same path. Only
+jobs and reports are sent; the windows are written by the node that makes them.
 
-Ray repeats a task for ever whose process died. So each job keeps a list of its deaths beside its shard, and a
-recording that killed twice is reported and left out: once may have been the node, or a neighbour's memory.
+Ray repeats a task forever if its process dies. Each job therefore keeps a list of its deaths beside its
+shard, and a recording that has killed two processes is reported and skipped; one death may be due to the
+node.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,21 +20,21 @@ from .recording_report import RecordingReport
 from .shard_job import ShardJob
 from .shards import write_shard
 
-_DEADLY = 2  # deaths
+_DEADLY = 2  # deaths after which a recording is skipped
 
 
 def run_jobs_on_ray(jobs: Sequence[ShardJob], num_proc: int | None = None) -> Iterator[Finished]:
     """Write shards on Ray Data.
 
-    Uses the Ray that this process is connected to, else the one that `RAY_ADDRESS` or a `ray start` on this
-    machine names, else starts one here for as long as it takes.
+    Uses the cluster that this process is connected to, else that of `RAY_ADDRESS` or of a `ray start` on this
+    machine, else a temporary one.
 
     Args:
         jobs: One for each subject.
-        num_proc: How many run at one time, each on one core; `None` for as many as the cluster has cores.
+        num_proc: Number of jobs at a time, each on one core; `None` for all cores of the cluster.
 
     Yields:
-        Each job with its reports, as it is finished.
+        Each job with its reports, in order of completion.
 
     Raises:
         ImportError: If Ray is not installed.
@@ -43,14 +44,14 @@ def run_jobs_on_ray(jobs: Sequence[ShardJob], num_proc: int | None = None) -> It
         import ray.data
         from ray import cloudpickle
     except ImportError:
-        raise ImportError('preparing on Ray needs Ray Data: pip install "eeg_hf[ray]"') from None
+        raise ImportError('preparing on Ray needs Ray Data: pip install "eeg-hf[ray]"') from None
     if not jobs:
         return
-    for job in jobs:  # of an earlier run that was killed, which is no death
+    for job in jobs:  # left by an earlier run that was killed, which does not count as a death
         job.marker_path.unlink(missing_ok=True)
         _deaths_path(job).unlink(missing_ok=True)
     with _cluster(num_proc):
-        ray.data.DataContext.get_current().enable_progress_bars = False  # prepare has its own
+        ray.data.DataContext.get_current().enable_progress_bars = False  # prepare shows its own
         items = [{"index": index, "job": cloudpickle.dumps(job)} for index, job in enumerate(jobs)]
         finished = ray.data.from_items(items, override_num_blocks=len(items)).map(
             _attempt, num_cpus=1, compute=ray.data.TaskPoolStrategy(num_proc)
@@ -64,7 +65,7 @@ def run_jobs_on_ray(jobs: Sequence[ShardJob], num_proc: int | None = None) -> It
 
 @contextmanager
 def _cluster(num_proc: int | None) -> Iterator[None]:
-    """Connect to Ray; what is started here ends here."""
+    """Connect to Ray; end a cluster that was started here."""
     import ray
 
     if ray.is_initialized():
@@ -81,7 +82,7 @@ def _cluster(num_proc: int | None) -> Iterator[None]:
 
 
 def _attempt(row: dict[str, Any]) -> dict[str, Any]:
-    """Write one shard in a process of Ray's, without the recordings that killed earlier ones."""
+    """Write one shard in a process of Ray, without the recordings that killed earlier ones."""
     from ray import cloudpickle
 
     job: ShardJob = cloudpickle.loads(row["job"])
@@ -89,19 +90,19 @@ def _attempt(row: dict[str, Any]) -> dict[str, Any]:
     try:
         result = write_shard(replace(job, unreadable={**job.unreadable, **_deadly(job)}))
         _deaths_path(job).unlink(missing_ok=True)
-    except OSError as error:  # ends the whole preparation, and says what the matter is without Ray's frames
+    except OSError as error:  # returned, so that it ends the preparation without the traceback of Ray
         result = error
     return {"index": row["index"], "result": cloudpickle.dumps(result)}
 
 
 def _deadly(job: ShardJob) -> dict[str, str]:
-    """Return which recordings to leave out and why; note where the last attempt died, if there was one."""
+    """Return which recordings to skip and why, after recording where the last attempt died."""
     marker, path = job.marker_path, _deaths_path(job)
     marker.parent.mkdir(parents=True, exist_ok=True)
-    if marker.exists():  # write_shard removes it, unless its process died
+    if marker.exists():  # write_shard removes it unless its process dies
         with path.open("a", encoding="utf-8") as deaths:
             deaths.write(marker.read_text() + "\n")
-    marker.write_text("")  # until the first recording: a death before that is nobody's fault, so everybody's
+    marker.write_text("")  # a death before the first recording counts for all of them
     died_at = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     culprits = {name for name in died_at if died_at.count(name) >= _DEADLY}
     if "" in culprits:
@@ -110,7 +111,7 @@ def _deadly(job: ShardJob) -> dict[str, str]:
 
 
 def _deaths_path(job: ShardJob) -> Path:
-    """Names the recording of each attempt that died, a line each."""
+    """Return the path of a file with one line per death: the recording being prepared."""
     return job.data_path.with_name(f".{job.data_path.name}.deaths")
 
 

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which recordings of a corpus are wanted.
-
-Decided before any window is cut: what is counted here are recordings and not windows.
-"""
+"""Select the recordings of a corpus to prepare."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -18,18 +15,18 @@ _FIELDS = ("subject", "session", "run", "task")
 def keep_recordings(
     recordings: Sequence[Recording], keep: Mapping[str, Collection[str]] | None
 ) -> list[Recording]:
-    """Keep the recordings whose fields or labels have one of the values named.
+    """Keep the recordings whose fields or labels have one of the given values.
 
     Args:
         recordings: Recordings of one corpus.
-        keep: `subject`, `session`, `run`, `task` or a label -> values; all of them must agree. `None` keeps
-            all.
+        keep: `subject`, `session`, `run`, `task` or a label -> values; all conditions must hold. `None` keeps
+            all recordings.
 
     Returns:
-        The recordings kept, in order. A condition that leaves none out is logged.
+        The recordings kept, in order. Conditions that hold for all recordings are logged.
 
     Raises:
-        ValueError: If a field does not exist, or a condition leaves nothing, naming the values there are.
+        ValueError: If a field does not exist, or no recording meets a condition; lists the existing values.
     """
     kept = list(recordings)
     for field, wanted in (keep or {}).items():

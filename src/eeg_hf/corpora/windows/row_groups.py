@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What rows of windows share: a subject, recording, concept, …, by a name that means one thing only."""
+"""Groups of rows that share a subject, recording, concept, ..., by names that are unique across corpora."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-# What a column's values are unique within: subject 01 of one corpus is not subject 01 of another
+# Column -> columns within which its values are unique: subject 01 of one corpus is not subject 01 of another
 WITHIN: dict[str, tuple[str, ...]] = {
     "subject": ("corpus",),
     "recording": ("corpus",),
@@ -19,12 +19,12 @@ _SHOWN = 5
 
 
 def group_rows(dataset: Dataset, column: str, qualified: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Return each row's value of a column as an index (rows,), and the names: `corpus/subject`.
+    """Return the value of each row in a column as an index (rows,), and the names of the values.
 
     Args:
         dataset: Windows.
-        column: Its name.
-        qualified: Whether to name a value with the corpus it is of, as [`qualify`] does.
+        column: Name of the column.
+        qualified: Whether names include the corpus, as [`qualify`] writes them.
 
     Raises:
         ValueError: If there is no such column, or rows have no value.
@@ -46,50 +46,68 @@ def group_rows(dataset: Dataset, column: str, qualified: bool = True) -> tuple[n
 
 
 def qualify(dataset: Dataset, column: str) -> pa.Array:
-    """Return a column as strings that mean the same in every corpus: `eegmat/00` for a subject."""
+    """Return a column as strings that are unique across corpora, such as `eegmat/00` for a subject."""
     names = [*(name for name in WITHIN.get(column, ()) if name in dataset.column_names), column]
     table = read_strings(dataset, names)
     columns = [table.column(name).combine_chunks() for name in names]
     return pc.binary_join_element_wise(*columns, pa.scalar("/", pa.large_string()))
 
 
+def distinct(dataset: Dataset, column: str) -> set[str]:
+    """Return the different values of a column, qualified."""
+    return set(qualify(dataset, column).drop_null().unique().to_pylist())
+
+
 def read_strings(dataset: Dataset, names: Sequence[str]) -> pa.Table:
-    """Read some columns as strings, with room for millions of them."""
+    """Read some columns as large strings, since ordinary ones overflow at millions of rows."""
     table = read_columns(dataset, names)
     return table.cast(pa.schema([(name, pa.large_string()) for name in names]))
 
 
 def read_columns(dataset: Dataset, names: Sequence[str]) -> pa.Table:
-    """Read some columns whole, in the order of the rows.
-
-    Args:
-        dataset: Any dataset of `datasets`, also one that was shuffled or selected from.
-        names: Its columns to read.
-    """
+    """Read some columns in the order of the rows, also of a dataset that was shuffled or selected from."""
     table = dataset.data.table.select(list(names))
     if dataset._indices is None:
         return table
-    # dataset[:] gathers one by one the rows of an indices mapping: 20 s for a million of them, not 0.2 s
+    # dataset[:] gathers the rows of an indices mapping one by one: 20 s for a million of them, not 0.2 s
     return table.combine_chunks().take(dataset._indices.table.column(0).combine_chunks())
 
 
-def distinct(dataset: Dataset, column: str) -> set[str]:
-    """Return the values of a column, qualified."""
-    return set(qualify(dataset, column).drop_null().unique().to_pylist())
+def find_overlaps(
+    recordings: np.ndarray, starts: np.ndarray, seconds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of windows that overlap the window before them in their recording.
+
+    Args:
+        recordings: Recording of each window as an index, (windows,).
+        starts: Start of each window in seconds, (windows,).
+        seconds: Length of each window, (windows,).
+
+    Returns:
+        For each overlap, the row of the earlier and of the later window.
+    """
+    order = np.lexsort((starts, recordings))
+    before, after = order[:-1], order[1:]
+    is_same = recordings[before] == recordings[after]
+    is_overlap = is_same & (starts[after] < starts[before] + seconds[before] - 1e-6)
+    return before[is_overlap], after[is_overlap]
 
 
 def plural(column: str) -> str:
-    """Name the values of a column in a sentence."""
+    """Return a name for the values of a column in a sentence."""
     if column == "window_id":
         return "windows"
     return f"{column}s" if column in WITHIN else f"values of {column!r}"
 
 
-def some(names: Iterable[str]) -> str:
-    """List a few names and say how many more there are."""
+def some(names: Iterable[str], shown: int = _SHOWN) -> str:
+    """List the first few names, sorted, and the number of the others."""
     ordered = sorted(map(str, names))
-    rest = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
-    return ", ".join(ordered[:_SHOWN]) + rest
+    rest = f" and {len(ordered) - shown} more" if len(ordered) > shown else ""
+    return ", ".join(ordered[:shown]) + rest
 
 
-__all__ = ["distinct", "group_rows", "plural", "qualify", "read_columns", "read_strings", "some", "WITHIN"]
+__all__ = [
+    *("WITHIN", "distinct", "find_overlaps", "group_rows", "plural", "qualify", "read_columns"),
+    *("read_strings", "some"),
+]

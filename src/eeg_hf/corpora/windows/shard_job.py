@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that decides one subject's shard."""
+"""The job that writes one subject's shard."""
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..corpus import Corpus, Recording
@@ -17,55 +16,32 @@ from .whole_file import read_footer
 from .window_plan import WindowPlan
 
 if TYPE_CHECKING:
-    import mne
-
+    from ...processing.feature_extraction_eeg import EEGFeatureExtractor
     from .label_table import LabelTable
 
 FORMAT_VERSION = 2
-_MAX_NAME = 200  # file systems take 255 bytes, of which partial files need some
-_NOT_IN_WINDOWS = (
-    "normalization",
-    "clip",
-    "alignment",
-)  # applied when windows are read, not when they are cut
-
-
-class Extractor(Protocol):
-    """What preparation needs of a feature extractor."""
-
-    sampling_rate: float
-    window_seconds: float | None
-
-    def preprocess(self, raw: "mne.io.BaseRaw") -> tuple["mne.io.BaseRaw", Any]:
-        """Clean a recording; return it with a report that has `to_dict()`."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings."""
-        ...
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> Any:
-        """Write the settings to a folder."""
-        ...
+_MAX_NAME = 200  # file systems allow 255 bytes, of which partial files need some
+# Settings of the extractor that apply when windows are read, not when they are cut
+_NOT_IN_WINDOWS = ("normalization", "clip", "alignment")
 
 
 @dataclass(frozen=True)
 class ShardJob:
-    """All that is needed to write one subject's shard, in this process or in another.
+    """Everything needed to write one subject's shard, in this process or in another.
 
     Attributes:
-        corpus: How to read the recordings.
+        corpus: Reads the recordings.
         root: Folder that recordings are named relative to.
         output_dir: Folder of the prepared corpus.
-        subject: Whose shard it is.
-        recordings: All of his recordings, in order.
-        extractor: How to clean them.
-        plan: How to cut them.
+        subject: The subject.
+        recordings: All recordings of the subject, in order.
+        extractor: Cleans the recordings.
+        plan: Decides where windows lie.
         label_names: Columns of the labels -> `str` or `float`.
-        label_table: Events that the user lists beside the corpus; they take the place of its own.
-        timeout_seconds: How long one recording may take, 0 for as long as it likes.
-        unreadable: Names of recordings not to try -> why.
-        may_exit: Whether the process is there for this alone, and ends if a recording never does.
+        label_table: Events listed beside the corpus, which replace its own.
+        timeout_seconds: Time limit for one recording; 0 for none.
+        unreadable: Names of recordings to skip -> why.
+        may_exit: Whether the process runs only this job, and may be ended if a recording never ends.
     """
 
     corpus: Corpus
@@ -73,7 +49,7 @@ class ShardJob:
     output_dir: Path
     subject: str
     recordings: tuple[Recording, ...]
-    extractor: Extractor
+    extractor: "EEGFeatureExtractor"
     plan: WindowPlan
     label_names: Mapping[str, type[str] | type[float]]
     label_table: "LabelTable | None" = None
@@ -83,8 +59,8 @@ class ShardJob:
 
     @property
     def data_path(self) -> Path:
-        """Where the windows go."""
-        # A subject's name may hold what a file's name may not, and be longer than that may be.
+        """Path of the windows."""
+        # A subject's name may be longer than a file name, and contain characters that it may not
         name = f"{self.corpus.name}-{quote(self.subject, safe=' ')}"
         if len(name) > _MAX_NAME:
             name = f"{name[:_MAX_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
@@ -92,27 +68,27 @@ class ShardJob:
 
     @property
     def alignment_path(self) -> Path:
-        """Where the covariance goes."""
+        """Path of the mean covariances."""
         return self.output_dir / "alignment" / self.data_path.name
 
     @property
     def marker_path(self) -> Path:
-        """Names the recording being prepared, so that it is known if the process dies of it."""
+        """Path of a file that names the recording being prepared, in case it kills the process."""
         return self.data_path.with_name(f".{self.data_path.name}.current")
 
     def name_of(self, recording: Recording) -> str:
-        """Return a recording's path below the corpus's folder."""
+        """Return the path of a recording below the corpus's folder."""
         path = recording.path
         return legible((path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix())
 
     def fingerprint(self) -> str:
-        """Digest all that the shard's bytes depend on; of the samples, their files' sizes and times."""
+        """Return a digest of everything the shard depends on; for samples, of the files' sizes and times."""
         made_of = {
             "format": FORMAT_VERSION,
             "corpus": self.corpus.name,
             "licence": self.corpus.licence,
             "labels": {name: kind.__name__ for name, kind in self.label_names.items()},
-            "table": self.label_table.digest() if self.label_table else None,
+            "table": self.label_table.fingerprint if self.label_table else None,
             "extractor": {k: v for k, v in self.extractor.to_dict().items() if k not in _NOT_IN_WINDOWS},
             "plan": asdict(self.plan),
             "recordings": [
@@ -123,7 +99,7 @@ class ShardJob:
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
 
     def current_reports(self) -> list[RecordingReport] | None:
-        """Return the reports of the shard that is there; `None` if none is, of these files and settings."""
+        """Return the reports of the shard; `None` unless it is there, of these files and settings."""
         fingerprint = self.fingerprint()
         footers = [read_footer(path) for path in (self.data_path, self.alignment_path)]
         if any(footer is None or footer["fingerprint"] != fingerprint for footer in footers):
@@ -131,7 +107,7 @@ class ShardJob:
         return [RecordingReport(**row) for row in (footers[0] or {})["rows"]]
 
     def clear(self) -> None:
-        """Remove what an earlier preparation left of this shard."""
+        """Remove the shard of an earlier preparation."""
         self.data_path.unlink(missing_ok=True)
         self.alignment_path.unlink(missing_ok=True)
 
@@ -139,8 +115,8 @@ class ShardJob:
 def _provenance(corpus: Corpus, recording: Recording) -> dict[str, Any]:
     try:
         return dict(corpus.provenance(recording))
-    except OSError as error:  # gone since it was listed: reading it will report that
+    except OSError as error:  # deleted since it was listed, which reading it will report
         return {"error": str(error)}
 
 
-__all__ = ["FORMAT_VERSION", "Extractor", "ShardJob"]
+__all__ = ["FORMAT_VERSION", "ShardJob"]

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Splits by person, session or any other column, each value in one part.
+"""Splits by subject, session or any other column, with each value in one part.
 
-Two windows of one person resemble each other more than two windows of one class do, so a random split of
-windows measures how well people are recognised. Every split here keeps a person (or a session, a release, a
-concept, …) in one part; `check_disjoint` refuses any other, and also the same recording, or the same samples,
-turning up in two parts. Where everybody saw the same images, a split by person leaves all of them in training
-and one by image or concept all people: `cross_splits` keeps both apart.
+Two windows of one subject resemble each other more than two windows of one class, so a random split of
+windows measures how well subjects are recognised. Every split here keeps a subject (or a session, a release,
+a concept, ...) in one part; `check_disjoint` refuses any other. If all subjects saw the same images, a split
+by subject keeps all images in training, and a split by image all subjects: `cross_splits` keeps both apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,17 +28,17 @@ def official_split(dataset: Dataset, parts: Mapping[str, Sequence[str]] | None) 
 
     Args:
         dataset: Windows with a column `subject`.
-        parts: Part -> its subjects. Subjects of no part are left out, which is logged.
+        parts: Part -> its subjects. Other subjects are dropped, which is logged.
 
     Returns:
-        One dataset a part, rows in their old order.
+        One dataset per part, rows in their original order.
 
     Raises:
-        LeakError: If a subject is named in two parts.
-        ValueError: If there are no parts, or none of a part's subjects is in the dataset.
+        LeakError: If a subject is in two parts.
+        ValueError: If there are no parts, or no subject of a part is in the dataset.
     """
     if not parts:
-        raise ValueError("this corpus has no official split: use split_by_subject or subject_folds")
+        raise ValueError("this corpus has no official split: use split_by or folds")
     refuse_shared({name: set(subjects) for name, subjects in parts.items()}, "subjects")
     codes, names = group_rows(dataset, "subject", qualified=False)
     empty = [name for name, subjects in parts.items() if not set(subjects) & set(names)]
@@ -48,21 +47,21 @@ def official_split(dataset: Dataset, parts: Mapping[str, Sequence[str]] | None) 
     unused = sorted(set(names) - {subject for subjects in parts.values() for subject in subjects})
     if unused:
         logger.warning(
-            f"{len(unused)} subjects are in no part of the official split and left out: {some(unused)}"
+            f"{len(unused)} subjects are in no part of the official split and dropped: {some(unused)}"
         )
     members = {name: np.isin(names, list(subjects)) for name, subjects in parts.items()}
     return _select(dataset, codes, members)
 
 
 def split_as_marked(dataset: Dataset, column: str) -> DatasetDict:
-    """Split by a column that says `train`, `validation` or `test`, such as `official_split_column`.
+    """Split by a column that holds `train`, `validation` or `test`, such as `official_split_column`.
 
     Args:
         dataset: Windows.
         column: Name of the column.
 
     Returns:
-        The parts that are there, rows in their old order.
+        The parts that occur, rows in their original order.
 
     Raises:
         ValueError: If the column is missing, has gaps, or holds anything else.
@@ -77,21 +76,22 @@ def split_as_marked(dataset: Dataset, column: str) -> DatasetDict:
 def split_by(
     dataset: Dataset, column: str = "subject", fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0
 ) -> DatasetDict:
-    """Split at random into train, validation and test, each value of a column in one part.
+    """Split at random into train, validation and test, with each value of a column in one part.
 
     Args:
-        dataset: Windows with that column; where several corpora are mixed, also `corpus`, since subjects,
-            sessions, runs and recordings of two corpora may have one name.
+        dataset: Windows with that column; of several corpora, also with `corpus`, since subjects, sessions,
+            runs and recordings of two corpora may have the same name.
         column: `subject`, `session`, `recording`, or any label, such as a release or a concept.
-        fractions: Share of the values (not of the windows) in each part; a part with a share gets at least
-            one.
-        seed: The same seed gives the same split, whatever the order of the rows.
+        fractions: Share of the values (not of the windows) in each part; a part with a share above 0 gets at
+            least one.
+        seed: Seed of the split, which does not depend on the order of the rows.
 
     Returns:
-        `train`, `validation` and `test`, rows in their old order; a part with share 0 is left out.
+        `train`, `validation` and `test`, rows in their original order, without parts of share 0.
 
     Raises:
-        ValueError: If the fractions do not add up to 1, there are fewer values than parts, or rows have none.
+        ValueError: If the fractions do not add up to 1, there are fewer values than parts, or rows without
+            one.
 
     Example:
         >>> rows = Dataset.from_dict({"concept": ["cat", "dog", "cat", "eel"]})
@@ -110,7 +110,7 @@ def split_by(
             f"{some(names)}; fractions=(0.8, 0, 0.2) makes two parts"
         )
     counts = [max(1, round(fraction * len(names))) for _, fraction in wanted]
-    while sum(counts) != len(names):  # rounding: take from or give to the largest part
+    while sum(counts) != len(names):  # the largest part absorbs the rounding
         counts[int(np.argmax(counts))] += 1 if sum(counts) < len(names) else -1
     order = np.random.default_rng(seed).permutation(len(names))
     chosen = np.split(order, np.cumsum(counts)[:-1])
@@ -120,31 +120,24 @@ def split_by(
     return _select(dataset, codes, members)
 
 
-def split_by_subject(
-    dataset: Dataset, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0
-) -> DatasetDict:
-    """Split at random, each subject in one part: `split_by` of the column `subject`."""
-    return split_by(dataset, "subject", fractions, seed)
-
-
 def folds(
     dataset: Dataset, num_folds: int = 5, num_validation: int = 4, seed: int = 0, column: str = "subject"
 ) -> list[DatasetDict]:
-    """Cross-validate: each value of a column is tested in exactly one fold.
+    """Split for cross-validation: each value of a column is tested in exactly one fold.
 
     The test parts are those of scikit-learn's `GroupKFold(num_folds)` with the values as groups, so that
-    results can be compared with anything that used it. The validation values of a fold are drawn from the
+    results are comparable with others that used it. The validation values of a fold are drawn from the
     others.
 
     Args:
         dataset: Windows with that column.
         num_folds: Number of folds.
-        num_validation: Values taken from the training part of each fold; 0 leaves `validation` out.
-        seed: Decides which values validate, not which are tested.
+        num_validation: Values taken from the training part of each fold; 0 for no `validation`.
+        seed: Seed of the validation values; the test values do not depend on it.
         column: As in `split_by`.
 
     Returns:
-        One `train`, `validation`, `test` a fold.
+        `train`, `validation` and `test` of each fold.
 
     Raises:
         ValueError: If there are too few values, or rows without one.
@@ -171,9 +164,9 @@ def leave_out(
 
     Args:
         dataset: Windows with that column.
-        value: Which one is tested; where corpora are mixed, with the name of its own: `things_eeg2/08`.
-        num_validation: Values taken from the training part; 0 leaves `validation` out.
-        seed: Decides which values validate.
+        value: The tested value; of several corpora, with the name of its corpus: `things_eeg2/08`.
+        num_validation: Values taken from the training part; 0 for no `validation`.
+        seed: Seed of the validation values.
         column: As in `split_by`.
 
     Raises:
@@ -196,16 +189,16 @@ def leave_out(
 
 
 def cross_splits(splits: Sequence[Mapping[str, Dataset]]) -> DatasetDict:
-    """Keep what is in the same part of every split, so that nothing that any of them keeps apart is shared.
+    """Keep the windows that are in the same part of every split, which keeps apart what any of them does.
 
-    A split by subject crossed with one by concept tests people who were not trained on, on concepts that were
-    not; the training people's windows of the test concepts, and the reverse, are in no part.
+    A split by subject crossed with one by concept tests unseen subjects on unseen concepts; windows of
+    training subjects with test concepts, and the reverse, are in no part.
 
     Args:
         splits: Splits of the same windows; only parts that all of them have are kept.
 
     Raises:
-        ValueError: If nothing is left of the training or of another part, or windows have no `window_id`.
+        ValueError: If a part becomes empty, or windows have no `window_id`.
     """
     first, *others = splits
     kept, total = DatasetDict(), sum(map(len, first.values()))
@@ -226,23 +219,16 @@ def cross_splits(splits: Sequence[Mapping[str, Dataset]]) -> DatasetDict:
     return kept
 
 
-def subject_folds(
-    dataset: Dataset, num_folds: int = 5, num_validation_subjects: int = 4, seed: int = 0
-) -> list[DatasetDict]:
-    """Cross-validate by subject: `folds` of the column `subject`."""
-    return folds(dataset, num_folds, num_validation_subjects, seed)
-
-
 def take_validation(
     splits: DatasetDict, fraction: float = 0.1, seed: int = 0, column: str = "subject"
 ) -> DatasetDict:
-    """Give a split without a validation part some of the training subjects, or concepts, for one.
+    """Take some training subjects, or concepts, for validation if a split has no validation part.
 
     Args:
-        splits: With `train`; returned as it is where it has `validation`, or too few subjects to spare one.
+        splits: A split; returned unchanged if it has `validation`, or too few subjects.
         fraction: Share of the training subjects, at least one.
-        seed: Decides which.
-        column: What is taken whole, as in `split_by`.
+        seed: Seed of the choice.
+        column: Column whose values stay in one part, as in `split_by`.
     """
     if "validation" in splits or "train" not in splits:
         return splits
@@ -265,7 +251,7 @@ def take_validation(
 def _with_validation(
     is_test: np.ndarray, num_validation: int, seed: Sequence[int], what: str, values: str
 ) -> dict[str, np.ndarray]:
-    """Say which values train, validate and test, (values,) each; parts without any are left out."""
+    """Return which values train, validate and test, (values,) bool each, without empty parts."""
     others = np.flatnonzero(~is_test)
     if num_validation >= len(others):
         raise ValueError(
@@ -279,7 +265,7 @@ def _with_validation(
 
 
 def _ids(dataset: Dataset) -> pa.Array:
-    """Return the names of windows."""
+    """Return the ids of windows."""
     if "window_id" not in dataset.column_names:
         raise ValueError(
             f"crossing splits needs a column 'window_id', the dataset has {dataset.column_names}"
@@ -288,7 +274,7 @@ def _ids(dataset: Dataset) -> pa.Array:
 
 
 def _select(dataset: Dataset, codes: np.ndarray, members: Mapping[str, np.ndarray]) -> DatasetDict:
-    """Select the rows of each part, given which values belong to it."""
+    """Select the rows of each part, given the values that belong to it."""
     return DatasetDict(
         {part: dataset.select(np.flatnonzero(is_member[codes])) for part, is_member in members.items()}
     )
@@ -302,7 +288,5 @@ __all__ = [
     "official_split",
     "split_as_marked",
     "split_by",
-    "split_by_subject",
-    "subject_folds",
     "take_validation",
 ]

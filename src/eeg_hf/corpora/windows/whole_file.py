@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Parquet file that is either whole or not there."""
+"""A Parquet file that is either complete or absent."""
 
 import contextlib
 import json
@@ -15,22 +15,22 @@ from ...atomic_files import partial_path
 from .limits import TimeLimitError
 
 FOOTER_KEY = b"eeg_hf"
-_NO_DICTIONARY = ("signal", "scale", "signal_hash", "window_id")  # no value comes twice
+_NO_DICTIONARY = ("signal", "scale", "signal_hash", "window_id")  # no value occurs twice
 
 
 class WriteError(OSError):
-    """The disk did not take what was written."""
+    """Writing to the disk failed."""
 
 
 class WholeFile:
-    """A Parquet file that gets its name when it is complete and on the disk; without rows it is none."""
+    """A Parquet file that appears once it is complete and on the disk; without rows it is not created."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
         self.footer: dict[str, Any] = {}
         for leftover in path.parent.glob(f".{path.name}.*.partial"):  # of a process that was killed
             leftover.unlink(missing_ok=True)
-        self._partial = partial_path(path)  # another name each time: an orphaned worker may still be writing
+        self._partial = partial_path(path)  # a new name, since an orphaned worker may still be writing
         self._file = self._partial.open("wb")
         dictionaries = [field.name for field in schema if field.name not in _NO_DICTIONARY]
         self._writer = pq.ParquetWriter(self._file, schema, use_dictionary=dictionaries)
@@ -40,10 +40,10 @@ class WholeFile:
         """Append rows as one row group.
 
         Raises:
-            WriteError: If the disk does not take them.
-            TimeLimitError: If the recording's time ends here.
+            WriteError: If writing fails.
+            TimeLimitError: If the time limit of the recording ends meanwhile.
         """
-        self.num_rows += len(table)  # also of what is written only in part, which must be discarded
+        self.num_rows += len(table)  # before writing: rows written in part must be discarded too
         try:
             self._writer.write_table(table)
         except TimeLimitError:
@@ -52,7 +52,7 @@ class WholeFile:
             raise WriteError(error.errno, error.strerror or str(error)) from None
 
     def discard(self) -> None:
-        """Forget what was written: nothing gets the name."""
+        """Discard all rows, so that no file is created."""
         self.num_rows = 0
 
     def __enter__(self) -> "WholeFile":
@@ -63,7 +63,7 @@ class WholeFile:
     ) -> None:
         try:
             if error is not None or self.num_rows == 0:
-                # A writer left open would try again when it is collected.
+                # A writer left open would try to write again when it is garbage-collected
                 with contextlib.suppress(OSError, pa.ArrowException):
                     self._writer.close()
             else:
@@ -80,7 +80,7 @@ class WholeFile:
 
 
 def read_footer(path: Path) -> dict[str, Any] | None:
-    """Return what a shard says it was made from; None where there is no whole one."""
+    """Return the footer of a shard, which says what it was made from; None if there is no complete shard."""
     try:
         metadata = pq.read_metadata(path).metadata or {}
         footer: dict[str, Any] = json.loads(metadata[FOOTER_KEY])

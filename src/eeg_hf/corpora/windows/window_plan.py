@@ -12,7 +12,7 @@ from ..corpus import Event
 
 Segments = Literal["fixed", "events", "annotations"]
 STIMULUS_SECONDS = "stimulus_seconds"
-"""Label of an event: second of the film at its onset; of a window: at the window's first sample."""
+"""Label: the second of the stimulus at the onset of an event, or at the first sample of a window."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Cuts:
 
     Attributes:
         starts: First sample of each window.
-        events: Event of each window, `None` where it was not cut by one; its label `stimulus_seconds`, where
-            it has one, is that of the window's start.
-        dropped: Why windows were left out -> how many.
+        events: Event of each window, `None` for windows not cut by one; its label `stimulus_seconds`, if any,
+            is that of the window's start.
+        dropped: Reason -> number of windows dropped for it.
     """
 
     starts: np.ndarray
@@ -33,17 +33,17 @@ class Cuts:
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Which stretches of a recording become windows.
+    """The rule that places windows.
 
     Attributes:
-        segments: `"fixed"`, one after another; `"events"`, one at each event; or `"annotations"`, one after
-            another inside the span of each event, so that no window lies under two labels.
-        window_seconds: Length.
-        stride_seconds: From start to start, for `"fixed"` and `"annotations"`.
-        tmin: From the event to the start, for `"events"`.
-        event_labels: Name of an event -> name it gets; events that are not named are left out. `None` takes
-            all under their own names. How many spaces are in a name does not matter (`Stimulus/S  1`).
-        reject_uv: Windows in which a channel exceeds this many microvolt are dropped; `None` keeps them.
+        segments: `"fixed"`, consecutive windows; `"events"`, one window at each event; or `"annotations"`,
+            consecutive windows within the span of each event, so that no window has two labels.
+        window_seconds: Length of a window.
+        stride_seconds: Seconds between consecutive starts, for `"fixed"` and `"annotations"`.
+        tmin: Seconds from an event to the start of its window, for `"events"`.
+        event_labels: Name of an event -> name of its windows; other events are left out. `None` keeps all
+            events and their names. The number of spaces in a name does not matter (`Stimulus/S  1`).
+        reject_uv: Windows in which a channel exceeds this many microvolts are dropped; `None` keeps them.
     """
 
     segments: Segments
@@ -71,11 +71,11 @@ class WindowPlan:
         return self.segments != "fixed"
 
     def takes(self, name: str) -> bool:
-        """Tell whether events of a name become windows."""
+        """Return whether events of this name become windows."""
         return self.event_labels is None or _plain(name) in self._new_names
 
     def named(self, events: Sequence[Event]) -> list[str]:
-        """List the keys of `event_labels` that events have, sorted."""
+        """Return the sorted keys of `event_labels` that occur among the events."""
         names = {_plain(event.name) for event in events}
         return sorted(old for old in self.event_labels or () if _plain(old) in names)
 
@@ -90,19 +90,18 @@ class WindowPlan:
         events: Sequence[Event] = (),
         bad_spans: Sequence[tuple[float, float]] = (),
     ) -> Cuts:
-        """Choose the windows of one recording.
+        """Place the windows of one recording.
 
         Args:
             num_samples: Length of the recording.
-            sampling_rate: In Hz.
-            events: What happened, for all but `"fixed"`.
-            bad_spans: (start s, end s) that no window may overlap; a span of no length is an edge that none
-                may cross.
+            sampling_rate: Rate in Hz.
+            events: Events, for `"events"` and `"annotations"`.
+            bad_spans: (start, end) in seconds that no window may overlap; a span of length 0 is an edge that
+                no window may cross.
 
         Returns:
-            The windows. Dropped are those `outside` the recording, those overlapping what is `annotated` as
-            bad, those `repeated` (one event listed twice), events `unnamed` in `event_labels`, and spans
-            `too_short` for one window.
+            The windows. Reasons to drop one: `outside` the recording, `annotated` as bad, `repeated` (one
+            event listed twice), its event `unnamed` in `event_labels`, its span `too_short`.
         """
         length = round(self.window_seconds * sampling_rate)
         named = [e for e in events if self.takes(e.name)]
@@ -111,9 +110,9 @@ class WindowPlan:
         is_bad = np.zeros(len(starts), dtype=bool)
         for begin, end in bad_spans:
             is_bad |= (starts < end * sampling_rate) & (begin * sampling_rate < starts + length)
-        is_repeated = _repeats(
-            [(start, e and e.name) for start, e in zip(starts.tolist(), owners, strict=True)]
-        )
+        keys = [(start, e and e.name) for start, e in zip(starts.tolist(), owners, strict=True)]
+        first_row: dict[object, int] = {}
+        is_repeated = np.array([first_row.setdefault(key, row) != row for row, key in enumerate(keys)], bool)
         keep = is_inside & ~is_bad & ~is_repeated
         dropped = {
             "outside": int((~is_inside).sum()),
@@ -132,7 +131,7 @@ class WindowPlan:
     def _candidates(
         self, num_samples: int, length: int, sampling_rate: float, events: Sequence[Event]
     ) -> tuple[np.ndarray, list[Event | None]]:
-        """First sample and event of every window that the plan asks for, inside the recording or not."""
+        """Return first sample and event of every planned window, inside the recording or not."""
         stride = max(1, round(self.stride_seconds * sampling_rate))
         if self.segments == "fixed":
             starts = np.arange(0, num_samples - length + 1, stride)
@@ -143,13 +142,15 @@ class WindowPlan:
         tiles: list[tuple[int, Event]] = []
         for event in events:
             begin = round(event.onset * sampling_rate)
-            begin = begin if begin >= 0 else begin % stride  # what came before the recording keeps its grid
+            begin = (
+                begin if begin >= 0 else begin % stride
+            )  # spans that start before the recording keep their grid
             end = min(num_samples, round((event.onset + event.duration) * sampling_rate))
             tiles += [(start, event) for start in range(begin, end - length + 1, stride)]
         return np.array([start for start, _ in tiles], np.int64), [event for _, event in tiles]
 
     def _event_of(self, event: Event | None, start: int, sampling_rate: float) -> Event | None:
-        """Return the event of one window: renamed, and at the window's own second of the stimulus."""
+        """Return the event of one window: renamed, and with the stimulus second of the window's start."""
         if event is None:
             return None
         if self.event_labels is not None:
@@ -157,8 +158,8 @@ class WindowPlan:
         second = event.labels.get(STIMULUS_SECONDS)
         if not isinstance(second, float):
             return event
-        # From the sample at which the event was cut, and not from its onset: that is up to half a sample
-        # off, by another amount in each person, and equal seconds are what people are compared by.
+        # Counted from the event's first sample instead of its onset, which differs by up to half a sample and
+        # between subjects: windows of two subjects are paired by equal seconds
         since = (start - round(event.onset * sampling_rate)) / sampling_rate
         second += self.tmin if self.segments == "events" else since
         return replace(event, labels={**event.labels, STIMULUS_SECONDS: round(second, 3)})
@@ -166,16 +167,6 @@ class WindowPlan:
 
 def _plain(name: str) -> str:
     return " ".join(name.split())
-
-
-def _repeats(keys: Sequence[object]) -> np.ndarray:
-    """Mark the entries that occurred before."""
-    seen: set[object] = set()
-    is_repeat = np.zeros(len(keys), dtype=bool)
-    for position, key in enumerate(keys):
-        is_repeat[position] = key in seen
-        seen.add(key)
-    return is_repeat
 
 
 __all__ = ["STIMULUS_SECONDS", "Cuts", "Segments", "WindowPlan"]
