@@ -10,7 +10,7 @@ import mne
 import numpy as np
 
 from .channel_selection import ChannelSelection
-from .signal_quality import FLAT_UV, noisy_channels
+from .signal_quality import FLAT_UV, LARGEST_UV, noisy_channels
 
 
 def blank_bad(
@@ -55,6 +55,34 @@ def blank_bad(
     return bad
 
 
+def blank_beyond_limit(rows: Mapping[str, np.ndarray], bad: dict[str, str]) -> None:
+    """Set channels to zero that hold samples above a volt; adds the reason for each to `bad`.
+
+    Where all do, nothing is set: the unit is wrong, or `refuse_beyond_limit` raises.
+    """
+    good = {name: samples for name, samples in rows.items() if name not in bad}
+    peaks_uv = {name: _peak_uv(samples) for name, samples in good.items()}
+    beyond = [name for name, peak in peaks_uv.items() if peak > LARGEST_UV]
+    for name in beyond if len(beyond) < len(good) else ():
+        bad[name] = f"samples up to {peaks_uv[name] / 1e6:.2g} V: expected at most {LARGEST_UV / 1e6:g} V"
+        rows[name][:] = 0.0
+
+
+def refuse_beyond_limit(rows: Mapping[str, np.ndarray]) -> None:
+    """Raise if the good channels hold samples above a volt, which only happens if all of them do."""
+    peak_uv = max(map(_peak_uv, rows.values()), default=0.0)
+    if peak_uv > LARGEST_UV:
+        raise ValueError(
+            f"every EEG channel holds samples up to {peak_uv / 1e6:.2g} V, expected at most"
+            f" {LARGEST_UV / 1e6:g} V: cut out the damaged stretch"
+        )
+
+
+def _peak_uv(samples: np.ndarray) -> float:
+    with np.errstate(over="ignore"):
+        return float(max(samples.max(), -samples.min()) * 1e6)
+
+
 def blank_noisy(rows: Mapping[str, np.ndarray], bad: dict[str, str], rate: float) -> None:
     """Set noisy channels to zero; adds the reason for each to `bad`."""
     for name, why in noisy_channels(rows, rate).items():
@@ -69,7 +97,11 @@ def silent_vertex(rows: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def interpolate(
-    rows: dict[str, np.ndarray], bad: dict[str, str], selection: ChannelSelection, rate: float
+    rows: dict[str, np.ndarray],
+    bad: dict[str, str],
+    selection: ChannelSelection,
+    rate: float,
+    untrusted: Collection[str] = (),
 ) -> list[str]:
     """Fill missing and bad channels by spherical splines.
 
@@ -78,6 +110,7 @@ def interpolate(
         bad: Name -> reason; filled channels are removed.
         selection: The channels of the recording and the wanted ones.
         rate: Rate of the samples in Hz.
+        untrusted: Good channels that no other is filled from, if four others are left.
 
     Returns:
         Names of the filled channels.
@@ -92,12 +125,14 @@ def interpolate(
     num_good = sum(name not in bad for name in sources)
     if num_good < 4:
         raise ValueError(f"interpolating {', '.join(targets)} needs 4 good unipolar channels, got {num_good}")
+    if num_good - sum(name in untrusted and name not in bad for name in sources) < 4:
+        untrusted = ()
     names = sources + selection.missing
     silence = np.zeros_like(rows[sources[0]])
     data = np.stack([rows.get(name, silence) for name in names])
     sphere = mne.io.RawArray(data, mne.create_info(names, rate, "eeg"), verbose="ERROR")
     selection.place(sphere)
-    sphere.info["bads"] = [name for name in names if name in bad or name in targets]
+    sphere.info["bads"] = [name for name in names if name in bad or name in targets or name in untrusted]
     sphere.interpolate_bads(verbose="ERROR")
     for name, filled in zip(targets, sphere.get_data(picks=targets), strict=True):
         rows.setdefault(name, filled)[:] = filled
@@ -105,4 +140,11 @@ def interpolate(
     return targets
 
 
-__all__ = ["blank_bad", "blank_noisy", "interpolate", "silent_vertex"]
+__all__ = [
+    "blank_bad",
+    "blank_beyond_limit",
+    "blank_noisy",
+    "interpolate",
+    "refuse_beyond_limit",
+    "silent_vertex",
+]

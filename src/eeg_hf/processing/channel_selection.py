@@ -16,7 +16,7 @@ from .electrode_positions import (
     check_positions,
     describe_unknown,
     electrode_positions,
-    positions_from_raw,
+    measured_positions,
 )
 
 
@@ -152,7 +152,11 @@ def _find_channels(
     channels = parse_channels([raw.ch_names[index] for index in picks], montage)
     channels = [_as_stated(channel, stated) for channel in channels]
     places = electrode_positions([channel.name for channel in channels], on_missing="nan")
-    places = np.where(np.isnan(places), positions_from_raw(raw)[picks], places)
+    is_known = np.ones(len(raw.ch_names), dtype=bool)  # neither these nor other types need the file's
+    is_known[picks] = ~np.isnan(places).any(axis=1)
+    for pick, channel in zip(picks, channels, strict=True):
+        is_known[pick] |= channel.name in stated
+    places = np.where(np.isnan(places), measured_positions(raw, ignored=is_known)[picks], places)
     for pick, channel, place in zip(picks, channels, places, strict=True):
         label = raw.ch_names[pick]
         if channel.kind != "eeg":

@@ -108,11 +108,35 @@ def positions_from_raw(raw: "mne.io.BaseRaw", prefer: Literal["template", "file"
     """
     if prefer not in ("template", "file"):
         raise ValueError(f"prefer must be 'template' or 'file', got {prefer!r}")
-    template = electrode_positions(raw.ch_names, on_missing="nan")
-    measured = np.array([ch["loc"][:3] for ch in raw.info["chs"]], dtype=np.float32).reshape(-1, 3)
-    measured[~measured.any(axis=1)] = np.nan  # MNE writes zeros as well as NaN for "not digitised"
+    # All labels together: `A1` among BioSemi's is not the left ear
+    template = electrode_positions(canonical_names(raw.ch_names), on_missing="nan")
+    is_known = ~np.isnan(template).any(axis=1)
+    measured = measured_positions(raw, ignored=is_known if prefer == "template" else None)
     first, second = (template, measured) if prefer == "template" else (measured, template)
     return np.where(np.isnan(first), second, first)
+
+
+def measured_positions(raw: "mne.io.BaseRaw", ignored: np.ndarray | None = None) -> np.ndarray:
+    """Return the positions that a recording states for its EEG channels.
+
+    Args:
+        raw: The recording.
+        ignored: True for channels whose positions are not used and not checked, shape (num_channels,).
+
+    Returns:
+        Positions in metres in the head frame, float32, shape (num_channels, 3); NaN where there is none.
+
+    Raises:
+        ValueError: If a position cannot be on a head, as where millimetres were taken for metres.
+    """
+    measured = np.array([ch["loc"][:3] for ch in raw.info["chs"]], dtype=np.float32).reshape(-1, 3)
+    measured[~measured.any(axis=1)] = np.nan  # MNE writes zeros as well as NaN for "not digitised"
+    if ignored is not None:
+        measured[ignored] = np.nan
+    for label, kind, place in zip(raw.ch_names, raw.get_channel_types(), measured, strict=True):
+        if kind == "eeg" and not np.isnan(place).all():
+            _refuse_off_head(f"the recording's position of {label!r}", place)
+    return measured
 
 
 def check_positions(positions: Mapping[str, Position], montage: str | None = None) -> dict[str, np.ndarray]:
@@ -131,15 +155,20 @@ def check_positions(positions: Mapping[str, Position], montage: str | None = Non
     checked: dict[str, np.ndarray] = {}
     for label, position in positions.items():
         place = np.asarray(position, dtype=np.float32)
-        radius = float(np.linalg.norm(place)) if place.shape == (3,) else np.nan
-        if not 0.03 <= radius <= 0.2:  # True for NaN too
-            unit = "mm" if 30 <= radius <= 200 else "cm" if 3 <= radius <= 20 else None
-            raise ValueError(
-                f"positions of {label!r}: expected (x, y, z) in metres, 0.03 to 0.2 m from the middle of the"
-                f" head, got {np.round(place, 4).tolist()}{f'; are these {unit}?' if unit else ''}"
-            )
+        _refuse_off_head(f"positions of {label!r}", place)
         checked[parse_channel(label, montage).name] = place
     return checked
+
+
+def _refuse_off_head(what: str, place: np.ndarray) -> None:
+    """Raise unless a position in metres can be on a head, 3 to 20 cm from its middle."""
+    radius = float(np.linalg.norm(place)) if place.shape == (3,) else np.nan
+    if not 0.03 <= radius <= 0.2:  # True for NaN too
+        unit = "mm" if 20 < radius <= 200 else "cm" if 2 < radius <= 20 else None
+        raise ValueError(
+            f"{what}: expected (x, y, z) in metres, 0.03 to 0.2 m from the middle of the head, got"
+            f" {np.round(place, 4).tolist()}{f'; are these {unit}?' if unit else ''}"
+        )
 
 
 def describe_unknown(names: Sequence[str]) -> str:
@@ -177,6 +206,7 @@ __all__ = [
     "check_positions",
     "describe_unknown",
     "electrode_positions",
+    "measured_positions",
     "montage_positions",
     "positions_from_raw",
 ]

@@ -10,7 +10,7 @@ import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import mne
 import numpy as np
@@ -29,7 +29,7 @@ from .preprocessing import OPTIONS
 from .preprocessing import preprocess as preprocess_recording
 from .preprocessing_report import PreprocessingReport
 from .setting_checks import check_option, positive
-from .signal_quality import check_amplitude
+from .signal_quality import LARGEST_UV, check_amplitude
 
 if TYPE_CHECKING:
     from .calibration import Calibration
@@ -70,6 +70,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         positions: Label or canonical name -> (x, y, z) in metres in the head frame, for unknown electrodes.
         adaptive: Whether to measure unit, line noise, noisy channels and drifts of each recording and adapt
             to them (see `preprocessing.preprocess`); clean recordings are not affected.
+        robust_reference: Whether loud channels are left out of the average reference (see
+            `preprocessing.preprocess`). Extractors saved by versions without this setting do not.
         **kwargs: Further attributes, kept and saved.
 
     Raises:
@@ -102,6 +104,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         bad_channels: Literal["none", "flat", "auto"] = "flat",
         positions: Mapping[str, Position] | None = None,
         adaptive: bool = False,
+        robust_reference: bool = True,
         **kwargs: object,
     ) -> None:
         self._warn_of_misspelt(kwargs)
@@ -123,7 +126,16 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         checked = check_positions(positions or {})
         self.positions = {name: place.tolist() for name, place in checked.items()} or None
         self.adaptive = bool(adaptive)
+        self.robust_reference = bool(robust_reference)
         self._check_settings()
+
+    @classmethod
+    def from_dict(
+        cls, feature_extractor_dict: dict[str, Any], **kwargs: Any
+    ) -> "EEGFeatureExtractor | tuple[EEGFeatureExtractor, dict[str, Any]]":
+        """Build an extractor from saved settings; what they lack is as it was when they were saved."""
+        saved = {"robust_reference": False, **feature_extractor_dict}
+        return super().from_dict(saved, **kwargs)  # type: ignore[no-any-return]
 
     def preprocess(
         self, raw: "mne.io.BaseRaw", montage: str | None = None, scale: float = 1.0
@@ -153,6 +165,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             montage=montage,
             scale=scale,
             adaptive=self.adaptive,
+            robust_reference=self.robust_reference,
         )
 
     @property
@@ -361,7 +374,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if samples_uv is None:
             samples_uv = header.get_data()[None] * UV_PER_VOLT
         values = _pick_rows(selection, samples_uv)  # (batch, channels, time)
-        values[~np.isfinite(values).all(axis=-1)] = 0.0
+        with np.errstate(invalid="ignore"):
+            values[~(np.abs(values) <= LARGEST_UV).all(axis=-1)] = 0.0  # NaN too
         # A channel that does not move within the window carries as little as a missing one
         is_good = values.max(axis=-1) > values.min(axis=-1)  # (batch, channels)
         is_good &= [name not in header.info["bads"] for name in names]

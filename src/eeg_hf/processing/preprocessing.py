@@ -14,7 +14,14 @@ from typing import Literal
 import mne
 import numpy as np
 
-from .bad_channels import blank_bad, blank_noisy, interpolate, silent_vertex
+from .bad_channels import (
+    blank_bad,
+    blank_beyond_limit,
+    blank_noisy,
+    interpolate,
+    refuse_beyond_limit,
+    silent_vertex,
+)
 from .channel_selection import ChannelSelection, select_channels
 from .channels import parse_channel
 from .electrode_positions import Position
@@ -26,7 +33,9 @@ from .signal_quality import (
     CLIPPED_SHARE,
     check_amplitude,
     clipped_share,
+    jumping_channels,
     line_noise,
+    loud_channels,
     needs_highpass,
     unit_factor,
     usable_share,
@@ -59,6 +68,7 @@ def preprocess(
     montage: str | None = None,
     scale: float = 1.0,
     adaptive: bool = False,
+    robust_reference: bool = True,
 ) -> tuple["mne.io.BaseRaw", PreprocessingReport]:
     """Clean one continuous recording.
 
@@ -91,6 +101,10 @@ def preprocess(
             noisy channels count as bad (unless `bad_channels="none"`); the notch moves to 50 or 60 Hz if one
             of them stands out of the spectrum, whatever `notch_hz` is; and the high-pass is raised to 0.5 or
             1 Hz if drifts would still be four times as loud as the EEG. The report lists each correction.
+        robust_reference: Whether the average reference (and interpolation) leaves out channels that would
+            dominate it: `signal_quality.loud_channels`, and those with steps or peaks that the others do not
+            have (`jumping_channels`). They stay in the result, and recordings without any are not affected.
+            Otherwise one loud electrode is in all channels.
 
     Returns:
         A recording with EEG channels only, canonical names, positions in the head frame, bad and masked
@@ -138,25 +152,33 @@ def preprocess(
     marked = [name for name, entry in selection.found.items() if entry.label in raw.info["bads"]]
     spared = silent_vertex(rows) if reference == "average" else []
     bad = blank_bad(rows, marked, spared if bad_channels != "none" else rows)
+    blank_beyond_limit(rows, bad)
     live = {name: row for name, row in rows.items() if name not in bad and row.any()}
     report.amplitude_uv = check_amplitude(list(live.values()), file_rate)
+    refuse_beyond_limit(live)
     _report_clipping(live, report)
     if bad_channels == "auto" or (adaptive and bad_channels == "flat"):
         # Noise of a reference electrode is in every channel: dropping the electrode would not remove it
         spared = [*electrodes, *(name for name, e in selection.found.items() if e.channel.is_bipolar)]
         blank_noisy({name: row for name, row in live.items() if name not in spared}, bad, file_rate)
-    if missing_channels == "interpolate":
-        report.interpolated_channels = interpolate(rows, bad, selection, file_rate)
-
     kind = reference if isinstance(reference, str) else "electrodes"
-    report.reference = rereference(rows, bad, selection, kind, electrodes)
+    judged = [name for name in live if name not in bad and not selection.found[name].channel.is_bipolar]
+    outlying, spread = _outliers({name: rows[name] for name in judged}, kind, electrodes, report)
+    if not robust_reference:
+        outlying = {}
+    elif kind == "average":
+        report.reference_outliers, spread = outlying, 0.0
+    if missing_channels == "interpolate":
+        report.interpolated_channels = interpolate(rows, bad, selection, file_rate, outlying)
+
+    report.reference = rereference(rows, bad, selection, kind, electrodes, outlying)
     data, report.bad_channels = assemble(samples, rows, bad, selection)  # (channels, time) in V
     del samples, rows, live  # as large as the recording
 
     _filter(data, _gapless_spans(raw), notch_hz, adaptive, report)
     if sampling_rate != file_rate:
         data = resample(data, file_rate, float(sampling_rate))
-    report.quality = _quality(data, report)
+    report.quality = round(_quality(data, report) / (1 + spread**2), 4)
     return _as_recording(data, raw, selection, report), report
 
 
@@ -188,6 +210,39 @@ def _correct_unit(samples: np.ndarray, report: PreprocessingReport) -> None:
         report.warnings.append(
             f"the amplitude shows that the unit is not the one stated: multiplied by {report.scale_uv:g}"
         )
+
+
+def _outliers(
+    channels: Mapping[str, np.ndarray], kind: str, electrodes: Sequence[str], report: PreprocessingReport
+) -> tuple[dict[str, str], float]:
+    """Find the channels that must not be in the reference, and warn of them.
+
+    Args:
+        channels: Good unipolar channels in V by name.
+        kind: `"average"`, `"original"` or `"electrodes"`.
+        electrodes: The reference electrodes, if it is those.
+        report: Gets the warnings.
+
+    Returns:
+        Name -> reason; and how many times as loud as the EEG they are in a reference that contains them.
+    """
+    members = list(channels) if kind == "average" else [name for name in electrodes if name in channels]
+    if not members:
+        return {}, 0.0
+    rate = report.original_sampling_rate
+    loud, jumping = loud_channels(channels, rate, report.lowpass_hz), jumping_channels(channels, rate)
+    why = {name: f"swings by {swing:.0f} uV, unlike the others" for name, swing in jumping.items()}
+    why |= {name: f"{ratio:.1f} times as loud as the others" for name, ratio in loud.items()}
+    why = {name: why[name] for name in channels if name in why}
+    spread = float(np.sqrt(sum(loud[name] ** 2 for name in members if name in loud))) / len(members)
+    if kind == "average" and len(members) == 2:
+        report.warnings.append(
+            f"the average of two channels makes {members[0]} minus {members[1]}: set reference='original', or"
+            f" ask for the derivation in channels=['{members[0]}-{members[1]}']"
+        )
+    if named := [f"{name} ({why[name]})" for name in members if name in why]:
+        report.warnings.append(f"unlike the other channels of the reference: {', '.join(named)}")
+    return why, spread
 
 
 def _report_clipping(live: Mapping[str, np.ndarray], report: PreprocessingReport) -> None:
@@ -271,7 +326,7 @@ def _quality(data: np.ndarray, report: PreprocessingReport) -> float:
     """Return the share of the result that was measured and looks like EEG."""
     is_measured = [name not in report.interpolated_channels for name in report.channels]
     share = usable_share(data[is_measured], report.sampling_rate) if any(is_measured) else 0.0
-    return round(share * sum(is_measured) / len(is_measured), 4)
+    return share * sum(is_measured) / len(is_measured)
 
 
 def _as_recording(

@@ -18,6 +18,7 @@ class PreprocessingReport:
         interpolated_channels: Channels filled by spherical splines.
         bad_channels: Channel -> why its samples are zero.
         reference: `"average"`, `"original"`, or the reference electrodes joined by `+`.
+        reference_outliers: Channel -> why the robust average reference does not contain it.
         original_sampling_rate: Rate of the file in Hz.
         sampling_rate: Rate of the result in Hz.
         is_upsampled: Whether the file's rate was lower than the result's.
@@ -33,7 +34,8 @@ class PreprocessingReport:
         clipped_share: Channel -> share of its samples at its own extreme in runs of three or more, if not
             zero.
         quality: Share, 0 to 1, of the one-second pieces of all output channels that were measured (not bad,
-            masked or interpolated), are not flat and swing by less than 400 uV after cleaning.
+            masked or interpolated), are not flat and swing by less than 400 uV after cleaning; times the
+            share of their variance that is not of a loud channel in the reference.
         warnings: What users of the result should know.
     """
 
@@ -45,6 +47,7 @@ class PreprocessingReport:
     interpolated_channels: list[str] = field(default_factory=list)
     bad_channels: dict[str, str] = field(default_factory=dict)
     reference: str = "original"
+    reference_outliers: dict[str, str] = field(default_factory=dict)
     original_sampling_rate: float = 0.0
     sampling_rate: float = 0.0
     is_upsampled: bool = False

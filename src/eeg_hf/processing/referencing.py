@@ -4,7 +4,7 @@
 Samples are in V; `rows` maps canonical names to samples of shape (time,), `bad` maps names to reasons.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -17,6 +17,7 @@ def rereference(
     selection: ChannelSelection,
     reference: str,
     electrodes: Sequence[str],
+    outlying: Collection[str] = (),
 ) -> str:
     """Subtract the reference from the good unipolar channels, in place.
 
@@ -27,6 +28,7 @@ def rereference(
         selection: The channels of the recording and the wanted ones, over which the average is taken.
         reference: `"average"`, `"original"` to change nothing, or anything else for `electrodes`.
         electrodes: Canonical names of the electrodes whose mean is the reference.
+        outlying: Good channels that the average is subtracted from and does not contain, if two are left.
 
     Returns:
         The name of the reference.
@@ -47,6 +49,8 @@ def rereference(
                 f"an average reference needs two good unipolar channels, got {', '.join(members) or 'none'}"
                 f" among {', '.join(selection.wanted)}: set reference='original'"
             )
+        trusted = [name for name in members if name not in outlying]
+        members = trusted if len(trusted) > 1 else members
     else:
         members = list(electrodes)
         unusable = [f"{name} ({bad.get(name, 'bipolar')})" for name in members if name not in good]

@@ -21,6 +21,9 @@ FLAT_UV = 0.1
 PLAUSIBLE_UV = (0.1, 1000.0)
 """A median |x| (uV) outside this range means that the unit is wrong."""
 
+LARGEST_UV = 1e6
+"""Largest |x| (uV) that a sample may have: a volt. More is a damaged file, whatever the unit."""
+
 TYPICAL_UV = (2.0, 100.0)
 """Usual median |x| (uV) of EEG; narrower than a factor of 1000, so that at most one unit leads here."""
 
@@ -33,6 +36,8 @@ CLIPPED_SHARE = 0.01
 # EEG without line noise stays below a ratio of 1.5
 _LINE_NOISE_RATIO = 3.0
 _NOISY_Z, _NOISY_FACTOR, _GAIN_FACTOR = 5.0, 3.0, 10.0
+_FEW_FACTOR = 5.0  # how many times as loud one of a few channels must be
+_JUMP_UV, _JUMP_FACTOR = 600.0, 10.0  # twice an eye blink, and far more than the other channels move
 _LEAST_CHANNELS = 8  # fewer give no robust spread
 # Good channels at the edge of a 19-electrode cap correlate with at least 0.4, noise with up to 0.25; a usual
 # correlation above 0.6 shows that the electrodes of a recording lie close enough for the rule to apply
@@ -248,6 +253,64 @@ def noisy_channels(channels: Mapping[str, np.ndarray], rate: float) -> dict[str,
     return why
 
 
+def loud_channels(
+    channels: Mapping[str, np.ndarray], rate: float, lowpass_hz: float | None = None
+) -> dict[str, float]:
+    """Find the channels that would dominate an average of all.
+
+    Args:
+        channels: Good unipolar channels in V by name, each of shape (time,).
+        rate: Their rate in Hz.
+        lowpass_hz: Frequencies above it do not count.
+
+    Returns:
+        Name -> how many times as loud as the median channel, from 1 Hz on: more than three times, and five
+        robust deviations away; with fewer than 8 channels, more than five times. Empty for fewer than 3
+        channels or less than 2 seconds.
+    """
+    length = round(2 * rate)
+    names = list(channels)
+    if len(names) < 3 or len(channels[names[0]]) < length:
+        return {}
+    blocks = _blocks(list(channels.values()), length, 30)  # (channels, num_blocks, length), uV
+    is_many = len(names) >= _LEAST_CHANNELS
+    if is_many:
+        blocks -= np.median(blocks, axis=0)
+    spectra, frequencies = _spectra(blocks, rate)
+    end = min(100.0 if lowpass_hz is None else lowpass_hz, 0.4 * rate)
+    power = (np.abs(spectra[..., (frequencies >= 1) & (frequencies <= end)]) ** 2).sum(axis=-1)
+    loudness = np.sqrt(np.median(power, axis=-1))  # (channels,)
+    ratio = loudness / max(float(np.median(loudness)), 1e-6)
+    is_loud = _robust_z(loudness, _NOISY_FACTOR) > _NOISY_Z if is_many else ratio > _FEW_FACTOR
+    return {name: float(ratio[row]) for row, name in enumerate(names) if is_loud[row]}
+
+
+def jumping_channels(channels: Mapping[str, np.ndarray], rate: float) -> dict[str, float]:
+    """Find the channels with a step or a peak that the others do not have.
+
+    Args:
+        channels: Good unipolar channels in V by name, each of shape (time,).
+        rate: Their rate in Hz.
+
+    Returns:
+        Name -> largest swing within two seconds, in uV: more than 600, and ten times that of the median
+        channel. Empty for fewer than 3 channels.
+    """
+    if len(channels) < 3:
+        return {}
+    samples = list(channels.values())
+    starts = np.arange(0, len(samples[0]), max(round(rate), 1))
+    highest = np.stack([np.maximum.reduceat(row, starts) for row in samples])  # (channels, pieces)
+    lowest = np.stack([np.minimum.reduceat(row, starts) for row in samples])
+    if len(starts) > 1:  # pairs of neighbours, so that a step between two pieces counts
+        highest = np.maximum(highest[:, 1:], highest[:, :-1])
+        lowest = np.minimum(lowest[:, 1:], lowest[:, :-1])
+    swing_uv = (highest - lowest) * 1e6
+    least = np.maximum(_JUMP_UV, _JUMP_FACTOR * np.median(swing_uv, axis=0))
+    largest = np.where(swing_uv > least, swing_uv, 0.0).max(axis=1)
+    return {name: float(swing) for name, swing in zip(channels, largest, strict=True) if swing > 0}
+
+
 def drift_ratio(data: np.ndarray, rate: float, taps: np.ndarray | None = None) -> float:
     """Measure how loud drifts are in relation to EEG, after a high-pass if one is given.
 
@@ -356,13 +419,16 @@ def _robust_z(values: np.ndarray, least_factor: float) -> np.ndarray:
 __all__ = [
     "CLIPPED_SHARE",
     "FLAT_UV",
+    "LARGEST_UV",
     "LARGEST_SWING_UV",
     "PLAUSIBLE_UV",
     "TYPICAL_UV",
     "check_amplitude",
     "clipped_share",
     "drift_ratio",
+    "jumping_channels",
     "line_noise",
+    "loud_channels",
     "measure_amplitude",
     "needs_highpass",
     "noisy_channels",

@@ -19,7 +19,7 @@ import pyarrow as pa
 from ...processing.covariance import mean_covariance
 from ...processing.electrode_positions import positions_from_raw
 from ...processing.microvolts import to_microvolts
-from ...processing.signal_quality import FLAT_UV
+from ...processing.signal_quality import FLAT_UV, LARGEST_UV
 from ..corpus import Event, Recording, annotated
 from ..recordings.recording_files import legible
 from .encoding import encode_windows
@@ -29,7 +29,7 @@ from .shard_job import ShardJob
 from .whole_file import WriteError
 from .window_plan import Cuts, WindowPlan
 
-_LARGEST_UV = 1e18  # the square of more is not finite in float32, in which covariances are stored
+_LARGEST_UV = 10 * LARGEST_UV  # filters overshoot
 # Whitened samples have order 1 and no unit: times this, averages of many are not too small for EEG in uV
 _WHITENED_SCALE = 10.0
 _ROWS_AT_ONCE = 256  # of 20 x 2000 samples are 20 MB: the size of a row group and of a reader's buffer

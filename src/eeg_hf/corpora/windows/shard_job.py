@@ -89,7 +89,7 @@ class ShardJob:
             "licence": self.corpus.licence,
             "labels": {name: kind.__name__ for name, kind in self.label_names.items()},
             "table": self.label_table.fingerprint if self.label_table else None,
-            "extractor": {k: v for k, v in self.extractor.to_dict().items() if k not in _NOT_IN_WINDOWS},
+            "extractor": _settings_of(self.extractor),
             "plan": asdict(self.plan),
             "recordings": [
                 (self.name_of(r), r.session, r.run, r.task, dict(r.labels), _provenance(self.corpus, r))
@@ -110,6 +110,14 @@ class ShardJob:
         """Remove the shard of an earlier preparation."""
         self.data_path.unlink(missing_ok=True)
         self.alignment_path.unlink(missing_ok=True)
+
+
+def _settings_of(extractor: "EEGFeatureExtractor") -> dict[str, Any]:
+    """Return the settings that decide the windows; a setting that came later is left out where it is off."""
+    settings = {k: v for k, v in extractor.to_dict().items() if k not in _NOT_IN_WINDOWS}
+    if not settings.get("robust_reference"):
+        settings.pop("robust_reference", None)
+    return settings
 
 
 def _provenance(corpus: Corpus, recording: Recording) -> dict[str, Any]:
