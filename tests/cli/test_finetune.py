@@ -8,6 +8,7 @@ import pytest
 from transformers import AutoFeatureExtractor, AutoModelForSequenceClassification
 
 import eeg_hf  # noqa: F401  (registers the Auto classes)
+from eeg_hf.hub import facts_from_run
 from tests.conftest import ROOT
 
 TINY = {
@@ -54,6 +55,10 @@ def test_finetuning_leaves_a_classifier_its_scores_and_pictures(classifier):
     )  # one of six people is in the official test part
     for picture in ("confusion_matrix.png", "training_curves.png"):
         assert (classifier / picture).stat().st_size > 5000
+    facts = facts_from_run(classifier)
+    own = facts.own_results[0].metrics["balanced_accuracy"]
+    assert own["mean"] == pytest.approx(metrics["balanced_accuracy"], rel=1e-5)
+    assert facts.seeds == (json.loads((classifier / "training_args.json").read_text())["seed"],)
 
 
 def test_the_table_holds_runs_and_baselines_of_both_regimes(prepared, classifier, tmp_path, run_script):
@@ -79,6 +84,11 @@ def test_the_table_holds_runs_and_baselines_of_both_regimes(prepared, classifier
     assert (tmp_path / "table" / "report.md").exists() and (tmp_path / "table" / "results.png").exists()
     summary = json.loads((folds / "metrics.json").read_text())["summary"]
     row = next(row for row in rows if row["method"] == "EEGNet")
+    seed = json.loads((folds / "fold-0/training_args.json").read_text())["seed"]
+    about = json.loads((tmp_path / "table" / "metrics.json").read_text())["provenance"]
+    assert row["seeds"] == about["seeds"] == [seed]
+    assert row["difference"]["num_subjects"] == 6 and "logistic" in row["difference"]["baseline"]
+    assert f"* EEGNet (subject unseen): difference {row['difference']['mean']:+.3f}" in done.stdout
     assert row["metrics"]["balanced_accuracy"]["mean"] == pytest.approx(summary["balanced_accuracy"]["mean"])
 
 

@@ -6,6 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from eeg_hf.evaluation.by_subject import describe_difference
 from eeg_hf.evaluation.metrics import aggregate_folds, chance_level
 from eeg_hf.evaluation.provenance import collect_provenance, git_commit
 from eeg_hf.evaluation.report import (
@@ -170,3 +171,36 @@ def test_commit_is_that_of_tracked_code_only(tmp_path):
     assert git_commit(environment) is None  # installed into an environment that lies in somebody's checkout
     (package / "module.py").write_text("x = 2\n")
     assert git_commit(package) == f"{commit}-dirty"
+
+
+def test_pooled_figures_undefined_folds_and_the_paired_test_are_shown():
+    summary = {
+        **{"mean": 0.61, "sd": 0.1, "values": [0.7, math.nan], "interval": (0.5, 0.7)},
+        **{"pooled": 0.61, "subject_mean": 0.64, "undefined_folds": (1, 2)},
+    }
+    difference = {"baseline": "CSP", "mean": -0.02, "interval": (-0.05, 0.01)}
+    difference |= {"num_higher": 3, "num_lower": 9, "num_subjects": 12}
+    found = ResultRow(
+        "ours", "unseen", "2 folds", {"balanced_accuracy": summary}, 12, 100, difference=difference
+    )
+    table = results_table([found])
+    header, _, line = cells(table)
+    shown = dict(zip(header, line, strict=True))
+    assert shown["Balanced accuracy"] == "0.610 [0.500, 0.700] (pooled; undefined in 1 of 2 folds)"
+    assert (shown["Balanced accuracy, pooled"], shown["Balanced accuracy, mean of subjects"]) == (
+        "0.610",
+        "0.640",
+    )
+    assert (
+        "* ours (subject unseen): difference -0.020 [-0.050, +0.010], higher in 3 of 12 subjects: no "
+        "evidence that it beats CSP." in table
+    )
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [((0.01, 0.05), "it beats CSP"), ((-0.05, -0.01), "it is worse than CSP"), (None, "no evidence")],
+)
+def test_a_difference_is_said_as_far_as_its_interval_goes(interval, said):
+    found = {"mean": 0.03, "interval": interval, "num_higher": 7, "num_lower": 5, "num_subjects": 12}
+    assert said in describe_difference({"baseline": "CSP", **found})

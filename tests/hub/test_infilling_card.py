@@ -113,10 +113,10 @@ def test_a_reader_finds_who_fills_in_better_and_in_how_many_people(facts):
     verdicts = [line for line in card.splitlines() if "% hidden: this model is" in line]
     assert verdicts == [
         "* 25% hidden: this model is worse than the best baseline: correlation 0.650 (masked VAE) against "
-        "0.700 (best linear guess); difference per subject -0.050 [-0.200, +0.100], higher in 1 of 2: no "
+        "0.700 (best linear guess); difference -0.050 [-0.200, +0.100], higher in 1 of 2 subjects: no "
         "evidence that it beats best linear guess.",
         "* 50% hidden: this model is better than the best baseline: correlation 0.550 (masked VAE) against "
-        "0.500 (best linear guess); difference per subject +0.050 [+0.020, +0.080], higher in 2 of 2: it "
+        "0.500 (best linear guess); difference +0.050 [+0.020, +0.080], higher in 2 of 2 subjects: it "
         "beats best linear guess.",
     ]
     assert "official split, part test: 2 subjects, 96 windows, stretches of 1 s" in card

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
-from scipy.stats import bootstrap
+
+from .intervals import mean_interval
 
 
 class PairedDifference(TypedDict):
@@ -46,13 +47,7 @@ def subject_interval(
     Returns:
         Lower and upper end; None with fewer than two people.
     """
-    known = _defined([*scores.values()])
-    if len(known) < 2:
-        return None
-    options: dict[str, Any] = {"n_resamples": num_resamples, "confidence_level": level}
-    options["random_state"] = np.random.default_rng(seed)  # `rng` is of scipy 1.15 and later
-    found = bootstrap((known,), np.mean, method="percentile", **options).confidence_interval
-    return float(found.low), float(found.high)
+    return mean_interval(_defined([*scores.values()]), num_resamples, seed, level)
 
 
 def paired_difference(
@@ -101,17 +96,17 @@ def describe_difference(difference: Mapping[str, Any]) -> str:
     Example:
         >>> found = {"mean": 0.02, "interval": (-0.01, 0.05), "num_higher": 7, "num_subjects": 12}
         >>> describe_difference({"baseline": "CSP", **found})
-        'difference per subject +0.020 [-0.010, +0.050], higher in 7 of 12: no evidence that it beats CSP'
+        'difference +0.020 [-0.010, +0.050], higher in 7 of 12 subjects: no evidence that it beats CSP'
     """
     if not difference["num_subjects"]:
-        return f"not compared per subject with {difference['baseline']}"
-    text = f"difference per subject {difference['mean']:+.3f}"
+        return f"no subject to compare it with {difference['baseline']}"
+    text = f"difference {difference['mean']:+.3f}"
     finding = "no evidence that it beats"
     if difference["interval"]:
         low, high = difference["interval"]
         text += f" [{low:+.3f}, {high:+.3f}]"
         finding = "it beats" if low > 0 else "it is worse than" if high < 0 else finding
-    counts = f"higher in {difference['num_higher']} of {difference['num_subjects']}"
+    counts = f"higher in {difference['num_higher']} of {difference['num_subjects']} subjects"
     return f"{text}, {counts}: {finding} {difference['baseline']}"
 
 

@@ -21,7 +21,8 @@ from sklearn.preprocessing import StandardScaler
 
 from ..tables import NOTHING, escape_cell, markdown_table
 from .baselines import POWER_BANDS_HZ, BandPower, Bands
-from .metrics import bootstrap_interval, regression_metrics
+from .metric_intervals import bootstrap_interval
+from .metrics import regression_metrics
 from .report import format_summary
 
 CHALLENGE_WEIGHTS = (0.3, 0.7)

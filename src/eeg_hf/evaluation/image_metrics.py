@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
+from .intervals import mean_interval, percentile_interval
+
 ImageFeatures = Callable[[np.ndarray], np.ndarray]
 """Takes images (n, height, width, 3) uint8 to features (n, d), see [`open_clip_features`]."""
 
@@ -31,13 +33,13 @@ class ImageScore(TypedDict, total=False):
 
     Attributes:
         mean: Mean over the images.
-        interval: Percentile interval of it, from drawing images.
+        interval: Interval of that mean, from drawing images; None where all draws are undefined.
         chance: What knowing nothing of what was seen reaches.
         p_value: Share of random assignments of the reconstructions to the images that reach the mean.
     """
 
     mean: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     chance: float
     p_value: float
 
@@ -128,7 +130,7 @@ def two_way_identification(
     mean = float(is_right.sum() / (num * (num - 1)))
     return {
         "mean": mean,
-        "interval": _quantiles(_resampled_shares(is_right, random, num_resamples), level),
+        "interval": percentile_interval(_resampled_shares(is_right, random, num_resamples), [num], level),
         "chance": 0.5,
         "p_value": float((1 + np.sum(null >= mean - _EPSILON)) / (1 + num_resamples)),
     }
@@ -192,7 +194,7 @@ def _paired_score(
     shifts = range(1, min(len(found), _MAX_SHIFTS + 1))
     return {
         "mean": float(values.mean()),
-        "interval": _mean_interval(values, num_resamples, seed, level),
+        "interval": mean_interval(values, num_resamples, seed, level),
         "chance": float(np.mean([metric(truth, np.roll(found, shift, axis=0)) for shift in shifts])),
     }
 
@@ -220,17 +222,6 @@ def _resampled_shares(is_right: np.ndarray, random: np.random.Generator, num_res
         pairs = num**2 - np.sum(times**2, axis=1)
         shares.append(np.sum(times @ is_right * times, axis=1) / np.where(pairs > 0, pairs, np.nan))
     return np.concatenate(shares)  # NaN where one image alone was drawn
-
-
-def _mean_interval(values: np.ndarray, num_resamples: int, seed: int, level: float) -> tuple[float, float]:
-    random = np.random.default_rng(seed)
-    drawn = random.integers(len(values), size=(num_resamples, len(values)))
-    return _quantiles(values[drawn].mean(axis=1), level)
-
-
-def _quantiles(draws: np.ndarray, level: float) -> tuple[float, float]:
-    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def _check_images(images: ArrayLike, reconstructions: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

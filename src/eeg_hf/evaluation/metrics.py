@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from scipy.special import softmax
-from scipy.stats import rankdata
-from sklearn.metrics import cohen_kappa_score, f1_score
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, recall_score, roc_auc_score
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction
@@ -27,32 +26,31 @@ class MetricSummary(TypedDict, total=False):
     """One metric over several folds or seeds.
 
     Attributes:
-        mean: Mean over the values that are defined.
-        sd: Their population standard deviation.
-        values: The value of each fold, in order.
-        interval: Lower and upper end of a confidence interval, see [`bootstrap_interval`].
+        mean: Mean over folds and seeds; the pooled metric where `undefined_folds` is set.
+        sd: Population standard deviation of the values that are defined.
+        values: The value of each fold, the mean over seeds; of each seed where there is one fold.
+        interval: Ends of the confidence interval of `mean`.
+        pooled: The metric of the windows of all folds together.
+        subject_mean: Mean over the subjects in whom the metric is defined.
+        undefined_folds: In how many folds the metric is undefined, and of how many.
     """
 
     mean: float
     sd: float
     values: list[float]
     interval: tuple[float, float]
+    pooled: float
+    subject_mean: float
+    undefined_folds: tuple[int, int]
 
 
 def balanced_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Return the mean recall over the classes that `labels` have."""
-    totals = np.bincount(labels)
-    hits = np.bincount(labels[labels == predictions], minlength=len(totals))
-    return float(np.mean(hits[totals > 0] / totals[totals > 0]))
-
-
-def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Return the share of labels that were predicted."""
-    return float(np.mean(labels == predictions))
+    return float(recall_score(labels, predictions, labels=np.unique(labels), average="macro"))
 
 
 def kappa(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Return Cohen's kappa; 0 where only one class occurs, since chance alone agrees there."""
+    """Return Cohen's kappa; 0 where only one class occurs, as chance alone agrees there."""
     if len(np.unique(np.concatenate([labels, predictions]))) == 1:
         return 0.0
     return float(cohen_kappa_score(labels, predictions))
@@ -65,7 +63,7 @@ def macro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Return the area under the ROC curve: that of class 1 of two, the mean of one against the rest of more.
+    """Return the area under the ROC curve: of class 1 of two, or the mean of each class against the rest.
 
     Args:
         labels: (windows,) class indices.
@@ -74,16 +72,25 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     present = np.unique(labels)
     if len(present) < 2:
         return math.nan
+    areas = [
+        roc_auc_score(labels == index, ranked) for index, ranked in class_scores(scores) if index in present
+    ]
+    return float(np.mean(areas))
+
+
+def class_scores(scores: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Return what ranks the windows for each class that the AUROC is of: class 1 of two, or all of more."""
     if scores.shape[1] == 2:
         # The margin orders windows as the probability does, without rounding confident ones together
-        return _area(labels == 1, scores[:, 1] - scores[:, 0])
-    probabilities = _probabilities(scores)
-    return float(np.mean([_area(labels == index, probabilities[:, index]) for index in present]))
+        return [(1, scores[:, 1] - scores[:, 0])]
+    is_probability = bool((scores >= 0).all()) and np.allclose(scores.sum(axis=1), 1, atol=1e-3)
+    probabilities = scores if is_probability else softmax(scores, axis=1)
+    return list(enumerate(probabilities.T))
 
 
 _FROM_PREDICTIONS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "balanced_accuracy": balanced_accuracy,
-    "accuracy": accuracy,
+    "accuracy": accuracy_score,
     "kappa": kappa,
     "macro_f1": macro_f1,
 }
@@ -114,9 +121,9 @@ def classification_metrics(
         >>> metrics["balanced_accuracy"], metrics["auroc"]
         (0.75, 1.0)
     """
-    known, values, num_missing = _labelled(labels, scores, class_names)
+    known, values, num_missing = labelled(labels, scores, class_names)
     predictions = _predictions(values)
-    metrics = {name: function(known, predictions) for name, function in _FROM_PREDICTIONS.items()}
+    metrics = {name: float(function(known, predictions)) for name, function in _FROM_PREDICTIONS.items()}
     metrics["auroc"] = auroc(known, values) if values.ndim == 2 else math.nan
     metrics = {name: metrics[name] for name in METRIC_NAMES}
     for index, name in enumerate(class_names or ()):
@@ -162,54 +169,6 @@ def regression_metrics(
     }
 
 
-def bootstrap_interval(
-    labels: Sequence[float] | np.ndarray,
-    scores: Sequence[Sequence[float]] | Sequence[int] | np.ndarray,
-    subjects: Sequence[str] | Sequence[int] | np.ndarray,
-    metric: str | Callable[[np.ndarray, np.ndarray], float] = "balanced_accuracy",
-    num_resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Return a percentile interval of a metric by resampling subjects.
-
-    Windows of a person resemble each other: drawing windows instead of people gives intervals far too narrow.
-
-    Args:
-        labels: As in [`classification_metrics`].
-        scores: As in [`classification_metrics`].
-        subjects: (windows,) who each window is from.
-        metric: One of `METRIC_NAMES`, or a function of the labels that are there and their scores.
-        num_resamples: Number of draws.
-        seed: Seed of the draws.
-        level: Share of the draws between the two ends.
-
-    Returns:
-        Lower and upper end. Draws where the metric is NaN (one class only) are left out.
-
-    Raises:
-        ValueError: If there are fewer than two subjects, or the metric is unknown or defined in no draw.
-    """
-    known, values, _ = _labelled(labels, scores)
-    if len(subjects) != len(labels):
-        raise ValueError(f"subjects: expected one for each of {len(labels)} windows, got {len(subjects)}")
-    function = _metric_function(metric)
-    _, owners = np.unique(np.asarray(subjects)[~_is_missing(np.asarray(labels, float))], return_inverse=True)
-    windows_of = [np.flatnonzero(owners == subject) for subject in range(owners.max() + 1)]
-    if len(windows_of) < 2:
-        raise ValueError("subjects: expected at least 2 with labels, got 1: there is nobody else to draw")
-    random = np.random.default_rng(seed)
-    results = []
-    for _ in range(num_resamples):
-        drawn = random.integers(len(windows_of), size=len(windows_of))
-        rows = np.concatenate([windows_of[subject] for subject in drawn])
-        results.append(function(known[rows], values[rows]))
-    if np.isnan(results).all():
-        raise ValueError(f"{metric}: undefined in each of {num_resamples} draws")
-    low, high = np.nanquantile(results, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def chance_level(labels: Sequence[float] | np.ndarray) -> dict[str, float]:
     """Return what whoever always says the most frequent class reaches.
 
@@ -217,7 +176,7 @@ def chance_level(labels: Sequence[float] | np.ndarray) -> dict[str, float]:
         labels: (windows,) class indices; -100 and NaN are missing.
     """
     known = np.asarray(labels, float)
-    known = known[~_is_missing(known)]
+    known = known[~is_missing(known)]
     _check_judgeable(len(known))
     _, counts = np.unique(known, return_counts=True)
     share = float(counts.max() / counts.sum())
@@ -256,6 +215,8 @@ def aggregate_folds(folds: Sequence[Mapping[str, float]]) -> dict[str, MetricSum
         defined = values[~np.isnan(values)]
         mean, sd = (float(defined.mean()), float(defined.std())) if len(defined) else (math.nan, math.nan)
         summary[name] = {"mean": mean, "sd": sd, "values": values.tolist()}
+        if 0 < len(defined) < len(values):
+            summary[name]["undefined_folds"] = (len(values) - len(defined), len(values))
     return summary
 
 
@@ -279,9 +240,10 @@ def make_compute_metrics(
     return compute_metrics
 
 
-def _metric_function(
+def metric_function(
     metric: str | Callable[[np.ndarray, np.ndarray], float],
 ) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Return the function of labels and scores that computes a metric."""
     if callable(metric):
         return metric
     if metric == "auroc":
@@ -292,25 +254,13 @@ def _metric_function(
     return lambda labels, scores: from_predictions(labels, _predictions(scores))
 
 
-def _area(is_positive: np.ndarray, scores: np.ndarray) -> float:
-    """Return the share of pairs in the right order, much faster than scikit-learn: a bootstrap asks often."""
-    num_positive = int(is_positive.sum())
-    num_pairs = num_positive * (len(scores) - num_positive)
-    excess = rankdata(scores)[is_positive].sum() - num_positive * (num_positive + 1) / 2
-    return float(excess / num_pairs)
-
-
-def _is_missing(labels: np.ndarray) -> np.ndarray:
+def is_missing(labels: np.ndarray) -> np.ndarray:
+    """Return where labels (windows,) are missing: NaN or -100."""
     return np.isnan(labels) | (labels == MISSING_LABEL)
 
 
 def _predictions(scores: np.ndarray) -> np.ndarray:
     return scores.argmax(axis=1) if scores.ndim == 2 else scores
-
-
-def _probabilities(scores: np.ndarray) -> np.ndarray:
-    is_probability = bool((scores >= 0).all()) and np.allclose(scores.sum(axis=1), 1, atol=1e-3)
-    return scores if is_probability else softmax(scores, axis=1)
 
 
 def _check_judgeable(num_labelled: int, predicted: np.ndarray | None = None) -> None:
@@ -322,7 +272,7 @@ def _check_judgeable(num_labelled: int, predicted: np.ndarray | None = None) -> 
         )
 
 
-def _labelled(
+def labelled(
     labels: Sequence[float] | np.ndarray,
     scores: Sequence[Sequence[float]] | Sequence[int] | np.ndarray,
     class_names: Sequence[str] | None = None,
@@ -334,8 +284,8 @@ def _labelled(
             "expected labels (windows,) and scores (windows, classes) or predictions (windows,), got "
             f"{all_labels.shape} and {values.shape}"
         )
-    is_missing = _is_missing(all_labels)
-    known, values = all_labels[~is_missing], values[~is_missing]
+    missing = is_missing(all_labels)
+    known, values = all_labels[~missing], values[~missing]
     _check_judgeable(len(known), values)
     if values.ndim == 2:
         num_classes = values.shape[1]
@@ -350,7 +300,7 @@ def _labelled(
             f"class_names: expected one for each of {num_classes} classes, got {list(class_names)}"
         )
     _check_classes("labels", known, num_classes)
-    return known.astype(int), values, int(is_missing.sum())
+    return known.astype(int), values, int(missing.sum())
 
 
 def _check_classes(name: str, values: np.ndarray, num_classes: int) -> None:

@@ -62,36 +62,32 @@ def plot_confusion_matrix(
         title: By default the balanced accuracy.
         path: Where to save the picture.
     """
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
     truth, said = np.asarray(labels), np.asarray(predictions)
-    known = truth >= 0
-    size = len(class_names)
-    counts = np.zeros((size, size), int)
-    np.add.at(counts, (truth[known].astype(int), said[known].astype(int)), 1)
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
+    known, classes = truth >= 0, np.arange(len(class_names))
+    counts = np.zeros((len(classes), len(classes)), int)
+    if known.any():
+        counts = confusion_matrix(truth[known], said[known], labels=classes)
+    totals = counts.sum(axis=1)
+    shares = counts / np.maximum(totals, 1)[:, None]
     if title is None:
-        recalls = np.diag(shares)[totals[:, 0] > 0]
+        recalls = np.diag(shares)[totals > 0]
         title = f"Balanced accuracy {recalls.mean():.3f}" if len(recalls) else "No labelled window"
     longest = max(len(name) for name in class_names)
+    size = len(classes)
     with drawing(2.6 + 0.1 * longest + 1.1 * size, 1.3 + 1.1 * size, path, "compressed") as figure:
         axes = figure.add_subplot()
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for row, column in np.ndindex(size, size):
-            axes.text(
-                *(column, row, f"{shares[row, column]:.0%}\n{counts[row, column]:,}"),
-                ha="center",
-                va="center",
-                color="white" if shares[row, column] > 0.55 else INK,
-            )
-        axes.set_xticks(range(size), class_names)
-        axes.set_yticks(
-            range(size), [f"{name}\nn = {n:,}" for name, n in zip(class_names, totals[:, 0], strict=True)]
-        )
+        display = ConfusionMatrixDisplay(shares, display_labels=class_names)
+        display.plot(ax=axes, cmap="Blues", colorbar=False, im_kw={"vmin": 0, "vmax": 1})
+        for text, share, count in zip(display.text_.flat, shares.flat, counts.flat, strict=True):
+            text.set_text(f"{share:.0%}\n{count:,}")
+        axes.set_yticks(classes, [f"{name}\nn = {n:,}" for name, n in zip(class_names, totals, strict=True)])
         axes.set(xlabel="predicted", ylabel="true", title=title)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         bar = figure.colorbar(
-            image, ax=axes, fraction=0.046, pad=0.04, format=lambda share, _: f"{share:.0%}"
+            display.im_, ax=axes, fraction=0.046, pad=0.04, format=lambda share, _: f"{share:.0%}"
         )
         bar.set_label("share of the true class")
         bar.outline.set_visible(False)

@@ -7,13 +7,14 @@ Writing the same results twice gives the same bytes: there is no date in a repor
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..atomic_files import write_text
 from ..tables import NOTHING, escape_cell, markdown_table
+from .by_subject import describe_difference
 
 if TYPE_CHECKING:
     from .metrics import MetricSummary
@@ -48,6 +49,7 @@ class ResultRow:
         seeds: Seeds of the runs.
         parameters: Number of trained numbers, where that says something.
         seconds: Time of training and testing.
+        difference: To the best baseline: its name as `baseline`, and a `PairedDifference`.
 
     Raises:
         ValueError: If the regime is unknown.
@@ -62,6 +64,7 @@ class ResultRow:
     seeds: tuple[int, ...] = ()
     parameters: int | None = None
     seconds: float | None = None
+    difference: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.regime not in REGIMES:
@@ -92,6 +95,7 @@ def results_table(
         lines = [_table_row(row, metrics, in_split) for row in in_split]
         table = markdown_table(lines, texts=("Method", "Regime"))
         tables.append(f"**{escape_cell(split)}**\n\n{table}")
+        tables += ["\n".join(tests)] if (tests := [*_paired_tests(in_split)]) else []
     return "\n\n".join(tables) + "\n"
 
 
@@ -155,6 +159,7 @@ def _table_row(row: ResultRow, metrics: Sequence[str], in_split: Sequence[Result
         cells[METRIC_TITLES.get(name, name)] = f"**{cell}**" if is_best else cell
     return {
         **cells,
+        **_averages(row, metrics[0]),
         "Subjects": str(row.num_subjects),
         "Windows": f"{row.num_windows:,}",
         "Seeds": ", ".join(map(str, row.seeds)) or NOTHING,
@@ -163,17 +168,34 @@ def _table_row(row: ResultRow, metrics: Sequence[str], in_split: Sequence[Result
     }
 
 
+def _averages(row: ResultRow, metric: str) -> dict[str, str]:
+    """Return the other ways to average a metric, which a mean over folds of different sizes may hide."""
+    title, summary = METRIC_TITLES.get(metric, metric), row.metrics.get(metric, {})
+    means = {"pooled": summary.get("pooled"), "mean of subjects": summary.get("subject_mean")}
+    return {f"{title}, {name}": format_summary({"mean": mean}) for name, mean in means.items()}
+
+
+def _paired_tests(rows: Sequence[ResultRow]) -> Iterator[str]:
+    """Yield how each method compares with the best baseline, subject by subject."""
+    for row in rows:
+        if row.difference:
+            yield f"* {row.method} ({REGIMES[row.regime]}): {describe_difference(row.difference)}."
+
+
 def format_summary(summary: Mapping[str, Any], decimals: int = 3) -> str:
-    """Return `0.750 ± 0.038 [0.700, 0.790]`, as much of it as there is."""
-    mean, sd = summary.get("mean"), summary.get("sd")
+    """Return `0.750 ± 0.038 [0.700, 0.790]`, as much of it as there is, and whether folds are undefined."""
+    mean, sd, lacking = summary.get("mean"), summary.get("sd"), summary.get("undefined_folds")
     if mean is None or math.isnan(mean):
         return NOTHING
     text = f"{mean:.{decimals}f}"
-    if sd is not None and len(summary.get("values", (0, 0))) > 1:
+    if sd is not None and len(summary.get("values", (0, 0))) > 1 and not lacking:
         text += f" ± {sd:.{decimals}f}"
     if summary.get("interval") is not None:
         low, high = summary["interval"]
         text += f" [{low:.{decimals}f}, {high:.{decimals}f}]"
+    if lacking:
+        is_pooled = "pooled" in summary or "values" not in summary
+        text += f" ({'pooled; ' * is_pooled}undefined in {lacking[0]} of {lacking[1]} folds)"
     return text
 
 
@@ -190,7 +212,9 @@ def _format_seconds(seconds: float) -> str:
 
 def _reading_guide(provenance: Mapping[str, Any]) -> str:
     sentences = [
-        "± is the population standard deviation over folds or seeds, brackets an interval over subjects.",
+        "A number is the mean over folds and seeds, ± the population standard deviation over folds or seeds, "
+        "brackets its 95 % interval over subjects. Where a fold lacks a class, the number is that of all "
+        "folds together (pooled).",
         "The two regimes answer different questions: compare methods within one.",
     ]
     if "chance" in provenance:
@@ -226,13 +250,17 @@ def _defined(content: Any) -> Any:
 
 
 def _restore_metrics(metrics: Mapping[str, Any]) -> "dict[str, MetricSummary]":
-    def number(value: float | None) -> float:
+    """Turn null back into NaN, and pairs back into tuples."""
+
+    def restore(value: Any) -> Any:
+        if isinstance(value, list):
+            return [restore(each) for each in value]
         return math.nan if value is None else value
 
-    restored: dict[str, MetricSummary] = {}
+    restored: dict[str, Any] = {}
     for name, summary in metrics.items():
-        restored[name] = {"mean": number(summary["mean"]), "sd": number(summary["sd"])}
-        restored[name]["values"] = [number(value) for value in summary["values"]]
-        if summary.get("interval") is not None:
-            restored[name]["interval"] = (summary["interval"][0], summary["interval"][1])
+        restored[name] = {key: restore(value) for key, value in summary.items()}
+        for key in ("interval", "undefined_folds"):
+            if key in summary:
+                restored[name][key] = tuple(summary[key])
     return restored

@@ -22,6 +22,7 @@ from scipy.sparse import csr_array
 from scipy.stats import hypergeom
 
 from .embedding_metrics import unit_vectors
+from .intervals import percentile_interval
 
 _BLOCK = 256  # queries at once: of 66,160 items 135 MB each for similarity, order and gain
 _DECIMALS = 9  # cosines this close are equal: what is left is the rounding of the products
@@ -177,10 +178,7 @@ def score_rankings(
     found["median_rank"] = _medians(np.bincount(cases)[None] @ ranks)[0]
     expected = {name: of_queries.mean() for name, of_queries in chances.items()}
     expected["median_rank"] = _medians(np.bincount(chance_cases)[None] @ chance_ranks)[0]
-    intervals: list[tuple[float, float] | None] = [None] * len(found)
-    if len(draws):
-        ends = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        intervals = [(float(low), float(high)) for low, high in ends.T]
+    intervals = [percentile_interval(of_metric, [owners.max() + 1], level) for of_metric in draws.T]
     return {
         name: RetrievalScore(float(value), float(expected[name]), interval)
         for (name, value), interval in zip(found.items(), intervals, strict=True)

@@ -13,12 +13,15 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Tr
 from ..collation import EEGDataCollator, WindowDataset, decode_windows
 from ..corpora import load_alignments
 from ..evaluation import (
+    MethodRuns,
     Predictions,
     WelchTangentSpace,
     band_power_classifier,
     recentre_bands,
     tangent_space_classifier,
 )
+from ..evaluation.provenance import run_seed
+from ..evaluation.report import Regime
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .evaluate_arguments import EvaluateArguments, named_folders
 
@@ -30,15 +33,17 @@ BASELINES: dict[str, Callable] = {
 
 def collect_classifiers(
     args: EvaluateArguments, dataset: Dataset, splits: list[DatasetDict], class_names: list[str]
-) -> Iterator[tuple[str, str, list[list[Predictions]]]]:
-    """Yield every method with its regime and its predictions: one list a seed, one entry a fold."""
+) -> Iterator[MethodRuns]:
+    """Yield every method with its regime, seeds and predictions."""
     if args.baselines:
         windows = load_arrays(dataset)
         for alignment in ("none", "bands"):
             found = fit_tangent_space(alignment == "bands", windows, splits, args, class_names)
-            yield "tangent space of 12 bands + logistic regression", alignment, [found]
+            name = "tangent space of 12 bands + logistic regression"
+            yield MethodRuns(name, regime_of(alignment), [found], is_baseline=True)
         for method, build in BASELINES.items():
-            yield method, "none", [fit_baseline(build, windows, splits, args, class_names)]
+            found = fit_baseline(build, windows, splits, args, class_names)
+            yield MethodRuns(method, "unseen", [found], is_baseline=True)
         # Whitened in each band: stronger than whitening the whole signal, as it should be for what is to be
         # beaten.
         values = recentre_bands(
@@ -46,13 +51,23 @@ def collect_classifiers(
         )
         windows = dict(zip(windows, values, strict=True))
         method = "tangent space + logistic regression"
-        yield method, "bands", [fit_baseline(BASELINES[method], windows, splits, args, class_names)]
+        found = fit_baseline(BASELINES[method], windows, splits, args, class_names)
+        yield MethodRuns(method, "aligned", [found], is_baseline=True)
     for name, folders in named_folders("runs", args.runs):
-        seeds = [load_run(folder, splits, bool(args.folds)) for folder in folders]
-        yield name, run_alignment(folders[0]), seeds
+        runs = [load_run(folder, splits, bool(args.folds)) for folder in folders]
+        seeds = [seed for folder in folders if (seed := run_seed(folder)) is not None]
+        yield MethodRuns(name, regime_of(run_alignment(folders[0])), runs, tuple(seeds))
     if args.model:
         extractor = EEGFeatureExtractor.from_pretrained(args.model)
-        yield args.model, extractor.alignment, [[predict(args, split["test"], extractor) for split in splits]]
+        run = [predict(args, split["test"], extractor) for split in splits]
+        seed = run_seed(args.model)
+        seeds = [] if seed is None else [seed]
+        yield MethodRuns(args.model, regime_of(extractor.alignment), [run], tuple(seeds))
+
+
+def regime_of(alignment: str) -> Regime:
+    """Return what a model with an alignment knows of the tested subjects."""
+    return "unseen" if alignment == "none" else "aligned"
 
 
 def load_arrays(dataset: Dataset) -> dict[str, np.ndarray]:

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from ..corpora import drop_unlabelled, load_windows
 from ..evaluation import (
-    ResultRow,
     chance_level,
     codecs_table,
     collect_provenance,
+    compare_methods,
     plot_rate_distortion,
     plot_results,
     results_table,
-    summarize_predictions,
     write_codec_report,
     write_report,
 )
@@ -37,27 +36,14 @@ def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, out
     dataset = drop_unlabelled(load_windows(args.data[0]), args.label_column)
     class_names = args.class_names or sorted(dataset.unique(args.label_column))
     splits = split_args.apply(dataset, args.folds)
-    tested = sum(len(split["test"]) for split in splits)
-    subjects = len({subject for split in splits for subject in split["test"].unique("subject")})
     described = f"{args.folds} subject folds" if args.folds else f"{split_args.split} split"
-    rows = [
-        ResultRow(
-            method=method,
-            regime="unseen" if alignment == "none" else "aligned",
-            split=described,
-            metrics=summarize_predictions(seeds),
-            num_subjects=subjects,
-            num_windows=tested,
-            seeds=tuple(range(len(seeds))) if len(seeds) > 1 else (),
-        )
-        for method, alignment, seeds in collect_classifiers(args, dataset, splits, class_names)
-    ]
+    rows = compare_methods([*collect_classifiers(args, dataset, splits, class_names)], described)
     chance = chance_level([class_names.index(label) for label in dataset[args.label_column]])
     plot_results(rows, chance=chance["balanced_accuracy"], path=output_dir / "results.png")
     about = collect_provenance(
         dataset=", ".join(dataset.unique("corpus")),
         licence=", ".join(dataset.unique("licence")),
-        seeds=range(max(len(row.seeds) for row in rows)),
+        seeds=sorted({seed for row in rows for seed in row.seeds}),
         chance=chance,
         split=described,
         classes=class_names,

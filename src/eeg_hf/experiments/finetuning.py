@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fine-tune a classifier on the windows of a prepared corpus, split by subject."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from ..evaluation import (
     make_compute_metrics,
     plot_confusion_matrix,
     plot_training_curves,
+    summarize_predictions,
     write_json,
 )
+from ..evaluation.report import format_summary
 from ..models.configuration_eeg_foundation import EEGFoundationConfig
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..training import (
@@ -53,17 +56,25 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     splits = split_args.apply(dataset, args.folds)
     refuse_missing_parts(splits, split_args.split)
     if not args.folds:
-        metrics = finetune(splits[0], class_names, args, training_args, output_dir, split_args.fold)
+        metrics: dict[str, Any] = finetune(
+            splits[0], class_names, args, training_args, output_dir, split_args.fold
+        )
     else:
         results = [
             finetune(parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold)
             for fold, parts in enumerate(splits)
         ]
-        metrics = {"folds": results, "summary": aggregate_folds(results)}
+        metrics = {"folds": results}
     if training_args.process_index == 0:
+        summary: Mapping[str, Any] = {name: {"mean": value} for name, value in metrics.items()}
+        if args.folds:
+            saved = [output_dir / f"fold-{fold}/predictions.parquet" for fold in range(len(splits))]
+            of_folds = summarize_predictions([[Predictions.load(path) for path in saved]])
+            metrics["summary"] = summary = {**aggregate_folds(metrics["folds"]), **of_folds}
         write_json(output_dir / "metrics.json", metrics)
-        summary = metrics.get("summary", {name: {"mean": value} for name, value in metrics.items()})
-        shown = ", ".join(f"{name} {summary[name]['mean']:.3f}" for name in ("balanced_accuracy", "auroc"))
+        shown = ", ".join(
+            f"{name} {format_summary(summary[name])}" for name in ("balanced_accuracy", "auroc")
+        )
         logger.warning(f"test: {shown}")
 
 

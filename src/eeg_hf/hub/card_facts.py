@@ -84,7 +84,7 @@ class ResultFacts:
         is_own: Whether it is this model rather than a baseline.
         regime: One of `REGIMES`.
         split: How the data were split.
-        metrics: Metric -> `mean`, and where recorded `sd`, `interval` and `is_pooled`.
+        metrics: Metric -> `mean`, and where recorded `sd`, `interval` and `undefined_folds`.
         num_subjects: Number of subjects tested.
         num_windows: Number of windows tested.
         num_seeds: Number of trainings that the metrics are averaged over.

@@ -5,12 +5,11 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, pstdev
 from typing import Any
 
 from ..evaluation.by_subject import paired_difference, subject_interval
-from ..evaluation.metrics import aggregate_folds, chance_level
-from ..evaluation.predictions import Predictions, summarize_predictions
+from ..evaluation.predictions import Predictions
 from ..evaluation.provenance import run_seed
 from .card_facts import UNKNOWN, ResultFacts
 from .card_kinds import DIRECTIONS, LEVELS, card_kind
@@ -97,6 +96,9 @@ def read_own_test(folder: Path, method: str, regime: str, labels: Sequence[str])
     Returns:
         Nothing where the folder has no test of a classifier.
     """
+    from ..evaluation.fold_scores import summarize_predictions  # scikit-learn: training does without it
+    from ..evaluation.metrics import chance_level
+
     predictions, metrics_path = folder / "predictions.parquet", folder / "metrics.json"
     tested: tuple[int | None, int]
     saved = read_json(metrics_path, "a run") if metrics_path.is_file() else {}
@@ -289,14 +291,17 @@ def _summary(summary: Report) -> dict[str, Any]:
         kept["sd"] = _rounded(summary["sd"])
     if summary.get("interval"):
         kept["interval"] = [_rounded(end) for end in summary["interval"]]
-    if summary.get("is_pooled"):
-        kept["is_pooled"] = True
+    if summary.get("undefined_folds"):
+        kept["undefined_folds"] = list(summary["undefined_folds"])
     return kept
 
 
 def _over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
     """Summarise a metric of several seeds; `None` is undefined."""
-    return _summary(aggregate_folds([{"": float("nan") if value is None else value} for value in values])[""])
+    known = [value for value in values if value is not None]
+    if not known:
+        return {"mean": None}
+    return _summary({"mean": fmean(known), "sd": pstdev(known), "values": values})
 
 
 def _over_subjects(runs: Sequence[Report], metric: str) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Methods tested on the same windows, as the rows of a table with a paired test against the best baseline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .fold_scores import FoldScores
+from .predictions import Predictions
+from .report import Regime, ResultRow
+
+MAIN_METRIC = "balanced_accuracy"
+
+
+@dataclass(frozen=True)
+class MethodRuns:
+    """What one method predicted.
+
+    Attributes:
+        method: Its name.
+        regime: "unseen" or "aligned", see [`ResultRow`].
+        runs: One list a seed, with the predictions of each fold.
+        seeds: Seeds of the runs, as far as recorded.
+        is_baseline: Whether it is what the others must beat.
+    """
+
+    method: str
+    regime: Regime
+    runs: Sequence[Sequence[Predictions]]
+    seeds: tuple[int, ...] = ()
+    is_baseline: bool = False
+
+
+def compare_methods(methods: Sequence[MethodRuns], split: str) -> list[ResultRow]:
+    """Summarise methods and compare each with the best baseline of its regime.
+
+    Args:
+        methods: What was tested, all on the same windows. Where no method of a regime is a baseline, each is
+            compared with the best of the others.
+        split: How the data were split, such as "5 subject folds".
+
+    Returns:
+        A row for each method, in order.
+
+    Raises:
+        ValueError: If the methods of a regime were not tested on the same windows.
+    """
+    scores = [FoldScores(each.runs) for each in methods]
+    pairs = list(zip(methods, scores, strict=True))
+    rows = []
+    for own, found in pairs:
+        peers = [pair for pair in pairs if pair[0].regime == own.regime and pair[0] is not own]
+        baselines = [] if own.is_baseline else [pair for pair in peers if pair[0].is_baseline] or peers
+        best = max(baselines, key=lambda pair: pair[1].means[MAIN_METRIC], default=None)
+        difference = {"baseline": best[0].method, **found.difference(best[1], MAIN_METRIC)} if best else None
+        rows.append(
+            ResultRow(
+                method=own.method,
+                regime=own.regime,
+                split=split,
+                metrics=found.summary(),
+                num_subjects=len(found.subjects),
+                num_windows=sum(map(len, found.windows)),
+                seeds=own.seeds,
+                difference=difference,
+            )
+        )
+    return rows
+
+
+__all__ = ["MAIN_METRIC", "MethodRuns", "compare_methods"]
