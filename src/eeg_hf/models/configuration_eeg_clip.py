@@ -87,10 +87,12 @@ class EEGCLIPConfig(PreTrainedConfig):
     # By class, because AutoConfig does not know our model types where the code runs without eeg_hf
     sub_configs_defaults = {"eeg_config": SubConfigSpec(config_class=EEGConvTransformerConfig)}
 
+    # Towers
     eeg_config: dict | PreTrainedConfig | None = None
     vision_tower: str = "openclip_vit_b32"
     vision_dim: int = 512
     freeze_vision: bool = True
+    # Shared space
     projection_dim: int = 512
     projection_hidden_size: int = 1024
     vision_projection: str = "mlp"

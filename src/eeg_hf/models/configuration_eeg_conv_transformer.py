@@ -55,6 +55,7 @@ class EEGConvTransformerConfig(PreTrainedConfig):
         "d_ff": "intermediate_size",
     }
 
+    # Montage and signal
     num_channels: int = 17
     channel_positions: list | tuple | None = None
     channel_adapter: str = "none"
@@ -62,10 +63,12 @@ class EEGConvTransformerConfig(PreTrainedConfig):
     adapter_heads: int = 4
     sampling_rate: float | int | None = None
     max_seq_length: int = 1000
+    # Convolutions
     conv_size: int = 128
     kernel_sizes: list[int] | tuple[int, ...] = (7, 5, 3)
     dilations: list[int] | tuple[int, ...] = (1, 2, 4)
     strides: list[int] | tuple[int, ...] = (2, 2, 2)
+    # Transformer
     hidden_size: int = 256
     num_hidden_layers: int = 4
     num_attention_heads: int = 8
@@ -110,6 +113,7 @@ class EEGConvTransformerConfig(PreTrainedConfig):
                 raise ValueError(
                     f"{name}: expected {len(self.kernel_sizes)} whole numbers above 0, got {values}"
                 )
+        # With an odd kernel, padding by half of it keeps the number of samples
         if any(size % 2 == 0 for size in self.kernel_sizes):
             raise ValueError(f"kernel_sizes: expected odd numbers, got {self.kernel_sizes}")
         check_attention_heads(self)

@@ -119,6 +119,7 @@ class EEGFoundationConfig(PreTrainedConfig):
         "n_channels": "num_channels",
     }
 
+    # Encoder
     hidden_size: int = 512
     num_hidden_layers: int = 12
     num_attention_heads: int = 8
@@ -127,6 +128,7 @@ class EEGFoundationConfig(PreTrainedConfig):
     hidden_act: str = "gelu"
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-6
+    # Signal and patches
     sampling_rate: float | int = 200.0
     num_channels: int = 19
     channel_names: list[str] | tuple[str, ...] | None = None
@@ -137,6 +139,7 @@ class EEGFoundationConfig(PreTrainedConfig):
     scale_factors: list[int] | tuple[int, ...] = (1, 2, 4, 8)
     use_multi_scale: bool = True
     use_channel_attention: bool = True
+    # Masked prediction, of samples or of codes
     mask_ratio: float | int = 0.15
     target: str = "signal"
     reconstruction_weight: float | int = 1.0
@@ -144,20 +147,24 @@ class EEGFoundationConfig(PreTrainedConfig):
     code_weight: float | int = 1.0
     code_levels: list[int] | tuple[int, ...] = (8, 8, 8, 5, 5, 5)
     codes_per_patch: int = 1
+    # Contrast, of two views or of subjects at the same moment
     contrastive_weight: float | int = 0.5
     contrastive_temperature: float | int = 0.07
     learnable_temperature: bool = False
     contrastive_guard_seconds: float | int = 2.0
     projection_size: int = 128
     projection_batch_norm: bool = False
+    # Auxiliary tasks and other objectives
     auxiliary_tasks: dict[str, dict] | None = None
     auxiliary_weight: float | int = 1.0
     objectives: dict[str, dict] | None = None
+    # Channel adapter
     channel_adapter: str = "none"
     adapter_channel_names: list[str] | tuple[str, ...] | None = None
     adapter_channel_positions: list | tuple | None = None
     adapter_size: int = 64
     adapter_heads: int = 4
+    # Second-order tokens
     second_order: bool = False
     second_order_bands: list | tuple = SECOND_ORDER_BANDS_HZ
     second_order_basis: str = "channels"
@@ -168,6 +175,7 @@ class EEGFoundationConfig(PreTrainedConfig):
     second_order_frame_seconds: float | int = 1.0
     second_order_stretch_seconds: float | int | None = None
     second_order_layers: int = 1
+    # Heads of classifiers and regressions
     classifier_dropout: float | int = 0.1
     class_weights: list[float] | tuple[float, ...] | None = None
     label_smoothing: float | int = 0.0
@@ -232,6 +240,7 @@ class EEGFoundationConfig(PreTrainedConfig):
         if not 0 <= self.overlap < 1 or self.hop_size < 1:
             raise ValueError(f"overlap: expected a share in [0, 1), got {self.overlap}")
         check_windows(self)
+        # Each scale needs at least 2 samples a window, for one band of its spectrum
         for scale in self.active_scales:
             if scale < 1 or self.patch_size % scale or self.patch_size // scale < 2:
                 raise ValueError(
@@ -260,6 +269,7 @@ class EEGFoundationConfig(PreTrainedConfig):
                 f"channel_adapter={self.channel_adapter!r} needs adapter_channel_positions, the positions of "
                 "its output channels in metres; montage_positions returns those of a montage"
             )
+        # Names are optional
         names = self.adapter_channel_names
         if names is not None and len(names) != len(self.adapter_channel_positions):
             raise ValueError(

@@ -46,11 +46,13 @@ class EEGFSQConfig(PreTrainedConfig):
 
     model_type = "eeg_fsq"
 
+    # Patches and codebook
     patch_size: int = 256
-    hidden_dims: list[int] | tuple[int, ...] = (512, 256, 128)
     levels: list[int] | tuple[int, ...] = (8, 8, 8, 5, 5, 5)
     codes_per_patch: int = 1
+    # Encoder and decoder
     architecture: str = "mlp"
+    hidden_dims: list[int] | tuple[int, ...] = (512, 256, 128)
     conv_channels: list[int] | tuple[int, ...] = (32, 64, 128)
     conv_strides: list[int] | tuple[int, ...] = (4, 4, 4)
     activation: str = "relu"
@@ -109,7 +111,7 @@ class EEGFSQConfig(PreTrainedConfig):
             values = getattr(self, name)
             if not values or any(type(value) is not int or value < least for value in values):
                 raise ValueError(f"{name}: expected whole numbers of at least {least}, got {list(values)}")
-        if self.codebook_size >= 2**63:
+        if self.codebook_size >= 2**63:  # tokens are int64
             raise ValueError(f"levels: {list(self.levels)} give more codes than an int64 can number")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: expected a share in [0, 1), got {self.dropout}")

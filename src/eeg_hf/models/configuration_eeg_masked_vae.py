@@ -62,6 +62,7 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
         "n_channels": "num_channels",
     }
 
+    # Encoder and decoder
     hidden_size: int = 256
     num_hidden_layers: int = 6
     num_decoder_layers: int = 2
@@ -72,6 +73,7 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
     hidden_act: str = "gelu"
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-6
+    # Signal and patches
     sampling_rate: float | int = 200.0
     num_channels: int = 19
     channel_names: list[str] | tuple[str, ...] | None = None
@@ -80,6 +82,7 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
     patch_size: int = 100
     use_channel_attention: bool = True
     use_spatial_guess: bool = True
+    # Mask and loss
     mask_ratio: float | int = 0.5
     stretch_patches: int = 2
     visible_weight: float | int = 0.1
@@ -102,7 +105,7 @@ class EEGMaskedVAEConfig(PreTrainedConfig):
         check_positive(self, "hidden_size", "num_attention_heads", "intermediate_size", "latent_size")
         check_positive(self, "num_channels", "patch_size", "stretch_patches")
         check_attention_heads(self)
-        if self.hidden_size % 2:
+        if self.hidden_size % 2:  # sines and cosines take half of the width each
             raise ValueError(f"hidden_size: expected an even number, got {self.hidden_size}")
         check_windows(self)
         check_channels(self, "channel_names", "channel_positions")

@@ -60,6 +60,7 @@ class HMSEnsembleModel(nn.Module):
         wrong = {name: kind for name, kind in self.config.inputs.items() if kind not in INPUTS}
         if wrong:
             raise ValueError(f"inputs: expected one of {INPUTS}, got {wrong}")
+        # Positive weights as logits of a softmax, whose sum does not matter
         votes = torch.tensor([float(self.config.weights.get(name, 1.0)) for name in base_models])
         if (votes <= 0).any():
             raise ValueError(f"weights: expected positive numbers, got {self.config.weights}")

@@ -214,6 +214,7 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
             raise ValueError(
                 f"channel_positions: expected (batch, {values.shape[1]}, 3), got {tuple(positions.shape)}"
             )
+        # Without an adapter, the first convolution takes the config's channels only
         if config.channel_adapter == "none":
             self.check_montage(values, positions)
             return values

@@ -72,13 +72,14 @@ class EEGFoundationEmbeddings(nn.Module):
     ) -> torch.Tensor:
         """Return (batch, channels, num_patches, hidden_size), the mask token for fully masked patches."""
         cut = (self.config.patch_size, self.config.hop_size)
-        tokens = self.norm(self.temporal_encoder(patchify(values, *cut)))
+        tokens = self.norm(self.temporal_encoder(patchify(values, *cut)))  # of each patch separately
         if mask is not None:
             is_visible = (
                 patchify((~mask).to(values.dtype), *cut).amax(dim=-1) > 0
             )  # (batch, channels, patches)
             tokens = torch.where(is_visible[..., None], tokens, self.mask_token.to(tokens.dtype))
-        tokens = tokens + self.time_positions.weight[: tokens.shape[2]]
+        # Positions in time and on the head, also of masked patches
+        tokens = tokens + self.time_positions.weight[: tokens.shape[2]]  # (num_patches, hidden_size)
         tokens = tokens + self.channel_positions(channel_positions)[:, :, None]
         return self.dropout(tokens)
 
@@ -189,7 +190,7 @@ class EEGFoundationPreTrainedModel(EEGPreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
+        super()._init_weights(module)  # linear layers, norms and embeddings
         if isinstance(module, FourierFilterbank):
             init.copy_(module.weight, module.fourier_basis())
         elif isinstance(module, UnitLinear):
@@ -286,7 +287,7 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         )
         cut = (self.config.patch_size, self.config.hop_size)
         is_real = find_real_tokens(values, channel_mask, attention_mask, *cut)  # (batch, channels, patches)
-        hidden_states = self.embeddings(values, channel_positions, mask)
+        hidden_states = self.embeddings(values, channel_positions, mask)  # (batch, channels, patches, size)
         masks = create_attention_masks(self.config, hidden_states, is_real, channel_mask, attention_mask)
         for layer in self.layers:
             hidden_states = layer(hidden_states, *masks, **kwargs)
@@ -402,6 +403,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
 
     def __init__(self, config: EEGFoundationConfig) -> None:
         super().__init__(config)
+        # Objectives are no modules: their heads are modules of this model, under the names of checkpoints
         self.objectives: dict[str, Objective] = build_objectives(config)
         self.model = EEGFoundationModel(config)
         for objective in self.objectives.values():
@@ -462,8 +464,10 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
                 `stimulus_seconds` (batch,), second of the stimulus at the start of the window; and
                 `subject_ids` (batch,).
         """
+        # Columns for the objectives, options for the encoder
         batch = {name: kwargs[name] for name in OBJECTIVE_COLUMNS if kwargs.get(name) is not None}
         options = {name: value for name, value in kwargs.items() if name not in OBJECTIVE_COLUMNS}
+        # What to mask, and what the encoder gets
         is_real = find_real_samples(input_values, channel_mask, attention_mask)  # (batch, channels, time)
         mask = self.resolve_mask(is_real, mask, mask_ratio, mask_noise)  # (batch, channels, time)
         positions = resolve_positions(self.config, input_values, channel_positions)  # (batch, channels, 3)
@@ -475,6 +479,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
             "mask": mask,
             **{name: options.pop(name) for name in RECENTRING_INPUTS if name in options},
         }
+        # One pass for the windows and the rows that objectives append, such as augmented views
         for objective in self.objectives.values():
             inputs = objective.extend_inputs(inputs, batch)
         outputs = self.model(**inputs, **options)
@@ -493,6 +498,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         self, encoded: EncodedWindows, batch: Mapping[str, Any]
     ) -> tuple[torch.Tensor | None, dict[str, Any]]:
         """Return the weighted sum of all losses, None without any, and the fields of the model's output."""
+        # Losses of all objectives in one stack: the sum does not depend on how they are grouped
         modules, losses, found = dict(self.named_children()), [], {}
         for objective in self.objectives.values():
             results = objective.compute(modules, encoded, batch)

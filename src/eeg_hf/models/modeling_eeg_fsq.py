@@ -431,6 +431,7 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
 
     def check_shape(self, input_values: torch.Tensor) -> None:
         """Raise a ValueError if a signal cannot be cut into patches."""
+        # A patch alone, or channels of whole patches
         size = self.config.patch_size
         shape = tuple(input_values.shape)
         if input_values.ndim not in (2, 3):

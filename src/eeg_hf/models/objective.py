@@ -68,6 +68,7 @@ class Objective:
     defaults: ClassVar[Mapping[str, Any]] = {"weight": 1.0}
 
     def __init__(self, config: EEGFoundationConfig) -> None:
+        # Objectives that are configured by fields of the config have no settings here
         given = (config.objectives or {}).get(self.name, {})
         unknown = sorted(set(given) - set(self.defaults))
         if unknown:

@@ -112,6 +112,7 @@ class MaskedCodes(Objective):
 
     def set_codec(self, codec: PreTrainedModel) -> None:
         """Take the codes to predict from a codec; see [`EEGFoundationForPreTraining.set_codec`]."""
+        # A code must stand for one patch of the same length in seconds
         ours, theirs = self.config, codec.config
         for field, expected, got in (
             ("patch_size", ours.patch_size, theirs.patch_size),

@@ -28,6 +28,7 @@ def build_objectives(config: EEGFoundationConfig) -> dict[str, Objective]:
     unknown = sorted(set(config.objectives or {}) - set(OBJECTIVES))
     if unknown:
         raise ValueError(f"objectives: unknown {unknown}, expected some of {sorted(OBJECTIVES)}")
+    # Built also if disabled: each checks its settings
     objectives = {name: objective(config) for name, objective in OBJECTIVES.items()}
     enabled = {name: objective for name, objective in objectives.items() if objective.is_enabled}
     if not enabled:

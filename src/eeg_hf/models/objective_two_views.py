@@ -110,6 +110,7 @@ class TwoViews(ContrastiveObjective):
         """Append the views, unmasked, to the windows: DistributedDataParallel expects one forward a step."""
         if "augmented_values" not in batch or "stimulus_ids" in batch:
             return inputs
+        # The other inputs, such as positions, are those of the windows
         mask = inputs["mask"]
         changed = {
             "input_values": batch["augmented_values"],

@@ -23,6 +23,7 @@ def resolve_positions(
             f"input_values: expected 1 to {config.max_seq_length} samples (max_seq_length), got "
             f"{num_samples}; cut the signal into windows"
         )
+    # The default positions only fit the config's number of channels
     if positions is None:
         if channels != config.num_channels or config.channel_positions is None:
             raise ValueError(

@@ -18,6 +18,7 @@ def resume_checkpoint(training_args: TrainingArguments) -> str | None:
     Args:
         training_args: Arguments of the run.
     """
+    # A folder, or text that stands for true or false: command lines know no booleans here
     wanted = training_args.resume_from_checkpoint
     if wanted is None or str(wanted).lower() in ("false", "no"):
         return None

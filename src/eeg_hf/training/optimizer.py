@@ -36,6 +36,7 @@ def layerwise_parameter_groups(
         weight_decay: Weight decay of the parameters in `decay_names`.
         decay_names: Names of the parameters that decay (not biases and norms).
     """
+    # The deepest `layers.i` of any part; heads count as one layer more
     depths = [int(match[1]) for name, _ in model.named_parameters() if (match := _LAYER.search(name))]
     num_layers = max(depths, default=-1) + 1
     groups: dict[tuple[int, bool], dict[str, Any]] = {}

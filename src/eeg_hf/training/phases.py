@@ -7,6 +7,7 @@ refused, because its result would mix two recipes.
 """
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -172,34 +173,25 @@ def parse_phases(text: str, leave_out: Sequence[str] = ()) -> list[Phase]:
 
 def _parse_phase(entry: dict[str, Any], position: int) -> Phase:
     place = f"phase {entry.get('name', position)!r}"
+    # One corpus may be written without a list; `pairs` is a block of its own
     fields = dict(entry)
     if isinstance(fields.get("data"), str):
         fields["data"] = [fields["data"]]
-    refuse_unknown(fields, Phase, place)
     if fields.get("pairs") is not None:
-        refuse_unknown(fields["pairs"], Pairs, f"{place}, pairs")
         fields["pairs"] = _build(Pairs, fields["pairs"], f"{place}, pairs")
     return _build(Phase, fields, place)
 
 
-def refuse_unknown(fields: Any, dataclass_type: type, place: str) -> None:
-    """Raise a ValueError if a dataclass lacks one of the fields; names the nearest one that it has."""
-    known = [item.name for item in dataclasses.fields(dataclass_type)]
+def _build(dataclass_type: Any, fields: Any, place: str) -> Any:
+    """Build a dataclass from a recipe's fields; name a field that is unknown or missing."""
+    parameters = inspect.signature(dataclass_type).parameters
     if not isinstance(fields, dict):
         raise ValueError(f"{place}: expected fields and values, got {fields!r}")
     for name in fields:
-        if name not in known:
-            raise ValueError(f"{place}: unknown field {name!r}{_did_you_mean(name, known)}")
-
-
-def _build(dataclass_type: Any, fields: dict[str, Any], place: str) -> Any:
-    missing = [
-        item.name
-        for item in dataclasses.fields(dataclass_type)
-        if item.name not in fields
-        and item.default is dataclasses.MISSING
-        and item.default_factory is dataclasses.MISSING
-    ]
+        if name not in parameters:
+            raise ValueError(f"{place}: unknown field {name!r}{_did_you_mean(name, list(parameters))}")
+    required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
+    missing = [name for name in required if name not in fields]
     if missing:
         raise ValueError(f"{place}: lacks {', '.join(missing)}")
     return dataclass_type(**fields)

@@ -87,7 +87,7 @@ class EncoderProbe(TrainerCallback):
 
     def probe(self, model: PreTrainedModel, state: TrainerState) -> None:
         """Probe now, log the scores and write them to the file."""
-        if not state.is_world_process_zero:
+        if not state.is_world_process_zero:  # the others wait at their next step
             return
         scores = probe_encoder(
             model, self.train, self.test, self.collator, kind=self.kind, batch_size=self.batch_size
@@ -138,6 +138,7 @@ def encode_rows(
     device = next(encoder.parameters()).device
     # Without a generator, a loader draws its seed from the random state of the training
     loader = DataLoader(dataset, batch_size=batch_size, collate_fn=collator, generator=torch.Generator())
+    # Empty first entries, so that a dataset without rows gives arrays of the right shape
     features, labels = [np.empty((0, encoder.config.hidden_size))], [np.empty(0)]
     was_training = encoder.training
     encoder.eval()  # no dropout; restored even if a batch fails, because the training goes on

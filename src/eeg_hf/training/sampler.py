@@ -33,6 +33,7 @@ class ChannelGroupedSampler(Sampler[int]):
         return len(self.num_channels)
 
     def __iter__(self) -> Iterator[int]:
+        # Whole batches of each number of channels, in random order; the rest comes last, by width
         random = np.random.default_rng([self.seed, self.epoch])
         batches, rest = [], []
         for count in np.unique(self.num_channels):

@@ -398,6 +398,7 @@ class PretrainingInputs(NamedInputs):
                 "pretrain: contrastive_weight is above 0, but batches have neither augmented_values nor "
                 "stimulus_ids: pass view=, or set contrastive_weight=0"
             )
+        # By what is in the batch, so that a resumed run draws the same views
         values = batch["input_values"]
         content = zlib.crc32(values.numpy().tobytes())
         seed = np.random.SeedSequence([self.seed, self.epoch, content]).generate_state(1).item()
