@@ -166,3 +166,17 @@ def test_mixup_mixes_windows_and_labels_by_one_share(extractor):
     with pytest.raises(ValueError, match="every row needs a label"):
         rows[0]["label"] = None
         MixupCollator(base, num_classes=2)(rows)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf"), 1e301, 1e3])
+def test_a_damaged_scale_is_refused_by_the_name_of_its_window(scale):
+    rows, _ = make_rows([(4, 300)] * 3)
+    rows[1]["scale"][2] = scale
+    with pytest.raises(ValueError, match="1 of 3 windows .* lab/01/0; the shard is damaged"):
+        decode_windows(to_table(rows))
+
+
+def test_a_batch_of_nothing_is_refused():
+    rows, _ = make_rows([(4, 300)])
+    with pytest.raises(ValueError, match="expected windows to decode, got a batch of none"):
+        decode_windows(to_table(rows).slice(0, 0))

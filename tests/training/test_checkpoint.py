@@ -2,9 +2,12 @@
 """A run resumes from the last checkpoint that was written to its end."""
 
 import pytest
+import torch
 from transformers import TrainingArguments
 
-from eeg_hf.training import resume_checkpoint
+from eeg_hf import create_model
+from eeg_hf.training import EEGTrainer, resume_checkpoint
+from eeg_hf.training.transfer import ArrayWindows
 
 
 def find(folder, wanted):
@@ -20,10 +23,78 @@ def test_a_run_starts_anew_unless_asked_to_resume(tmp_path, wanted):
 
 def test_the_last_complete_checkpoint_is_taken(tmp_path):
     assert find(tmp_path, "true") is None
-    for step, state in {"5": "{}", "10": "{}", "20": '{"global_'}.items():
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        (folder / "trainer_state.json").write_text(state)
+    train(tmp_path, max_steps=2)
     (tmp_path / "checkpoint-30").mkdir()  # the state was not written yet
-    assert find(tmp_path, "true") == find(tmp_path, "yes") == str(tmp_path / "checkpoint-10")
-    assert find(tmp_path, str(tmp_path / "checkpoint-5")) == str(tmp_path / "checkpoint-5")
+    assert find(tmp_path, "true") == find(tmp_path, "yes") == str(tmp_path / "checkpoint-2")
+    assert find(tmp_path, str(tmp_path / "checkpoint-1")) == str(tmp_path / "checkpoint-1")
+
+
+WINDOWS = torch.randn(8, 19, 400, generator=torch.Generator().manual_seed(0)).numpy()
+
+
+def make_trainer(folder, max_steps=4, **options):
+    torch.manual_seed(0)
+    config = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = create_model("eeg_foundation", {**config, "overlap": 0.0}).add_classification_head(2)
+    arguments = TrainingArguments(
+        str(folder),
+        max_steps=max_steps,
+        per_device_train_batch_size=4,
+        save_steps=1,
+        save_total_limit=3,
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        resume_from_checkpoint="true",
+        **options,
+    )
+    return EEGTrainer(model=model, args=arguments, train_dataset=ArrayWindows(WINDOWS, [0, 1] * 4, 2))
+
+
+def train(folder, **options):
+    trainer = make_trainer(folder, **options)
+    trainer.train(resume_from_checkpoint=resume_checkpoint(trainer.args))
+    return trainer
+
+
+def weights(trainer):
+    return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+
+
+def are_equal(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_finished_run_started_again_is_left_as_it_is(tmp_path):
+    first = weights(train(tmp_path))
+    again = train(tmp_path)
+    assert again.state.global_step == 4 and are_equal(weights(again), first)
+    longer = train(tmp_path, max_steps=6)
+    assert longer.state.global_step == 6 and not are_equal(weights(longer), first)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog, name, damage):
+    whole = weights(train(tmp_path / "whole"))
+    train(tmp_path / "cut")
+    path = tmp_path / "cut" / "checkpoint-4" / name
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    else:
+        path.unlink()
+    trainer = make_trainer(tmp_path / "cut")
+    assert resume_checkpoint(trainer.args) == str(tmp_path / "cut" / "checkpoint-3")
+    trainer.train(resume_from_checkpoint=resume_checkpoint(trainer.args))
+    assert are_equal(weights(trainer), whole)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(tmp_path):
+    trainer = make_trainer(tmp_path)
+    with torch.no_grad():
+        trainer.model.classifier.out.weight.fill_(float("nan"))
+    with pytest.raises(ValueError, match="the loss is nan at step 1: lower the learning rate"):
+        trainer.train()
+    with pytest.raises(ValueError, match="weights are not finite, the first is .*: nothing is saved"):
+        trainer.save_model(str(tmp_path / "final"))
+    assert not list(tmp_path.rglob("*.safetensors"))

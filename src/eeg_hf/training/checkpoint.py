@@ -2,10 +2,15 @@
 """Select the checkpoint from which a run resumes."""
 
 import json
+import zipfile
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
 from transformers import TrainingArguments
 from transformers.trainer_utils import sort_checkpoints
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
 
 
 def resume_checkpoint(training_args: TrainingArguments) -> str | None:
@@ -24,14 +29,46 @@ def resume_checkpoint(training_args: TrainingArguments) -> str | None:
         return None
     if str(wanted).lower() not in ("true", "yes"):
         return str(wanted)
-    complete = [path for path in sort_checkpoints(str(training_args.output_dir)) if is_complete(Path(path))]
-    return complete[-1] if complete else None
+    for path in reversed(sort_checkpoints(str(training_args.output_dir))):
+        damage = find_damage(Path(path))
+        if damage is None:
+            return path
+        logger.warning(f"{path} is damaged ({damage}): resuming from the checkpoint before it")
+    return None
 
 
-def is_complete(checkpoint: Path) -> bool:
-    """Return whether a checkpoint was written to its end: Trainer writes its state last."""
+def find_damage(checkpoint: Path) -> str | None:
+    """Return what is wrong with a checkpoint, None if a run can resume from it.
+
+    A run that was killed or a disk that was full leaves files cut short. Every file is read once.
+    """
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text())
-    except (OSError, ValueError):
-        return False
-    return True
+        state = json.loads((checkpoint / "trainer_state.json").read_text())  # Trainer writes it last
+        if not isinstance(state, dict) or "global_step" not in state:
+            return "trainer_state.json is no state"
+        weights = sorted(checkpoint.glob("*.safetensors"))
+        if not weights:
+            return "its weights are missing"
+        for path in weights:
+            with safe_open(path, "pt") as tensors:  # compares the header with the length of the file
+                tensors.keys()
+        for name in ("optimizer.pt", "scheduler.pt"):
+            if not (checkpoint / name).is_file():
+                return f"{name} is missing"
+        for path in sorted(checkpoint.glob("*.pt")):
+            with zipfile.ZipFile(path) as archive:
+                if (member := archive.testzip()) is not None:
+                    return f"{path.name}: {member} does not match its checksum"
+    except (OSError, ValueError, SafetensorError, zipfile.BadZipFile) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
+
+
+def is_finished(checkpoint: Path, training_args: TrainingArguments) -> bool:
+    """Return whether a checkpoint is the end of the run that the arguments describe."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    if training_args.max_steps > 0:
+        return state["global_step"] >= training_args.max_steps
+    return state["global_step"] >= state["max_steps"] and (
+        state["num_train_epochs"] >= training_args.num_train_epochs
+    )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """transformers' Trainer with evaluation collators, layer-wise learning rates and a log of all losses."""
 
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,11 +13,15 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import FeatureExtractionMixin, PreTrainedModel, Trainer, TrainerState, TrainingArguments
 from transformers.trainer_utils import TrainOutput
+from transformers.utils import logging
 
 from ..hub.code import add_code
 from .callbacks import SetCollatorEpoch
+from .checkpoint import is_finished
 from .optimizer import layerwise_parameter_groups
 from .sampler import ChannelGroupedSampler
+
+logger = logging.get_logger(__name__)
 
 
 class EEGTrainer(Trainer):
@@ -44,6 +49,7 @@ class EEGTrainer(Trainer):
             raise ValueError(f"layer_decay: expected a factor in (0, 1], got {layer_decay}")
         super().__init__(*args, **kwargs)
         refuse_lone_process(self.args)
+        self.args.logging_nan_inf_filter = False  # Trainer would log a loss of NaN as 0
         self.eval_data_collator = eval_data_collator
         self.layer_decay = layer_decay
         self.train_sampler = train_sampler
@@ -53,7 +59,13 @@ class EEGTrainer(Trainer):
     def train(
         self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any
     ) -> TrainOutput:
-        """Train. A resumed run starts a stream at the checkpoint's position instead of reading up to it."""
+        """Train. A resumed run starts a stream at the checkpoint's position instead of reading up to it.
+
+        A run whose checkpoint is its last step is not trained on: the weights of that checkpoint are loaded,
+        or the best ones where the arguments say so.
+        """
+        if isinstance(resume_from_checkpoint, str) and is_finished(Path(resume_from_checkpoint), self.args):
+            return self._load_finished(resume_from_checkpoint)
         start_at = getattr(self.train_dataset, "start_at", None)
         if start_at is not None and isinstance(resume_from_checkpoint, str):
             # In batches of this process, of which each step takes gradient_accumulation_steps
@@ -62,6 +74,15 @@ class EEGTrainer(Trainer):
             start_at(batches, self.args.train_batch_size)
             self.args.ignore_data_skip = True  # Trainer would skip as many batches once more
         return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def _load_finished(self, checkpoint: str) -> TrainOutput:
+        """Take over the weights and the state of a run that is finished."""
+        logger.warning(f"{checkpoint} is the last step of this run: nothing is left to train")
+        self.state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
+        self._load_from_checkpoint(checkpoint)
+        if self.args.load_best_model_at_end and self.state.best_model_checkpoint:
+            self._load_best_model()
+        return TrainOutput(self.state.global_step, 0.0, {})
 
     def get_train_dataloader(self) -> DataLoader:
         """Return the training loader; streams divide themselves among processes, without accelerate."""
@@ -159,6 +180,12 @@ class EEGTrainer(Trainer):
         Loading the pickle that transformers writes can run any code. Weights on the Hub without their code
         load only where eeg_hf is installed.
         """
+        broken = [name for name, weight in self.model.named_parameters() if not weight.isfinite().all()]
+        if broken:
+            raise ValueError(
+                f"{len(broken)} weights are not finite, the first is {broken[0]}: nothing is saved; resume "
+                "from the last checkpoint with a lower learning rate"
+            )
         super()._save(output_dir, state_dict)
         if not self.args.should_save:  # another process makes the folder, maybe later
             return
@@ -170,7 +197,17 @@ class EEGTrainer(Trainer):
             add_code(model, folder, extractor if isinstance(extractor, FeatureExtractionMixin) else None)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log, adding the mean of each part of the loss since the last training log."""
+        """Log, adding the mean of each part of the loss since the last training log.
+
+        Raises:
+            ValueError: If the loss is no longer a number. It is looked at where it is logged: a look at every
+                step would wait for the GPU.
+        """
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise ValueError(
+                f"the loss is {logs['loss']} at step {self.state.global_step}: lower the learning rate or "
+                "max_grad_norm, or train in float32; the last checkpoint holds the weights before"
+            )
         if "loss" in logs:  # a training log; those of evaluations have eval_loss
             logs.update(
                 {name: torch.stack(values).mean().item() for name, values in self._loss_parts.items()}
