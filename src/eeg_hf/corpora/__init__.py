@@ -30,7 +30,7 @@ from .windows.label_table import LabelTable
 from .windows.leaks import LeakError, check_disjoint
 from .windows.mixture import mixture
 from .windows.prepare import prepare
-from .windows.prepared import drop_unlabelled, load_windows
+from .windows.prepared import drop_unlabelled, load_windows, with_classes
 from .windows.seen_windows import ContaminationError, SeenWindows, refuse_seen
 from .windows.split_methods import split_for_pretraining, split_windows
 from .windows.splits import (
@@ -123,5 +123,6 @@ __all__ = [
     "split_by",
     "split_for_pretraining",
     "split_windows",
+    "with_classes",
     "take_validation",
 ]

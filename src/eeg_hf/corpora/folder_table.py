@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from .recordings.recording_names import RecordingNames
-from .recordings.side_table import TABLE_SUFFIXES, read_rows
+from .recordings.side_table import TABLE_SUFFIXES, is_missing_word, read_rows
 
 logger = logging.get_logger(__name__)
 
@@ -102,7 +102,7 @@ def _take_fields(row: dict[str, str | None]) -> dict[str, str]:
     for name, columns in _FIELDS.items():
         column = _column(row, columns)
         cell = row.pop(column) if column else None
-        if cell is not None:
+        if cell is not None and not is_missing_word(cell):
             fields[name] = cell
     return fields
 

@@ -4,7 +4,7 @@
 import sys
 from pathlib import Path
 
-from ..corpora import drop_unlabelled, load_windows
+from ..corpora import load_windows, with_classes
 from ..evaluation import (
     chance_level,
     codecs_table,
@@ -33,8 +33,7 @@ def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, out
     """Collect the predictions of every method, write the report and return its table."""
     from .classifiers import collect_classifiers
 
-    dataset = drop_unlabelled(load_windows(args.data[0]), args.label_column)
-    class_names = args.class_names or sorted(dataset.unique(args.label_column))
+    dataset, class_names = with_classes(load_windows(args.data[0]), args.label_column, args.class_names)
     splits = split_args.apply(dataset, args.folds)
     described = f"{args.folds} subject folds" if args.folds else f"{split_args.split} split"
     rows = compare_methods([*collect_classifiers(args, dataset, splits, class_names)], described)

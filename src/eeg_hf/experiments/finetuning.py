@@ -19,7 +19,7 @@ from transformers import (
 from transformers.utils import logging
 
 from ..collation import DEFAULT_VIEW, EEGDataCollator, MixupCollator, WindowDataset
-from ..corpora import drop_unlabelled, load_alignments, load_windows
+from ..corpora import load_alignments, load_windows, with_classes
 from ..evaluation import (
     Predictions,
     aggregate_folds,
@@ -50,8 +50,7 @@ logger = logging.get_logger("eeg_hf.finetune")
 def run(args: FinetuneArguments, split_args: SplitArguments, training_args: TrainingArguments) -> None:
     """Run the recipe, once or for every fold."""
     training_args.remove_unused_columns = False
-    dataset = drop_unlabelled(load_windows(args.data), args.label_column)
-    class_names = args.class_names or sorted(dataset.unique(args.label_column))
+    dataset, class_names = with_classes(load_windows(args.data), args.label_column, args.class_names)
     output_dir = Path(training_args.output_dir)
     splits = split_args.apply(dataset, args.folds)
     refuse_missing_parts(splits, split_args.split)

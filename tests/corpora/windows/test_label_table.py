@@ -118,10 +118,10 @@ def test_a_table_that_is_not_there_is_refused(tmp_path):
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_any_delimiter_encoding_and_line_ending(encoding, delimiter, tmp_path):
     path = tmp_path / "people.csv"
-    lines = [["name", "unit", "age"], ["J\u00fcrgen", "\u00b5V", "041"], ["", "n/a", "NaN"], ["Ann", "", ""]]
+    lines = [["name", "unit", "age"], ["J\u00fcrgen", "\u00b5V", "41"], ["", "n/a", "NaN"], ["Ann", "", ""]]
     path.write_bytes("\r\n".join(delimiter.join(line) for line in lines).encode(encoding))
     rows = read_rows(path)
-    assert rows[0] == {"name": "J\u00fcrgen", "unit": "\u00b5V", "age": "041"}
+    assert rows[0] == {"name": "J\u00fcrgen", "unit": "\u00b5V", "age": "41"}
     assert rows[-1] == {"name": "Ann", "unit": None, "age": None}
     assert column_types(rows) == {"name": str, "unit": str, "age": float}
 

@@ -73,7 +73,7 @@ def read_bids(path: Path) -> "mne.io.BaseRaw":
     """
     refuse_pointers(path)
     tables = sidecars(path, "channels.tsv")
-    rows = [row for row in read_rows(tables[-1]) if row.get("name")] if tables else []
+    rows = [row for row in read_rows(tables[-1], has_classes=False) if row.get("name")] if tables else []
     raw = read_recording(path, unit=_usual_unit(rows))
     _apply_json(raw, sidecars(path, "eeg.json"))
     if rows:
@@ -228,7 +228,7 @@ def _place_electrodes(raw: "mne.io.BaseRaw", path: Path) -> None:
         space = next((part for part in table.name.split("_") if part.startswith("space-")), None)
         same_space = [each for each in systems if space is None or space in each.name.split("_")]
         try:
-            montage = _montage(raw.ch_names, read_rows(table), read_json(same_space))
+            montage = _montage(raw.ch_names, read_rows(table, has_classes=False), read_json(same_space))
         except ValueError as error:
             reasons.append(f"{table.name}: {error}")
             continue

@@ -18,7 +18,7 @@ from transformers.utils import logging
 
 from .eeg_feature import Eeg
 from .folder_files import is_part, left_out, main_files, under_own_name
-from .folder_metadata import bids_rows, row_features
+from .folder_metadata import bids_rows, metadata_rows, row_features
 from .formats import EXTENSIONS
 
 logger = logging.get_logger(__name__)
@@ -137,6 +137,19 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
         if self.config.features is None:
             self.info.features = Features({self.BASE_COLUMN_NAME: self._base_feature(), **features})
         return rows
+
+    def _read_metadata(self, metadata_file: str, metadata_ext: str = "") -> Iterator[pa.Table]:
+        """Read a metadata file; one in CSV as `eeg-hf prepare` reads it: `001` and `None` stay text."""
+        if metadata_ext != ".csv" or self.config.features is not None:
+            yield from super()._read_metadata(metadata_file, metadata_ext)
+            return
+        config = DownloadConfig(token=self.token, storage_options=self.storage_options)
+        table = metadata_rows(str(metadata_file), config)
+        wanted = self.config.filters
+        if wanted is not None:
+            table = table.filter(pq.filters_to_expression(wanted) if isinstance(wanted, list) else wanted)
+        if len(table):
+            yield table
 
     def _generate_shards(self, files: Any, add_metadata: bool, **others: Any) -> Iterator[str]:
         if add_metadata:

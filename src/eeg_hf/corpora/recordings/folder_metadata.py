@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import pyarrow as pa
 from datasets import DownloadConfig, Features, Value
 from datasets.utils.file_utils import is_local_path, xopen
 
 from ..corpus import Label
 from .bids_tree import BIDSFile, bids_recordings
 from .recording_bundle import TemporaryFolder
-from .side_table import column_types, typed
+from .side_table import column_types, read_rows, typed
 
 _ENTITIES = ("subject", "session", "task", "run")
 _IN_A_TREE = re.compile(r"(?P<root>.*?/|)(?P<below>sub-[^/]+/(?:ses-[^/]+/)?eeg/sub-[^/]*_eeg\.[^/]+)")
@@ -68,6 +69,40 @@ def row_features(rows: Iterable[Mapping[str, Label]]) -> Features:
     )
 
 
+def metadata_rows(file: str, download_config: DownloadConfig | None = None) -> pa.Table:
+    """Read a `metadata.csv` as `eeg-hf prepare` reads it.
+
+    Args:
+        file: Path or URL of the table.
+        download_config: Holds the token for URLs.
+
+    Returns:
+        Its columns, of which `file_name` has the first place: text, whole numbers or numbers.
+
+    Raises:
+        ValueError: If the table is damaged.
+    """
+    if "::" not in file and is_local_path(file):
+        rows = read_rows(Path(file))
+    else:
+        keep = TemporaryFolder()
+        copy = keep.path / "metadata.csv"
+        with xopen(file, "rb", download_config=download_config) as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        rows = read_rows(copy)
+    columns: dict[str, pa.Array] = {}
+    for name, kind in column_types(rows).items():
+        cells = [typed(row, {name: kind})[name] for row in rows]
+        is_whole = kind is float and all(isinstance(cell, float) and cell.is_integer() for cell in cells)
+        type_ = pa.int64() if is_whole else pa.float64() if kind is float else pa.string()
+        is_name = name in ("file_name", "file_names")
+        values = (
+            [row.get(name) for row in rows] if is_name else [int(c) for c in cells] if is_whole else cells
+        )
+        columns[name] = pa.array(values, pa.string() if is_name else type_)
+    return pa.table(columns)
+
+
 def _by_root(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, dict[str, str]]:
     """Group names that match a pattern by the root of their tree: root -> path below it -> name."""
     trees: defaultdict[str, dict[str, str]] = defaultdict(dict)
@@ -100,4 +135,4 @@ def _read_tree(
     return {name: entries[below] for below, name in files.items() if below in entries}
 
 
-__all__ = ["bids_rows", "row_features"]
+__all__ = ["bids_rows", "metadata_rows", "row_features"]

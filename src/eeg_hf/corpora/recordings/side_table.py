@@ -15,28 +15,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers.utils import logging
+
 from ..corpus import Label
 from ..windows.encoding import window_schema
 from .file_checks import decode_text
+
+logger = logging.get_logger(__name__)
 
 Row = Mapping[str, str | None]
 
 TABLE_SUFFIXES: tuple[str, ...] = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
 
-_MISSING = frozenset({"", "n/a", "na", "nan", "none", "null"})  # n/a in BIDS, NA in R
+_MISSING = frozenset({"", "n/a"})  # n/a in BIDS
+# Missing among numbers (NA in R, NaN and None in Python); in a column of text they may be a class
+_MISSING_WORDS = frozenset({"na", "nan", "none", "null"})
+_CODE = re.compile(r"[+-]?0\d")  # a number with a leading zero names something
 _DELIMITERS = "\t,;"
 _COLUMNS_OF_WINDOWS = frozenset(window_schema({}).names)
 
 
-def read_rows(path: Path) -> list[dict[str, str | None]]:
+def read_rows(path: Path, has_classes: bool = True) -> list[dict[str, str | None]]:
     """Read a table as text.
 
     Args:
         path: A CSV (commas, semicolons or tabs), TSV, JSON-lines, Parquet or XLSX file. Text may be UTF-8
             with or without a byte-order mark, UTF-16 with one, or Latin-1.
+        has_classes: Whether `None`, `NA`, `nan` and `null` in a column of text are classes of these names; a
+            warning names them. Elsewhere they are missing.
 
     Returns:
-        One mapping from column to stripped cell per row; `None` for empty cells, `n/a`, `NA` and NaN.
+        One mapping from column to stripped cell per row; `None` for empty cells and `n/a`, and for `NA` and
+        the like in a column of numbers.
         Columns without a name, such as the index of pandas, are left out.
 
     Raises:
@@ -57,7 +67,32 @@ def read_rows(path: Path) -> list[dict[str, str | None]]:
         rows = _read_jsonl(path)
     else:
         rows = _read_delimited(path)
-    return [{name.strip(): _text(cell) for name, cell in row.items() if name.strip()} for row in rows]
+    table = [{name.strip(): _text(cell) for name, cell in row.items() if name.strip()} for row in rows]
+    for name in dict.fromkeys(name for row in table for name in row):
+        _decide_words(path, table, name, has_classes)
+    return table
+
+
+def is_missing_word(cell: str | None) -> bool:
+    """Return whether a cell is `NA`, `nan`, `None` or `null` in any case, which never name a subject."""
+    return cell is not None and cell.lower() in _MISSING_WORDS
+
+
+def _decide_words(path: Path, rows: Sequence[dict[str, str | None]], name: str, has_classes: bool) -> None:
+    """Set `NA` and the like of a column to None, in place, unless they are classes."""
+    marked = [row for row in rows if is_missing_word(row.get(name))]
+    if not marked:
+        return
+    known = [row[name] for row in rows if row.get(name) is not None and not is_missing_word(row[name])]
+    if has_classes and known and not all(map(_parses, known)):
+        words = ", ".join(sorted({str(row[name]) for row in marked}))
+        logger.warning_once(
+            f"{path.name}: {words} in the column {name} are {len(marked)} values of that name; leave the "
+            "cells empty, or write n/a, where the value is unknown"
+        )
+        return
+    for row in marked:
+        row[name] = None
 
 
 def text_of(path: Path) -> str:
@@ -110,14 +145,26 @@ def number(cell: str | float) -> float:
 
 
 def _all_numbers(cells: Sequence[Label]) -> bool:
+    """Return whether all cells are finite numbers; `001` and `1_000` name something."""
+    return bool(cells) and all(map(_is_number, cells))
+
+
+def _is_number(cell: Label) -> bool:
+    is_code = isinstance(cell, str) and ("_" in cell or _CODE.match(cell) is not None)
+    return not is_code and _parses(cell)
+
+
+def _parses(cell: Label) -> bool:
     try:
-        return bool(cells) and all(math.isfinite(float(cell or "")) for cell in cells)
+        return cell is not None and math.isfinite(float(cell))
     except ValueError:
         return False
 
 
 def _text(cell: Any) -> str | None:
     """Return a cell as text; a whole float as an integer, because gaps turn integer columns into floats."""
+    if isinstance(cell, float) and math.isnan(cell):
+        return None
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
     text = "" if cell is None else str(cell).strip()
@@ -165,7 +212,7 @@ def _write_points(rows: Sequence[dict[str, str]], name: str) -> None:
     # "1,5" is a number only where the whole column is one: it could be a list
     cells = {place: row[name].strip() for place, row in enumerate(rows) if name in row}
     pointed = {p: re.sub(r"^([+-]?\d+),(\d+)$", r"\1.\2", cell) for p, cell in cells.items()}
-    if _all_numbers([cell for cell in pointed.values() if cell.lower() not in _MISSING]):
+    if _all_numbers([cell for cell in pointed.values() if cell.lower() not in _MISSING | _MISSING_WORDS]):
         for place, cell in pointed.items():
             rows[place][name] = cell
 
@@ -200,4 +247,14 @@ def _read_xlsx(path: Path) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=False)) for row in cells if any(cell is not None for cell in row)]
 
 
-__all__ = ["TABLE_SUFFIXES", "Row", "column_types", "free_name", "number", "read_rows", "text_of", "typed"]
+__all__ = [
+    "TABLE_SUFFIXES",
+    "Row",
+    "column_types",
+    "free_name",
+    "is_missing_word",
+    "number",
+    "read_rows",
+    "text_of",
+    "typed",
+]

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Load the windows of a prepared corpus."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from datasets import Dataset, load_dataset
+from datasets import Dataset, Value, load_dataset
 from transformers.utils import logging
 
 from .card import CARD
 from .row_groups import read_columns
 
 logger = logging.get_logger(__name__)
+
+_MAX_NUMBERED_CLASSES = 20  # more different numbers are measurements, such as ages
 
 
 def load_windows(source: str | Path) -> Dataset:
@@ -62,6 +67,76 @@ def refuse_unfinished(source: str | Path) -> None:
         raise ValueError(f"{folder} holds no window: its {len(shards)} shards are empty, prepare it again")
 
 
+def with_classes(
+    dataset: Dataset, label_column: str, class_names: Sequence[str] | None = None
+) -> tuple[Dataset, list[str]]:
+    """Make a column of labels one of classes: numbers become their text (0.0 becomes `0`).
+
+    Args:
+        dataset: Windows, as `load_windows` returns them.
+        label_column: Column of the labels.
+        class_names: Classes in order; by default those of the column, sorted (numbers by size).
+
+    Returns:
+        The labelled windows, and the names of the classes.
+
+    Raises:
+        ValueError: If there is no such column, it holds numbers that are no classes, fewer than two classes,
+            or others than `class_names`.
+    """
+    if label_column in dataset.column_names:  # first, because rows chosen from a dataset cannot get columns
+        dataset = _with_text(dataset, label_column, class_names is not None)
+    dataset = drop_unlabelled(dataset, label_column)
+    values = sorted(pc.unique(read_columns(dataset, [label_column]).column(0)).to_pylist(), key=_by_size)
+    names = values if class_names is None else [str(name) for name in class_names]
+    there = ", ".join(map(repr, values[:10]))
+    if absent := [name for name in names if name not in values]:
+        raise ValueError(
+            f"class_names lists {', '.join(absent)}: label_column {label_column!r} holds {there}"
+        )
+    if others := [value for value in values if value not in names]:
+        raise ValueError(
+            f"label_column {label_column!r} holds {', '.join(others[:10])}, which class_names does not list: "
+            "add them, or leave out their recordings when the corpus is prepared"
+        )
+    if len(names) < 2:
+        raise ValueError(
+            f"label_column {label_column!r} holds the single class {there}: expected two or more"
+        )
+    return dataset, names
+
+
+def _with_text(dataset: Dataset, label_column: str, is_listed: bool) -> Dataset:
+    """Turn a column of numbers or booleans into text; refuse measurements, such as ages, as classes."""
+    column = read_columns(dataset, [label_column]).column(0)
+    if not (
+        pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or column.type == pa.bool_()
+    ):
+        return dataset
+    numbers = pc.unique(column.drop_null()).to_pylist()
+    if len(numbers) > _MAX_NUMBERED_CLASSES and not is_listed:
+        raise ValueError(
+            f"label_column {label_column!r} holds {len(numbers)} different numbers ({min(numbers):g} to "
+            f"{max(numbers):g}), expected classes: choose another column, or list the classes in class_names"
+        )
+    texts = [None if value is None else _class_name(value) for value in column.to_pylist()]
+    others = dataset.remove_columns(label_column)
+    return others.add_column(label_column, texts, feature=Value("string"))  # type: ignore[arg-type]
+
+
+def _class_name(value: float | bool) -> str:
+    is_whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if is_whole else str(value)
+
+
+def _by_size(name: str) -> tuple[float, str]:
+    """Order `2` before `10`, and numbers before words."""
+    try:
+        return float(name), name
+    except ValueError:
+        return float("inf"), name
+
+
 def drop_unlabelled(dataset: Dataset, label_column: str) -> Dataset:
     """Drop rows without a label, and log how many.
 
@@ -86,4 +161,4 @@ def drop_unlabelled(dataset: Dataset, label_column: str) -> Dataset:
     return dataset.select(known)
 
 
-__all__ = ["drop_unlabelled", "load_windows", "refuse_unfinished"]
+__all__ = ["drop_unlabelled", "load_windows", "refuse_unfinished", "with_classes"]

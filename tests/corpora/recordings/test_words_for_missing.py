@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`None`, `NA` and leading zeros in tables of labels mean the same at every door."""
+
+import warnings
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+from datasets import load_dataset
+
+from eeg_hf.corpora.folder import FolderCorpus
+from eeg_hf.corpora.recordings.side_table import column_types, read_rows
+
+TABLE = """file_name,subject,label,code,age,dose,ok
+s0_raw.fif,001,None,007,30,1,true
+s1_raw.fif,002,seizure,010,NA,0,false
+s2_raw.fif,003,NA,100,41,n/a,true
+s3_raw.fif,NA,,101,nan,0,n/a
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    root = tmp_path / "lab"
+    root.mkdir()
+    for number in range(4):
+        samples = 20e-6 * np.random.default_rng(number).normal(size=(2, 400))
+        raw = mne.io.RawArray(samples, mne.create_info(["C3", "C4"], 200.0, "eeg"), verbose="ERROR")
+        raw.save(root / f"s{number}_raw.fif", verbose="ERROR")
+    (root / "metadata.csv").write_text(TABLE)
+    return root
+
+
+def test_words_are_classes_among_text_and_missing_among_numbers(folder, caplog):
+    rows = read_rows(folder / "metadata.csv")
+    assert [row["label"] for row in rows] == ["None", "seizure", "NA", None]
+    assert [row["age"] for row in rows] == ["30", None, "41", None]
+    assert [row["dose"] for row in rows] == ["1", "0", None, "0"]
+    assert column_types(rows)["code"] is str and column_types(rows)["age"] is float
+    strict = read_rows(folder / "metadata.csv", has_classes=False)
+    assert [row["label"] for row in strict] == [None, "seizure", None, None]
+
+
+def test_eegfolder_and_the_folder_corpus_agree(folder):
+    recordings = FolderCorpus().recordings(folder)
+    prepared = {r.path.name: r.labels for r in recordings}
+    assert [r.subject for r in recordings if r.path.name == "s3_raw.fif"] != ["NA"]
+    for streaming in (False, True):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rows = list(load_dataset("eegfolder", data_dir=str(folder), split="train", streaming=streaming))
+        for row in rows:
+            name = Path(row["eeg"].filenames[0]).name
+            assert {column: row[column] for column in ("label", "code", "age", "dose", "ok")} == prepared[
+                name
+            ]
+    assert [row["subject"] for row in rows][:3] == ["001", "002", "003"]
