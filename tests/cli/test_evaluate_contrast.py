@@ -128,7 +128,7 @@ def test_auxiliary_tasks_stand_beside_who_always_says_the_same(untrained, tmp_pa
     [
         (("--part", "train"), "part: expected one to test beside 'train', got 'train'"),
         (("--stimulus", "film"), "dataset lacks the columns ['film']"),
-        (("--seconds", "alpha_hz"), "no moment has subjects_per_time=2 people, the best has 1"),
+        (("--seconds", "alpha_hz"), "no moment has subjects_per_time=2 subjects, the best has 1"),
         (("--models", "a=nowhere"), "models: no folder matches 'nowhere', expected name=folder"),
         (("--models", "a={data}"), "expected a trained model, it has no config.json"),
         (("--corpus_options", "{{}}"), "corpus_options: the truth is of signals prepared with --reference"),
