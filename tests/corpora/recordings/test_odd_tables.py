@@ -38,3 +38,13 @@ def test_semicolons_and_decimal_commas_between_whole_numbers(tmp_path, ends):
     assert raw.ch_names == [name for name in (first, "Fp1", "C3", last) if name != "Zeit"]
     assert np.allclose(raw.get_data(picks=["Fp1"])[0, 1:3] * 1e6, [-3.544, -2.544])
     assert np.allclose(raw.get_data(picks=["C3"])[0, :3] * 1e6, [0.316 * -1, -1.316, -2.316])
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [("a.trc", "Micromed: export it as EDF"), ("a.cdt", "Curry: export it"), ("a.nedf", "Neuroelectrics")],
+)
+def test_a_format_that_is_not_read_is_named_with_a_way_to_convert_it(tmp_path, name, match):
+    (tmp_path / name).write_bytes(b"x" * 100)
+    with pytest.raises(ValueError, match=f"{name} has a format that is not read, that of {match}"):
+        read_recording(tmp_path / name)

@@ -46,6 +46,24 @@ _LEFT_OUT = re.compile(
 )
 # Annotations of programs where a part was cut out, or the recording was paused
 _JOIN = re.compile(r"boundary|New Segment/.*", re.IGNORECASE)
+# Formats that are not read -> the program or the command that writes one that is
+_CONVERTED_BY = {
+    ".cdt": "Curry: export it as BrainVision or EEGLAB",
+    ".dap": "Curry: export it as BrainVision or EEGLAB",
+    ".trc": "Micromed: export it as EDF+",
+    ".e": "Nicolet or Natus: export it as EDF+",
+    ".erd": "Natus XLTEK: export it as EDF+",
+    ".nedf": "Neuroelectrics: save mne.io.read_raw(path) as FIF, or record as EDF+",
+    ".nxe": "eXimia: save mne.io.read_raw(path) as FIF, after a check of its unit",
+    ".data": "Nicolet: save mne.io.read_raw_nicolet(path, ch_type='eeg') as FIF",
+    ".mat": "MATLAB: save it as .set with EEGLAB, or as a table",
+    ".mefd": "MEF3: save mne.io.read_raw(path) as FIF",
+    ".poly5": "TMSi: export it as EDF+",
+    ".rhd": "Intan: export it as EDF+",
+    ".sig": "Stellate Harmonie: export it as EDF+",
+    ".smr": "Spike2: export it as EDF+",
+    ".smrx": "Spike2: export it as EDF+",
+}
 _RATES_HZ = (0.1, 1e6)
 
 
@@ -156,6 +174,8 @@ def _check_exists(path: Path, extension: str) -> None:
         raise ValueError(f"{path.name} is a folder, expected a recording")
     if not (path.is_file() or path.is_dir()):  # opening a pipe would block
         raise ValueError(f"{path.name} is a pipe, socket or device, expected a recording")
+    if extension in _CONVERTED_BY:
+        raise ValueError(f"{path.name} has a format that is not read, that of {_CONVERTED_BY[extension]}")
     main = path.with_suffix(_MAIN_FILE.get(extension, path.suffix))
     if main != path and (extension != ".eeg" or main.exists()):
         raise ValueError(f"{path.name} is a part of a recording: open {main.name}")
