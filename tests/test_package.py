@@ -1,13 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-import ast
 import configparser
-import contextlib
-import functools
-import io
 import re
-import runpy
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -19,7 +13,6 @@ from packaging.utils import canonicalize_name
 import eeg_hf
 
 REPOSITORY = Path(__file__).parents[1]
-SCRIPTS = sorted((REPOSITORY / "scripts").glob("*.py"))
 
 
 def read(name):
@@ -112,42 +105,3 @@ def test_makefile_refuses_an_old_python_in_one_line(tmp_path):
     assert result.returncode != 0
     assert result.stderr.startswith("expected Python 3.11 or newer, got Python 3.9.2")
     assert not (tmp_path / "venv").exists()
-
-
-def script_commands(text):
-    """Find (script name, flags) of the commands in a text, up to a comment or the end of a code span."""
-    commands = re.findall(r"\bscripts/(\w+\.py)([^#`\n]*(?:\\\n[^#`\n]*)*)", text)
-    return [(name, re.findall(r"\s(--\w+)", arguments)) for name, arguments in commands]
-
-
-@functools.cache
-def help_of(name):
-    """Return what a script prints for --help; run here, so that torch and transformers are imported once."""
-    path, output, arguments = REPOSITORY / "scripts" / name, io.StringIO(), sys.argv
-    sys.argv = [str(path), "--help"]
-    sys.path.append(str(path.parent))  # as `python path` has it
-    try:
-        with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as done:
-            runpy.run_path(str(path), run_name="__main__")
-    finally:
-        sys.argv = arguments
-        sys.path.remove(str(path.parent))
-    assert done.value.code in (0, None)
-    return output.getvalue()
-
-
-@pytest.mark.parametrize("name", [path.name for path in SCRIPTS])
-def test_script_begins_with_commands_that_it_accepts(name):
-    docstring = ast.get_docstring(ast.parse(read(f"scripts/{name}")))
-    commands = [flags for script, flags in script_commands(docstring) if script == name]
-    assert len(commands) >= 2
-    for flag in {flag for flags in commands for flag in flags}:
-        assert re.search(rf"{flag}\b", help_of(name)), f"{name} --help does not know {flag}"
-
-
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "Makefile", "CHANGELOG.md"])
-def test_script_commands_of_the_documents_work(document):
-    for name, flags in script_commands(read(document)):
-        assert (REPOSITORY / "scripts" / name).is_file(), f"{document} names scripts/{name}"
-        for flag in flags:
-            assert re.search(rf"{flag}\b", help_of(name)), f"{document}: {name} --help does not know {flag}"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from eeg_hf.evaluation import EEGImageEmbeddings
-from tests.cli.test_evaluate_eeg2025 import run_here
+from tests.commands import fail_command, run_command
 from tests.evaluation.test_embeddings_file import make
 
 
@@ -16,8 +16,8 @@ def embeds(tmp_path_factory):
 
 def test_the_command_of_the_documentation_prints_and_writes_chance_and_intervals(embeds, tmp_path):
     out = tmp_path / "report.json"
-    arguments = ("--metric", "recall@1,5,10", "--also", "mrr,ndcg", "--out", out, "--num_resamples", 100)
-    printed = run_here("eval_retrieval.py", "--embeds", embeds, *arguments)
+    arguments = ("--metric", "recall@1,5,10", "--also", "mrr,ndcg", "--output", out, "--num_resamples", 100)
+    printed = run_command("eval-retrieval", "--embeds", embeds, *arguments)
     assert "480 trials of 2 subjects, a gallery of 60 images" in printed
     assert "95 % of bootstraps over images" in printed
     rows = [line.split(" | ")[:2] for line in printed.splitlines() if line.startswith("| all 2")]
@@ -34,17 +34,17 @@ def test_the_command_of_the_documentation_prints_and_writes_chance_and_intervals
 
 
 def test_averaging_and_n_way_are_said_and_done(embeds, tmp_path):
-    printed = run_here(
-        *("eval_retrieval.py", "--embeds", embeds, "--average_repetitions", "--n_way", 20),
-        *("--out", tmp_path / "averaged.json", "--resample", "subject", "--num_resamples", 50),
+    printed = run_command(
+        *("eval-retrieval", "--embeds", embeds, "--average_repetitions", "--n_way", 20),
+        *("--output", tmp_path / "averaged.json", "--resample", "subject", "--num_resamples", 50),
     )
-    run_here(
-        "eval_retrieval.py", "--embeds", embeds, "--out", tmp_path / "single.json", "--num_resamples", 50
+    run_command(
+        "eval-retrieval", "--embeds", embeds, "--output", tmp_path / "single.json", "--num_resamples", 50
     )
     averaged, single = (
         json.loads((tmp_path / f"{name}.json").read_text()) for name in ("averaged", "single")
     )
-    assert "120 averages of a person's repetitions" in printed and "bootstraps over subjects" in printed
+    assert "120 averages of a subject's repetitions" in printed and "bootstraps over subjects" in printed
     value = averaged["eeg_to_image"]["recall@1"]["value"]
     assert value > single["eeg_to_image"]["recall@1"]["value"] + 0.1
     assert averaged["eeg_to_image"]["top@1 of 20"]["value"] > value
@@ -66,9 +66,9 @@ def methods(tmp_path_factory):
 
 def test_methods_and_seeds_stand_in_one_table_beside_chance(methods, tmp_path):
     out = tmp_path / "comparison.json"
-    printed = run_here(
-        *("eval_retrieval.py", "--embeds", f"EEG-CLIP={methods}/clip-*/test.npz", f"{methods}/ridge.npz"),
-        *("--metric", "recall@1,5", "--also", "mrr", "--out", out, "--num_resamples", 50),
+    printed = run_command(
+        *("eval-retrieval", "--embeds", f"EEG-CLIP={methods}/clip-*/test.npz", f"{methods}/ridge.npz"),
+        *("--metric", "recall@1,5", "--also", "mrr", "--output", out, "--num_resamples", 50),
     )
     assert "EEG-CLIP, ridge, split test: 480 trials" in printed and "± is the standard deviation" in printed
     lines = printed.splitlines()
@@ -81,9 +81,9 @@ def test_methods_and_seeds_stand_in_one_table_beside_chance(methods, tmp_path):
     singles = []
     for seed in range(3):
         each = tmp_path / "each.json"
-        run_here(
-            *("eval_retrieval.py", "--embeds", f"{methods}/clip-{seed}/test.npz", "--metric", "recall@1,5"),
-            *("--out", each, "--num_resamples", 0),
+        run_command(
+            *("eval-retrieval", "--embeds", f"{methods}/clip-{seed}/test.npz", "--metric", "recall@1,5"),
+            *("--output", each, "--num_resamples", 0),
         )
         singles.append(json.loads(each.read_text()))
     values = [one["eeg_to_image"]["recall@1"]["value"] for one in singles]
@@ -103,13 +103,13 @@ def test_methods_and_seeds_stand_in_one_table_beside_chance(methods, tmp_path):
         (("a={}/ridge.npz", "b={}/others.npz"), "b differs from a in 480 trials and 0 images of the gallery"),
         (("a={}/ridge.npz", "b={}/more.npz"), "b differs from a in 8 trials and 1 images of the gallery"),
         (("a={}/ridge.npz", "a={}/clip-1/test.npz"), "two methods are called 'a'"),
-        (("a={}/none-*.npz",), "none-*.npz does not exist: eeg-hf export-embeddings writes embeddings"),
+        (("a={}/none-*.npz",), "embeds: nothing matches"),
     ],
 )
-def test_methods_that_cannot_be_compared_end_with_one_line(methods, fail_script, embeds, message):
+def test_methods_that_cannot_be_compared_end_with_one_line(methods, embeds, message):
     named = [each.format(methods) for each in embeds]
-    line, code = fail_script("eval_retrieval.py", "--embeds", *named, "--num_resamples", 0)
-    assert message in line and code == 2
+    line = fail_command("eval-retrieval", "--embeds", *named, "--num_resamples", 0)
+    assert message in line
 
 
 @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ def test_methods_that_cannot_be_compared_end_with_one_line(methods, fail_script,
         (("--metric", "recall@1,61"), "K: the gallery has 60 items, 61 is more"),
         (("--metric", "accuracy"), "metric: expected recall@K, ndcg@K, mrr"),
         (("--n_way", "61"), "n_way: expected 2 to 60, the size of the gallery, got 61"),
-        (("--match", "colour"), "expected match image or concept"),
+        (("--match", "colour"), "match: expected one of image, concept, got 'colour'"),
     ],
 )
-def test_what_cannot_be_scored_ends_with_one_line(embeds, fail_script, options, message):
-    line, code = fail_script("eval_retrieval.py", "--embeds", embeds, *options)
-    assert message in line and code == 2
+def test_what_cannot_be_scored_ends_with_one_line(embeds, options, message):
+    line = fail_command("eval-retrieval", "--embeds", embeds, *options)
+    assert message in line
 
 
-def test_files_that_do_not_fit_end_with_one_line(tmp_path, fail_script):
-    line, code = fail_script("eval_retrieval.py", "--embeds", tmp_path / "nowhere.npz")
-    assert "nowhere.npz does not exist" in line and code == 2
+def test_files_that_do_not_fit_end_with_one_line(tmp_path):
+    line = fail_command("eval-retrieval", "--embeds", tmp_path / "nowhere.npz")
+    assert "embeds: nothing matches" in line
     one = {**make(4), "image_concepts": np.array(["x"] * 4), "concepts": np.array(["x"] * 32)}
     EEGImageEmbeddings(**one).save(tmp_path / "one.npz")
-    line, code = fail_script(
-        "eval_retrieval.py", "--embeds", tmp_path / "one.npz", "--match", "concept", "--metric", "recall@1"
+    line = fail_command(
+        "eval-retrieval", "--embeds", tmp_path / "one.npz", "--match", "concept", "--metric", "recall@1"
     )
-    assert "all 4 items are 'x': expected two or more to choose from" in line and code == 2
+    assert "all 4 items are 'x': expected two or more to choose from" in line

@@ -9,9 +9,10 @@ import pytest
 import torch
 import yaml
 
-from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGFoundationForPreTraining
+from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGFoundationForPreTraining, PairColumns
 from eeg_hf.corpora import SimulatedFilm, load_windows, prepare
-from tests.cli.test_evaluate_eeg2025 import run_here
+from eeg_hf.experiments.contrast.features import line_up, read_film_windows
+from tests.commands import fail_command, flags, run_command
 from tests.conftest import ROOT
 
 FILMS = {"num_subjects": 12, "num_films": 2, "seconds": 60.0, "component_uv": 20.0}
@@ -20,8 +21,7 @@ PROJECTED = "contrast: projection head"
 
 
 def split(num_folds):
-    options = {"split": "fold", "num_folds": num_folds, "num_validation_subjects": 0}
-    return [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    return flags(split="fold", num_folds=num_folds, num_validation_subjects=0)
 
 
 def prepare_films(folder, reference="original", **options):
@@ -44,10 +44,10 @@ def trained(tmp_path_factory):
         recipe["phases"][0]["data"] = str(data)
         recipe["phases"][0]["pairs"]["subjects_per_time"] = 8
         (folder / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "output_dir": str(folder / "run")}))
-        run_here("train_phases.py", folder / "recipe.yaml", *split(3))
+        run_command("train-phases", folder / "recipe.yaml", *split(3))
         arguments = ("--data", data, "--models", f"contrast={folder / 'run' / 'film'}", "--num_components", 1)
         arguments += ("--corpus_options", json.dumps(options), "--output_dir", folder / "out", *split(3))
-        printed = run_here("evaluate_contrast.py", *arguments)
+        printed = run_command("evaluate-contrast", *arguments)
         assert printed == (folder / "out" / "table.md").read_text()
         found[share] = json.loads((folder / "out" / "metrics.json").read_text())
     return found
@@ -111,7 +111,7 @@ def test_auxiliary_tasks_stand_beside_who_always_says_the_same(untrained, tmp_pa
     model, data = untrained
     options = ("--batch_size", 4, "--subjects_per_time", 2, "--num_shifts", 9, *split(2))
     arguments = ("--data", data, "--models", f"constant={model}", "--output_dir", tmp_path)
-    printed = run_here("evaluate_contrast.py", *arguments, *options)
+    printed = run_command("evaluate-contrast", *arguments, *options)
     found = json.loads((tmp_path / "metrics.json").read_text())["auxiliary"]
     windows = load_windows(data).to_pandas()
     numbers, classes = found[f"{model}: alpha_hz"], found[f"{model}: stimulus"]
@@ -129,25 +129,21 @@ def test_auxiliary_tasks_stand_beside_who_always_says_the_same(untrained, tmp_pa
         (("--part", "train"), "part: expected one to test beside 'train', got 'train'"),
         (("--stimulus", "film"), "dataset lacks the columns ['film']"),
         (("--seconds", "alpha_hz"), "no moment has subjects_per_time=2 subjects, the best has 1"),
-        (("--models", "a=nowhere"), "models: no folder matches 'nowhere', expected name=folder"),
+        (("--models", "a=nowhere"), "models: nothing matches 'nowhere', expected name=path"),
         (("--models", "a={data}"), "expected a trained model, it has no config.json"),
         (("--corpus_options", "{{}}"), "corpus_options: the truth is of signals prepared with --reference"),
         (("--batch_size", "3"), "batch_size: expected a multiple of subjects_per_time=2"),
     ],
 )
-def test_what_cannot_be_judged_ends_with_one_line(untrained, tmp_path, fail_script, options, message):
+def test_what_cannot_be_judged_ends_with_one_line(untrained, tmp_path, options, message):
     common = ("--batch_size", "4", "--subjects_per_time", "2", "--num_shifts", "9", *split(2))
     words = [word.format(data=untrained[1]) for word in options]
     arguments = ("--data", untrained[1], "--output_dir", tmp_path, *common, *words)
-    line, code = fail_script("evaluate_contrast.py", *arguments)
-    assert message in line and code == 2
+    line = fail_command("evaluate-contrast", *arguments)
+    assert message in line
 
 
-def test_windows_that_overlap_are_lined_up_once(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    from eeg_hf import PairColumns
-    from eeg_hf.experiments.contrast import line_up, read_film_windows
-
+def test_windows_that_overlap_are_lined_up_once(tmp_path):
     extractor = EEGFeatureExtractor(50.0, None, None, reference="original", window_seconds=2.0)
     corpus = SimulatedFilm(3, 2, seconds=7.0, sampling_rate=50.0)
     prepare(corpus, tmp_path, extractor, segments="annotations", stride_seconds=1.0)

@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The score of the EEG2025 challenge, from written releases of HBN to the table."""
 
-import contextlib
-import io
 import json
-import runpy
-import sys
 
 import numpy as np
 import pytest
@@ -15,22 +11,12 @@ from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGFoundationForSeq
 from eeg_hf.corpora import load_windows, prepare
 from eeg_hf.corpora.hbn import HBN
 from eeg_hf.evaluation import challenge_score
-from tests.conftest import ROOT
+from tests.commands import fail_command, flags, run_command
 from tests.corpora.written_trees import TRIALS_TASK, write_hbn
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 TINY |= {"patch_size": 50, "scale_factors": (1, 2), "sampling_rate": 100.0, "num_channels": 129}
 TASKS = (f"{TRIALS_TASK}_run-1", "ThePresent")
-
-
-def run_here(name, *arguments):
-    """Run a script here, where torch is imported already, and return what it prints."""
-    path, printed = ROOT / "scripts" / name, io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr(sys, "argv", [str(path), *map(str, arguments)])
-        patch.setattr(sys, "path", [*sys.path, str(path.parent)])
-        runpy.run_path(str(path), run_name="__main__")
-    return printed.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +46,11 @@ def arguments(prepared, tmp_path_factory):
         EEGFeatureExtractor.from_pretrained(prepared / data).save_pretrained(folder / name)
     models = {"challenge1": folder / "c1", "challenge2": folder / "c2"}
     options = {**models, "data1": prepared / "c1", "data2": prepared / "c2"}
-    return [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    return flags(**options)
 
 
 def test_scores_stand_beside_the_baselines_and_the_published_row(prepared, arguments, tmp_path):
-    printed = run_here("evaluate_eeg2025.py", *arguments, "--output_dir", tmp_path)
+    printed = run_command("evaluate-eeg2025", *arguments, "--output_dir", tmp_path)
     written = json.loads((tmp_path / "metrics.json").read_text())
     rows = {row["method"]: row for row in written["results"]}
     assert list(rows) == ["fine-tuned model", "the training targets' mean", "band power + ridge regression"]
@@ -95,7 +81,7 @@ def test_scores_stand_beside_the_baselines_and_the_published_row(prepared, argum
 
 def test_the_target_and_the_tasks_of_challenge_2_are_a_choice(prepared, arguments, tmp_path):
     options = ("--target2", "p_factor", "--task2", "all", "--fitted_windows", "0")
-    run_here("evaluate_eeg2025.py", *arguments, "--output_dir", tmp_path, *options)
+    run_command("evaluate-eeg2025", *arguments, "--output_dir", tmp_path, *options)
     written = json.loads((tmp_path / "metrics.json").read_text())
     windows = load_windows(prepared / "c2").to_pandas()
     known = windows[(windows["release"] == "R5") & windows["p_factor"].notna()]
@@ -110,15 +96,15 @@ def test_the_target_and_the_tasks_of_challenge_2_are_a_choice(prepared, argument
     [
         (("--part", "test"), "part: expected one to test beside 'train', got 'test'"),
         (("--part", "train"), "part: expected one to test beside 'train', got 'train'"),
-        (("--task2", "symbolSearch"), "task: expected one that the validation part"),
+        (("--task2", "symbolSearch"), "task: expected one of the validation part"),
         (("--target2", "mood"), "label_column 'mood' is not in the dataset"),
         (("--challenge2", "nowhere"), "nowhere: expected a fine-tuned model, it has no config.json"),
         (("--challenge1", "{classifier}"), "expected a regression (num_labels=1), got num_labels=2"),
     ],
 )
-def test_what_cannot_be_scored_ends_with_one_line(arguments, tmp_path, fail_script, options, message):
+def test_what_cannot_be_scored_ends_with_one_line(arguments, tmp_path, options, message):
     classifier = tmp_path / "classifier"
     EEGFoundationForSequenceClassification(EEGFoundationConfig(**TINY)).save_pretrained(classifier)
     words = [word.format(classifier=classifier) for word in options]
-    line, code = fail_script("evaluate_eeg2025.py", *arguments, "--output_dir", tmp_path / "out", *words)
-    assert message in line and code == 2
+    line = fail_command("evaluate-eeg2025", *arguments, "--output_dir", tmp_path / "out", *words)
+    assert message in line

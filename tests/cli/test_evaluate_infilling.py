@@ -7,7 +7,7 @@ import pytest
 from transformers import AutoModel, AutoModelForPreTraining
 
 import eeg_hf  # noqa: F401  (registers the Auto classes)
-from tests.conftest import ROOT
+from tests.commands import fail_command, flags, run_command
 
 TINY = {
     "hidden_size": 16,
@@ -29,20 +29,12 @@ TRAINING = {
 }
 
 
-def flags(**options):
-    return [str(word) for name, value in options.items() for word in (f"--{name}", value)]
-
-
-def recipe(name):
-    return str(ROOT / f"src/eeg_hf/recipes/masked_vae_{name}.yaml")
-
-
 @pytest.fixture(scope="module")
-def trained(prepared, tmp_path_factory, run_script):
+def trained(prepared, tmp_path_factory):
     """Three steps of the recipe, one of them the last: the second one is a checkpoint."""
     folder = tmp_path_factory.mktemp("trained")
     options = {"data": prepared, "output_dir": folder, "config": json.dumps(TINY), **TRAINING}
-    run_script("pretrain.py", recipe("tiny"), *flags(**options))
+    run_command("pretrain", "masked_vae_tiny", *flags(**options))
     return folder
 
 
@@ -55,29 +47,29 @@ def test_training_leaves_an_autoencoder_and_its_losses(trained):
     assert all({"reconstruction_loss", "visible_loss", "kl_loss"} <= set(row) for row in log if "loss" in row)
 
 
-def test_resumed_ends_with_the_same_weights_and_warm_up(prepared, trained, tmp_path, run_script):
+def test_resumed_ends_with_the_same_weights_and_warm_up(prepared, trained, tmp_path):
     options = {"data": prepared, "output_dir": tmp_path, "config": json.dumps(TINY), **TRAINING}
     options |= {"resume_from_checkpoint": trained / "checkpoint-2"}
-    run_script("pretrain.py", recipe("tiny"), *flags(**options))
+    run_command("pretrain", "masked_vae_tiny", *flags(**options))
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
-def test_before_and_after_an_alignment_stand_beside_the_references(prepared, trained, tmp_path, run_script):
+def test_before_and_after_an_alignment_stand_beside_the_references(prepared, trained, tmp_path):
     aligned, out = tmp_path / "aligned", tmp_path / "out"
-    options = {"data": prepared, "output_dir": aligned, **TRAINING, "model_name_or_path": trained}
-    run_script("pretrain.py", recipe("align"), *flags(**options))
+    options = {"data": prepared, "output_dir": aligned, **TRAINING, "model": trained}
+    run_command("pretrain", "masked_vae_align", *flags(**options))
     assert AutoModelForPreTraining.from_pretrained(aligned).num_steps.item() == 8  # the warm-up is over once
     options = {"data": prepared, "output_dir": out, "max_windows": 24, "stretch_seconds": 0.5}
     options |= {"split": "fold", "num_folds": 2, "num_validation_subjects": 1}  # three people to test
     models = ["--models", f"before={trained}", f"after it={aligned}", "--mask_ratios", "0.25", "0.75"]
-    done = run_script("evaluate_infilling.py", *flags(**options), *models)
-    assert done.stdout == (out / "table.md").read_text()
+    printed = run_command("evaluate-infilling", *flags(**options), *models)
+    assert printed == (out / "table.md").read_text()
     names = ["straight line", "best linear guess (Wiener)", "before", "after it"]
-    assert [line.split(" | ")[0] for line in done.stdout.splitlines()[2:6]] == [f"| {name}" for name in names]
+    assert [line.split(" | ")[0] for line in printed.splitlines()[2:6]] == [f"| {name}" for name in names]
     found = json.loads((out / "metrics.json").read_text())
     assert list(found["hidden"]) == names and list(found["levels_db"]) == names[2:]
-    check_differences(found, done.stdout, names)
-    assert found["samples"] == {} and "Drawn by" not in done.stdout
+    check_differences(found, printed, names)
+    assert found["samples"] == {} and "Drawn by" not in printed
     wiener, line = (found["hidden"][name]["25%"][0] for name in (names[1], names[0]))
     assert wiener["nrmse_std"] < line["nrmse_std"]
     assert len(wiener["by_channel"]) == 19 and len(wiener["by_subject"]) == found["provenance"]["people"]
@@ -103,9 +95,9 @@ def check_differences(found, shown, names):
             assert text in line
 
 
-def test_what_a_model_draws_stands_beside_the_test_windows(prepared, trained, tmp_path, run_script):
+def test_what_a_model_draws_stands_beside_the_test_windows(prepared, trained, tmp_path):
     options = {"data": prepared, "output_dir": tmp_path, "samples": "true", "mask_ratios": 0.5}
-    done = run_script("evaluate_infilling.py", *flags(**options), "--models", f"VAE={trained}")
+    printed = run_command("evaluate-infilling", *flags(**options), "--models", f"VAE={trained}")
     found = json.loads((tmp_path / "metrics.json").read_text())["samples"]
     test, prior, fitted = found.values()
     assert list(found) == [
@@ -116,24 +108,24 @@ def test_what_a_model_draws_stands_beside_the_test_windows(prepared, trained, tm
     assert test[0]["amplitude"] == test[0]["beta"] == 0.0
     # four steps of training: the latents are hardly those of the prior, but windows that exist have made them
     assert fitted[0]["amplitude"] < prior[0]["amplitude"]
-    assert f"{prior[0]['amplitude']:.2f}" in done.stdout.split("Drawn by")[1]
+    assert f"{prior[0]['amplitude']:.2f}" in printed.split("Drawn by")[1]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"models": "x=/nowhere/*"}, "no folder matches"),
+        ({"models": "x=/nowhere/*"}, "nothing matches"),
         ({"split": "none"}, "has no part 'test'"),
         ({"stretch_seconds": 9}, "stretches shorter than a window"),
         ({"mask_ratios": 1.5}, "mask_ratios between 0 and 1"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(prepared, tmp_path, fail_script, options, message):
-    line, code = fail_script("evaluate_infilling.py", *flags(data=prepared, output_dir=tmp_path, **options))
-    assert code == 2 and message in line
+def test_what_cannot_be_compared_is_refused(prepared, tmp_path, options, message):
+    line = fail_command("evaluate-infilling", *flags(data=prepared, output_dir=tmp_path, **options))
+    assert message in line
 
 
-def test_an_architecture_that_is_none_is_refused(prepared, tmp_path, fail_script):
+def test_an_architecture_that_is_none_is_refused(prepared, tmp_path):
     options = {"data": prepared, "output_dir": tmp_path, "architecture": "vit"}
-    line, code = fail_script("pretrain.py", recipe("tiny"), *flags(**options))
-    assert code == 2 and "expected one of eeg_foundation, eeg_masked_vae, got vit" in line
+    line = fail_command("pretrain", "masked_vae_tiny", *flags(**options))
+    assert "architecture: expected one of eeg_foundation, eeg_masked_vae, got 'vit'" in line

@@ -23,17 +23,19 @@ from eeg_hf import (
     WindowDataset,
     create_vision_tower,
 )
+from eeg_hf.cli.train_clip import COMMAND
 from eeg_hf.corpora import SimulatedThings, load_windows, prepare
 from eeg_hf.evaluation import EEGImageEmbeddings
 from eeg_hf.images.eeg_image_collator import PAIR_COLUMNS
 from eeg_hf.images.image_folder import ImageFolder, find_images
 from eeg_hf.training import EEGTrainer
-from tests.cli.test_evaluate_eeg2025 import run_here
 from tests.clip_world import write_tower
+from tests.commands import fail_command, flags, run_command
 
-TINY = {"eeg_d_model": 16, "eeg_layers": 1, "eeg_hidden": 16, "proj_dim": 12, "num_workers": 0}
+TINY = {"eeg_d_model": 16, "eeg_layers": 1, "eeg_hidden": 16, "proj_dim": 12, "dataloader_num_workers": 0}
 ENCODER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "sampling_rate": 100.0}
-TINY |= {"devices": "cpu", "precision": "fp32", "fs": 100, "eeg_len": 40, "batch_size": 32}
+TINY |= {"devices": "cpu", "precision": "fp32", "fs": 100, "eeg_len": 40}
+TINY |= {"per_device_train_batch_size": 32, "report_to": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +49,19 @@ def world(tmp_path_factory):
     ids = find_images(folder / "images")
     features = np.random.default_rng(0).normal(size=(len(ids), 6))
     ImageEmbeddings(ids, features, "features:random").save(folder / "embedded")
-    options = [str(word) for name, value in TINY.items() for word in (f"--{name}", value)]
-    run_here(
-        *("train_clip.py", "--data_root", folder / "data", "--image_embeddings", folder / "embedded"),
-        *("--vision_encoder", "features:random", "--split_seed", 3, "--training", '{"max_steps": 2}'),
-        *("--save_dir", folder / "clip", "--log_dir", folder / "logs", *options),
-    )
+    options = {
+        "data": folder / "data",
+        "image_embeddings": folder / "embedded",
+        "output_dir": folder / "clip",
+    }
+    options |= {"vision_encoder": "features:random", "split_seed": 3, "max_steps": 2}
+    run_command("train-clip", *flags(**options, **TINY))
     return folder
 
 
-def export(world, *options, ckpt="clip"):
-    printed = run_here(
-        "export_embeddings.py", "--ckpt", world / ckpt, "--out", world / "out" / "found.npz", *options
+def export(world, *options, model="clip"):
+    printed = run_command(
+        "export-embeddings", "--model", world / model, "--output", world / "out" / "found.npz", *options
     )
     assert "found.npz: " in printed
     return EEGImageEmbeddings.load(world / "out" / "found.npz")
@@ -83,17 +86,17 @@ def test_what_is_exported_is_what_the_model_makes_of_the_part(world, tmp_path):
     assert of_windows == pytest.approx(expected.image_embeds.numpy(), abs=1e-5)
     assert [name.split("/")[-1] for name in found.eeg_image_ids] == rows["image"]
 
-    printed = run_here("eval_retrieval.py", "--embeds", world / "out/found.npz", "--num_resamples", 20)
+    printed = run_command("eval-retrieval", "--embeds", world / "out/found.npz", "--num_resamples", 20)
     assert "90 trials of 3 subjects, a gallery of 10 images" in printed
 
 
 def test_parts_people_and_gallery_are_those_asked_for(world):
-    validation = export(world, "--split", "validation", "--gallery", "all", ckpt="clip/checkpoint-2")
-    train = export(world, "--split", "train", "--subjects", "01")
+    validation = export(world, "--part", "validation", "--gallery", "all", model="clip/checkpoint-2")
+    train = export(world, "--part", "train", "--subjects", "01")
     assert len(validation.image_ids) == 26 and len(train.image_ids) == 14
     assert not set(validation.concepts) & set(train.concepts)
     assert set(train.subjects) == {"01"} and len(set(train.concepts)) == 7
-    left_out = export(world, "--split_by", "official+leave_out:02")
+    left_out = export(world, "--split", "official+leave_out:02")
     assert set(left_out.subjects) == {"02"} and len(left_out.image_ids) == 10
 
 
@@ -113,9 +116,9 @@ def test_images_that_are_decoded_come_out_as_those_embedded_once(world, tmp_path
     )
     EEGCLIPModel(config).save_pretrained(tmp_path / "clip")
     EEGFeatureExtractor.from_pretrained(world / "data").save_pretrained(tmp_path / "clip")
-    common = ("--ckpt", tmp_path / "clip", "--data_root", world / "data", "--out")
-    run_here("export_embeddings.py", *common, tmp_path / "a.npz", "--images", world / "images")
-    run_here("export_embeddings.py", *common, tmp_path / "b.npz", "--image_embeddings", tmp_path / "embedded")
+    common = ("--model", tmp_path / "clip", "--data", world / "data", "--output")
+    run_command("export-embeddings", *common, tmp_path / "a.npz", "--images", world / "images")
+    run_command("export-embeddings", *common, tmp_path / "b.npz", "--image_embeddings", tmp_path / "embedded")
     decoded, embedded = (EEGImageEmbeddings.load(tmp_path / f"{each}.npz") for each in "ab")
     assert decoded.image_ids.tolist() == embedded.image_ids.tolist()
     assert decoded.image_embeddings == pytest.approx(embedded.image_embeddings, abs=1e-4)
@@ -125,31 +128,31 @@ def test_images_that_are_decoded_come_out_as_those_embedded_once(world, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--split", "holdout"), "split: expected one of train, validation, test, got 'holdout'"),
-        (("--subjects", "07"), "no window of ['07']"),
+        (("--part", "holdout"), "part: expected one of train, validation, test, got 'holdout'"),
+        (("--subjects", "07"), "no window of 07"),
         (
-            ("--split_by", "leave_out:01", "--subjects", "02"),
+            ("--split", "leave_out:01", "--subjects", "02"),
             "subjects: 02 not in part 'test' of the split by leave",
         ),
-        (("--gallery", "some"), "gallery: expected part or all, got 'some'"),
+        (("--gallery", "some"), "gallery: expected one of part, all, got 'some'"),
         (
             ("--image_embeddings", "{world}/other"),
             "made by features:other, the model was trained with features:r",
         ),
         (("--image_embeddings", "{world}/few"), "is unknown"),
-        (("--ckpt", "{world}/nowhere"), "nowhere is neither a folder nor a Hub name"),
-        (("--ckpt", "{world}/codec"), "holds a model of type eeg_fsq, expected one of eeg_clip, eeg_masked"),
+        (("--model", "{world}/nowhere"), "nowhere is neither a folder nor a Hub name"),
+        (("--model", "{world}/codec"), "is of type eeg_fsq, expected one of eeg_clip, eeg_masked"),
         (
-            ("--ckpt", "{world}/encoder", "--data_root", "{world}/data"),
-            "encoder embeds no images: say --image",
+            ("--model", "{world}/encoder", "--data", "{world}/data"),
+            "encoder embeds no images: set --image",
         ),
         (
-            ("--ckpt", "{world}/alone"),
-            "data_root: {world}/alone has no train_clip.json that says which windows",
+            ("--model", "{world}/alone"),
+            "data: {world}/alone has no train_clip.json that names the windows",
         ),
     ],
 )
-def test_what_cannot_be_exported_ends_with_one_line(world, fail_script, options, message):
+def test_what_cannot_be_exported_ends_with_one_line(world, options, message):
     images = ImageEmbeddings.load(world / "embedded")
     ids = images.index.image_ids
     ImageEmbeddings(ids, images.embeddings, "features:other").save(world / "other")
@@ -162,9 +165,9 @@ def test_what_cannot_be_exported_ends_with_one_line(world, fail_script, options,
         EEGCLIPModel.from_pretrained(world / "clip").save_pretrained(world / "alone")
         EEGFeatureExtractor.from_pretrained(world / "clip").save_pretrained(world / "alone")
     words = [word.format(world=world) for word in options]
-    given = ("--out", world / "x.npz", *(() if "--ckpt" in options else ("--ckpt", world / "clip")))
-    line, code = fail_script("export_embeddings.py", *given, *words)
-    assert message.format(world=world) in line and code == 2
+    given = ("--output", world / "x.npz", *(() if "--model" in options else ("--model", world / "clip")))
+    line = fail_command("export-embeddings", *given, *words)
+    assert message.format(world=world) in line
 
 
 @pytest.mark.parametrize(
@@ -175,10 +178,10 @@ def test_what_cannot_be_exported_ends_with_one_line(world, fail_script, options,
     ],
     ids=["masked-vae", "foundation"],
 )
-def test_latents_of_an_encoder_lie_beside_the_embeddings_of_the_images(world, model, size, fail_script):
+def test_latents_of_an_encoder_lie_beside_the_embeddings_of_the_images(world, model, size):
     save_encoder(model, world / "latent")
-    sources = ("--data_root", world / "data", "--image_embeddings", world / "embedded")
-    found = export(world, *sources, ckpt="latent")
+    sources = ("--data", world / "data", "--image_embeddings", world / "embedded")
+    found = export(world, *sources, model="latent")
     assert found.eeg_embeddings.shape == (3 * 10 * 3, size) and found.image_embeddings.shape == (10, 6)
     known = ImageEmbeddings.load(world / "embedded")
     places = known.index.find(found.image_ids)
@@ -189,8 +192,8 @@ def test_latents_of_an_encoder_lie_beside_the_embeddings_of_the_images(world, mo
         outputs = model.base_model.eval()(**batch)
     expected = outputs.get("latent_mean", outputs.pooler_output).flatten(1)
     np.testing.assert_allclose(found.eeg_embeddings[:2], expected, atol=1e-5)
-    line, code = fail_script("eval_retrieval.py", "--embeds", world / "out" / "found.npz")
-    assert code == 2 and f"in one space, got embeddings of {size} and 6 numbers" in line
+    line = fail_command("eval-retrieval", "--embeds", world / "out" / "found.npz")
+    assert f"in one space, got embeddings of {size} and 6 numbers" in line
 
 
 def save_encoder(model, folder):
@@ -202,14 +205,12 @@ def test_settings_of_the_training_are_read_and_what_is_said_goes_before_them(wor
     settings = json.loads((world / "clip" / "train_clip.json").read_text())
     assert settings["split"] == "concept" and settings["split_seed"] == 3
     trained, other = (
-        set(export(world, *said).concepts) for said in (("--split", "train"), ("--split", "validation"))
+        set(export(world, *said).concepts) for said in (("--part", "train"), ("--part", "validation"))
     )
     assert len(trained) == 7 and len(other) == 1 and not trained & other
 
 
-def test_a_run_that_was_killed_is_exported_from_its_last_checkpoint(
-    world, tmp_path, monkeypatch, fail_script
-):
+def test_a_run_that_was_killed_is_exported_from_its_last_checkpoint(world, tmp_path, monkeypatch):
     step, steps = EEGTrainer.training_step, []
 
     def killed(self, *args, **kwargs):
@@ -219,25 +220,11 @@ def test_a_run_that_was_killed_is_exported_from_its_last_checkpoint(
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(EEGTrainer, "training_step", killed)
-    options = [str(word) for name, value in TINY.items() for word in (f"--{name}", value)]
+    options = {"data": world / "data", "image_embeddings": world / "embedded", "log_dir": tmp_path}
+    options |= {"vision_encoder": "features:random", "output_dir": tmp_path / "clip", "num_train_epochs": 2}
     with pytest.raises(KeyboardInterrupt):
-        run_here(
-            *("train_clip.py", "--data_root", world / "data", "--image_embeddings", world / "embedded"),
-            *(
-                "--vision_encoder",
-                "features:random",
-                "--save_dir",
-                tmp_path / "clip",
-                "--epochs",
-                2,
-                *options,
-            ),
-            *("--log_dir", tmp_path),
-        )
-    given = ("--out", tmp_path / "x.npz", "--ckpt")
-    line, code = fail_script("export_embeddings.py", *given, tmp_path / "clip")
-    assert (
-        code == 2
-        and f"the training did not end: take its last checkpoint, {tmp_path}/clip/checkpoint-3" in line
-    )
-    assert "x.npz: 90 windows" in run_here("export_embeddings.py", *given, tmp_path / "clip" / "checkpoint-3")
+        COMMAND(flags(**options, **TINY))
+    given = ("--output", tmp_path / "x.npz", "--model")
+    line = fail_command("export-embeddings", *given, tmp_path / "clip")
+    assert f"its training did not finish: use its last checkpoint, {tmp_path}/clip/checkpoint-3" in line
+    assert "x.npz: 90 windows" in run_command("export-embeddings", *given, tmp_path / "clip" / "checkpoint-3")

@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoFeatureExtractor, AutoModelForSequenceClassification
 
-import eeg_hf  # noqa: F401  (registers the Auto classes)
+from eeg_hf import EEGFeatureExtractor
+from eeg_hf.corpora import Simulated, prepare
 from eeg_hf.hub import facts_from_run
-from tests.conftest import ROOT
+from tests.commands import fail_command, flags, run_command
 
 TINY = {
     "hidden_size": 32,
@@ -18,7 +19,6 @@ TINY = {
     "intermediate_size": 64,
     "overlap": 0.0,
 }
-RECIPE = str(ROOT / "src/eeg_hf/recipes/finetune_eegmat.yaml")
 
 
 def arguments(prepared, output_dir, **options):
@@ -30,14 +30,14 @@ def arguments(prepared, output_dir, **options):
         "report_to": "none",
         **options,
     }
-    return [RECIPE, *(str(word) for name, value in settings.items() for word in (f"--{name}", value))]
+    return ["finetune_eegmat", *flags(**settings)]
 
 
 @pytest.fixture(scope="module")
-def classifier(prepared, tmp_path_factory, run_script):
+def classifier(prepared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier")
-    run_script(
-        "finetune.py", *arguments(prepared, folder, alignment="euclidean", mixup_alpha=0.2, augment="true")
+    run_command(
+        "finetune", *arguments(prepared, folder, alignment="euclidean", mixup_alpha=0.2, augment="true")
     )
     return folder
 
@@ -50,9 +50,7 @@ def test_finetuning_leaves_a_classifier_its_scores_and_pictures(classifier):
     predictions = pq.read_table(classifier / "predictions.parquet")
     metrics = json.loads((classifier / "metrics.json").read_text())
     assert metrics["num_samples"] == len(predictions) > 0
-    assert (
-        len(set(predictions.column("subject").to_pylist())) == 1
-    )  # one of six people is in the official test part
+    assert len(set(predictions.column("subject").to_pylist())) == 1  # of six, in the official test part
     for picture in ("confusion_matrix.png", "training_curves.png"):
         assert (classifier / picture).stat().st_size > 5000
     facts = facts_from_run(classifier)
@@ -61,12 +59,14 @@ def test_finetuning_leaves_a_classifier_its_scores_and_pictures(classifier):
     assert facts.seeds == (json.loads((classifier / "training_args.json").read_text())["seed"],)
 
 
-def test_the_table_holds_runs_and_baselines_of_both_regimes(prepared, classifier, tmp_path, run_script):
-    folds = tmp_path / "folds"
+def test_the_table_holds_runs_and_baselines_of_both_regimes(tmp_path):
+    data, folds = tmp_path / "data", tmp_path / "folds"
+    extractor = EEGFeatureExtractor(window_seconds=2.0, channels=["Fp1", "C3", "Cz", "O1", "O2"])
+    prepare(Simulated(num_subjects=6, seconds=10), data, extractor)
     eegnet = {"architecture": "eegnet", "folds": 2, "patience": 0, "num_validation_subjects": 1}
-    run_script("finetune.py", *arguments(prepared, folds, **eegnet))
-    done = run_script(
-        *("evaluate.py", "--data", prepared, "--label_column", "condition", "--folds", "2"),
+    run_command("finetune", *arguments(data, folds, **eegnet))
+    printed = run_command(
+        *("evaluate", "--data", data, "--label_column", "condition", "--folds", "2"),
         *("--num_validation_subjects", "1"),
         *("--output_dir", tmp_path / "table", "--runs", f"EEGNet={folds}"),
     )
@@ -80,7 +80,7 @@ def test_the_table_holds_runs_and_baselines_of_both_regimes(prepared, classifier
         ("EEGNet", "unseen"),
     }
     assert all(row["num_subjects"] == 6 and len(row["metrics"]["auroc"]["values"]) == 2 for row in rows)
-    assert "| EEGNet |" in done.stdout
+    assert "| EEGNet |" in printed
     assert (tmp_path / "table" / "report.md").exists() and (tmp_path / "table" / "results.png").exists()
     summary = json.loads((folds / "metrics.json").read_text())["summary"]
     row = next(row for row in rows if row["method"] == "EEGNet")
@@ -88,19 +88,19 @@ def test_the_table_holds_runs_and_baselines_of_both_regimes(prepared, classifier
     about = json.loads((tmp_path / "table" / "metrics.json").read_text())["provenance"]
     assert row["seeds"] == about["seeds"] == [seed]
     assert row["difference"]["num_subjects"] == 6 and "logistic" in row["difference"]["baseline"]
-    assert f"* EEGNet (subject unseen): difference {row['difference']['mean']:+.3f}" in done.stdout
+    assert f"* EEGNet (subject unseen): difference {row['difference']['mean']:+.3f}" in printed
     assert row["metrics"]["balanced_accuracy"]["mean"] == pytest.approx(summary["balanced_accuracy"]["mean"])
 
 
-def test_a_run_of_other_windows_is_refused(prepared, classifier, tmp_path, fail_script):
-    line, code = fail_script(
-        *("evaluate.py", "--data", prepared, "--label_column", "condition", "--split", "subject"),
+def test_a_run_of_other_windows_is_refused(prepared, classifier, tmp_path):
+    line = fail_command(
+        *("evaluate", "--data", prepared, "--label_column", "condition", "--split", "subject"),
         *("--output_dir", tmp_path, "--baselines", "false", "--runs", f"tiny={classifier}"),
     )
-    assert "give --data, --split and --folds of that run" in line and code == 2
+    assert "give --data, --split and --folds of that run" in line
 
 
-def test_a_missing_label_column_ends_with_one_line(prepared, tmp_path, fail_script):
-    line, code = fail_script("finetune.py", *arguments(prepared, tmp_path, label_column="mood"))
-    assert "label_column 'mood' is not in the dataset" in line and code == 2
+def test_a_missing_label_column_ends_with_one_line(prepared, tmp_path):
+    line = fail_command("finetune", *arguments(prepared, tmp_path, label_column="mood"))
+    assert "label_column 'mood' is not in the dataset" in line
     assert not list(tmp_path.glob("*.safetensors"))

@@ -20,6 +20,7 @@ from transformers import AutoModelForPreTraining, AutoModelForSequenceClassifica
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import prepare
 from eeg_hf.corpora.simulated_film import SimulatedFilm
+from tests.commands import fail_command
 from tests.conftest import ROOT
 
 CONFIGS = ROOT / "src/eeg_hf/recipes/accelerate"
@@ -47,14 +48,14 @@ def free_port():
 
 
 @pytest.fixture
-def slurm(tmp_path, script_environment):
+def slurm(tmp_path, environment):
     """Return the environment of a job of two nodes with one device each."""
     tools = tmp_path / "slurm"
     tools.mkdir()
     for name, text in (("scontrol", SCONTROL), ("srun", SRUN)):
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
-    return script_environment | {
+    return environment | {
         "PATH": f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "SLURM_CALLS": str(tmp_path / "calls"),
         "SLURM_JOB_ID": str(free_port() - 10000),
@@ -91,7 +92,7 @@ def test_config_of_one_machine_starts_a_process_a_device(name, processes, precis
 
 def test_dry_run_gives_each_node_its_rank_and_all_the_same_meeting_place(monkeypatch):
     monkeypatch.chdir(ROOT)
-    options = ["scripts/train_phases.py", "a recipe.yaml", "--config", '{"hidden_size": 64}']
+    options = ["-m", "eeg_hf.cli.train_phases", "a recipe.yaml", "--config", '{"hidden_size": 64}']
     environment = {"PATH": os.environ["PATH"], "DRY_RUN": "1", "SLURM_JOB_ID": "4012345"}
     done = run_batch(*options, environment=environment)
     assert (done.returncode, done.stderr) == (0, "")
@@ -102,12 +103,12 @@ def test_dry_run_gives_each_node_its_rank_and_all_the_same_meeting_place(monkeyp
         assert (args.num_processes, args.nproc_per_node, args.nnodes) == (8, "4", "2")
         assert (args.rdzv_endpoint, args.rdzv_backend) == ("node0:22345", "static")
         assert processes["ACCELERATE_MIXED_PRECISION"] == "bf16"
-        assert [args.training_script, *args.training_script_args] == options
+        assert args.module and [args.training_script, *args.training_script_args] == options[1:]
 
 
 def test_dry_run_counts_the_processes_of_other_jobs():
     environment = {"PATH": os.environ["PATH"], "DRY_RUN": "1", "SLURM_NNODES": "3", "SLURM_GPUS_ON_NODE": "8"}
-    commands = run_batch("scripts/pretrain.py", environment=environment).stdout.splitlines()
+    commands = run_batch("-m", "eeg_hf.cli.pretrain", environment=environment).stdout.splitlines()
     found = [launch_command_parser().parse_args(shlex.split(command)[2:]) for command in commands]
     assert [(args.machine_rank, args.num_processes) for args in found] == [(0, 24), (1, 24), (2, 24)]
 
@@ -115,7 +116,7 @@ def test_dry_run_counts_the_processes_of_other_jobs():
 def test_batch_file_is_bash_and_refuses_what_it_cannot_start():
     assert subprocess.run(["bash", "-n", ROOT / BATCH], check=False).returncode == 0
     plain = {"PATH": os.environ["PATH"]}
-    for arguments, message in (([], "expected a script"), (["a.py"], "expected to run in a job")):
+    for arguments, message in (([], "expected a module"), (["a.py"], "expected to run in a job")):
         done = run_batch(*arguments, environment=plain)
         assert done.returncode != 0 and message in done.stderr and len(done.stderr.splitlines()) == 1
 
@@ -189,7 +190,7 @@ def three_phases(prepared, film, output_dir):
 def test_two_nodes_train_all_phases(prepared, film, tmp_path, slurm):
     out, recipe = tmp_path / "out", tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(three_phases(prepared, film, out)))
-    done = run_batch("scripts/train_phases.py", recipe, environment=slurm)
+    done = run_batch("-m", "eeg_hf.cli.train_phases", recipe, environment=slurm)
     assert done.returncode == 0, done.stderr[-4000:]
     for phase in ("masked", "films", "finetune"):
         report = json.loads((out / phase / "phase.json").read_text())
@@ -204,20 +205,20 @@ def test_two_nodes_train_all_phases(prepared, film, tmp_path, slurm):
     assert json.loads((out / "metrics.json").read_text())["num_samples"] > 0
 
 
-def test_checkpoint_on_a_signal_is_refused(prepared, film, tmp_path, fail_script):
+def test_checkpoint_on_a_signal_is_refused(prepared, film, tmp_path):
     settings = three_phases(prepared, film, tmp_path / "out")
     settings["training"]["enable_jit_checkpoint"] = True
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(settings))
-    line, code = fail_script("train_phases.py", recipe)
-    assert code == 2 and "enable_jit_checkpoint" in line and "save_steps" in line
+    line = fail_command("train-phases", recipe)
+    assert "enable_jit_checkpoint" in line and "save_steps" in line
 
 
-def test_processes_that_do_not_see_each_other_stop(prepared, film, tmp_path, fail_script, monkeypatch):
+def test_processes_that_do_not_see_each_other_stop(prepared, film, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(three_phases(prepared, film, tmp_path / "out")))
-    line, code = fail_script("train_phases.py", recipe)
-    assert code == 2 and "launched as one of 2 processes" in line and "ACCELERATE_USE_CPU=true" in line
+    line = fail_command("train-phases", recipe)
+    assert "launched as one of 2 processes" in line and "ACCELERATE_USE_CPU=true" in line
     assert not list(tmp_path.rglob("*.safetensors"))

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ridge regression beside the model: as scikit-learn fits it, and by the script on people who see images."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -10,19 +8,11 @@ from sklearn.linear_model import Ridge
 
 from eeg_hf import ImageEmbeddings
 from eeg_hf.evaluation import EEGImageEmbeddings, judge_retrieval
-from tests.cli.test_evaluate_eeg2025 import run_here
+from eeg_hf.experiments.clip import ridge
 from tests.clip_world import features, image_ids, prepare_epochs, write_epochs
-from tests.conftest import ROOT
+from tests.commands import fail_command, run_command
 
 IDS = image_ids("train") + image_ids("test")
-
-
-@pytest.fixture
-def ridge(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
-    from eeg_hf.experiments import linear_retrieval as linear_baseline
-
-    return linear_baseline
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +38,7 @@ def linear_pairs(windows, noise):
 
 
 @pytest.mark.parametrize("noise", [0.01, 20.0])
-def test_sums_over_blocks_give_what_scikit_learn_fits_and_the_penalty_of_the_least_error(ridge, noise):
+def test_sums_over_blocks_give_what_scikit_learn_fits_and_the_penalty_of_the_least_error(noise):
     x, y = linear_pairs(60, noise)
     parts = [ridge.Moments(np.array_split(x[rows], 4), y[rows]) for rows in (slice(0, 40), slice(40, 60))]
     weights, penalty = ridge.fit_ridge(*parts)
@@ -61,14 +51,14 @@ def test_sums_over_blocks_give_what_scikit_learn_fits_and_the_penalty_of_the_lea
     assert weights[-1] == pytest.approx(fits[best].intercept_, rel=1e-3)
 
 
-def test_features_are_standardised_by_the_training_images_and_constant_ones_vanish(ridge):
+def test_features_are_standardised_by_the_training_images_and_constant_ones_vanish():
     images = np.c_[np.arange(6.0), np.full(6, 0.1), [0, 2, 0, 2, 9, 9]].astype(np.float32)
     found = ridge.standardise(images, np.arange(4))
     assert found[:4].mean(axis=0) == pytest.approx(0) and found[:4].std(axis=0) == pytest.approx([1, 0, 1])
     assert (found[:, 1] == 0).all() and found[5, 2] == pytest.approx(8)
 
 
-def test_windows_of_other_electrodes_are_refused(ridge):
+def test_windows_of_other_electrodes_are_refused():
     first = {"input_values": torch.ones(2, 3, 4), "channel_positions": torch.ones(2, 3, 3)}
     for other in ({"channel_positions": torch.zeros(2, 3, 3)}, {"input_values": torch.ones(2, 3, 5)}):
         with pytest.raises(ValueError, match="expected windows of the same electrodes and length"):
@@ -77,9 +67,9 @@ def test_windows_of_other_electrodes_are_refused(ridge):
 
 def export(world, *options, images="true"):
     out = world / "out.npz"
-    run_here(
-        *("export_embeddings.py", "--data_root", world / "prepared", "--image_embeddings", world / images),
-        *("--baseline", "ridge", "--out", out, *options),
+    run_command(
+        *("export-embeddings", "--data", world / "prepared", "--image_embeddings", world / images),
+        *("--baseline", "ridge", "--output", out, *options),
     )
     return EEGImageEmbeddings.load(out)
 
@@ -101,20 +91,20 @@ def test_people_left_out_have_one_fit_of_the_others(world, caplog):
     write_epochs(world / "three" / "eeg", subjects=["01", "02", "03"])
     with pytest.MonkeyPatch.context() as patch:
         prepare_epochs(world / "three" / "eeg", world / "three" / "prepared", patch)
-    found = export(world, "--data_root", world / "three" / "prepared", "--split_by", "official+leave_out:03")
-    assert set(found.subjects) == {"03"} and "ridge for everybody" in caplog.text
+    found = export(world, "--data", world / "three" / "prepared", "--split", "official+leave_out:03")
+    assert set(found.subjects) == {"03"} and "ridge for all subjects" in caplog.text
     assert judge_retrieval(found, [1], num_resamples=0)["eeg_to_image"]["recall@1"].value > 0.8
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "expected --ckpt, a model of eeg-hf train-clip, or --baseline ridge"),
-        (("--baseline", "lasso"), "baseline: expected ridge, got 'lasso'"),
-        (("--baseline", "ridge"), "baseline embeds no images: say --image_embeddings"),
+        ((), "expected --model, a model of eeg-hf train-clip, or --baseline ridge"),
+        (("--baseline", "lasso"), "baseline: expected one of ridge, got 'lasso'"),
+        (("--baseline", "ridge"), "baseline embeds no images: set --image_embeddings"),
     ],
 )
-def test_what_cannot_be_fitted_ends_with_one_line(world, fail_script, options, message):
-    given = ("--data_root", world / "prepared", "--out", world / "x.npz")
-    line, code = fail_script("export_embeddings.py", *given, *options)
-    assert message in line and code == 2
+def test_what_cannot_be_fitted_ends_with_one_line(world, options, message):
+    given = ("--data", world / "prepared", "--output", world / "x.npz")
+    line = fail_command("export-embeddings", *given, *options)
+    assert message in line

@@ -3,24 +3,22 @@
 
 import json
 import os
-import runpy
 import shlex
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
 from eeg_hf import EEGFeatureExtractor
+from eeg_hf.cli.parsing.recipe_files import find_recipe, read_recipe
 from tests.cli.test_launch import free_port, run_batch
-from tests.conftest import ROOT
+from tests.commands import flags, run_command, start_command
 from tests.corpora.written_things_eeg1 import write_things_eeg1
 
 pytest.importorskip("moabb")
 
-RECIPES = ROOT / "src/eeg_hf/recipes"
+RECIPE = find_recipe("masked_vae_small")
 BCI_IV_2A = (
     *("Fz", "FC3", "FC1", "FCz", "FC2", "FC4", "C5", "C3", "C1", "Cz", "C2", "C4", "C6"),
     *("CP3", "CP1", "CPz", "CP2", "CP4", "P1", "Pz", "P2", "POz"),
@@ -44,41 +42,27 @@ SHORT = {
 }
 
 
-def flags(**options):
-    return [str(word) for name, value in options.items() for word in (f"--{name}", value)]
-
-
 def commands():
-    """Return the commands that the recipe's comment tells."""
-    lines = (RECIPES / "masked_vae_small.yaml").read_text().splitlines(keepends=True)
-    told = "".join(line.lstrip("# ") for line in lines if line.startswith("#     "))
-    return [shlex.split(command) for command in told.replace("\\\n", "").splitlines()]
-
-
-def run_here(name, *arguments):
-    """Run a script in this process, which has imported what it needs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        try:
-            runpy.run_path(str(ROOT / "scripts" / name), run_name="__main__")
-        except SystemExit as ended:
-            assert not ended.code, ended.code
+    """Return the commands in the comment of the recipe."""
+    lines = RECIPE.read_text().splitlines(keepends=True)
+    text = "".join(line.lstrip("# ") for line in lines if line.startswith("#     "))
+    return [shlex.split(command) for command in text.replace("\\\n", "").splitlines()]
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
     """Return the recipe, of the same corpora but small, and in other folders."""
     folder = tmp_path_factory.mktemp("corpora")
-    written = yaml.safe_load((RECIPES / "masked_vae_small.yaml").read_text())
+    written = yaml.safe_load(RECIPE.read_text())
     moved = {str(folder / source): weight for source, weight in written["mixture"].items()}
     things = write_things_eeg1(folder / "ds003825")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MNE_DATA", str(folder))
         own = [{"corpus_options": json.dumps(MOABB)}, {"data_dir": things, "num_proc": 1}]
-        for (_, script, made_by, *told), options in zip(commands()[:2], own, strict=True):
-            target = folder / yaml.safe_load((ROOT / made_by).read_text())["output_dir"]
-            assert str(target) in moved  # the two recipes leave what the third one reads
-            run_here(Path(script).name, ROOT / made_by, *told, *flags(output_dir=target, **options))
+        for (_, verb, made_by, *words), options in zip(commands()[:2], own, strict=True):
+            target = folder / read_recipe(find_recipe(made_by))["output_dir"]
+            assert str(target) in moved  # the two recipes write what the third one reads
+            run_command(verb, made_by, *words, *flags(output_dir=target, **options))
     path = folder / "recipe.yaml"
     small = {"mixture": moved, "config": {**written["config"], **TINY}}
     path.write_text(yaml.safe_dump({**written, **small, **SHORT}))
@@ -88,7 +72,7 @@ def recipe(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    run_here("pretrain.py", recipe, *flags(output_dir=folder))
+    run_command("pretrain", recipe, *flags(output_dir=folder))
     return folder
 
 
@@ -110,12 +94,12 @@ def test_mixture_of_two_montages_and_lengths_trains_from_streams(recipe, trained
 
 def test_killed_and_resumed_it_ends_with_the_same_weights_and_losses(recipe, trained, tmp_path):
     shutil.copytree(trained / "checkpoint-2", tmp_path / "checkpoint-2")
-    run_here("pretrain.py", recipe, *flags(output_dir=tmp_path, resume_from_checkpoint="true"))
+    run_command("pretrain", recipe, *flags(output_dir=tmp_path, resume_from_checkpoint="true"))
     assert log_of(tmp_path) == log_of(trained)
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
-def test_two_processes_train_one_model(recipe, tmp_path, script_environment):
+def test_two_processes_train_one_model(recipe, tmp_path, environment):
     options = flags(output_dir=tmp_path, max_steps=2, eval_strategy="no", dataloader_num_workers=0)
     port = str(free_port())
     shared = {
@@ -124,17 +108,10 @@ def test_two_processes_train_one_model(recipe, tmp_path, script_environment):
         "MASTER_PORT": port,
         "ACCELERATE_USE_CPU": "true",
     }
-    command = [sys.executable, "scripts/pretrain.py", recipe, *options]
-    processes = [
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**script_environment, **shared, "RANK": rank, "LOCAL_RANK": rank},
-        )
-        for rank in "01"
-    ]
+    processes = []
+    for rank in "01":
+        own = {**environment, **shared, "RANK": rank, "LOCAL_RANK": rank}
+        processes.append(start_command(own, "pretrain", recipe, *options, stderr=subprocess.PIPE))
     said = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said[0][-3000:]
     ranks = sorted(file.name for file in (tmp_path / "checkpoint-2").glob("rng_state*"))
@@ -144,6 +121,7 @@ def test_two_processes_train_one_model(recipe, tmp_path, script_environment):
 
 def test_the_command_of_the_recipe_is_one_of_two_nodes_of_four_devices():
     _, batch, *words = commands()[2]
+    assert words[:3] == ["-m", "eeg_hf.cli.pretrain", "masked_vae_small"]
     assert batch == "src/eeg_hf/recipes/slurm/two_nodes.sbatch"
     done = run_batch(*words, environment={"PATH": os.environ["PATH"], "DRY_RUN": "1"})
     nodes = done.stdout.splitlines()

@@ -5,15 +5,15 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from eeg_hf.cli import main as dispatcher
 from eeg_hf.cli.parsing import Command
-from eeg_hf.cli.parsing.multirun import as_words
 from eeg_hf.cli.parsing.recipe_files import list_recipes, load_yaml, merge, read_recipe
 from eeg_hf.cli.parsing.settings import expand, translate
+from tests.commands import fail_command
 
 
 @dataclass
@@ -26,6 +26,8 @@ class Options:
     augment: bool = field(default=False, metadata={"help": "Whether to augment."})
     config: dict[str, Any] = field(default_factory=dict, metadata={"help": "Fields.", "block": True})
     mixture: dict[str, Any] = field(default_factory=dict, metadata={"help": "Weights."})
+    engine: Literal["local", "ray"] = field(default="local", metadata={"help": "What computes."})
+    phases: list[dict] = field(default_factory=list, metadata={"help": "Blocks."})
 
 
 @pytest.fixture
@@ -60,6 +62,13 @@ def test_a_mapping_of_data_is_replaced_as_a_whole_and_changed_by_a_dotted_overri
     assert parse("mixture.y=5", recipe=recipe).mixture == {"x": 1, "y": 5}
 
 
+def test_a_list_of_blocks_is_read_from_a_recipe_and_from_json(parse):
+    blocks = [{"name": "one", "data": "a"}, {"name": "two", "data": {"b": 1}}]
+    assert parse(recipe=f"data: a\nphases: {json.dumps(blocks)}").phases == blocks
+    assert parse("--data", "a", "--phases", json.dumps(blocks)).phases == blocks
+    assert parse("--data", "a", "--phases", *map(json.dumps, blocks)).phases == blocks
+
+
 def test_text_stays_text(parse):
     assert parse("--data", "001", "--subject", "007").subject == "007"
     assert parse("data=[001,002]", "subject=010").data == ["001", "002"]
@@ -86,7 +95,8 @@ def test_the_names_of_the_seeds_are_understood(parse):
 
 
 def test_training_arguments_take_blocks_and_dotted_names(parse):
-    recipe = "data: a\noutput_dir: out\nlr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: {min_lr: 1.0e-5}\n"
+    recipe = "data: a\noutput_dir: out\nlr_scheduler_type: cosine_with_min_lr\n"
+    recipe += "lr_scheduler_kwargs: {min_lr: 1.0e-5}\n"
     _, training = parse(
         "training.learning_rate=1e-3", "lr_scheduler_kwargs.min_lr=1e-6", recipe=recipe, trains=True
     )
@@ -96,6 +106,10 @@ def test_training_arguments_take_blocks_and_dotted_names(parse):
 def test_an_old_spelling_works_with_one_line(parse, capsys):
     assert parse("--corpora", "a").data == ["a"]
     assert capsys.readouterr().err == "eeg-hf try: --corpora is now --data\n"
+    assert parse("corpora=[a]").data == ["a"]
+    assert capsys.readouterr().err == "eeg-hf try: corpora is now data\n"
+    assert parse(recipe="corpora: a").data == ["a"]
+    assert capsys.readouterr().err == "eeg-hf try: corpora of recipe recipe.yaml is now data\n"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +127,10 @@ def test_an_old_spelling_works_with_one_line(parse, capsys):
         (["--data", "a", "--rate", "fast"], "invalid float value: 'fast'"),
         (["--data", "a", "--config", "[1]"], "expected fields and values (JSON), got '[1]'"),
         (["config=3"], "config: expected fields and values, such as config.name=value, got '3'"),
-        ([], "required: --data"),
+        (["--data", "a", "--engine", "fast"], "engine: expected one of local, ray, got 'fast'"),
+        (["--data", "a", "engine=fast"], "engine: expected one of local, ray, got 'fast'"),
+        (["--data", "a", "--phases", "[1]"], "expected a list of fields and values (JSON), got '[1]'"),
+        ([], "expected --data, which is required"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(parse, capsys, words, message):
@@ -132,6 +149,7 @@ def test_what_cannot_be_is_refused_in_one_line(parse, capsys, words, message):
         ("a: &a [x, x]\nb: &b [*a, *a]\ndata: [*b, *b]", "expected YAML without aliases"),
         ("extends: recipe.yaml\ndata: a", "more than 5 recipes extend one another"),
         ("rate: fast\ndata: a", "invalid float value: 'fast'"),
+        ("rate: {x: 1}\ndata: a", "rate: expected one value, got {'x': 1}"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused_in_one_line(parse, capsys, text, message):
@@ -177,34 +195,12 @@ def test_a_sweep_is_every_combination():
     jobs = expand([("a", "1,2"), ("b.levels", "[8,5],[3,'x,y']"), ("c", "z")])
     assert [dict(job)["a"] for job in jobs] == ["1", "1", "2", "2"]
     assert {dict(job)["b.levels"] for job in jobs} == {"[8,5]", "[3,'x,y']"}
-    assert as_words({"data": ["a b", "c"], "config": {"x": 1}}) == [
-        "--data",
-        "a b",
-        "c",
-        "--config",
-        '{"x": 1}',
-    ]
 
 
-def test_multirun_trains_each_and_writes_a_table(prepared, tmp_path, script_environment):
-    words = [
-        "--multirun",
-        "config.hidden_dims=[16],[8]",
-        "training.learning_rate=1e-3,1e-4",
-        "--data",
-        str(prepared),
-    ]
-    words += ["--output_dir", str(tmp_path), "training.max_steps=1", "logger=null", "eval_strategy=no"]
-    words += ["save_strategy=no", "config.patch_size=100"]
-    command = [sys.executable, "-m", "eeg_hf.cli.train_tokenizer", *words]
-    subprocess.run(command, env=script_environment, check=True, capture_output=True, timeout=300)
-    rows = json.loads((tmp_path / "multirun.json").read_text())
-    assert len(rows) == 4 and not any(row["failed"] for row in rows)
-    assert {(row["config.hidden_dims"], row["training.learning_rate"]) for row in rows} == {
-        (dims, rate) for dims in ("[16]", "[8]") for rate in ("1e-3", "1e-4")
-    }
-    losses = [row["eval_loss"] for row in rows]
-    assert losses == sorted(losses) and "| config.hidden_dims |" in (tmp_path / "multirun.md").read_text()
+def test_multirun_refuses_a_job_that_cannot_work_before_the_first(prepared, tmp_path):
+    words = ["--multirun", "config.hidden_dims=[16],[8]", "--data", prepared, "--output_dir", tmp_path]
+    assert "invalid int value: 'soon'" in fail_command("train-tokenizer", *words, "max_steps=1,soon")
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_recipe_names_its_command_and_says_what_it_is(capsys):
@@ -217,14 +213,21 @@ def test_every_recipe_names_its_command_and_says_what_it_is(capsys):
         assert len(line.split()) > 3
 
 
-@pytest.mark.parametrize("verb", [name for names in dispatcher.VERBS.values() for name in names])
-def test_help_is_short_and_needs_no_torch(verb):
+def test_help_is_short_and_needs_no_torch():
+    verbs = [name for names in dispatcher.VERBS.values() for name in names]
     code = (
-        f"import sys\nfrom eeg_hf.cli.main import main\nmain([{verb!r}, '--help'])\n"
-        "assert not {'torch', 'transformers', 'datasets', 'mne'} & set(sys.modules), 'slow'"
+        "import contextlib, io, json, sys\nfrom eeg_hf.cli.main import main\nshown = {}\n"
+        f"for verb in {verbs}:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as text:\n        main([verb, '--help'])\n"
+        "    shown[verb] = text.getvalue()\n"
+        "assert not {'torch', 'transformers', 'datasets', 'mne'} & set(sys.modules), 'slow'\n"
+        "print(json.dumps(shown))"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert len(shown.splitlines()) < 70 and shown.startswith(f"usage: eeg-hf {verb} ")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for verb, text in json.loads(done.stdout).items():
+        lines = text.splitlines()
+        assert len(lines) < 70 and lines[0].startswith(f"usage: eeg-hf {verb} "), verb
+        assert max(map(len, lines)) <= 110, verb
 
 
 def test_blocks_of_a_recipe_that_is_extended_are_merged():

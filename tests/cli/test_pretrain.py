@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForPreTraining
 
 import eeg_hf  # noqa: F401  (registers the Auto classes)
-from tests.conftest import ROOT
+from tests.commands import fail_command, flags, run_command, start_command
 
 TINY = {
     "hidden_size": 32,
@@ -20,8 +20,8 @@ TINY = {
     "num_attention_heads": 2,
     "intermediate_size": 64,
     "overlap": 0.0,
+    "contrastive_weight": 0.1,
 }
-RECIPE = str(ROOT / "src/eeg_hf/recipes/pretrain_tiny.yaml")
 
 
 def arguments(prepared, output_dir, **options):
@@ -37,7 +37,7 @@ def arguments(prepared, output_dir, **options):
         "report_to": "none",
         **options,
     }
-    return [RECIPE, *(str(word) for name, value in settings.items() for word in (f"--{name}", value))]
+    return ["pretrain_tiny", *flags(**settings)]
 
 
 def weights(folder):
@@ -47,10 +47,10 @@ def weights(folder):
 
 
 @pytest.fixture(scope="module")
-def finished(prepared, tmp_path_factory, run_script):
+def finished(prepared, tmp_path_factory):
     """One uninterrupted run, with an evaluation and a reconstruction plot at each epoch."""
     folder = tmp_path_factory.mktemp("finished")
-    run_script("pretrain.py", *arguments(prepared, folder, eval_strategy="epoch", report_to="tensorboard"))
+    run_command("pretrain", *arguments(prepared, folder, eval_strategy="epoch", report_to="tensorboard"))
     return folder
 
 
@@ -82,9 +82,9 @@ def save_codec(prepared, folder, patch_size=200, **settings):
 CODES = {"config": json.dumps(TINY | {"target": "codes", "contrastive_weight": 0.0}), "max_steps": 3}
 
 
-def test_the_codes_of_a_tokenizer_are_predicted(prepared, tmp_path, run_script):
+def test_the_codes_of_a_tokenizer_are_predicted(prepared, tmp_path):
     codec, out = save_codec(prepared, tmp_path / "codec"), tmp_path / "out"
-    run_script("pretrain.py", *arguments(prepared, out, codec=codec, logging_steps=1, **CODES))
+    run_command("pretrain", *arguments(prepared, out, codec=codec, logging_steps=1, **CODES))
     log = json.loads((out / "trainer_state.json").read_text())["log_history"]
     assert [row["code_loss"] for row in log if "code_loss" in row]
     config = AutoModelForPreTraining.from_pretrained(out).config
@@ -99,61 +99,41 @@ def test_the_codes_of_a_tokenizer_are_predicted(prepared, tmp_path, run_script):
         ({"patch_size": 100}, "expected the patch_size of the model, 200, got 100"),
     ],
 )
-def test_a_tokenizer_of_other_signals_is_refused(prepared, tmp_path, fail_script, settings, message):
+def test_a_tokenizer_of_other_signals_is_refused(prepared, tmp_path, settings, message):
     codec = save_codec(prepared, tmp_path / "codec", **settings)
-    line, code = fail_script("pretrain.py", *arguments(prepared, tmp_path / "out", codec=codec, **CODES))
-    assert code == 2 and message in line
+    line = fail_command("pretrain", *arguments(prepared, tmp_path / "out", codec=codec, **CODES))
+    assert message in line
 
 
-def test_killed_and_resumed_ends_with_the_same_weights(
-    prepared, finished, tmp_path, script_environment, run_script
-):
-    command = [
-        sys.executable,
-        str(ROOT / "scripts/pretrain.py"),
-        *arguments(prepared, tmp_path, eval_strategy="epoch"),
-    ]
-    process = subprocess.Popen(
-        command, env=script_environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def test_killed_and_resumed_ends_with_the_same_weights(prepared, finished, tmp_path, environment):
+    words = arguments(prepared, tmp_path, eval_strategy="epoch")
+    process = start_command(environment, "pretrain", *words, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (tmp_path / "checkpoint-3" / "trainer_state.json").exists() and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "model.safetensors").exists()
-    run_script(
-        "pretrain.py",
-        *arguments(prepared, tmp_path, eval_strategy="epoch"),
-        "--resume_from_checkpoint",
-        "true",
-    )
+    run_command("pretrain", *words, "--resume_from_checkpoint", "true")
     assert weights(tmp_path) == weights(finished)
 
 
-def test_two_processes_train_as_one(prepared, tmp_path, run_script):
-    exact = {
-        "config": json.dumps({**TINY, "dropout": 0.0}),
-        "max_steps": 4,
-        "logging_steps": 1,
-        "save_strategy": "no",
-    }
-    losses = {}
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
-        launcher = (
-            ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611"]
-            if processes == 2
-            else []
-        )
-        options = {**exact, "per_device_train_batch_size": 16 // processes, "use_cpu": "true"}
-        if processes == 2:
-            options["ddp_backend"] = "gloo"
-        run_script("pretrain.py", *arguments(prepared, folder, **options), launcher=launcher)
+def test_two_processes_train_as_one(prepared, tmp_path, environment):
+    exact = {"config": json.dumps({**TINY, "dropout": 0.0}), "max_steps": 4, "logging_steps": 1}
+    exact |= {"save_strategy": "no", "use_cpu": "true"}
+    one, two = tmp_path / "one", tmp_path / "two"
+    run_command("pretrain", *arguments(prepared, one, **exact, per_device_train_batch_size=16))
+    words = arguments(prepared, two, **exact, per_device_train_batch_size=8, ddp_backend="gloo")
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611"]
+    command = [sys.executable, *launcher, "-m", "eeg_hf.cli.pretrain", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-4000:]
+    losses = []
+    for folder in (one, two):
         log = json.loads((folder / "trainer_state.json").read_text())["log_history"]
-        losses[processes] = [(row["loss"], row["grad_norm"]) for row in log if "grad_norm" in row]
-    assert len(losses[1]) == 4
-    for (loss, norm), (other_loss, other_norm) in zip(losses[1], losses[2], strict=True):
+        losses.append([(row["loss"], row["grad_norm"]) for row in log if "grad_norm" in row])
+    assert len(losses[0]) == 4
+    for (loss, norm), (other_loss, other_norm) in zip(*losses, strict=True):
         assert other_loss == pytest.approx(loss, rel=1e-4)
         assert other_norm == pytest.approx(norm, rel=1e-3)
 
@@ -168,7 +148,7 @@ def test_two_processes_train_as_one(prepared, tmp_path, run_script):
         ({"config": '{"num_hidden_layers": "two"}'}, "num_hidden_layers"),
     ],
 )
-def test_what_cannot_work_ends_with_one_line(prepared, tmp_path, fail_script, options, message):
-    line, code = fail_script("pretrain.py", *arguments(prepared, tmp_path, **options))
-    assert message in line and code != 0
+def test_what_cannot_work_ends_with_one_line(prepared, tmp_path, options, message):
+    line = fail_command("pretrain", *arguments(prepared, tmp_path, **options))
+    assert message in line
     assert not list(tmp_path.glob("*.safetensors"))

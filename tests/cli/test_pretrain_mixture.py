@@ -2,9 +2,7 @@
 """Pretraining on a mixture of corpora with different electrodes, loaded and streamed, and resumed."""
 
 import json
-import runpy
 import shutil
-import sys
 
 import pytest
 import yaml
@@ -12,7 +10,7 @@ from safetensors.torch import load_file
 
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import Simulated, prepare
-from tests.conftest import ROOT
+from tests.commands import fail_command, run_command
 
 RECIPE = {
     "config": {
@@ -44,16 +42,15 @@ def weighted(prepared, tmp_path_factory):
 
 
 @pytest.fixture
-def pretrain(monkeypatch, weighted, tmp_path):
-    def run(name: str, *arguments: str, **options):
-        recipe = tmp_path / "recipe.yaml"
-        fields = {"mixture": weighted, "output_dir": str(tmp_path / name), **RECIPE, **options}
-        recipe.write_text(yaml.safe_dump(fields))
-        monkeypatch.setattr(sys, "argv", ["pretrain.py", str(recipe), *arguments])
-        runpy.run_path(str(ROOT / "scripts" / "pretrain.py"), run_name="__main__")
-        return tmp_path / name
+def recipe(weighted, tmp_path):
+    """Return a function that writes a recipe, whose output folder has a name."""
 
-    return run
+    def write(name, **options):
+        fields = {"mixture": weighted, "output_dir": str(tmp_path / name), **RECIPE, **options}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(fields))
+        return tmp_path / f"{name}.yaml"
+
+    return write
 
 
 def weights(folder):
@@ -68,32 +65,29 @@ def losses(folder):
 @pytest.mark.parametrize(
     "options", [{"streaming": True}, {"streaming": True, "dataloader_num_workers": 2}, {}]
 )
-def test_a_resumed_run_sees_the_batches_it_would_have_seen(pretrain, options):
-    whole = pretrain("whole", **options)
-    resumed = whole.with_name("resumed")
+def test_a_resumed_run_sees_the_batches_it_would_have_seen(recipe, tmp_path, options):
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    run_command("pretrain", recipe("whole", **options))
     resumed.mkdir()
     shutil.copytree(whole / "checkpoint-3", resumed / "checkpoint-3")
-    pretrain("resumed", "--resume_from_checkpoint", "true", **options)
+    run_command("pretrain", recipe("resumed", **options), "--resume_from_checkpoint", "true")
     assert len(losses(whole)) == 6 and losses(resumed) == losses(whole)
     assert weights(resumed) == weights(whole)
 
 
-def test_padding_is_reported_with_and_without_groups(pretrain, caplog, capfd):
-    pretrain("run", max_steps=1)
-    shown = capfd.readouterr().err + caplog.text
-    assert "4 to 19 channels: padding is" in shown and "it would be" in shown
+def test_padding_is_reported_with_and_without_groups(recipe, caplog):
+    run_command("pretrain", recipe("run", max_steps=1))
+    assert "4 to 19 channels: padding is" in caplog.text and "it would be" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"data": "somewhere"}, "either data or mixture"),
-        ({"mixture": {}, "data": ["somewhere"], "streaming": True}, "streaming reads a mixture"),
+        ({"mixture": {}, "data": ["somewhere"], "streaming": True}, "streaming needs a mixture"),
         ({"mixture": {"a": "much"}}, "expected prepared corpora and weights"),
         ({"mixture": {"nowhere": 1.0}}, "nowhere"),
     ],
 )
-def test_what_cannot_be_mixed_ends_with_one_line(pretrain, capfd, caplog, options, message):
-    with pytest.raises(SystemExit):
-        pretrain("run", **options)
-    assert message in capfd.readouterr().err + caplog.text
+def test_what_cannot_be_mixed_ends_with_one_line(recipe, options, message):
+    assert message in fail_command("pretrain", recipe("run", **options))

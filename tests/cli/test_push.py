@@ -3,7 +3,6 @@
 
 import json
 import pickle
-import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +14,7 @@ from yaml import safe_load
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGFoundationForSequenceClassification
 from eeg_hf.hub import CardFacts, CorpusFacts, ResultFacts, facts_from_run
+from tests.commands import fail_command
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "hub"))
@@ -24,9 +24,24 @@ from hub_server import HubServer  # noqa: E402
 TOKEN = "hf_secretToken987"
 
 
-@pytest.fixture
-def hub(tmp_path):
-    with HubServer(tmp_path / "hub", users={TOKEN: "org"}) as server:
+# Runs one command a line, so that the client of the Hub is imported once
+SHELL = """
+import contextlib, io, json, sys
+from eeg_hf.cli.main import main
+for line in sys.stdin:
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(json.loads(line))
+        except SystemExit as ended:
+            code = ended.code
+    print(json.dumps([out.getvalue(), err.getvalue(), code]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with HubServer(tmp_path_factory.mktemp("hub"), users={TOKEN: "org"}) as server:
         yield server
 
 
@@ -47,37 +62,31 @@ class _Trap:
         return (exec, ("raise SystemExit('a pickle was opened')",))
 
 
-@pytest.fixture
-def push(hub, tmp_path, script_environment):
-    """Return a function that runs the script against the Hub; its token must show nowhere."""
+@pytest.fixture(scope="module")
+def push(hub, tmp_path_factory, environment):
+    """Return a function that runs `eeg-hf push` against the Hub; its token must show nowhere."""
+    folder = tmp_path_factory.mktemp("client")
+    shell = subprocess.Popen(
+        [sys.executable, "-c", SHELL],
+        env={**environment, **hub.environment(folder / "home", TOKEN)},
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
-    def run(*arguments, code=0):
-        environment = {**script_environment, **hub.environment(tmp_path / "home", TOKEN)}
-        command = [sys.executable, ROOT / "scripts/push.py", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
-        assert done.returncode == code, done.stderr[-3000:]
-        assert TOKEN not in done.stdout + done.stderr
-        for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+    def run(*arguments, fails=False):
+        shell.stdin.write(json.dumps(["push", *map(str, arguments)]) + "\n")
+        shell.stdin.flush()
+        out, err, code = json.loads(shell.stdout.readline())
+        assert code == (2 if fails else 0), err
+        assert TOKEN not in out + err
+        for path in [path for path in folder.rglob("*") if path.is_file()]:
             assert TOKEN.encode() not in path.read_bytes(), path
-        return done.stdout if code == 0 else done.stderr.strip().splitlines()[-1]
+        return err.strip().splitlines()[-1] if fails else out
 
-    return run
-
-
-@pytest.fixture
-def dry_run(monkeypatch, capfd):
-    """Return a function that runs the script here, which goes nowhere."""
-
-    def run(*arguments):
-        path = str(ROOT / "scripts/push.py")
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments), "--dry_run", "true"])
-        runpy.run_path(path, run_name="__main__")
-        shown = capfd.readouterr()
-        assert TOKEN not in shown.out + shown.err
-        return shown.out
-
-    return run
+    yield run
+    shell.communicate(timeout=30)
 
 
 def facts_of(model: Path, path: Path) -> Path:
@@ -92,10 +101,10 @@ def facts_of(model: Path, path: Path) -> Path:
     return path
 
 
-def test_a_version_goes_up_once_and_says_what_it_is(hub, push, dry_run, model, tmp_path):
+def test_a_version_goes_up_once_and_says_what_it_is(hub, push, model, tmp_path):
     facts = facts_of(model, tmp_path / "facts.json")
     command = ("--model", model, "--repo_id", "org/tiny", "--version", "v1.0", "--facts", facts)
-    shown = dry_run(*command)
+    shown = push(*command, "--dry_run", "true")
     assert "would be pushed" in shown and "model.safetensors" in shown and ".bin" not in shown
     assert not hub.requests and not hub.repositories
 
@@ -114,7 +123,7 @@ def test_a_version_goes_up_once_and_says_what_it_is(hub, push, dry_run, model, t
     assert json.loads(hub.read("org/tiny", "metrics.json")) == {"balanced_accuracy": 0.5}
 
     commit = hub.repositories["model", "org/tiny"].tags["v1.0"]
-    assert "has a version v1.0 already" in push(*command, code=1)
+    assert "has a version v1.0 already" in push(*command, fails=True)
     assert hub.repositories["model", "org/tiny"].tags["v1.0"] == commit
     push(*command[:-2], "--overwrite", "true")  # and without facts: no result is claimed any more
     assert hub.repositories["model", "org/tiny"].tags["v1.0"] != commit
@@ -122,9 +131,9 @@ def test_a_version_goes_up_once_and_says_what_it_is(hub, push, dry_run, model, t
     assert ".eval_results/results.yaml" not in hub.files("org/tiny", "v1.0")
 
 
-def test_a_prepared_corpus_goes_up(hub, push, dry_run, prepared):
-    command = ("--dataset", prepared, "--repo_id", "org/windows", "--version", "v1.0")
-    listed = dry_run(*command)
+def test_a_prepared_corpus_goes_up(hub, push, prepared):
+    command = ("--data", prepared, "--repo_id", "org/windows", "--version", "v1.0")
+    listed = push(*command, "--dry_run", "true")
     assert "would be pushed" in listed and "README.md" in listed
     assert "pushed as commit" in push(*command)
     files = set(hub.files("org/windows", "v1.0", kind="dataset")) - {".gitattributes"}
@@ -134,17 +143,17 @@ def test_a_prepared_corpus_goes_up(hub, push, dry_run, prepared):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "expected either --model or --dataset"),
-        (["--model", "{model}", "--dataset", "x"], "expected either --model or --dataset"),
+        ([], "expected either --model or --data"),
+        (["--model", "{model}", "--data", "x"], "expected either --model or --data"),
         (["--model", "{tmp}"], "is not the folder of a saved model: it has no config.json"),
-        (["--dataset", "{tmp}", "--dry_run", "true"], "has no card (README.md)"),
-        (["--dataset", "{tmp}", "--overwrite", "true"], "are for models"),
+        (["--data", "{tmp}", "--dry_run", "true"], "has no card (README.md)"),
+        (["--data", "{tmp}", "--overwrite", "true"], "are for models"),
         (["--model", "{model}", "--facts", "{tmp}/none.json"], "none.json"),
         (["--model", "{model}", "--facts", "{card}"], "is about eeg_foundation with 923860 parameters, but"),
         (["--model", "{foreign}"], "names BertModel, which is no model of eeg_hf"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(arguments, message, model, tmp_path, fail_script):
+def test_what_is_wrong_is_said_in_one_line(arguments, message, model, tmp_path):
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "config.json").write_text(json.dumps({"model_type": "bert", "architectures": ["BertModel"]}))
@@ -154,6 +163,5 @@ def test_what_is_wrong_is_said_in_one_line(arguments, message, model, tmp_path, 
     if "{card}" in arguments:
         message = message.replace("923860", str(CardFacts.read(card).parameters))
     given = [word.format(**names) for word in arguments]
-    line, code = fail_script("push.py", "--repo_id", "org/x", "--version", "v1.0", *given)
-    assert code == 2
+    line = fail_command("push", "--repo_id", "org/x", "--version", "v1.0", *given)
     assert message in line

@@ -1,46 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main job, whole, where neither recordings nor a network are there."""
+"""The quickstart, whole, without recordings and network."""
 
 import json
+import logging
+import shlex
 
 import pytest
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-import eeg_hf  # noqa: F401  (registers the Auto classes)
+from eeg_hf.cli.quickstart import train_once
+from tests.commands import run_command
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory, run_script, script_environment):
-    folder = tmp_path_factory.mktemp("quickstart")
-    nowhere = {
-        "EEG_HF_DATA": str(folder / "nothing"),
-        "EEG_HF_CACHE": str(folder / "cache"),
-        "https_proxy": "http://127.0.0.1:9",  # nobody listens: as without a network
-    }
-    arguments = ("--output_dir", folder / "run", "--pretrain_epochs", "1", "--finetune_epochs", "1")
-    return folder / "run", run_script(
-        "quickstart.py", *arguments, environment={**script_environment, **nowhere}
-    )
+def quickstart(tmp_path_factory):
+    """Return the folder, what was printed, and what was logged."""
+    folder, logged = tmp_path_factory.mktemp("quickstart"), []
+    handler = logging.Handler()
+    handler.emit = lambda record: logged.append(record.getMessage())
+    logger = logging.getLogger("eeg_hf")
+    logger.addHandler(handler)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EEG_HF_DATA", str(folder / "nothing"))
+        patch.setenv("EEG_HF_CACHE", str(folder / "cache"))
+        patch.setenv("https_proxy", "http://127.0.0.1:9")  # where nothing listens: as without a network
+        options = ["--output_dir", folder / "run", "--pretrain_epochs", 0.2, "--finetune_epochs", 1]
+        printed = run_command("quickstart", *options)
+    logger.removeHandler(handler)
+    return folder / "run", printed, "\n".join(logged)
 
 
 def test_it_goes_all_the_way_and_says_that_the_eeg_is_simulated(quickstart):
-    folder, done = quickstart
-    assert "SIMULATED EEG" in done.stderr
+    folder, printed, logged = quickstart
+    assert "SIMULATED EEG" in logged and "load with the Auto classes" in logged
     assert AutoModel.from_pretrained(folder / "pretrained").config.hidden_size == 128
     assert AutoModelForSequenceClassification.from_pretrained(folder / "classifier").config.num_labels == 2
-    for name in (
-        "report.md",
-        "results.png",
-        "classifier/confusion_matrix.png",
-        "classifier/training_curves.png",
-    ):
+    for name in ("report.md", "results.png", "classifier/confusion_matrix.png"):
         assert (folder / name).stat().st_size > 500
     methods = {row["method"] for row in json.loads((folder / "metrics.json").read_text())["results"]}
-    assert len(methods) == 5 and any("pretrained" in method for method in methods)
-    assert "| tangent space + logistic regression |" in done.stdout
+    assert len(methods) == 6 and any("pretrained" in method for method in methods)
+    assert "| tangent space + logistic regression |" in printed
 
 
-def test_every_command_is_shown(quickstart):
-    _, done = quickstart
-    commands = [line for line in done.stdout.splitlines() if line.startswith("$ python")]
-    assert len(commands) == 6  # prepare, pretrain, three fine-tunings, evaluate
+def test_every_command_is_shown_and_a_finished_training_is_kept(quickstart, capsys):
+    folder, printed, _ = quickstart
+    commands = [shlex.split(line)[2:] for line in printed.splitlines() if line.startswith("$ eeg-hf ")]
+    assert [verb for verb, *_ in commands] == ["prepare", "pretrain", *["finetune"] * 3, "evaluate"]
+    train_once(folder / "pretrained", *commands[1][:-4])  # the rest is --output_dir and resuming
+    assert "is finished; delete it to train again" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from PIL import Image
 from eeg_hf import EEGImageReconstructor, ImageEmbeddings
 from eeg_hf.corpora import SimulatedThings
 from eeg_hf.evaluation import EEGImageEmbeddings
-from tests.cli.test_evaluate_eeg2025 import run_here
+from tests.commands import fail_command, run_command
 from tests.images.test_image_diffusion import SIZE, stable_unclip
 
 NUM_TEST, DIM = 40, 32
@@ -94,7 +94,7 @@ def results(folder):
     """Return what was found with the right pairs and with shuffled ones."""
     found = {}
     for name, more in (("right", ()), ("shuffled", ("--shuffle_pairs",))):
-        printed = run_here("reconstruct_images.py", *arguments(folder, *more, output_dir=folder / name))
+        printed = run_command("reconstruct-images", *arguments(folder, *more, output_dir=folder / name))
         assert printed == (folder / name / "table.md").read_text()
         found[name] = json.loads((folder / name / "metrics.json").read_text())
     return found
@@ -142,7 +142,7 @@ def test_one_person_and_a_diffusion_model(folder):
         24,
     )
     more += ("--image_embeddings", folder / "tower", "--num_nearest", 3)
-    run_here("reconstruct_images.py", *arguments(folder, *more, output_dir=folder / "diffused"))
+    run_command("reconstruct-images", *arguments(folder, *more, output_dir=folder / "diffused"))
     content = json.loads((folder / "diffused" / "metrics.json").read_text())
     assert set(content["results"]) == {"prior", "nearest", "diffusion"}
     assert (
@@ -156,7 +156,11 @@ def test_one_person_and_a_diffusion_model(folder):
 @pytest.mark.parametrize(
     ("more", "replaced", "message"),
     [
-        ((), {"train": "test.npz"}, "40 of 40 images to reconstruct were learnt from, such as test_images/"),
+        (
+            (),
+            {"train": "test.npz"},
+            "40 of 40 images to reconstruct are training images, such as test_images/",
+        ),
         ((), {"images": "tower"}, "40 of 40 images are missing: "),
         ((), {"train": "none.npz"}, "none.npz does not exist"),
         ((), {"test": "one.npz"}, "test: expected two or more images, got 1"),
@@ -182,9 +186,9 @@ def test_one_person_and_a_diffusion_model(folder):
         (
             ("--pipeline", "models/unclip"),
             {},
-            "pipeline: expected --image_embeddings, of its own image encoder",
+            "pipeline: expected --image_embeddings of its own image encoder",
         ),
-        (("--dtype", "int8"), {}, "expected float32, float16 or bfloat16, got 'int8'"),
+        (("--dtype", "int8"), {}, "dtype: expected one of float32, float16, bfloat16, got 'int8'"),
         (
             ("--pipeline", "x", "--image_embeddings", "{folder}/tower", "--pipeline_options", "fast"),
             {},
@@ -192,8 +196,8 @@ def test_one_person_and_a_diffusion_model(folder):
         ),
     ],
 )
-def test_what_cannot_be_reconstructed_ends_with_one_line(folder, fail_script, more, replaced, message):
+def test_what_cannot_be_reconstructed_ends_with_one_line(folder, more, replaced, message):
     paths = {name: folder / value for name, value in replaced.items()}
     more = [str(word).format(folder=folder) for word in more]
-    line, code = fail_script("reconstruct_images.py", *arguments(folder, *more, **paths))
-    assert message in line and code == 2
+    line = fail_command("reconstruct-images", *arguments(folder, *more, **paths))
+    assert message in line

@@ -1,28 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-import runpy
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGFSQConfig, EEGFSQModel, get_corpus
 from eeg_hf.inference.recording_tokens import RecordingTokens, decode_recording
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "store_as_tokens.py"
-
-
-@pytest.fixture
-def store(monkeypatch, capsys):
-    """Return a function that runs the script here and returns what it printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run
+from tests.commands import fail_command, run_command
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +22,8 @@ def codec(tmp_path_factory):
     return folder
 
 
-def test_it_stores_reads_back_and_draws(store, codec, tmp_path):
-    output = store("--codec", codec, "--output_dir", tmp_path)
+def test_it_stores_reads_back_and_draws(codec, tmp_path):
+    output = run_command("store-as-tokens", "--codec", codec, "--output_dir", tmp_path)
     tokens = RecordingTokens.load(tmp_path / "simulated-00-rest.tokens.safetensors")
     restored = decode_recording(tokens, EEGFSQModel.from_pretrained(codec))
     assert restored.get_data().shape == (19, 12000)
@@ -54,23 +37,23 @@ def test_it_stores_reads_back_and_draws(store, codec, tmp_path):
     assert (tmp_path / "simulated-00-rest.png").stat().st_size > 10_000
 
 
-def test_a_recording_of_a_file_is_taken(store, codec, tmp_path):
+def test_a_recording_of_a_file_is_taken(codec, tmp_path):
     corpus = get_corpus("simulated", num_subjects=1, seconds=6)
     corpus.read(corpus.recordings()[0]).save(tmp_path / "mine_raw.fif", verbose="ERROR")
     arguments = ("--recording", tmp_path / "mine_raw.fif", "--start", 4, "--output_dir", tmp_path)
-    store("--codec", codec, *arguments)
+    run_command("store-as-tokens", "--codec", codec, *arguments)
     assert RecordingTokens.load(tmp_path / "mine_raw.tokens.safetensors").num_samples == 1200
     assert (tmp_path / "mine_raw.png").exists()
 
 
-def test_what_is_missing_is_said_in_one_line(fail_script, codec, tmp_path):
-    message, exit_code = fail_script("store_as_tokens.py", "--output_dir", tmp_path)
-    assert exit_code == 2 and "eeg-hf train-tokenizer" in message
+def test_what_is_missing_is_said_in_one_line(codec, tmp_path):
+    message = fail_command("store-as-tokens", "--output_dir", tmp_path)
+    assert "eeg-hf train-tokenizer" in message
     EEGFoundationConfig().save_pretrained(tmp_path / "other")
-    message, _ = fail_script("store_as_tokens.py", "--codec", tmp_path / "other", "--output_dir", tmp_path)
+    message = fail_command("store-as-tokens", "--codec", tmp_path / "other", "--output_dir", tmp_path)
     assert "expected a codec (eeg_fsq), got eeg_foundation" in message
     arguments = ("--codec", codec, "--output_dir", tmp_path)
-    message, _ = fail_script("store_as_tokens.py", *arguments, "--recording", tmp_path / "none.edf")
+    message = fail_command("store-as-tokens", *arguments, "--recording", tmp_path / "none.edf")
     assert "none.edf" in message
-    message, _ = fail_script("store_as_tokens.py", *arguments, "--start", "1000")
+    message = fail_command("store-as-tokens", *arguments, "--start", "1000")
     assert "expected within the recording" in message

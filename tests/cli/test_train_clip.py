@@ -3,9 +3,7 @@
 
 import json
 import pickle
-import runpy
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -21,10 +19,13 @@ from eeg_hf import (
     ImageEmbeddings,
     WindowDataset,
 )
+from eeg_hf.cli.parsing.parser import CommandParser
+from eeg_hf.cli.train_clip import COMMAND
 from eeg_hf.corpora import SimulatedThings, get_corpus, load_alignments, load_windows, prepare, things_eeg2
 from eeg_hf.evaluation import rank_items, score_rankings
+from eeg_hf.experiments.clip.arguments import PairArguments
+from eeg_hf.experiments.clip.pairs import ShuffledImages, open_windows, split_pairs
 from eeg_hf.images.eeg_image_collator import PAIR_COLUMNS
-from eeg_hf.training import parse_recipe
 from tests.clip_world import (
     SHAPES,
     features,
@@ -34,31 +35,28 @@ from tests.clip_world import (
     write_images,
     write_tower,
 )
-from tests.conftest import ROOT
+from tests.commands import fail_command, flags, run_command
 
 IDS = image_ids("train") + image_ids("test")
-QUIET = {"disable_tqdm": True, "report_to": "none"}
 OPTIONS = {
     "eeg_len": 40,
     "fs": 100,
-    "epochs": 2,
-    "batch_size": 32,
-    "lr": 2e-3,
+    "num_train_epochs": 2,
+    "per_device_train_batch_size": 32,
+    "learning_rate": 2e-3,
     "eeg_d_model": 32,
     "eeg_layers": 1,
     "eeg_hidden": 64,
     "proj_dim": 16,
     "config": '{"vision_projection": "none"}',
     "devices": "cpu",
-    "num_workers": 0,
-    "training": json.dumps(QUIET),
+    "dataloader_num_workers": 0,
+    "disable_tqdm": True,
+    "report_to": "none",
 }
-BY_LOSS = {
-    **QUIET,
-    "metric_for_best_model": "loss",
-    "greater_is_better": False,
-}  # of five images MRR is soon 1
-LONGER = {"epochs": 12, "temporal_pool": "mean", "training": json.dumps(BY_LOSS)}
+# Among five validation images MRR soon is 1, so the loss selects the epoch
+LONGER = {"num_train_epochs": 12, "temporal_pool": "mean"}
+LONGER |= {"metric_for_best_model": "loss", "greater_is_better": False}
 
 
 @pytest.fixture(scope="module")
@@ -76,27 +74,18 @@ def world(tmp_path_factory):
 
 def words(world, output, **options):
     settings = {
-        "data_root": world / "prepared",
+        "data": world / "prepared",
         "image_embeddings": world / "features",
-        "save_dir": output,
+        "output_dir": output,
         "log_dir": output / "logs",
         **OPTIONS,
         **options,
     }
-    return [
-        str(word) for name, value in settings.items() if value is not None for word in (f"--{name}", value)
-    ]
+    return flags(**settings)
 
 
-@pytest.fixture
-def train(monkeypatch):
-    def run(*arguments):
-        path = ROOT / "scripts/train_clip.py"
-        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
-        monkeypatch.setattr(sys, "path", [*sys.path, str(path.parent)])
-        runpy.run_path(str(path), run_name="__main__")
-
-    return run
+def train(*arguments):
+    run_command("train-clip", *arguments)
 
 
 def top_of_test(folder, world, alignments=None):
@@ -119,7 +108,7 @@ def history(folder):
     return json.loads((folder / "trainer_state.json").read_text())["log_history"]
 
 
-def test_images_of_unseen_concepts_are_told_from_eeg_and_not_from_shuffled_pairs(world, tmp_path, train):
+def test_images_of_unseen_concepts_are_told_from_eeg_and_not_from_shuffled_pairs(world, tmp_path):
     train(*words(world, tmp_path / "right", **{**LONGER, "augment_eeg": "true"}))
     assert top_of_test(tmp_path / "right", world) > 0.7  # of 12, chance 0.08
     train(*words(world, tmp_path / "wrong", **LONGER, shuffle_pairs="true"))
@@ -133,7 +122,7 @@ def test_images_of_unseen_concepts_are_told_from_eeg_and_not_from_shuffled_pairs
     assert saved["split"] == "concept" and saved["augment_eeg"] is True
 
 
-def test_a_model_of_whitened_channels_is_trained_and_says_so(world, tmp_path, train):
+def test_a_model_of_whitened_channels_is_trained_and_says_so(world, tmp_path):
     train(*words(world, tmp_path, **LONGER, alignment="euclidean"))
     assert AutoFeatureExtractor.from_pretrained(tmp_path).alignment == "euclidean"
     whitened = load_alignments(world / "prepared")
@@ -142,8 +131,8 @@ def test_a_model_of_whitened_channels_is_trained_and_says_so(world, tmp_path, tr
     assert top_of_test(tmp_path, world, unlike) < 0.4  # other channels in the place of each
 
 
-def test_the_model_is_saved_without_the_tower_and_knows_the_montage(world, tmp_path, train):
-    train(*words(world, tmp_path, temporal_pool="mean", training='{"disable_tqdm": true}'))
+def test_the_model_is_saved_without_the_tower_and_knows_the_montage(world, tmp_path):
+    train(*words(world, tmp_path, temporal_pool="mean", report_to="tensorboard"))
     assert list((tmp_path / "logs").glob("events.out.tfevents*"))
     config = AutoModel.from_pretrained(tmp_path).config
     assert (config.vision_tower, config.vision_dim, config.freeze_vision) == ("features:made", 16, True)
@@ -153,7 +142,7 @@ def test_the_model_is_saved_without_the_tower_and_knows_the_montage(world, tmp_p
     assert not [name for name in load_file(tmp_path / "model.safetensors") if "vision" in name]
 
 
-def test_resumed_ends_with_the_same_weights(world, tmp_path, train):
+def test_resumed_ends_with_the_same_weights(world, tmp_path):
     scaled = ("--amplitude_scale", 0.8, 1.25)
     train(*words(world, tmp_path / "whole", augment_eeg="true", log_dir=tmp_path / "logs"), *scaled)
     assert json.loads((tmp_path / "whole/train_clip.json").read_text())["amplitude_scale"] == [0.8, 1.25]
@@ -162,16 +151,21 @@ def test_resumed_ends_with_the_same_weights(world, tmp_path, train):
     )
     (checkpoint,) = (tmp_path / "whole").glob("checkpoint-[0-9]")
     shutil.copytree(checkpoint, tmp_path / "cut" / checkpoint.name, dirs_exist_ok=True)
-    train(*words(world, tmp_path / "cut", augment_eeg="true", resume="true"), *scaled)
+    train(*words(world, tmp_path / "cut", augment_eeg="true", resume_from_checkpoint="true"), *scaled)
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_the_tower_in_the_loop_frozen_and_trained(world, tmp_path, train, caplog):
+def test_the_tower_in_the_loop_frozen_and_trained(world, tmp_path, caplog):
     tower = f"open_clip:local-dir:{world / 'tower'}"
-    loop = {"image_embeddings": None, "images": world / "images", "vision_encoder": tower, "epochs": 1}
+    loop = {
+        "image_embeddings": None,
+        "images": world / "images",
+        "vision_encoder": tower,
+        "num_train_epochs": 1,
+    }
     train(*words(world, tmp_path / "frozen", **loop))
-    assert "embeds images anew whenever they are seen" in caplog.text
+    assert "embeds each image on every access" in caplog.text
     assert not [name for name in load_file(tmp_path / "frozen" / "model.safetensors") if "vision" in name]
     train(*words(world, tmp_path / "trained", **loop, freeze_vision="false"))
     trained = AutoModel.from_pretrained(tmp_path / "trained")
@@ -180,34 +174,34 @@ def test_the_tower_in_the_loop_frozen_and_trained(world, tmp_path, train, caplog
     assert 1e-5 < moved.abs().mean() < 0.1
 
 
-def test_a_tree_as_published_is_prepared_first_and_once(world, tmp_path, train, monkeypatch, caplog):
+def test_a_tree_as_published_is_prepared_first_and_once(world, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(things_eeg2, "_SHAPES", SHAPES)
     write_epochs(tmp_path / "data" / "eeg", subjects=["01"])
     for name in ("first", "second"):
-        train(*words(world, tmp_path / name, data_root=tmp_path / "data", epochs=1))
-    assert caplog.text.count("is as published") == 1
+        train(*words(world, tmp_path / name, data=tmp_path / "data", num_train_epochs=1))
+    assert caplog.text.count("holds published epochs") == 1
     prepared = AutoFeatureExtractor.from_pretrained(tmp_path / "first")
     assert (prepared.sampling_rate, prepared.highpass_hz, prepared.reference) == (100.0, None, "original")
     assert len(load_windows(tmp_path / "data" / "prepared")) == 2 * 60 + 12
 
 
-def test_a_pretrained_encoder_of_ours_is_the_eeg_tower(world, tmp_path, train, caplog):
+def test_a_pretrained_encoder_of_ours_is_the_eeg_tower(world, tmp_path, caplog):
     fields = {"d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 24, "patch_size": 20, "scale_factors": [1]}
     encoder = EEGFoundationModel(EEGFoundationConfig(**fields, sampling_rate=100))
     encoder.save_pretrained(tmp_path / "encoder")
     AutoFeatureExtractor.from_pretrained(world / "prepared").save_pretrained(tmp_path / "encoder")
-    train(*words(world, tmp_path / "out", eeg_model=tmp_path / "encoder", lr=1e-6, epochs=1))
+    train(
+        *words(
+            world, tmp_path / "out", eeg_model=tmp_path / "encoder", learning_rate=1e-6, num_train_epochs=1
+        )
+    )
     assert "100.0% of the model" in caplog.text
     found = AutoModel.from_pretrained(tmp_path / "out").eeg_model
     torch.testing.assert_close(found.state_dict(), encoder.state_dict(), atol=1e-4, rtol=1e-2)
 
 
-def test_training_validation_and_test_share_no_concept(world, monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
-    from eeg_hf.experiments.clip_arguments import PairArguments
-    from eeg_hf.experiments.clip_pairs import open_windows, split_pairs
-
-    args = PairArguments(data_root=str(world / "prepared"), eeg_len=0, n_classes=6, subjects=["02"])
+def test_training_validation_and_test_share_no_concept(world):
+    args = PairArguments(data=str(world / "prepared"), eeg_len=0, n_classes=6, subjects=["02"])
     parts = split_pairs(args, open_windows(args)[0])
     concepts = {part: set(rows["concept"]) for part, rows in parts.items()}
     assert {part: len(found) for part, found in concepts.items()} == {"train": 5, "validation": 1, "test": 12}
@@ -219,39 +213,38 @@ def test_training_validation_and_test_share_no_concept(world, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"eeg_len": 100}, "eeg_len: windows have 40 samples, got 100: say --eeg_len 40"),
-        ({"notch": 50}, "notch: 50 Hz is not below 50 Hz, half the rate of the files (100 Hz)"),
+        ({"eeg_len": 100}, "eeg_len: windows have 40 samples, got 100: use --eeg_len 40"),
+        ({"notch": 50}, "notch: 50 Hz is not below 50 Hz, half the rate of the files"),
         ({"bandpass": 45}, "bandpass: expected two edges in Hz"),
         ({"split": "none"}, "split 'none' has no ['test', 'validation'] part"),
         ({"n_classes": 1}, "n_classes: expected 2 to 12 concepts, got 1"),
-        ({"subjects": "09"}, "subject: no window of ['09']"),
+        ({"subjects": "09"}, "subjects: no window of 09"),
         ({"split": "random"}, "split: expected one of official, subject"),
         ({"split": "subject"}, "3 parts need as many subjects or more, the dataset has 2"),
-        ({"freeze_vision": "false"}, "a tower is trained by images"),
+        ({"freeze_vision": "false"}, "a tower is trained on images"),
         ({"image_embeddings": "none"}, "run eeg-hf embed-images first"),
-        ({"data_root": "none"}, "none is neither a folder nor a Hub name"),
-        ({"precision": "int8"}, "precision: expected amp or fp32"),
-        ({"devices": "2"}, "accelerate launch --num_processes 2"),
+        ({"data": "none"}, "none is neither a folder nor a Hub name"),
+        ({"precision": "int8"}, "precision: expected one of amp, fp32"),
+        ({"devices": "2"}, "accelerate launch --num_processes 2 -m eeg_hf.cli.train_clip"),
         ({"devices": "tpu"}, "devices: expected 1, cpu, mps, cuda"),
         ({"temporal_pool": "last"}, "temporal_pool: expected one of cls, mean, max"),
-        ({"channel_drop_prob": 2}, "channel_drop_prob: expected a chance"),
+        ({"channel_drop_prob": 2}, "channel_drop_prob: expected a probability"),
         ({"amplitude_scale": 2}, "amplitude_scale: expected two factors, the lower first, got [2.0]"),
-        ({"training": "{"}, "training: expected JSON"),
         ({"eeg_config": '{"kernels": 3}'}, "EEGConvTransformerConfig has no field 'kernels'"),
         ({"config": '{"vison_dim": 3}'}, "did you mean 'vision_dim'"),
     ],
 )
-def test_what_cannot_work_ends_in_one_line(options, message, world, tmp_path, fail_script):
-    said, code = fail_script("train_clip.py", *words(world, tmp_path, **options))
-    assert code == 2 and message in said
+def test_what_cannot_work_ends_in_one_line(options, message, world, tmp_path):
+    said = fail_command("train-clip", *words(world, tmp_path, **options))
+    assert message in said
 
 
-def test_embeddings_of_another_tower_and_missing_images_are_refused(world, tmp_path, fail_script):
+def test_embeddings_of_another_tower_and_missing_images_are_refused(world, tmp_path):
     ImageEmbeddings(IDS, features(), "open_clip:ViT-L-14:openai").save(tmp_path / "other")
-    said, _ = fail_script("train_clip.py", *words(world, tmp_path, image_embeddings=tmp_path / "other"))
+    said = fail_command("train-clip", *words(world, tmp_path, image_embeddings=tmp_path / "other"))
     assert "made by open_clip:ViT-L-14:openai, expected open_clip:ViT-B-32:laion2b_s34b_b79k" in said
     ImageEmbeddings(IDS[4:], features()[4:], "features:made").save(tmp_path / "few")
-    said, _ = fail_script("train_clip.py", *words(world, tmp_path, image_embeddings=tmp_path / "few"))
+    said = fail_command("train-clip", *words(world, tmp_path, image_embeddings=tmp_path / "few"))
     assert f"image '{IDS[0].split('/')[-1]}' is unknown (4 such): expected one of 68, as" in said
 
 
@@ -271,109 +264,98 @@ class Trap:
     ids=["harmful", "cut"],
 )
 def test_a_published_tree_of_which_a_file_cannot_be_read_is_refused_until_it_is_mended(
-    content, reason, world, tmp_path, train, monkeypatch, fail_script
+    content, reason, world, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(things_eeg2, "_SHAPES", SHAPES)
     monkeypatch.chdir(tmp_path)
     write_epochs(tmp_path / "data" / "eeg")
     (tmp_path / "data" / "eeg" / "sub-02" / "preprocessed_eeg_training.npy").write_bytes(content)
     for _ in range(2):  # what could be prepared is not taken for all there is
-        said, code = fail_script("train_clip.py", *words(world, tmp_path / "out", data_root="data"))
-        assert code == 2 and "2 recordings cannot be read, the first eeg/sub-02" in said and reason in said
+        said = fail_command("train-clip", *words(world, tmp_path / "out", data="data"))
+        assert "2 recordings cannot be read, the first eeg/sub-02" in said and reason in said
     assert not (tmp_path / "sprung").exists()
     shutil.copy("data/eeg/sub-01/preprocessed_eeg_training.npy", "data/eeg/sub-02")
-    train(*words(world, tmp_path / "out", data_root="data", epochs=1))
+    train(*words(world, tmp_path / "out", data="data", num_train_epochs=1))
     assert set(load_windows("data/prepared")["subject"]) == {"01", "02"}
 
 
-def test_windows_that_do_not_say_their_image_are_refused(world, tmp_path, monkeypatch, fail_script):
+def test_windows_that_do_not_say_their_image_are_refused(world, tmp_path, monkeypatch):
     monkeypatch.setattr(things_eeg2, "_SHAPES", SHAPES)
     write_epochs(tmp_path / "data" / "eeg", subjects=["01"])
     (tmp_path / "data" / "eeg" / "image_metadata.npy").unlink()
-    said, _ = fail_script("train_clip.py", *words(world, tmp_path, data_root=tmp_path / "data"))
+    said = fail_command("train-clip", *words(world, tmp_path, data=tmp_path / "data"))
     assert "no image_metadata.npy below" in said and not (tmp_path / "data" / "prepared").exists()
     extractor = EEGFeatureExtractor(100.0, 0.5, 45.0, window_seconds=4.0)
     prepare(get_corpus("simulated"), tmp_path / "rest", extractor, subjects=["00"])
-    said, _ = fail_script("train_clip.py", *words(world, tmp_path, data_root=tmp_path / "rest"))
-    assert "have no column 'image': prepare a corpus of people who look at images" in said
+    said = fail_command("train-clip", *words(world, tmp_path, data=tmp_path / "rest"))
+    assert "have no column 'image' that names the image seen: prepare a corpus of subjects who look" in said
 
 
-def test_one_concept_is_too_few(world, tmp_path, fail_script):
+def test_one_concept_is_too_few(world, tmp_path):
     corpus = SimulatedThings(1, 1, 4, 2, num_test_concepts=1, test_repetitions=2, seconds=0.4)
     extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.4)
     prepare(corpus, tmp_path / "one", extractor, segments="events")
-    said, code = fail_script("train_clip.py", *words(world, tmp_path, data_root=tmp_path / "one"))
-    assert code == 2 and "expected two or more concepts to train on, got 1: " in said
+    said = fail_command("train-clip", *words(world, tmp_path, data=tmp_path / "one"))
+    assert "expected two or more concepts to train on, got 1: " in said
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_broken_image_in_the_loop_ends_in_one_line_from_workers_too(
-    num_workers, world, tmp_path, fail_script
-):
+def test_a_broken_image_in_the_loop_ends_in_one_line_from_workers_too(num_workers, world, tmp_path):
     write_images(tmp_path / "images")
     (tmp_path / "images" / IDS[3]).write_text("no image")
     tower = f"open_clip:local-dir:{world / 'tower'}"
     loop = {"image_embeddings": None, "images": tmp_path / "images", "vision_encoder": tower}
-    given = words(world, tmp_path, **{**OPTIONS, **loop, "num_workers": num_workers})
-    said, code = fail_script("train_clip.py", *given)
-    assert code == 2 and said.startswith(f"image {tmp_path}/images/{IDS[3]} cannot be read: cannot identify")
+    given = words(world, tmp_path, **{**OPTIONS, **loop, "dataloader_num_workers": num_workers})
+    said = fail_command("train-clip", *given)
+    assert said.startswith(f"image {tmp_path}/images/{IDS[3]} cannot be read: cannot identify")
 
 
 @pytest.mark.parametrize(
-    ("said", "warning"),
+    ("given", "warning"),
     [
         ([], None),
-        (["--fs", "500"], "fs: 500 Hz was said, the files say 100 Hz, which is taken"),
+        (["--fs", "500"], "fs: expected 500 Hz, the files have 100 Hz, which is used"),
         (["--fs", "100"], None),
         (["--bandpass", "0.5", "45"], "windows stay as prepared, {'highpass_hz': None, 'lowpass_hz': None}"),
-        (["--notch", "25"], "{'notch_hz': None}, not {'notch_hz': 25.0}"),
-        (["recipe.yaml"], "fs: 500 Hz was said"),
+        (["--notch", "25"], "{'notch_hz': None} instead of {'notch_hz': 25.0}"),
+        (["recipe.yaml"], "fs: expected 500 Hz"),
     ],
 )
-def test_what_was_said_and_only_that_is_compared_with_the_files(
-    said, warning, world, tmp_path, monkeypatch, caplog
-):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
-    from eeg_hf.experiments.clip_arguments import PairArguments
-    from eeg_hf.experiments.clip_pairs import open_windows
-
+def test_only_what_is_given_is_compared_with_the_files(given, warning, world, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipe.yaml").write_text("fs: 500")
-    words = [*said, "--data_root", str(world / "prepared"), "--eeg_len", "40"]
-    (args,) = parse_recipe((PairArguments,), words)
-    open_windows(args)
+    parser = CommandParser(COMMAND)
+    request = parser.read([*given, "--data", str(world / "prepared"), "--eeg_len", "40"])
+    open_windows(parser.build(request.settings)[0])
     assert warning in caplog.text if warning else caplog.text == ""
 
 
-def test_each_image_stands_for_another_of_its_part(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
-    from eeg_hf.experiments.clip_pairs import ShuffledImages
-
+def test_each_image_stands_for_another_of_its_part():
     images = ImageEmbeddings(IDS, features(), "features:made")
     parts = [np.repeat(np.arange(50), 4), np.arange(50, 60)]
     shown = ShuffledImages(images, parts, seed=1)
     for first, last in ((0, 50), (50, 60)):
-        found = shown.stands_for[first:last]
+        found = shown.replacements[first:last]
         assert sorted(found) == [*range(first, last)] and (found != np.arange(first, last)).all()
-    assert (shown.stands_for[60:] == np.arange(60, 72)).all()  # the test part
-    assert torch.equal(shown.read([7, 7])["image_embeds"][1], torch.tensor(features()[shown.stands_for[7]]))
-    assert (ShuffledImages(images, parts, seed=1).stands_for == shown.stands_for).all()
-    assert (ShuffledImages(images, parts, seed=2).stands_for != shown.stands_for).any()
+    assert (shown.replacements[60:] == np.arange(60, 72)).all()  # the test part
+    assert torch.equal(shown.read([7, 7])["image_embeds"][1], torch.tensor(features()[shown.replacements[7]]))
+    assert (ShuffledImages(images, parts, seed=1).replacements == shown.replacements).all()
+    assert (ShuffledImages(images, parts, seed=2).replacements != shown.replacements).any()
 
 
-def test_the_options_have_the_names_and_defaults_of_the_published_script(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
-    from eeg_hf.experiments import clip_arguments as arguments
-
-    kinds = ("PairArguments", "AugmentationArguments", "ModelArguments", "ClipTrainingArguments")
-    found = {name: value for kind in kinds for name, value in vars(getattr(arguments, kind)()).items()}
+def test_the_defaults_are_those_of_the_published_script(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parser = CommandParser(COMMAND)
+    settings = COMMAND.adapt(parser.read(["--devices", "cpu"]).settings)
+    found = {name: value for part in parser.build(settings) for name, value in vars(part).items()}
     expected = {
-        **{"data_root": "data", "n_classes": None, "eeg_len": 100, "fs": 500.0, "bandpass": [0.5, 45.0]},
+        **{"data": "data", "n_classes": None, "eeg_len": 100, "notch": None, "freeze_vision": True},
         **{"augment_eeg": False, "noise_std": 0.01, "jitter_ms": 20.0, "time_mask_prob": 0.2},
-        **{"channel_drop_prob": 0.1, "vision_encoder": "openclip_vit_b32", "freeze_vision": True},
+        **{"channel_drop_prob": 0.1, "vision_encoder": "openclip_vit_b32", "precision": "amp"},
         **{"eeg_d_model": 256, "eeg_layers": 4, "eeg_hidden": 512, "proj_dim": 512, "temporal_pool": "cls"},
-        **{"epochs": 50, "batch_size": 128, "lr": 3e-4, "wd": 0.05, "warmup_ratio": 0.05, "precision": "amp"},
-        **{"num_workers": 4, "devices": "1", "save_dir": "./checkpoints", "log_dir": "./logs", "seed": 42},
-        **{"resume": None, "notch": None},
+        **{"num_train_epochs": 50, "per_device_train_batch_size": 128, "per_device_eval_batch_size": 128},
+        **{"learning_rate": 3e-4, "weight_decay": 0.05, "warmup_steps": 0.05, "lr_scheduler_type": "cosine"},
+        **{"dataloader_num_workers": 4, "output_dir": "./checkpoints", "log_dir": "./logs", "seed": 42},
+        **{"resume_from_checkpoint": None, "use_cpu": True, "metric_for_best_model": "mrr"},
     }
     assert {name: found[name] for name in expected} == expected

@@ -2,12 +2,6 @@
 """Phases as a user runs them: from files of HBN and TUH to predictions, killed and resumed, mistyped."""
 
 import json
-import runpy
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,25 +10,19 @@ from safetensors.torch import load_file
 from transformers import AutoModelForPreTraining, AutoModelForSequenceClassification
 
 import eeg_hf  # noqa: F401  (registers the Auto classes)
-from eeg_hf.training import read_probe_curve
-from tests.conftest import ROOT
+from eeg_hf.cli.parsing.recipe_files import list_recipes, read_recipe
+from eeg_hf.cli.train_phases import COMMAND
+from eeg_hf.experiments.phases.arguments import PhasesArguments
+from eeg_hf.training import EEGTrainer, read_probe_curve
+from tests.commands import fail_command, run_command
 from tests.corpora.written_trees import TRIALS_TASK, write_hbn, write_tuh
 
-RECIPES = ROOT / "src/eeg_hf/recipes"
+RECIPES = list_recipes()
 TASKS = ("RestingState", "DespicableMe", "ThePresent", f"{TRIALS_TASK}_run-1")
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 TINY |= {"overlap": 0.0, "contrastive_weight": 0.0}
 TRAINING = {"max_steps": 4, "per_device_train_batch_size": 8, "per_device_eval_batch_size": 8}
 TRAINING |= {"save_steps": 1, "logging_steps": 1, "report_to": "none", "disable_tqdm": True}
-
-
-def run_here(name, *arguments):
-    """Run a script here, where torch is imported already."""
-    path = ROOT / "scripts" / name
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [str(path), *map(str, arguments)])
-        patch.setattr(sys, "path", [*sys.path, str(path.parent)])
-        runpy.run_path(str(path), run_name="__main__")
 
 
 def read_report(folder):
@@ -50,11 +38,9 @@ def world(tmp_path_factory):
     write_tuh(folder / "tuh", 3, 22.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for recipe in sorted(RECIPES.glob("prepare_hbn_*.yaml")) + [RECIPES / "prepare_tueg_100hz.yaml"]:
-            root = "tuh" if "tueg" in recipe.name else "hbn"
-            with pytest.raises(SystemExit) as ended:
-                run_here("prepare.py", recipe, "--data_dir", root, "--num_proc", 1)
-            assert ended.value.code == 0
+        for recipe in [*(name for name in RECIPES if name.startswith("prepare_hbn_")), "prepare_tueg_100hz"]:
+            root = "tuh" if "tueg" in recipe else "hbn"
+            run_command("prepare", recipe, "--data_dir", root, "--num_proc", 1)
     return folder
 
 
@@ -65,7 +51,7 @@ def in_world(world, monkeypatch):
 
 
 def test_all_phases_of_hbn_and_tuh(in_world, caplog):
-    run_here("train_phases.py", RECIPES / "phases_hbn_tuh.yaml", "--tiny", "true")
+    run_command("train-phases", "phases_hbn_tuh", "--tiny", "true")
     folder = in_world / "runs/hbn-tuh"
     names = ["multitask", "films", "challenge1", "challenge2"]
     reports = {name: read_report(folder / name) for name in names}
@@ -82,19 +68,18 @@ def test_all_phases_of_hbn_and_tuh(in_world, caplog):
     assert not set(reports["multitask"]["people"]) & {f"hbn/NDARAA0000{number}" for number in range(11, 15)}
     assert {row["phase"] for row in read_probe_curve(folder / "probe.jsonl")} == set(names)
     assert (folder / "probe.png").stat().st_size > 5000
-    assert "leaves no test part" in caplog.text
+    assert "has no test part" in caplog.text
 
 
 def test_what_is_carried_is_carried_bit_by_bit(in_world):
     folder = in_world / "runs/one"
-    recipe = RECIPES / "pretrain_multitask.yaml"
-    run_here("train_phases.py", recipe, "--tiny", "true", "--output_dir", folder)
-    settings = yaml.safe_load((RECIPES / "contrast_films.yaml").read_text())
+    run_command("train-phases", "pretrain_multitask", "--tiny", "true", "--output_dir", folder)
+    settings = read_recipe(RECIPES["contrast_films"])
     settings["phases"][0]["training"]["learning_rate"] = 0.0  # what comes out is what was taken over
     still = folder / "still.yaml"
     still.write_text(yaml.safe_dump(settings))
-    options = ["--tiny", "true", "--output_dir", folder, "--start_from", folder / "multitask"]
-    run_here("train_phases.py", still, *options)
+    options = ["--tiny", "true", "--output_dir", folder, "--model", folder / "multitask"]
+    run_command("train-phases", still, *options)
     before, after = (load_file(folder / name / "model.safetensors") for name in ("multitask", "films"))
     carried = read_report(folder / "films")["carried"]
     assert len(carried["carried"]) > 20 and all(name.startswith("model.") for name in carried["carried"])
@@ -112,9 +97,9 @@ def test_rest_and_challenges_go_on_from_given_weights(in_world):
         ("finetune_challenges", ["challenge1", "challenge2"]),
     ):
         folder = in_world / "runs" / recipe
-        run_here(
-            "train_phases.py",
-            *(RECIPES / f"{recipe}.yaml", "--tiny", "true", "--output_dir", folder, "--start_from", start),
+        run_command(
+            "train-phases",
+            *(recipe, "--tiny", "true", "--output_dir", folder, "--model", start),
         )
         for phase in phases:
             assert read_report(folder / phase)["description"]["earlier"] == "films"
@@ -143,25 +128,27 @@ def finished(prepared, tmp_path_factory):
     """Return the folder of an uninterrupted run, and its recipe."""
     folder = tmp_path_factory.mktemp("finished")
     recipe = save_recipe(folder / "recipe.yaml", prepared)
-    run_here("train_phases.py", recipe, "--output_dir", folder / "out")
+    run_command("train-phases", recipe, "--output_dir", folder / "out")
     return folder / "out", recipe
 
 
-def test_a_run_killed_in_the_second_phase_goes_on_there(finished, tmp_path, script_environment):
+def test_a_run_killed_in_the_second_phase_goes_on_there(finished, tmp_path, monkeypatch):
     whole, recipe = finished
-    out = tmp_path / "out"
-    command = [sys.executable, ROOT / "scripts/train_phases.py", recipe, "--output_dir", out]
-    process = subprocess.Popen(
-        command, env=script_environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 240
-    while not (out / "classify/checkpoint-2/trainer_state.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    out, step, steps = tmp_path / "out", EEGTrainer.training_step, []
+
+    def killed(self, *args, **kwargs):
+        steps.append(1)
+        if len(steps) == TRAINING["max_steps"] + 3:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(EEGTrainer, "training_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        COMMAND([str(recipe), "--output_dir", str(out)])
+    monkeypatch.undo()
     assert (out / "masked/phase.json").exists() and not (out / "classify/phase.json").exists()
     first = (out / "masked/model.safetensors").stat().st_mtime_ns
-    run_here("train_phases.py", recipe, "--output_dir", out)
+    run_command("train-phases", recipe, "--output_dir", out)
     assert (out / "masked/model.safetensors").stat().st_mtime_ns == first
     for phase in ("masked", "classify"):
         ours, theirs = (load_file(folder / phase / "model.safetensors") for folder in (out, whole))
@@ -170,19 +157,19 @@ def test_a_run_killed_in_the_second_phase_goes_on_there(finished, tmp_path, scri
     assert steps == sorted(set(steps), key=steps.index)
 
 
-def test_finished_phases_are_skipped_and_changed_ones_refused(finished, prepared, tmp_path, fail_script):
+def test_finished_phases_are_skipped_and_changed_ones_refused(finished, prepared, tmp_path):
     whole, recipe = finished
     before = (whole / "classify/model.safetensors").stat().st_mtime_ns
-    run_here("train_phases.py", recipe, "--output_dir", whole)
+    run_command("train-phases", recipe, "--output_dir", whole)
     assert (whole / "classify/model.safetensors").stat().st_mtime_ns == before
     assert (whole / "predictions.parquet").exists() and (whole / "metrics.json").exists()
-    line, code = fail_script("train_phases.py", recipe, "--output_dir", whole, "--seed", 1)
-    assert code == 2 and "was trained with another common" in line
+    line = fail_command("train-phases", recipe, "--output_dir", whole, "--seed", 1)
+    assert "was trained with another common" in line
 
 
 def test_a_phase_left_out_is_not_trained(finished, tmp_path):
     _, recipe = finished
-    run_here("train_phases.py", recipe, "--output_dir", tmp_path, "--leave_out", "masked", "--max_steps", 1)
+    run_command("train-phases", recipe, "--output_dir", tmp_path, "--leave_out", "masked", "--max_steps", 1)
     assert not (tmp_path / "masked").exists()
     assert read_report(tmp_path / "classify")["carried"] is None
 
@@ -214,38 +201,31 @@ def phase(**changes):
         ({"config": {**TINY, "channel_adapter": "splines"}}, "channel_adapter: expected one of"),
     ],
 )
-def test_what_cannot_work_ends_with_one_line(prepared, tmp_path, fail_script, changes, message):
+def test_what_cannot_work_ends_with_one_line(prepared, tmp_path, changes, message):
     changes = json.loads(json.dumps(changes).replace("DATA", str(prepared)))
     recipe = save_recipe(tmp_path / "recipe.yaml", prepared, **changes)
-    line, code = fail_script("train_phases.py", recipe, "--output_dir", tmp_path / "out")
-    assert message in line and code == 2
+    line = fail_command("train-phases", recipe, "--output_dir", tmp_path / "out")
+    assert message in line
 
 
-def test_nobody_trained_on_is_tested_later(prepared, tmp_path, fail_script):
+def test_nobody_trained_on_is_tested_later(prepared, tmp_path):
     recipe = save_recipe(tmp_path / "recipe.yaml", prepared, probe={})
     settings = yaml.safe_load(recipe.read_text())
     settings["phases"][0]["split"] = {"split": "none"}
     recipe.write_text(yaml.safe_dump(settings, sort_keys=False))
-    line, code = fail_script("train_phases.py", recipe, "--output_dir", tmp_path / "out", "--max_steps", 1)
-    assert code == 2 and "trained on in an earlier phase; give both the same split" in line
+    line = fail_command("train-phases", recipe, "--output_dir", tmp_path / "out", "--max_steps", 1)
+    assert "trained on in an earlier phase; give both the same split" in line
     options = ["--output_dir", tmp_path / "again", "--leave_out", "masked", "--max_steps", 1]
-    line, code = fail_script("train_phases.py", recipe, *options, "--start_from", tmp_path / "out/masked")
-    assert (
-        code == 2
-        and "trained on in an earlier phase" in line
-        and not (tmp_path / "again/metrics.json").exists()
-    )
+    line = fail_command("train-phases", recipe, *options, "--model", tmp_path / "out/masked")
+    assert "trained on in an earlier phase" in line
+    assert not (tmp_path / "again/metrics.json").exists()
 
 
-def test_every_recipe_of_phases_is_read():
-    for recipe in sorted(RECIPES.glob("*.yaml")):
-        settings = yaml.safe_load(recipe.read_text())
-        if "phases" in settings:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.syspath_prepend(str(ROOT / "scripts"))
-                from eeg_hf.experiments.phase_arguments import PhasesArguments
-
-                settings["training"]["bf16"] = False  # there may be no GPU
-                known = {name: json.dumps(settings[name]) for name in ("phases", "config", "training")}
-                assert PhasesArguments(**known).read_phases(), recipe.name
-    assert Path(RECIPES / "phases_hbn_tuh.yaml").exists()
+@pytest.mark.parametrize(
+    "name", [name for name, path in RECIPES.items() if read_recipe(path)["command"] == "train-phases"]
+)
+def test_every_recipe_of_phases_is_read(name):
+    recipe = read_recipe(RECIPES[name])
+    recipe["training"]["bf16"] = False  # there may be no GPU
+    fields = {name: recipe[name] for name in ("phases", "config", "training", "probe") if name in recipe}
+    assert PhasesArguments(**fields).read_phases()

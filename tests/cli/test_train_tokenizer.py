@@ -3,22 +3,19 @@
 
 import json
 import math
-import runpy
 import shutil
-import sys
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel
 
 from eeg_hf import EEGFeatureExtractor, EEGFSQConfig
+from eeg_hf.cli.parsing.recipe_files import find_recipe, list_recipes, read_recipe
 from eeg_hf.corpora import Simulated, prepare
-from eeg_hf.training import parse_config_fields
-from tests.conftest import ROOT
+from eeg_hf.experiments.config_fields import check_config_fields
+from tests.commands import fail_command, flags, run_command
 
-RECIPES = ROOT / "src/eeg_hf/recipes"
 TINY = {"patch_size": 64, "hidden_dims": [16], "levels": [8, 5], "codes_per_patch": 2}
 
 
@@ -34,20 +31,7 @@ def arguments(prepared, output_dir, recipe="default", **options):
         "report_to": "none",
         **options,
     }
-    words = (str(word) for name, value in settings.items() for word in (f"--{name}", value))
-    return [str(RECIPES / f"tokenizer_{recipe}.yaml"), "--data", *map(str, prepared), *words]
-
-
-@pytest.fixture
-def run_here(monkeypatch):
-    """Return a function that runs the script in this process, which has imported everything already."""
-
-    def run(*words):
-        path = ROOT / "scripts/train_tokenizer.py"
-        monkeypatch.setattr(sys, "argv", [str(path), *words])
-        runpy.run_path(str(path), run_name="__main__")
-
-    return run
+    return [f"tokenizer_{recipe}", "--data", *map(str, prepared), *flags(**settings)]
 
 
 def weights(folder):
@@ -70,11 +54,11 @@ def slower(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(prepared, tmp_path_factory, run_script):
+def finished(prepared, tmp_path_factory):
     """One uninterrupted run, with an evaluation at each epoch."""
     folder = tmp_path_factory.mktemp("finished")
-    run_script(
-        "train_tokenizer.py", *arguments([prepared], folder, report_to="tensorboard", save_total_limit=9)
+    run_command(
+        "train-tokenizer", *arguments([prepared], folder, report_to="tensorboard", save_total_limit=9)
     )
     return folder
 
@@ -109,41 +93,27 @@ def test_the_learning_rate_ends_at_its_floor(finished):
     assert last["learning_rate"] == pytest.approx(expected, rel=1e-3)
 
 
-def test_resumed_ends_with_the_same_weights(prepared, finished, tmp_path, run_script):
+def test_resumed_ends_with_the_same_weights(prepared, finished, tmp_path):
     shutil.copytree(finished / "checkpoint-3", tmp_path / "checkpoint-3")
-    run_script("train_tokenizer.py", *arguments([prepared], tmp_path), "--resume_from_checkpoint", "true")
+    run_command("train-tokenizer", *arguments([prepared], tmp_path), "--resume_from_checkpoint", "true")
     assert history(tmp_path)[-1]["step"] == history(finished)[-1]["step"] > 3
     assert weights(tmp_path) == weights(finished)
 
 
-def test_two_rates_train_one_conditioned_tokenizer(prepared, slower, tmp_path, run_here, caplog):
+def test_two_rates_train_one_conditioned_tokenizer(prepared, slower, tmp_path, caplog):
     config = json.dumps({**TINY, "use_conditioning": True})
-    run_here(*arguments([prepared, slower], tmp_path, "conditioning", config=config, max_steps=2))
+    words = arguments([prepared, slower], tmp_path, "conditioning", config=config, max_steps=2)
+    run_command("train-tokenizer", *words)
     assert "rates of 160, 200 Hz" in caplog.text
     model = AutoModel.from_pretrained(tmp_path)
     assert model.config.sampling_rate is None and model.config.use_conditioning
     assert AutoFeatureExtractor.from_pretrained(tmp_path).sampling_rate == 200.0
 
 
-def test_a_sweep_compares_every_combination(prepared, tmp_path, run_here):
-    grid = json.dumps({"learning_rate": [1e-3], "activation": ["relu", "snake"]})
-    options = {"sweep": "true", "sweep_grid": grid, "max_steps": 2, "save_strategy": "no"}
-    run_here(*arguments([prepared], tmp_path, **options))
-    rows = json.loads((tmp_path / "sweep.json").read_text())
-    assert {row["activation"] for row in rows} == {"relu", "snake"} and {row["trial"] for row in rows} == {
-        0,
-        1,
-    }
-    assert 0 < rows[0]["eval_loss"] <= rows[1]["eval_loss"]
-    table = (tmp_path / "sweep.md").read_text().splitlines()[-4:]
-    assert table[0].startswith("| trial | learning_rate | activation | eval_loss |")
-    assert [line.split(" | ")[2] for line in table[2:]] == [row["activation"] for row in rows]
-
-
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("tokenizer_*.yaml")), ids=lambda path: path.stem)
-def test_recipes_describe_tokenizers(path):
-    recipe = yaml.safe_load(path.read_text())
-    config = EEGFSQConfig(**parse_config_fields(json.dumps(recipe["config"]), EEGFSQConfig))
+@pytest.mark.parametrize("name", [name for name in list_recipes() if name.startswith("tokenizer_")])
+def test_recipes_describe_tokenizers(name):
+    recipe = read_recipe(find_recipe(name))
+    config = EEGFSQConfig(**check_config_fields(recipe["config"], EEGFSQConfig))
     assert config.codebook_size == 64_000 and recipe["max_grad_norm"] == 1.0
 
 
@@ -153,29 +123,22 @@ def test_recipes_describe_tokenizers(path):
         ({"config": '{"levels": [1, 8]}'}, "whole numbers of at least 2"),
         ({"config": '{"levles": [8, 8]}'}, "has no field 'levles', did you mean 'levels'"),
         ({"config": '{"patch_size": 512}'}, "patch of 512 samples or more, got one of 400"),
-        ({"config": '{"sampling_rate": 250}'}, "config says 250 Hz, the corpora have windows at 200 Hz"),
+        ({"config": '{"sampling_rate": 250}'}, "config has 250 Hz, the corpora have windows at 200 Hz"),
         ({"split": "sideways"}, "expected one of official"),
-        ({"rates": "sometimes"}, "rates: expected same or keep"),
-        ({"sweep": "true", "sweep_grid": '{"activation": ["relu", "tanh"]}'}, "relu, snake, got 'tanh'"),
-        ({"sweep": "true", "sweep_grid": '{"activatoin": ["relu"]}'}, "did you mean 'activation'"),
-        ({"sweep": "true", "sweep_grid": "[1]"}, "sweep_grid: expected fields and their values"),
-        ({"sweep": "true", "sweep_grid": '{"learning_rate": 1e-3}'}, "expected a list"),
-        ({"sweep": "true", "sweep_grid": '{"patch_size": [32, 64]}'}, "patch_size cannot differ"),
-        ({"sweep": "true", "split": "none"}, "windows to validate on"),
-        ({"sweep": "true", "model_name_or_path": "."}, "config"),
+        ({"rates": "sometimes"}, "rates: expected one of same, keep"),
     ],
 )
-def test_what_cannot_work_ends_with_one_line(prepared, tmp_path, fail_script, options, message):
-    line, code = fail_script("train_tokenizer.py", *arguments([prepared], tmp_path, **options))
-    assert message in line and code == 2
+def test_what_cannot_work_ends_with_one_line(prepared, tmp_path, options, message):
+    line = fail_command("train-tokenizer", *arguments([prepared], tmp_path, **options))
+    assert message in line
     assert not list(tmp_path.glob("*.safetensors"))
 
 
-def test_no_windows_is_an_error(tmp_path, fail_script):
-    line, code = fail_script("train_tokenizer.py", *arguments([tmp_path], tmp_path))
-    assert "no prepared windows" in line and code == 2
+def test_no_windows_is_an_error(tmp_path):
+    line = fail_command("train-tokenizer", *arguments([tmp_path], tmp_path))
+    assert "no prepared windows" in line
 
 
-def test_rates_that_differ_must_be_wished_for(prepared, slower, tmp_path, fail_script):
-    line, code = fail_script("train_tokenizer.py", *arguments([prepared, slower], tmp_path))
-    assert "expected corpora of one sampling_rate" in line and "--rates keep" in line and code == 2
+def test_rates_that_differ_must_be_wished_for(prepared, slower, tmp_path):
+    line = fail_command("train-tokenizer", *arguments([prepared, slower], tmp_path))
+    assert "expected corpora of one sampling_rate" in line and "--rates keep" in line

@@ -35,7 +35,6 @@ class Case:
     inputs: dict[str, torch.Tensor | dict[str, torch.Tensor]]
     has_loss: bool = True
     never_learned: tuple[str, ...] = field(default=())  # with these inputs
-    is_compiled: bool = True
     relating: tuple[str, ...] = field(default=())  # inputs without which windows stand by themselves
     between: tuple[str, ...] = field(default=())  # outputs that are about pairs of windows
 
@@ -135,7 +134,6 @@ def adapter_case(name: str) -> Case:
         config,
         inputs,
         never_learned=never_learned,
-        is_compiled=name != "spline",  # it compiles too, but its 50 terms take 10 s
     )
 
 

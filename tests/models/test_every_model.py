@@ -6,6 +6,9 @@ import torch
 
 from tests.models.model_checks import CASES, CHECKS
 
+# One of each architecture, with most of its code: capturing a graph takes seconds
+COMPILED = ("foundation-bands", "codec-conv", "masked-vae-pretraining", "clip")
+
 
 @pytest.mark.parametrize(
     ("case", "check"),
@@ -13,7 +16,7 @@ from tests.models.model_checks import CASES, CHECKS
         pytest.param(case, check, id=f"{case.name}-{check.__name__}")
         for case in CASES
         for check in CHECKS
-        if case.is_compiled or "compiles" not in check.__name__
+        if case.name in COMPILED or "compiles" not in check.__name__
     ],
 )
 def test_every_model_passes(case, check, tmp_path):

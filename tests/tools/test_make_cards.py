@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from huggingface_hub import ModelCard
-from tests.cli.test_evaluate_eeg2025 import run_here
+from tests.commands import run_command
 from tests.conftest import ROOT
 from tests.evaluation.test_embeddings_file import make
 
@@ -114,23 +114,24 @@ def test_facts_of_a_run_become_a_card(prepared, tmp_path):
     assert ModelCard(text).data.datasets == ["org/simulated"]
 
 
-def test_files_of_retrieval_have_names_and_the_card_is_pushed(prepared, tmp_path, run_script):
+def test_files_of_retrieval_have_names_and_the_card_is_pushed(prepared, tmp_path):
     tower = {"num_channels": 19, "conv_size": 8, "d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 32}
     sizes = {"vision_tower": "features:tiny", "vision_dim": 6, "projection_dim": 8}
     EEGCLIPModel(EEGCLIPConfig(eeg_config=tower, **sizes)).save_pretrained(tmp_path / "model")
     embeddings = EEGImageEmbeddings(**make(20)).save(tmp_path / "test.npz")
-    run_here("eval_retrieval.py", "--embeds", embeddings, "--num_resamples", 10, "--out", tmp_path / "a.json")
+    options = ("--embeds", embeddings, "--num_resamples", 10, "--output", tmp_path / "a.json")
+    run_command("eval-retrieval", *options)
     shutil.copy(tmp_path / "a.json", tmp_path / "b.json")
-    run_here(
+    run_command(
         *(
-            "eval_retrieval.py",
+            "eval-retrieval",
             "--embeds",
             f"ours={embeddings}",
             f"ridge={embeddings}",
             "--num_resamples",
             10,
         ),
-        *("--average_repetitions", "--out", tmp_path / "averaged.json"),
+        *("--average_repetitions", "--output", tmp_path / "averaged.json"),
     )
     make_cards(
         *("--folder", tmp_path / "cards", "--from_run", tmp_path / "model"),
@@ -141,11 +142,11 @@ def test_files_of_retrieval_have_names_and_the_card_is_pushed(prepared, tmp_path
     text = (tmp_path / "cards" / "eeg_clip.md").read_text()
     for row in ("| **ours** |", "| ridge |", "| chance |"):
         assert text.count(row) == 4  # both directions, of single trials and of averages
-    done = run_script(
-        *("push.py", "--model", tmp_path / "model", "--repo_id", "org/clip", "--version", "v1.0"),
+    printed = run_command(
+        *("push", "--model", tmp_path / "model", "--repo_id", "org/clip", "--version", "v1.0"),
         *("--facts", tmp_path / "cards" / "facts" / "eeg_clip.json", "--dry_run", "true"),
     )
-    assert "README.md" in done.stdout and "would be pushed" in done.stdout
+    assert "README.md" in printed and "would be pushed" in printed
 
 
 def test_a_folder_without_facts_is_named(tmp_path, fail):

@@ -25,8 +25,8 @@ def launch(worker, *arguments, environment, port):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_replicas_stay_equal_when_a_frozen_encoder_is_freed(prepared, tmp_path, script_environment):
-    launch("replicas.py", prepared, tmp_path, environment=script_environment, port=29612)
+def test_replicas_stay_equal_when_a_frozen_encoder_is_freed(prepared, tmp_path, environment):
+    launch("replicas.py", prepared, tmp_path, environment=environment, port=29612)
     found = torch.load(tmp_path / "found.pt")
     assert len(found["replicas"]) == 2
     assert torch.equal(*found["replicas"])
@@ -34,9 +34,9 @@ def test_replicas_stay_equal_when_a_frozen_encoder_is_freed(prepared, tmp_path, 
 
 
 @pytest.fixture(scope="module")
-def found_by_two(tmp_path_factory, script_environment):
+def found_by_two(tmp_path_factory, environment):
     path = tmp_path_factory.mktemp("gathered") / "found.pt"
-    launch("gathered_losses.py", path, environment=script_environment, port=29613)
+    launch("gathered_losses.py", path, environment=environment, port=29613)
     return torch.load(path)
 
 

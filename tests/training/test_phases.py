@@ -22,7 +22,7 @@ PHASES = [MASKED, CONTRAST, FINE_TUNE]
 
 
 def parse(*phases, **options):
-    return parse_phases(json.dumps(phases), **options)
+    return parse_phases(list(phases), **options)
 
 
 def test_phases_are_read_in_order():
@@ -97,10 +97,10 @@ def test_a_phase_that_cannot_be_is_refused_in_one_line(changes, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '["masked"]', '"masked"', "3"])
-def test_what_is_no_list_of_phases_is_refused(text):
+@pytest.mark.parametrize("entries", [[], {}, ["masked"], "masked", 3])
+def test_what_is_no_list_of_phases_is_refused(entries):
     with pytest.raises(ValueError, match="phases: expected a list of phases, each with name and data"):
-        parse_phases(text)
+        parse_phases(entries)
 
 
 def test_two_phases_of_one_name_and_a_phase_without_are_refused():

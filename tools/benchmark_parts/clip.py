@@ -15,8 +15,8 @@ from datasets import Dataset, load_dataset
 from benchmark_parts.timing import DEVICE, STEPS, BenchmarkArguments, Row, Work, race, repeat_training
 from eeg_hf import EEGFeatureExtractor, EEGImageCollator, ImageEmbeddings, WindowDataset, create_vision_tower
 from eeg_hf.corpora import SimulatedThings, prepare
-from eeg_hf.experiments.clip_arguments import ModelArguments
-from eeg_hf.experiments.clip_models import build_model
+from eeg_hf.experiments.clip.arguments import ModelArguments
+from eeg_hf.experiments.clip.models import build_model
 from eeg_hf.images.eeg_image_collator import PAIR_COLUMNS
 from eeg_hf.images.image_folder import ImageFolder
 from eeg_hf.images.vision_towers import VisionTower

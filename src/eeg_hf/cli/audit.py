@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look over prepared corpora before training on them: what is there, and what looks wrong.
+"""Audit prepared corpora before training on them: what they hold, and what looks wrong.
 
-    eeg-hf audit --data runs/data/eegmat
-    eeg-hf audit --data runs/data/hbn runs/data/tuab --json audit.json
+    eeg-hf audit runs/data/eegmat
+    eeg-hf audit runs/data/hbn runs/data/tuab --output audit.json
 
-Copies of one corpus in another are found where both are given. The exit code is 0 whatever is found.
+Copies of one corpus in another are found if both are given. The exit code is 0 whatever is found.
 """
 
 from ..experiments.auditing_arguments import AuditArguments

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Put what was trained into one table with what it has to beat: same windows, same split by subject.
+r"""Compare trained models and baselines in one table: same windows, same split by subject.
 
     eeg-hf evaluate --data runs/data/simulated --label_column condition --output_dir runs/table
     eeg-hf evaluate --data runs/data/eegmat --label_column condition --folds 5 \
@@ -9,32 +9,23 @@ r"""Put what was trained into one table with what it has to beat: same windows, 
     eeg-hf evaluate --data runs/data/eegmat --output_dir runs/codecs \
         --codecs "mlp, relu=runs/codec/mlp-relu-*" "conv, snake=runs/codec/conv-snake-*"
 
-A run is a folder that eeg-hf finetune left (classifiers) or eeg-hf train-tokenizer (codecs); `*` in
-its name means one run a seed.
+A run is a folder written by eeg-hf finetune (classifiers) or eeg-hf train-tokenizer (codecs); `*` in its name
+stands for one run per seed.
 
-Every classifier must have been tested on exactly the windows of this split: otherwise the table is refused.
-Rows where the unlabelled windows of the people tested were used (alignment) are marked, and never to be
-compared with the others.
+Every classifier must have been tested on exactly the windows of this split; otherwise the table is refused.
+Rows that used unlabelled windows of the test subjects (alignment) are marked; compare them only with each
+other.
 
-Codecs run on the test part, which --split must leave out as it did when they were trained. Beside them stand
-PCA with scalar quantisation, fitted to the training part at the same bits, and FLAC, which loses nothing.
-With --split none all windows are tested, and there is nobody to fit PCA to. Several corpora in --data give
-one table each.
+Codecs are tested on the test part, which --split must divide as in their training. Their baselines are PCA
+with scalar quantisation, fitted to the training part at the same bits, and FLAC, which is lossless. With
+--split none all windows are tested, and PCA cannot be fitted. Several corpora in --data give one table each.
 """
 
-from ..experiments.evaluate_arguments import EvaluateArguments
+from ..experiments.classifiers.arguments import EvaluateArguments
 from ..experiments.split_arguments import SplitArguments
 from .parsing import Command
 
-COMMAND = main = Command(
-    "evaluate",
-    __doc__,
-    "comparison",
-    (
-        EvaluateArguments,
-        SplitArguments,
-    ),
-)
+COMMAND = main = Command("evaluate", __doc__, "classifiers.comparison", (EvaluateArguments, SplitArguments))
 
 if __name__ == "__main__":
     main()

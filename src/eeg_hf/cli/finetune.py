@@ -1,30 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fine-tune a classifier on the windows of a prepared corpus, split by subject.
 
+    # CPU, a minute
     eeg-hf finetune finetune_eegmat --num_train_epochs 1
-    # CPU, a minute eeg-hf finetune finetune_eegmat --model_name_or_path
-    # runs/pretrained
-    --folds 5 accelerate launch scripts/finetune.py finetune_eegmat --model_name_or_path
-    runs/pretrained
+    # cross-validation on pretrained weights
+    eeg-hf finetune finetune_eegmat --model runs/pretrained --folds 5
+    # several GPUs
+    accelerate launch -m eeg_hf.cli.finetune finetune_eegmat --model runs/pretrained
 
-Epochs are selected on the validation subjects; the test subjects are looked at once, at the end. With
-`--folds 5` every subject is tested once, and `{fold}` in --model_name_or_path names the weights pretrained
-without him.
+The validation subjects select the epoch; the test subjects are tested once, at the end. With `--folds 5`
+every subject is tested once, and `{fold}` in --model names the weights that were pretrained without the test
+subjects of that fold.
 """
 
-from ..experiments.finetuning_arguments import FinetuneArguments
+from ..experiments.classifiers.arguments import FinetuneArguments
 from ..experiments.split_arguments import SplitArguments
 from .parsing import Command
 
 COMMAND = main = Command(
-    "finetune",
-    __doc__,
-    "finetuning",
-    (
-        FinetuneArguments,
-        SplitArguments,
-    ),
-    trains=True,
+    "finetune", __doc__, "classifiers.finetuning", (FinetuneArguments, SplitArguments), trains=True
 )
 
 if __name__ == "__main__":

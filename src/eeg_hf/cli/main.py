@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EEG foundation models in the Hugging Face ecosystem: from recordings to a model, one verb a step.
+"""EEG foundation models in the Hugging Face ecosystem: from recordings to a model, one verb per step.
 
     eeg-hf prepare --corpus eegmat --output_dir runs/data/eegmat
     eeg-hf pretrain pretrain_tiny --data runs/data/eegmat --output_dir runs/pretrained
-    eeg-hf finetune finetune_eegmat --model_name_or_path runs/pretrained --output_dir runs/classifier
+    eeg-hf finetune finetune_eegmat --model runs/pretrained --output_dir runs/classifier
     eeg-hf evaluate --data runs/data/eegmat --label_column condition --output_dir runs/table
 
 `eeg-hf VERB --help` describes one verb. Several processes: `accelerate launch -m eeg_hf.cli.pretrain …`.
@@ -37,7 +37,11 @@ FORMER = {"push-to-hub": "push", "train-hydra": "train-tokenizer"}
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run a verb; a verb that does not exist ends with one line and exit code 2."""
+    """Run a verb. An unknown verb ends with one line and exit code 2.
+
+    Args:
+        words: The command line without the program; default: that of this process.
+    """
     words = list(sys.argv[1:] if words is None else words)
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(overview())
@@ -69,12 +73,12 @@ def overview() -> str:
         (__doc__ or "").strip(),
     ]
     for title, names in VERBS.items():
-        lines += ["", f"{title}:", *(f"  {name:20}{summary(name)}" for name in names)]
+        lines += ["", f"{title}:", *(f"  {name:20}{summarize(name)}" for name in names)]
     return "\n".join(lines) + "\n"
 
 
-def summary(verb: str) -> str:
-    """Return the first line of a verb's docstring, read without importing what it needs."""
+def summarize(verb: str) -> str:
+    """Return the first line of a verb's docstring, read without importing the module."""
     source = Path(__file__).with_name(f"{verb.replace('-', '_')}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 

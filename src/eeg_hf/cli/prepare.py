@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn a corpus of EEG recordings into windows that `datasets.load_dataset` reads.
+"""Prepare a corpus: turn EEG recordings into windows that `datasets.load_dataset` reads.
 
     eeg-hf prepare --corpus simulated --output_dir runs/data/simulated
     eeg-hf prepare --corpus eegmat --output_dir runs/data/eegmat --num_proc 2
     eeg-hf prepare --corpus eegmmidb --output_dir runs/cues --segments events --window_seconds 4
-    eeg-hf prepare --corpus folder --data_dir ~/our_recordings --output_dir runs/data/ours
+    eeg-hf prepare --corpus folder --data_dir our_recordings --output_dir runs/data/ours
 
-docs/data.md lists the corpora with one line for each.
+docs/data.md lists the corpora. The recordings come from `--data_dir`, else from `$EEG_HF_DATA/<corpus>`, else
+they are downloaded. An interrupted command continues when it is run again.
 
-The recordings are looked for in `--data_dir`, else in `$EEG_HF_DATA/<corpus>`, else downloaded. Options can
-also stand in a YAML file, named first (prepare_eegmat). Run it again to go on after an
-interruption; what is done is kept.
-
-The exit code is 0 if any window is there at the end, even where some recordings failed (they are in
-report.jsonl with their reasons), and 2 if nothing could be done.
+The exit code is 0 if there is any window at the end, even if some recordings failed (report.jsonl gives their
+reasons), and 2 otherwise.
 """
 
 from ..experiments.preparation_arguments import PrepareArguments, SignalArguments

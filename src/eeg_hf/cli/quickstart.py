@@ -1,26 +1,130 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main job, whole and small: prepare, pretrain, fine-tune, compare, load again.
+"""Run the whole way on a small scale: prepare, pretrain, fine-tune, compare, load again.
 
-It takes minutes on a laptop's CPU.
-
-
-    eeg-hf quickstart                                   # EEGMAT and eegmmidb: found, else
-    downloaded eeg-hf quickstart --corpus simulated                # no data, no network
+    eeg-hf quickstart                                   # EEGMAT and eegmmidb, found or downloaded
+    eeg-hf quickstart --corpus simulated                # no data, no network
     EEG_HF_DATA=/data eeg-hf quickstart --output_dir runs/mine
 
-Each step is one of the other scripts, run with the command that is printed: copy it and change it. Where
-neither the recordings nor a network are there, simulated EEG takes their place, which is said.
+It takes minutes on a laptop's CPU. Each step is another command of eeg-hf, which is printed: copy and change
+it. Without recordings and network, simulated EEG is used, and a warning says so.
 """
 
-from ..experiments.quickstart_arguments import QuickstartArguments
+import importlib
+import shlex
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
 from .parsing import Command
 
-COMMAND = main = Command(
-    "quickstart",
-    __doc__,
-    "quickstart",
-    (QuickstartArguments,),
-)
+
+@dataclass
+class QuickstartArguments:
+    """Where to work, and how long."""
+
+    output_dir: str = field(default="runs/quickstart", metadata={"help": "Folder for everything."})
+    corpus: str = field(default="eegmat", metadata={"help": "eegmat or simulated."})
+    pretrain_epochs: float = field(default=5, metadata={"help": "Epochs of pretraining."})
+    finetune_epochs: float = field(default=5, metadata={"help": "Epochs of fine-tuning at most."})
+    num_proc: int = field(default=2, metadata={"help": "Processes of the preparation."})
+
+
+def run(args: QuickstartArguments) -> None:
+    """Run every step in this process."""
+    started = time.monotonic()
+    folder = Path(args.output_dir)
+    corpora = choose_corpora(args.corpus)
+    data = {corpus: folder / "data" / corpus for corpus in corpora}
+    for corpus, target in data.items():
+        # One subject of eegmmidb adds another montage, without an hour of download
+        only = ["--subjects", "S001"] if corpus == "eegmmidb" else []
+        run_verb("prepare", "--corpus", corpus, "--output_dir", target, "--num_proc", args.num_proc, *only)
+    table = ["--data", data[corpora[0]], "--label_column", "condition"]
+
+    epochs = ["--num_train_epochs", args.pretrain_epochs]
+    train_once(folder / "pretrained", "pretrain", "pretrain_tiny", "--data", *data.values(), *epochs)
+    finetune = ["finetune", "finetune_eegmat", *table, "--num_train_epochs", args.finetune_epochs]
+    train_once(folder / "classifier", *finetune, "--model", folder / "pretrained")
+    train_once(folder / "from_scratch", *finetune)
+    train_once(folder / "eegnet", *finetune, "--architecture", "eegnet")
+    runs = [
+        f"EEGFoundation tiny, pretrained={folder / 'classifier'}",
+        f"EEGFoundation tiny, from scratch={folder / 'from_scratch'}",
+        f"EEGNet (braindecode)={folder / 'eegnet'}",
+    ]
+    run_verb("evaluate", *table, "--output_dir", folder, "--runs", *runs)
+
+    load_again(folder)
+    if corpora == ["simulated"]:
+        warn(
+            f"SIMULATED EEG: neither recordings nor network were found, so {data['simulated']} is simulated "
+            "and the table says nothing about real EEG. Set EEG_HF_DATA, or connect, and run again."
+        )
+    warn(f"done in {(time.monotonic() - started) / 60:.1f} minutes: see {folder / 'report.md'}")
+
+
+def choose_corpora(corpus: str) -> list[str]:
+    """Return the real corpora if they are here or can be downloaded, otherwise the simulated one."""
+    from ..corpora import get_corpus
+
+    if corpus == "simulated":
+        return ["simulated"]
+    try:
+        get_corpus(corpus).locate()
+        get_corpus("eegmmidb").locate(subjects=["S001"])
+    except (OSError, RuntimeError) as error:
+        warn(f"no recordings: {error}")
+        return ["simulated"]
+    return [corpus, "eegmmidb"]
+
+
+def train_once(output_dir: Path, *command: object) -> None:
+    """Run a training, resumed if it was interrupted; skip it if the same command finished before."""
+    words = [*command, "--output_dir", output_dir, "--resume_from_checkpoint", "true"]
+    finished, text = output_dir / "finished", shlex.join(map(str, words))
+    if finished.exists() and finished.read_text(encoding="utf-8") == text:
+        sys.stdout.write(f"\n{output_dir} is finished; delete it to train again\n")
+        return
+    run_verb(*words)
+    finished.write_text(text, encoding="utf-8")
+
+
+def run_verb(verb: object, *arguments: object) -> None:
+    """Print a command and run it."""
+    words = list(map(str, arguments))
+    sys.stdout.write(f"\n$ {shlex.join(['eeg-hf', str(verb), *words])}\n")
+    sys.stdout.flush()
+    importlib.import_module(f".{verb}", __package__).main(words)
+
+
+def load_again(folder: Path) -> None:
+    """Load the saved models as users do, and run them."""
+    import torch
+    from transformers import AutoFeatureExtractor, AutoModel, AutoModelForSequenceClassification
+
+    extractor = AutoFeatureExtractor.from_pretrained(folder / "classifier")
+    classifier = AutoModelForSequenceClassification.from_pretrained(folder / "classifier")
+    encoder = AutoModel.from_pretrained(folder / "pretrained")
+    num_samples = int(extractor.sampling_rate * extractor.window_seconds)
+    eeg = torch.randn(1, classifier.config.num_channels, num_samples)
+    with torch.no_grad():
+        logits, embeddings = classifier(eeg).logits, encoder.get_embeddings(eeg)
+    warn(
+        f"{folder}/classifier and {folder}/pretrained load with the Auto classes: "
+        f"logits {tuple(logits.shape)}, embeddings {tuple(embeddings.shape)}, "
+        f"{encoder.num_parameters():,} parameters"
+    )
+
+
+def warn(message: str) -> None:
+    """Log a message."""
+    from transformers.utils import logging
+
+    logging.get_logger(__name__).warning(message)
+
+
+COMMAND = main = Command("quickstart", __doc__ or "", run, (QuickstartArguments,))
 
 if __name__ == "__main__":
     main()

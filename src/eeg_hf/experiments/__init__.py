@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What composes data, models, training and evaluation into one run."""
+"""The work of the commands: each composes data, models, training and evaluation into one run."""

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look over prepared corpora before training on them: what is there, and what looks wrong."""
+"""Audit prepared corpora: what they hold, and what looks wrong."""
 
-import json
 import sys
-from pathlib import Path
 
 from ..corpora import audit, load_windows
+from ..evaluation import write_json
 from .auditing_arguments import AuditArguments
 
 
 def run(args: AuditArguments) -> None:
     """Print the table and the warnings."""
     found = audit(*map(load_windows, args.data))
-    if args.json:
-        Path(args.json).write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
+    if args.output:
+        write_json(args.output, found.to_dict())
     sys.stdout.write(f"{found}\n")

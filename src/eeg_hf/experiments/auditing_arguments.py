@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class AuditArguments:
-    """What to look over."""
+    """What to audit."""
 
     data: list[str] = field(metadata={"help": "Prepared corpora, folders or Hub names."})
-    json: str | None = field(default=None, metadata={"help": "File to write all figures to."})
+    output: str | None = field(
+        default=None, metadata={"help": "JSON file for all figures.", "formerly": ["json"]}
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fields of a model's config as a recipe gives them."""
+"""Fields of a model's config, as recipes set them."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def check_config_fields(fields: Mapping[str, Any], config_class: type[PreTrained
         config_class: The config they are for.
 
     Raises:
-        ValueError: On an unknown field, with the nearest that there is.
+        ValueError: On an unknown field; the error names the closest field.
     """
     known = [*(item.name for item in dataclasses.fields(config_class)), *config_class.attribute_map]
     for name in fields:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn a corpus of EEG recordings into windows that `datasets.load_dataset` reads."""
+"""Prepare a corpus: recordings to windows that `datasets.load_dataset` reads."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ from .preparation_arguments import PrepareArguments, SignalArguments
 
 
 def run(args: PrepareArguments, signal: SignalArguments) -> None:
-    """Locate the recordings, prepare them, and print what was done.
+    """Locate the recordings, prepare them, and print a summary.
 
     Raises:
         ValueError: If no recording could be prepared.
@@ -22,7 +22,7 @@ def run(args: PrepareArguments, signal: SignalArguments) -> None:
         report = prepare(
             corpus,
             args.output_dir,
-            make_extractor(signal, args.window_seconds),
+            build_extractor(signal, args.window_seconds),
             root=corpus.locate(args.data_dir, download=args.download, subjects=args.subjects),
             segments=args.segments,
             stride_seconds=args.stride_seconds,
@@ -34,35 +34,30 @@ def run(args: PrepareArguments, signal: SignalArguments) -> None:
             keep=args.keep,
             num_proc=args.num_proc,
             engine=args.engine,
-            part=_part(args.shard),
+            part=parse_shard(args.shard),
             timeout_seconds=args.timeout_seconds,
         )
-    except RuntimeError as error:  # a pool or a download that broke
+    except RuntimeError as error:  # no recording was usable, or a pool or a download broke
         raise ValueError(str(error)) from error
     sys.stdout.write(describe(report) + "\n")
 
 
-def make_extractor(args: SignalArguments, window_seconds: float) -> EEGFeatureExtractor:
-    """Return what cleans recordings so."""
-    names = ("average", "original")
-    return EEGFeatureExtractor(
-        sampling_rate=args.sampling_rate,
-        highpass_hz=_none_if_negative(args.highpass_hz),
-        lowpass_hz=_none_if_negative(args.lowpass_hz),
-        notch_hz=float(args.notch_hz) if args.notch_hz not in (None, "auto") else args.notch_hz,
-        reference=args.reference[0] if args.reference in ([name] for name in names) else args.reference,
-        channels=args.channels,
-        missing_channels=args.missing_channels,
-        unknown_channels=args.unknown_channels,
-        positions=args.positions or None,
-        bad_channels=args.bad_channels,
-        adaptive=args.adaptive,
-        window_seconds=window_seconds,
-    )
+def build_extractor(args: SignalArguments, window_seconds: float) -> EEGFeatureExtractor:
+    """Return the feature extractor that cleans the recordings."""
+    fields = vars(args).copy()
+    for name in ("highpass_hz", "lowpass_hz"):
+        if fields[name] is not None and fields[name] < 0:
+            fields[name] = None
+    if args.notch_hz not in (None, "auto"):
+        fields["notch_hz"] = float(str(args.notch_hz))
+    if args.reference in (["average"], ["original"]):
+        fields["reference"] = args.reference[0]
+    fields["positions"] = args.positions or None
+    return EEGFeatureExtractor(**fields, window_seconds=window_seconds)
 
 
 def describe(report: dict[str, Any]) -> str:
-    """Say in a paragraph what was done."""
+    """Return a paragraph about what was prepared."""
     speed = report["hours_per_minute_per_core"]
     pace = (
         f" at {speed:.2f} hours of EEG per minute per core" if speed is not None else ", nothing left to do"
@@ -70,7 +65,7 @@ def describe(report: dict[str, Any]) -> str:
     failed = f", {report['recordings_failed']} failed" if report["recordings_failed"] else ""
     dropped = "".join(f", {number} dropped ({why})" for why, number in report["dropped"].items())
     shards = f"{report['shards_written']} shards written, {report['shards_reused']} kept"
-    waiting = "" if report["is_complete"] else " Other parts are missing still: the last one writes the card."
+    waiting = "" if report["is_complete"] else " Other parts are still missing: the last one writes the card."
     return (
         f"{report['corpus']}: {report['recordings_ok']} recordings prepared{failed}; "
         f"{report['windows']} windows{dropped}; {report['hours']:.2f} hours in "
@@ -79,13 +74,9 @@ def describe(report: dict[str, Any]) -> str:
     )
 
 
-def _part(text: str) -> tuple[int, int]:
-    """Read `i/n`."""
+def parse_shard(text: str) -> tuple[int, int]:
+    """Parse `i/n`."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None:
         raise ValueError(f"shard: expected i/n such as 0/8, got {text!r}")
     return int(match[1]), int(match[2])
-
-
-def _none_if_negative(frequency: float | None) -> float | None:
-    return None if frequency is None or frequency < 0 else frequency

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pretrain EEGFoundation, or the masked VAE, on prepared corpora, without labels."""
+"""Pretrain EEGFoundation or the masked VAE on prepared corpora, without labels."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import torch
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -22,27 +23,24 @@ from ..models.configuration_eeg_foundation import EEGFoundationConfig
 from ..models.configuration_eeg_fsq import EEGFSQConfig
 from ..models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
-from ..training import (
-    ChannelGroupedSampler,
-    EEGTrainer,
-    PlotReconstruction,
-    resume_checkpoint,
-)
+from ..training import ChannelGroupedSampler, EEGTrainer, PlotReconstruction, resume_checkpoint
 from .config_fields import check_config_fields
+from .joined_parts import join_parts
 from .pretraining_arguments import PretrainArguments
 from .split_arguments import SplitArguments
 
-logger = logging.get_logger("eeg_hf.pretrain")
+logger = logging.get_logger(__name__)
 
+CONFIGS = {config.model_type: config for config in (EEGFoundationConfig, EEGMaskedVAEConfig)}
 SIGNAL_SETTINGS = (
     *("sampling_rate", "highpass_hz", "lowpass_hz", "reference"),
     *("normalization", "clip", "alignment"),
 )
-"""What a codec and the windows whose codes it tells must have in common."""
+"""Settings that a codec must share with the windows whose codes it provides."""
 
 
 def run(args: PretrainArguments, split_args: SplitArguments, training_args: TrainingArguments) -> None:
-    """Run the recipe."""
+    """Pretrain and evaluate one model."""
     training_args.remove_unused_columns = False
     training_args.prediction_loss_only = True
     set_seed(training_args.seed)
@@ -59,7 +57,7 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
     collators = [
         EEGPreTrainingCollator(extractor, stretch_size, view, alignments=alignments, seed=training_args.seed)
         for _ in range(2)
-    ]  # the second one never changes its epoch: every evaluation hides the same stretches
+    ]  # the epoch of the second one stays 0: every evaluation hides the same stretches
 
     trainer = EEGTrainer(
         model=model,
@@ -72,12 +70,11 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
     )
     if validation is not None and getattr(config, "predicts_signal", True):
         names = validation[0]["channels"]
-        trainer.add_callback(
-            PlotReconstruction(Path(training_args.output_dir), extractor.sampling_rate, names)
-        )
-    num_windows = train.num_rows if args.streaming else len(train)
+        folder = Path(str(training_args.output_dir))
+        trainer.add_callback(PlotReconstruction(folder, extractor.sampling_rate, names))
+    num_windows = len(train) if isinstance(train, WindowDataset) else train.num_rows
     logger.warning(f"{model.num_parameters():,} parameters, {num_windows:,} windows to train on")
-    if not args.streaming:
+    if isinstance(train, WindowDataset):
         log_padding(train, training_args)
     trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
     trainer.save_model()
@@ -87,19 +84,20 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
 
 
 def build_model(args: PretrainArguments, extractor: EEGFeatureExtractor) -> PreTrainedModel:
-    """Return the model, new or to go on with, and with it the codec whose codes it predicts."""
+    """Return a new model, or one with given weights, with the codec whose codes it predicts.
+
+    Raises:
+        ValueError: If a field of the config does not exist, or a codec is missing or does not fit.
+    """
     config_class = find_config_class(args)
     fields = check_config_fields(args.config, config_class)
     codec = load_codec(args.codec, extractor) if args.codec else None
     if codec is not None:
-        fields = {
-            "code_levels": codec.config.levels,
-            "codes_per_patch": codec.config.codes_per_patch,
-            **fields,
-        }
-    if args.model_name_or_path:
-        config = AutoConfig.from_pretrained(args.model_name_or_path, **fields)
-        model = AutoModelForPreTraining.from_pretrained(args.model_name_or_path, config=config)
+        levels, codes = codec.config.levels, codec.config.codes_per_patch
+        fields = {"code_levels": levels, "codes_per_patch": codes, **fields}
+    if args.model:
+        config = AutoConfig.from_pretrained(args.model, **fields)
+        model = AutoModelForPreTraining.from_pretrained(args.model, config=config)
     else:
         config = config_class(**{"sampling_rate": extractor.sampling_rate, **fields})
         model = AutoModelForPreTraining.from_config(config)
@@ -111,20 +109,17 @@ def build_model(args: PretrainArguments, extractor: EEGFeatureExtractor) -> PreT
 
 
 def find_config_class(args: PretrainArguments) -> type[PreTrainedConfig]:
-    """Return the config of what is trained, that of the weights to go on from if there are any."""
-    known = {found.model_type: found for found in (EEGFoundationConfig, EEGMaskedVAEConfig)}
-    name = args.architecture
-    if args.model_name_or_path:
-        name = AutoConfig.from_pretrained(args.model_name_or_path).model_type
-    if name not in known:
-        raise ValueError(f"architecture: expected one of {', '.join(known)}, got {name}")
-    if args.codec and name != "eeg_foundation":
-        raise ValueError(f"codec: expected eeg_foundation, which predicts its tokens, got {name}")
-    return known[name]
+    """Return the config class of the model to train, that of the weights to start from if there are any."""
+    name = AutoConfig.from_pretrained(args.model).model_type if args.model else args.architecture
+    if name not in CONFIGS:
+        raise ValueError(f"model: expected one of {', '.join(CONFIGS)}, got {name}")
+    if args.codec and name != EEGFoundationConfig.model_type:
+        raise ValueError(f"codec: expected eeg_foundation, which predicts its codes, got {name}")
+    return CONFIGS[name]
 
 
 def load_codec(folder: str, extractor: EEGFeatureExtractor) -> PreTrainedModel:
-    """Return the codec; refuse one that was trained on signals of another kind."""
+    """Return the codec; refuse one that was trained on other signals."""
     config = AutoConfig.from_pretrained(folder)
     if not isinstance(config, EEGFSQConfig):
         raise ValueError(f"codec: {folder} is no tokenizer, expected eeg_fsq, got {config.model_type}")
@@ -138,16 +133,16 @@ def load_codec(folder: str, extractor: EEGFeatureExtractor) -> PreTrainedModel:
 
 
 def parse_mixture(args: PretrainArguments) -> dict[str, float]:
-    """Return the corpora with their weights; those of `data` have none to speak of."""
+    """Return the corpora with their weights; those of `data` have equal ones, which are not used."""
     try:
         weights = {str(name): float(weight) for name, weight in args.mixture.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError):
         raise ValueError(f"mixture: expected prepared corpora and weights, got {args.mixture!r}") from None
     if bool(weights) == bool(args.data):
-        raise ValueError("expected either data or mixture, to say what to train on")
+        raise ValueError("expected either data or mixture, to name the training data")
     if args.streaming and not weights:
-        raise ValueError("streaming reads a mixture: give one, such as mixture: {runs/data/eegmat: 1}")
-    return weights or dict.fromkeys(args.data, 1.0)
+        raise ValueError("streaming needs a mixture, such as mixture: {runs/data/eegmat: 1}")
+    return weights or dict.fromkeys(args.data or [], 1.0)
 
 
 def load_parts(
@@ -155,18 +150,12 @@ def load_parts(
     split_args: SplitArguments,
     training_args: TrainingArguments,
     weights: dict[str, float],
-) -> tuple[torch.utils.data.Dataset, Dataset | None]:
-    """Return what to train on and the windows to validate on, None where no corpus leaves any."""
+) -> tuple[Any, Dataset | None]:
+    """Return the training windows or their stream, and the validation windows, None if there are none."""
     columns = [*SIGNAL_COLUMNS, "channels"]
+    parts: Mapping[str, Any]
     if args.data:
-        splits = split_for_pretraining(args.data, split_args.split, **split_args.options)
-        parts = {
-            name: concatenate_datasets(
-                [found[name].select_columns(columns) for found in splits if name in found]
-            )
-            for name in ("train", "validation")
-            if any(name in found for found in splits)
-        }
+        parts = join_parts(split_for_pretraining(args.data, split_args.split, **split_args.options), columns)
     else:
         parts = mixture(
             weights,
@@ -181,14 +170,14 @@ def load_parts(
             run_length=training_args.train_batch_size,
         )
     validation = parts.get("validation")
-    if not args.streaming:
-        return WindowDataset(parts["train"]), validation
-    return parts["train"], validation and validation.take(args.validation_windows)
+    if args.streaming:
+        return parts["train"], validation and validation.take(args.validation_windows)
+    return WindowDataset(parts["train"]), validation
 
 
 def log_padding(train: WindowDataset, training_args: TrainingArguments) -> None:
-    """Say what grouping windows by their number of channels saves, where they differ."""
-    counts = train.num_channels
+    """Log how much padding is saved by grouping windows by channel count."""
+    counts = train.num_channels.tolist()
     if len(set(counts)) > 1:
         sampler = ChannelGroupedSampler(counts, training_args.train_batch_size, training_args.seed)
         with_groups, without = sampler.padding_share(), sampler.padding_share(grouped=False)

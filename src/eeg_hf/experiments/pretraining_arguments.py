@@ -2,39 +2,46 @@
 """The options of `eeg-hf pretrain`."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass
 class PretrainArguments:
-    """What to pretrain, on what."""
+    """What to pretrain, and on which data."""
 
     data: list[str] | None = field(
-        default=None, metadata={"help": "Prepared corpora, folders or Hub names; each window once an epoch."}
+        default=None,
+        metadata={"help": "Prepared corpora, folders or Hub names; each window once per epoch."},
     )
     mixture: dict[str, Any] = field(
         default_factory=dict,
-        metadata={"help": "In place of data: prepared corpus -> weight (JSON, YAML in a recipe)."},
+        metadata={"help": "Instead of data: prepared corpus -> weight (JSON, YAML in a recipe)."},
     )
     streaming: bool = field(
-        default=False, metadata={"help": "Read the mixture as it goes, from disk or from the Hub."}
+        default=False, metadata={"help": "Read the mixture while training, from disk or from the Hub."}
     )
-    rates: str = field(
-        default="same", metadata={"help": "same, or keep: mix corpora of different sampling rates."}
+    rates: Literal["same", "keep"] = field(
+        default="same", metadata={"help": "keep mixes corpora of different sampling rates."}
     )
     validation_windows: int = field(
-        default=1024, metadata={"help": "With streaming: how many windows to validate on."}
+        default=1024, metadata={"help": "Number of validation windows, with streaming."}
     )
-    architecture: str = field(
-        default="eeg_foundation", metadata={"help": "What to train anew: eeg_foundation or eeg_masked_vae."}
+    architecture: Literal["eeg_foundation", "eeg_masked_vae"] = field(
+        default="eeg_foundation", metadata={"help": "The model to train from scratch."}
     )
     config: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "Fields of the architecture's config (JSON).", "block": True}
     )
-    model_name_or_path: str | None = field(default=None, metadata={"help": "Go on from these weights."})
+    model: str | None = field(
+        default=None,
+        metadata={"help": "Weights to start from, folder or Hub name.", "formerly": ["model_name_or_path"]},
+    )
     codec: str | None = field(
-        default=None, metadata={"help": "Trained tokenizer whose codes are predicted; with target: codes."}
+        default=None, metadata={"help": "Trained tokenizer whose codes are predicted, if target is codes."}
     )
-    alignment: str = field(
-        default="none", metadata={"help": "none or euclidean (uses every subject's windows)."}
+    alignment: Literal["none", "euclidean"] = field(
+        default="none", metadata={"help": "euclidean whitens each subject by unlabelled windows."}
     )
+
+
+__all__ = ["PretrainArguments"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Push a trained model, or a prepared corpus, to the Hub as a version."""
+"""Push a trained model or a prepared corpus to the Hub as a version."""
 
 import json
 import sys
@@ -7,33 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
-from transformers.utils import logging
 
 import eeg_hf
 
 from ..hub import CardFacts, Pushed, eval_result_entries, facts_from_run, model_card, push, push_folder
 from .publishing_arguments import PushArguments
 
-logger = logging.get_logger("eeg_hf.push_to_hub")
-
 
 def run(args: PushArguments) -> None:
-    """Push what was asked for."""
-    if bool(args.model) == bool(args.dataset):
-        raise ValueError("expected either --model or --dataset, to say what to push")
-    pushed = push_model(args) if args.model else push_dataset(args)
+    """Push a model or a prepared corpus."""
+    if args.model and not args.data:
+        pushed = push_model(Path(args.model), args)
+    elif args.data and not args.model:
+        pushed = push_corpus(Path(args.data), args)
+    else:
+        raise ValueError("expected either --model or --data, to name what to push")
     sys.stdout.write(f"{pushed}\n" + (f"{pushed.url}\n" if pushed.url else ""))
 
 
-def push_model(args: PushArguments) -> Pushed:
+def push_model(folder: Path, args: PushArguments) -> Pushed:
     """Push a model with its extractor, card, metrics and settings."""
-    folder = Path(args.model)
-    found = facts_from_run(folder)  # first: it says best what a folder lacks
+    found = facts_from_run(folder)  # first, as its errors describe best what a folder lacks
     facts = CardFacts.read(args.facts) if args.facts else found
     if (facts.architecture, facts.parameters) != (found.architecture, found.parameters):
         raise ValueError(
             f"{args.facts} is about {facts.architecture} with {facts.parameters} parameters, but {folder} "
-            f"holds {found.architecture} with {found.parameters}: gather the facts of this model"
+            f"holds {found.architecture} with {found.parameters}: collect the facts of this model"
         )
     model_class = getattr(eeg_hf, found.model_class, None)
     if not (isinstance(model_class, type) and issubclass(model_class, PreTrainedModel)):
@@ -53,24 +52,23 @@ def push_model(args: PushArguments) -> Pushed:
     )
 
 
-def push_dataset(args: PushArguments) -> Pushed:
+def push_corpus(folder: Path, args: PushArguments) -> Pushed:
     """Push the folder of a prepared corpus."""
     if args.overwrite or args.facts:
-        raise ValueError("--overwrite and --facts are for models: give a dataset the next version")
-    folder = Path(args.dataset)
+        raise ValueError("--overwrite and --facts are for models: give the corpus the next version")
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".partial"]
     files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
     files = {name: size for name, size in files.items() if not name.startswith(".")}
     if args.dry_run:
         if "README.md" not in files:
-            raise FileNotFoundError(f"{folder} has no card (README.md): prepare it to its end, or write one")
+            raise FileNotFoundError(f"{folder} has no card (README.md): finish its preparation, or write one")
         return Pushed(args.repo_id, args.version, files)
     commit = push_folder(folder, args.repo_id, version=args.version, private=args.private)
     return Pushed(args.repo_id, args.version, files, commit)
 
 
 def read_settings(folder: Path) -> dict[str, Any] | None:
-    """Return the settings of the training, as far as JSON holds them; training_args.bin is a pickle."""
+    """Return the settings of the training from its JSON files; training_args.bin is a pickle."""
     settings = read_optional(folder / "training_args.json")
     if settings is not None:
         return {name: value for name, value in settings.items() if not name.endswith("_token")}
@@ -80,7 +78,7 @@ def read_settings(folder: Path) -> dict[str, Any] | None:
 
 
 def read_optional(path: Path) -> dict[str, Any] | None:
-    """Read a JSON file where there is one."""
+    """Read a JSON file if it exists."""
     if not path.is_file():
         return None
     try:

@@ -129,19 +129,17 @@ class Phase:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
-def parse_phases(text: str, leave_out: Sequence[str] = ()) -> list[Phase]:
+def parse_phases(entries: Sequence[Mapping[str, Any]], leave_out: Sequence[str] = ()) -> list[Phase]:
     """Read the phases of a recipe.
 
     Args:
-        text: JSON list of phases.
+        entries: Fields of each phase.
         leave_out: Names of phases to skip, for ablations.
 
     Raises:
         ValueError: On an unknown field (with the nearest known one), two phases of one name, an unknown name
             in `leave_out`, or if no phase is left.
     """
-    # Fields of each phase
-    entries = json.loads(text)
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError("phases: expected a list of phases, each with name and data")
     phases = [_parse_phase(entry, position) for position, entry in enumerate(entries, start=1)]

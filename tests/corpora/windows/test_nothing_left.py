@@ -5,7 +5,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from tests.conftest import ROOT
+from tests.commands import fail_command
 from tests.corpora.written_trees import write_hbn
 
 from eeg_hf import EEGFeatureExtractor
@@ -40,18 +40,18 @@ def test_keep_counts_recordings_whatever_the_number_of_their_windows(tmp_path, c
         (["--reject_uv", "0.001"], "no window left: dropped 2 high"),
     ],
 )
-def test_a_preparation_that_leaves_no_window_fails(options, message, tmp_path, fail_script):
+def test_a_preparation_that_leaves_no_window_fails(options, message, tmp_path):
     command = ["--corpus", "simulated", "--corpus_options", PEOPLE, "--output_dir", tmp_path / "out"]
-    line, code = fail_script("prepare.py", *command, *options)
-    assert code == 2 and message in line
+    line = fail_command("prepare", *command, *options)
+    assert message in line
 
 
-def test_a_corpus_without_films_has_no_window_of_a_film(tmp_path, fail_script):
+def test_a_corpus_without_films_has_no_window_of_a_film(tmp_path):
     write_hbn(tmp_path / "hbn", 2, 12.0, tasks=("RestingState",))
     recipe = ["--corpus", "hbn", "--data_dir", tmp_path / "hbn", "--segments", "annotations"]
     recipe += ["--event_labels", '{"film": "film"}', "--output_dir", tmp_path / "out"]
-    line, code = fail_script("prepare.py", *recipe)
-    assert code == 2 and "event_labels names none of its events" in line
+    line = fail_command("prepare", *recipe)
+    assert "event_labels names none of its events" in line
 
 
 @pytest.fixture(scope="module")
@@ -63,22 +63,21 @@ def nobody_to_train_on(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("script", ["pretrain", "finetune"])
-def test_a_training_part_without_windows_is_an_error(script, nobody_to_train_on, tmp_path, fail_script):
-    recipe = {"pretrain": "pretrain_tiny", "finetune": "finetune_eegmat"}[script]
-    recipe_path = ROOT / f"src/eeg_hf/recipes/{recipe}.yaml"
-    command = [recipe_path, "--data", nobody_to_train_on, "--split", "official"]
-    command += ["--label_column", "condition"] * (script == "finetune")
-    line, code = fail_script(f"{script}.py", *command, "--output_dir", tmp_path / "run")
-    assert code == 2 and line == f"eeg-hf {script}: {NOBODY}"
+@pytest.mark.parametrize("verb", ["pretrain", "finetune"])
+def test_a_training_part_without_windows_is_an_error(verb, nobody_to_train_on, tmp_path):
+    recipe = {"pretrain": "pretrain_tiny", "finetune": "finetune_eegmat"}[verb]
+    command = [recipe, "--data", nobody_to_train_on, "--split", "official"]
+    command += ["--label_column", "condition"] * (verb == "finetune")
+    line = fail_command(verb, *command, "--output_dir", tmp_path / "run")
+    assert line == NOBODY
 
 
 @pytest.mark.parametrize("objective", [{}, {"objective": "classification", "label_column": "condition"}])
-def test_a_phase_without_windows_is_an_error(objective, nobody_to_train_on, tmp_path, fail_script):
+def test_a_phase_without_windows_is_an_error(objective, nobody_to_train_on, tmp_path):
     phase = json.dumps({"name": "only", "data": str(nobody_to_train_on), **objective})
     command = ["--phases", phase, "--output_dir", tmp_path / "run", "--split", "official"]
-    line, code = fail_script("train_phases.py", *command)
-    assert code == 2 and line == f"eeg-hf train-phases: {NOBODY}"
+    line = fail_command("train-phases", *command)
+    assert line == NOBODY
 
 
 def test_shards_without_rows_are_refused(nobody_to_train_on, tmp_path):

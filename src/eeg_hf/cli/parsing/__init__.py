@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the words of a command line to the settings of a command; torch is imported as late as possible."""
+"""Command lines, recipes and overrides, read into the arguments of a command. Imports torch only to run."""
 
 from .command import Command
 from .recipe_files import RECIPES

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The text of `--help`, made from the docstring and the fields of a command without importing torch."""
+"""The text of `--help`, from the docstring and the argument dataclasses of a command, without torch."""
 
 import dataclasses
 import shutil
@@ -12,12 +12,13 @@ from typing import Any
 COLUMN = 30
 TRAINING = (
     "Every field of transformers.TrainingArguments is an option too (--learning_rate, --num_train_epochs, "
-    "--bf16, …): --help-all lists them."
+    "--bf16, …); --help-all lists them. --cfg job prints the merged settings; --multirun a=1,2 runs every "
+    "combination."
 )
 
 
 def format_help(name: str, description: str, arguments: Sequence[type], trains: bool) -> str:
-    """Return the help of a command, its examples as they were typed.
+    """Return the help of a command, with its examples as they are typed.
 
     Args:
         name: Name of the command.
@@ -33,18 +34,16 @@ def format_help(name: str, description: str, arguments: Sequence[type], trains: 
     ]
     for cls in arguments:
         if getattr(cls, "is_expert", False):
-            lines += ["", f"{summary(cls)} --help-all lists the options."]
+            lines += ["", f"{summarize(cls)} --help-all lists the options."]
             continue
-        lines += ["", summary(cls)]
+        lines += ["", summarize(cls)]
         lines += [line for field in dataclasses.fields(cls) for line in option_lines(cls, field, width)]
-    lines += ["", *(textwrap.wrap(TRAINING, width) if trains else [])]
-    lines += [
-        "--cfg job prints the merged settings; --multirun a=1,2 runs every combination." if trains else ""
-    ]
-    return "\n".join(lines).rstrip() + "\n"
+    if trains:
+        lines += ["", *textwrap.wrap(TRAINING, width)]
+    return "\n".join(lines) + "\n"
 
 
-def summary(cls: type) -> str:
+def summarize(cls: type) -> str:
     """Return the first line of a dataclass's docstring, as a heading."""
     return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
 
@@ -52,30 +51,29 @@ def summary(cls: type) -> str:
 def option_lines(cls: type, field: dataclasses.Field, width: int) -> list[str]:
     """Return one option with its kind, help and default, in two columns."""
     kind = kind_of(typing.get_type_hints(cls)[field.name])
-    label = f"  --{field.name} {kind}".rstrip()
-    text = field.metadata.get("help", "").rstrip(".")
+    label = f"  --{field.name} {kind}"
     default = default_of(field)
-    text += f" [{default}]" if default else ""
+    text = field.metadata.get("help", "").rstrip(".") + (f" [{default}]" if default else "")
     wrapped = textwrap.wrap(text, width - COLUMN) or [""]
-    if len(label) >= COLUMN:
-        return [label, *(" " * COLUMN + line for line in wrapped)]
-    return [label.ljust(COLUMN) + wrapped[0], *(" " * COLUMN + line for line in wrapped[1:])]
+    first = [] if len(label) < COLUMN else [label]
+    label = "" if first else label
+    return [*first, label.ljust(COLUMN) + wrapped[0], *(" " * COLUMN + line for line in wrapped[1:])]
 
 
 def default_of(field: dataclasses.Field) -> str:
-    """Return the default as it is typed; nothing where leaving the option out says it."""
+    """Return the default as it is typed, or nothing where the help says what happens without the option."""
     if field.default_factory is not dataclasses.MISSING:
         value: Any = field.default_factory()
         return " ".join(map(str, value)) if isinstance(value, list) else ""
     if field.default is dataclasses.MISSING:
         return "required"
-    if field.default in (None, "", "{}"):
+    if field.default in (None, ""):
         return ""
     return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
 
 
 def kind_of(annotation: Any) -> str:
-    """Return what a value of this type is called."""
+    """Return the name of a kind of value."""
     if isinstance(annotation, types.UnionType):
         annotation = next(kind for kind in typing.get_args(annotation) if kind is not type(None))
     origin = typing.get_origin(annotation) or annotation

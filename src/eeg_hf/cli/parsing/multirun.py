@@ -3,81 +3,77 @@
 
     eeg-hf train-tokenizer --multirun learning_rate=1e-3,1e-4 config.activation=relu,snake
 
-Each job is a process of its own, so that no setting of one leaks into the next. Job 3 writes to
-`<output_dir>/3`; `<output_dir>/multirun.md` compares them.
+Each job is its own process, so that no setting of one leaks into the next. Job 3 writes to `<output_dir>/3`;
+`<output_dir>/multirun.md` compares all.
 """
 
+import importlib
 import json
+import multiprocessing
 import os
-import shlex
-import subprocess
 import sys
-from collections.abc import Sequence
+import typing
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-RESULTS = ("all_results.json", "metrics.json", "eval_results.json")  # of Trainer, and of eeg-hf finetune
+from ...atomic_files import write_text
+from ...tables import NOTHING, markdown_table
+
+if typing.TYPE_CHECKING:
+    from .command import Command
+    from .parser import Job
+
+# Written by Trainer, and by eeg-hf finetune
+RESULTS = ("all_results.json", "metrics.json", "eval_results.json")
 SHOWN = 6  # metrics in the table; the files hold all
 
 
-def run_jobs(
-    command: str, recipe: str | None, jobs: Sequence[Sequence[tuple[str, str]]], options: dict[str, Any]
-) -> None:
-    """Run the jobs one after another, then write the table; a job that failed does not stop the others.
+def run_jobs(command: "Command", jobs: Sequence["Job"]) -> None:
+    """Run the jobs one after another, then write the table. A job that fails does not stop the others.
 
     Args:
-        command: Name of the verb.
-        recipe: What all jobs start from.
-        jobs: Of each job its overrides.
-        options: Options that all jobs share; `output_dir` is the folder of the whole.
+        command: The verb.
+        jobs: Each writes to its own subfolder of the folder of the sweep.
 
     Raises:
-        ValueError: Where this process is one of several, or if no job succeeded.
+        ValueError: If this process is one of several, or if every job failed.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("--multirun starts its own processes: run it without accelerate launch or torchrun")
-    folder = Path(options.pop("output_dir", f"runs/multirun-{command}"))
-    swept = [name for name in dict(jobs[0]) if len({dict(job)[name] for job in jobs}) > 1]
-    rows = []
+    folder = Path(jobs[0].settings["output_dir"]).parent
+    names = jobs[0].overrides
+    swept = [name for name in names if len({job.overrides[name] for job in jobs}) > 1]
+    # The server imports torch and transformers once; each job is a fork of it
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # else looking for a GPU forbids to fork
+    methods = multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context.set_forkserver_preload([f"eeg_hf.experiments.{command.run}"])
+    rows: list[dict[str, Any]] = []
     for number, job in enumerate(jobs):
-        chosen = {name: value for name, value in job if name in swept}
-        sys.stderr.write(
-            f"job {number + 1} of {len(jobs)}: {' '.join(f'{k}={v}' for k, v in chosen.items())}\n"
-        )
-        words = [
-            *([recipe] if recipe else []),
-            *(f"{name}={value}" for name, value in job),
-            *as_words(options),
-        ]
-        words += ["--output_dir", str(folder / str(number))]
-        done = subprocess.run(
-            [sys.executable, "-m", f"eeg_hf.cli.{command.replace('-', '_')}", *words], check=False
-        )
-        if done.returncode:
-            sys.stderr.write(f"job {number + 1} failed: eeg-hf {command} {shlex.join(words)}\n")
-        rows.append(
-            {"job": number, **chosen, **read_results(folder / str(number)), "failed": bool(done.returncode)}
-        )
+        chosen = {name: job.overrides[name] for name in swept}
+        shown = " ".join(f"{name}={value}" for name, value in chosen.items())
+        sys.stderr.write(f"job {number + 1} of {len(jobs)}: {shown}\n")
+        process = context.Process(target=run_job, args=(command.name, job.settings))
+        process.start()
+        process.join()
+        if process.exitcode:
+            sys.stderr.write(f"job {number + 1} failed with exit code {process.exitcode}: {shown}\n")
+        results = read_results(folder / str(number))
+        rows.append({"job": number, **chosen, **results, "failed": bool(process.exitcode)})
     if all(row["failed"] for row in rows):
-        raise ValueError(f"all {len(rows)} jobs failed; the first line of each says why")
+        raise ValueError(f"all {len(rows)} jobs failed; the lines above say why")
     write_table(folder, rows, swept)
     sys.stderr.write(f"see {folder / 'multirun.md'}\n")
 
 
-def as_words(options: dict[str, Any]) -> list[str]:
-    """Return options as they are typed."""
-    words = []
-    for name, value in options.items():
-        values = value if isinstance(value, list) else [value]
-        words += [
-            f"--{name}",
-            *(json.dumps(item) if isinstance(item, dict) else str(item) for item in values),
-        ]
-    return words
+def run_job(verb: str, settings: dict[str, Any]) -> None:
+    """Run one job in its own process."""
+    importlib.import_module(f"..{verb.replace('-', '_')}", __package__).COMMAND.execute(settings)
 
 
 def read_results(folder: Path) -> dict[str, float]:
-    """Return the last metrics that a run left in its folder."""
+    """Return the last metrics that a run wrote to its folder."""
     for name in RESULTS:
         if (folder / name).is_file():
             found = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -86,27 +82,22 @@ def read_results(folder: Path) -> dict[str, float]:
 
 
 def write_table(folder: Path, rows: list[dict[str, Any]], swept: list[str]) -> None:
-    """Write `multirun.json` and `multirun.md`, the run with the least validation loss first."""
+    """Write `multirun.json` and `multirun.md`, the run with the lowest validation loss first."""
     rows = sorted(rows, key=lambda row: (row["failed"], row.get("eval_loss", float("inf"))))
-    (folder / "multirun.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    metrics = [name for name in rows[0] if name.startswith("eval_") and "per_second" not in name] or [
-        name for name in rows[0] if isinstance(rows[0][name], float)
-    ]
-    columns = ["job", *swept, *metrics[:SHOWN]]
-    table = [columns, ["--:"] * len(columns)]
-    table += [
-        ["failed" if row["failed"] and i else format_cell(row.get(name)) for i, name in enumerate(columns)]
-        for row in rows
-    ]
-    text = "\n".join("| " + " | ".join(row) + " |" for row in table)
-    (folder / "multirun.md").write_text(
-        f"# Runs\n\nLeast validation loss first.\n\n{text}\n", encoding="utf-8"
-    )
+    write_text(folder / "multirun.json", json.dumps(rows, indent=2) + "\n")
+    measured = [name for name, value in rows[0].items() if isinstance(value, float)]
+    judged = [name for name in measured if name.startswith("eval_") and "per_second" not in name]
+    columns = ["job", *swept, *(judged or measured)[:SHOWN]]
+    table = markdown_table([{name: format_cell(row, name) for name in columns} for row in rows], swept)
+    write_text(folder / "multirun.md", f"# Runs\n\nLowest validation loss first.\n\n{table}\n")
 
 
-def format_cell(value: object) -> str:
+def format_cell(row: Mapping[str, Any], name: str) -> str:
     """Return a value as a cell of the table."""
-    return f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value)
+    value = row.get(name)
+    if value is None:
+        return "failed" if row["failed"] else NOTHING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 __all__ = ["run_jobs"]

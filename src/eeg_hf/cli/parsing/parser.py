@@ -1,51 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parser of a command: HfArgumentParser on its dataclasses, told which options were really given."""
+"""The parser of a command: HfArgumentParser on its dataclasses, with recipes and overrides beside options."""
 
 import argparse
-import json
-import sys
+import dataclasses
 import typing
-from dataclasses import fields
 from typing import Any, NamedTuple, NoReturn
 
 from transformers import HfArgumentParser, TrainingArguments
 
 from ...suggestions import did_you_mean
 from .recipe_files import load_yaml
-from .settings import Setting, is_override
+from .settings import Setting, announce, collect, expand, is_override, sort_words
 
 if typing.TYPE_CHECKING:
     from .command import Command
 
+# Metadata of a field that argparse does not know
 OWN_METADATA = ("formerly", "block")
+TRAINING_FIELDS = {field.name for field in dataclasses.fields(TrainingArguments)}
 
 
-class Given(NamedTuple):
-    """What stands on a command line."""
+class Job(NamedTuple):
+    """One run of a command: the overrides that single it out, and all its settings."""
 
-    words: list[str]
-    options: dict[str, Any]
-    config_name: str | None
+    overrides: dict[str, str]
+    settings: dict[str, Any]
+
+
+class Request(NamedTuple):
+    """A command line that was read: one job, or those of a sweep."""
+
+    jobs: list[Job]
     multirun: bool
     shows_settings: bool
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the only job."""
+        return self.jobs[0].settings
+
 
 class CommandParser(HfArgumentParser):
-    """Reads the options of a command and makes its dataclasses."""
+    """Read the command line of a command and build its dataclasses.
+
+    Args:
+        command: The command.
+
+    Attributes:
+        settings: All settings by name, former spellings included.
+    """
 
     def __init__(self, command: "Command") -> None:
         self.command = command
-        types = [*command.arguments, *([TrainingArguments] if command.trains else [])]
-        self.former: dict[str, str] = {
-            **{
-                old: field.name
-                for cls in types
-                for field in fields(cls)
-                for old in field.metadata.get("formerly", ())
-            },
-            **command.former,
-        }
-        blocks = {field.name for cls in types for field in fields(cls) if field.metadata.get("block")}
+        types: list[Any] = [*command.arguments, *([TrainingArguments] if command.trains else [])]
         super().__init__(
             types,
             prog=f"eeg-hf {command.name}",
@@ -54,156 +61,218 @@ class CommandParser(HfArgumentParser):
             allow_abbrev=False,
             usage="%(prog)s [recipe] [setting=value ...] [--option value ...]",
         )
-        self.settings = {
-            action.dest: Setting(
-                action.dest,
-                is_text=action.type is str,
-                is_list=action.nargs in ("+", "*"),
-                is_mapping=action.type is read_mapping or is_training_block(action),
-                is_block=action.dest in blocks or is_training_block(action),
-            )
-            for action in self._actions
-            if action.dest != "help"
-        }
+        self._required = [action.dest for action in self._actions if action.required]
+        for action in self._actions:
+            # Only options that are given are read: defaults are those of the dataclasses
+            action.required, action.default = False, argparse.SUPPRESS
+            if is_block_of_training(action.dest):
+                action.type = read_block_or_path
+        # `--no_flag` has the same destination as `--flag`, which is first and has the type
+        self._by_name = {action.dest: action for action in reversed(self._actions) if action.dest != "help"}
+        fields = [field for cls in types for field in dataclasses.fields(cls)]
+        blocks = {field.name for field in fields if field.metadata.get("block")}
+        self.settings = {name: describe(action, blocks) for name, action in self._by_name.items()}
+        former = {old: field.name for field in fields for old in field.metadata.get("formerly", ())}
+        self.settings |= {old: self.settings[new] for old, new in {**former, **command.former}.items()}
 
     def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
-        """Add an option; what only the other parts of this package read does not concern argparse."""
+        """Add an option, without the metadata that argparse does not know."""
         for name in OWN_METADATA:
             options.pop(name, None)
         if (typing.get_origin(options.get("type")) or options.get("type")) is dict:
-            options["type"] = read_mapping
+            options["type"] = read_blocks if options.get("nargs") == "+" else read_mapping
         return super().add_argument(*names, **options)
 
     def error(self, message: str) -> NoReturn:
         """End with one line."""
         self.command.fail(message)
 
-    def read_options(self, words: list[str]) -> Given:
-        """Read the options that are given, and nothing but those."""
-        own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        own.add_argument("--config-name", "--config_name")
-        own.add_argument("--multirun", "-m", action="store_true")
-        own.add_argument("--cfg", choices=["job"])
-        own.error = self.error  # type: ignore[method-assign]
-        switches, words = own.parse_known_args(words)
-        overrides, words = self._take_overrides(self._rename(words))
-        required = [action for action in self._actions if action.required]
-        defaults = {action.dest: action.default for action in self._actions}
-        for action in self._actions:
-            action.required, action.default = False, argparse.SUPPRESS
+    def read(self, words: list[str]) -> Request:
+        """Read a command line up to the settings of its jobs, whose values have their types.
+
+        Raises:
+            ValueError: If a name or value is wrong, or a required setting is missing.
+            FileNotFoundError: If a recipe does not exist.
+        """
+        switches, words = self._read_switches(words)
+        overrides, words = self._take_overrides(self._complete(words))
         given, rest = self.parse_known_args(words)
-        for action in self._actions:
-            action.default = defaults[action.dest]
-        for action in required:
-            action.required = True
         for word in rest:
             if word.startswith("-") and len(word) > 1:
                 self._refuse(word)
-        flags = switches.config_name, switches.multirun, bool(switches.cfg)
-        return Given([*rest, *overrides], vars(given), *flags)
+        options = vars(given)
+        names, pairs = sort_words([*rest, *overrides])
+        if switches.config_name not in (None, "config"):  # Hydra's name of the default recipe
+            names.append(switches.config_name)
+        if self.command.positional is not None and names:
+            options[self.command.positional] = [*options.get(self.command.positional, []), *names]
+            names = []
+        if len(names) > 1:
+            raise ValueError(
+                f"expected one recipe, got {len(names)}: {', '.join(names)}; options start with --"
+            )
+        default = self.command.default_recipe
+        recipes = [*([default] if default else []), *(name for name in names if name != default)]
+        folder = options.get("output_dir", f"runs/multirun-{self.command.name}")
+        jobs = []
+        for number, job in enumerate(expand(pairs) if switches.multirun else [pairs]):
+            if switches.multirun:
+                options["output_dir"] = f"{folder}/{number}"
+            settings = collect(recipes, job, options, self.settings, self.command.name)
+            jobs.append(Job(dict(job), self.fit(settings)))
+        return Request(jobs, switches.multirun, bool(switches.cfg))
+
+    def _read_switches(self, words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+        """Read the options that every command has, and return the other words."""
+        switches = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        switches.add_argument("--config-name", "--config_name")
+        switches.add_argument("--multirun", "-m", action="store_true")
+        switches.add_argument("--cfg", choices=["job"])
+        switches.error = self.error  # type: ignore[method-assign]
+        return switches.parse_known_args(words)
+
+    def _complete(self, words: list[str]) -> list[str]:
+        """Replace former spellings of options, and write out the value of a `--flag` before an override."""
+        completed = []
+        for index, word in enumerate(words):
+            name, equals, value = word.partition("=")
+            key = name.removeprefix("--").replace("-", "_")
+            if name.startswith("--") and key in self.settings and self.settings[key].name != key:
+                new = self.settings[key].name
+                announce(self.command.name, name, f"--{new}")
+                word = f"--{new}{equals}{value}"
+            completed.append(word)
+            action = self._option_string_actions.get(word)
+            following = words[index + 1] if index + 1 < len(words) else "--"
+            if action is not None and action.nargs == "?" and "=" in following:
+                completed.append("true")
+        return completed
 
     def _take_overrides(self, words: list[str]) -> tuple[list[str], list[str]]:
-        """Take the overrides out, which an option of several values before them would swallow.
+        """Separate the overrides, which an option of several values before them would swallow.
 
         `--data runs/data/eegmat config.mask_ratio=0.5` is one corpus and one override, but
         `--runs "pretrained=runs/classifier"` is a value: there is no setting `pretrained`.
         """
-        overrides, rest = [], []
+        overrides: list[str] = []
+        rest: list[str] = []
         for index, word in enumerate(words):
             before = self._option_string_actions.get(words[index - 1]) if index else None
-            is_value = before is not None and before.nargs is None  # of an option that takes just one
+            is_value = before is not None and before.nargs is None  # of an option with a single value
             (rest if is_value or not is_override(word, self.settings) else overrides).append(word)
         return overrides, rest
 
-    def _rename(self, words: list[str]) -> list[str]:
-        """Replace former names of options, and complete `--flag` where an override follows it."""
-        renamed = []
-        for index, word in enumerate(words):
-            name, equals, value = word.partition("=")
-            key = name.removeprefix("--").replace("-", "_")
-            if name.startswith("--") and key in self.former and key not in self.settings:
-                new = self.former[key]
-                sys.stderr.write(f"eeg-hf {self.command.name}: {name} is now --{new}\n")
-                word = f"--{new}{equals}{value}"
-                key = new
-            renamed.append(word)
-            action = self._option_string_actions.get(word)
-            following = words[index + 1] if index + 1 < len(words) else "--"
-            if action is not None and action.nargs == "?" and "=" in following:
-                renamed.append("true")
-        return renamed
-
     def _refuse(self, word: str) -> NoReturn:
         name = word.partition("=")[0]
-        near = did_you_mean(name.lstrip("-").replace("-", "_"), self.settings)
+        near = did_you_mean(name.lstrip("-").replace("-", "_"), self._by_name)
         hint = near.replace("'", "'--", 1) or f"; `eeg-hf {self.command.name} --help` lists the options"
         self.error(f"unknown option {name}{hint}")
 
-    def build(self, settings: dict[str, Any]) -> tuple[Any, ...]:
-        """Return the dataclasses of the command.
-
-        Args:
-            settings: Names and values, of a recipe, overrides and options.
+    def fit(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return settings with the types of their options.
 
         Raises:
-            ValueError: If a value does not fit its setting.
+            ValueError: If a value does not fit its setting, or a required setting is missing.
         """
-        for action in self._actions:
-            if action.dest in settings:
-                action.required = False
-                settings[action.dest] = self._fit(action, settings[action.dest])
-        self.set_defaults(**settings)
-        return self.parse_args_into_dataclasses(args=[], look_for_args_file=False)
+        missing = [f"--{name}" for name in self._required if name not in settings]
+        if missing:
+            raise ValueError(f"expected {', '.join(missing)}, which is required")
+        return {name: self._fit(self._by_name[name], value) for name, value in settings.items()}
 
     def _fit(self, action: argparse.Action, value: Any) -> Any:
-        """Convert a value of a recipe to the type of its option, as argparse does with text."""
-        if action.nargs in ("+", "*") and value is not None:
-            return [self._fit_one(action, item) for item in (value if isinstance(value, list) else [value])]
-        if isinstance(value, dict) and is_training_block(action):
-            return json.dumps(value)  # TrainingArguments reads its mappings from JSON
-        return self._fit_one(action, value)
+        """Convert a value to the type of its option, as argparse does with text."""
+        if value is None:
+            return None
+        if action.nargs not in ("+", "*"):
+            return self._fit_one(action, value)
+        fitted = [self._fit_one(action, item) for item in (value if isinstance(value, list) else [value])]
+        if action.type is read_blocks:  # a word may hold several blocks
+            return [block for item in fitted for block in (item if isinstance(item, list) else [item])]
+        return fitted
 
     def _fit_one(self, action: argparse.Action, value: Any) -> Any:
-        if value is None or isinstance(value, (dict, list)):
+        if isinstance(value, (dict, list)):
+            if action.type not in (read_mapping, read_blocks) and action.dest not in TRAINING_FIELDS:
+                raise ValueError(f"{action.dest}: expected one value, got {value!r}")
             return value
-        if action.type is str or is_training_block(action):
-            return str(value).lower() if isinstance(value, bool) else str(value)
-        if action.choices is not None and value in action.choices:
-            return value
+        text = str(value).lower() if isinstance(value, bool) else str(value)
         try:
-            return self._get_value(action, str(value))
+            fitted = self._get_value(action, text)
+            self._check_value(action, fitted)
         except argparse.ArgumentError as error:
             raise ValueError(str(error)) from None
+        return fitted
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a value that is not among the choices of an option."""
+        if action.choices is not None and value not in action.choices:
+            choices = ", ".join(map(str, action.choices))
+            raise argparse.ArgumentError(None, f"{action.dest}: expected one of {choices}, got {value!r}")
+
+    def build(self, settings: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the dataclasses of the command, in their order."""
+        return self.parse_dict(self.fit(settings))
 
     def show(self, settings: dict[str, Any]) -> str:
-        """Return the merged settings as YAML; of TrainingArguments only what was set."""
+        """Return the merged settings as YAML; of TrainingArguments only those that were set."""
         from omegaconf import OmegaConf
 
-        own = {field.name for cls in self.command.arguments for field in fields(cls)}
-        defaults = {
-            action.dest: None if action.default is argparse.SUPPRESS else action.default
-            for action in self._actions
-            if action.dest in own
-        }
+        defaults: dict[str, Any] = {}
+        for field in [field for cls in self.command.arguments for field in dataclasses.fields(cls)]:
+            if field.default_factory is not dataclasses.MISSING:
+                defaults[field.name] = field.default_factory()
+            elif field.default is not dataclasses.MISSING:
+                defaults[field.name] = field.default
         return OmegaConf.to_yaml(OmegaConf.create({**defaults, **settings}))
 
 
+def describe(action: argparse.Action, blocks: set[str]) -> Setting:
+    """Return what the merging of settings needs to know of an option."""
+    return Setting(
+        action.dest,
+        is_text=action.type is str,
+        is_list=action.nargs in ("+", "*"),
+        is_mapping=action.type in (read_mapping, read_block_or_path),
+        is_block=action.dest in blocks or action.type is read_block_or_path,
+    )
+
+
+def is_block_of_training(name: str) -> bool:
+    """Return whether a setting of TrainingArguments is a mapping, such as lr_scheduler_kwargs."""
+    is_block = name.endswith(("_kwargs", "_config")) or name in ("optim_args", "fsdp", "deepspeed")
+    return is_block and name in TRAINING_FIELDS
+
+
 def read_mapping(text: str) -> dict[str, Any]:
-    """Read fields and values, JSON or YAML."""
-    try:
-        value = load_yaml(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"expected fields and values (JSON), got {text!r}: {error}"
-        ) from None
+    """Read fields and values from JSON or YAML."""
+    value = read_yaml(text)
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"expected fields and values (JSON), got {text!r}")
     return value
 
 
-def is_training_block(action: argparse.Action) -> bool:
-    """Tell whether an option of TrainingArguments holds a mapping, such as lr_scheduler_kwargs."""
-    return action.dest.endswith(("_kwargs", "_config")) or action.dest in ("optim_args", "fsdp", "deepspeed")
+def read_block_or_path(text: str) -> dict[str, Any] | str:
+    """Read a block of TrainingArguments, which may also be the path of a JSON file."""
+    return read_mapping(text) if text.lstrip().startswith("{") else text
 
 
-__all__ = ["CommandParser"]
+def read_blocks(text: str) -> list[dict[str, Any]]:
+    """Read one block of fields and values, or a list of them, from JSON or YAML."""
+    value = read_yaml(text)
+    blocks = value if isinstance(value, list) else [value]
+    if not blocks or not all(isinstance(block, dict) for block in blocks):
+        raise argparse.ArgumentTypeError(f"expected a list of fields and values (JSON), got {text!r}")
+    return blocks
+
+
+def read_yaml(text: str) -> Any:
+    """Read YAML, or its subset JSON."""
+    try:
+        return load_yaml(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected fields and values (JSON), got {text!r}: {error}"
+        ) from None
+
+
+__all__ = ["CommandParser", "Job", "Request"]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recipes: YAML files of settings, found by name.
 
-A recipe lists settings of one command. Two keys are its own: `command` names the command it is for, and
-`extends` names a recipe whose settings it starts from. A folder of recipes is a group:
-`experiment=snake_activation` adds `experiment/snake_activation.yaml` to the settings.
+A recipe lists settings of one command. Two keys are not settings: `command` names that command, and `extends`
+names a recipe whose settings it starts from. A folder of recipes is a group: `experiment=snake_activation`
+adds `experiment/snake_activation.yaml` to the settings.
 """
 
 import itertools
@@ -17,12 +17,13 @@ import yaml
 from ...suggestions import did_you_mean
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-NOT_GROUPS = ("accelerate", "slurm")  # files for other programs
-MAX_BYTES = 100_000
+NOT_GROUPS = ("accelerate", "slurm", "studies")  # files for other programs
+MAX_CHARACTERS = 100_000
+MAX_DEPTH = 5  # of recipes that extend one another
 
 
 class RecipeLoader(yaml.SafeLoader):
-    """YAML as YAML 1.2 reads it: `1e-3` is a number; `001` and `no` are text."""
+    """YAML 1.2: `1e-3` is a number; `001` and `no` are text."""
 
 
 RecipeLoader.yaml_implicit_resolvers = {
@@ -40,13 +41,13 @@ RecipeLoader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(FLOAT),
 
 
 def load_yaml(text: str) -> Any:
-    """Read YAML from a person or a stranger.
+    """Read YAML that may come from strangers.
 
     Raises:
         ValueError: If it is not YAML, too long, or uses aliases, with which a few bytes become gigabytes.
     """
-    if len(text) > MAX_BYTES:
-        raise ValueError(f"expected at most {MAX_BYTES:,} characters of YAML, got {len(text):,}")
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"expected at most {MAX_CHARACTERS:,} characters of YAML, got {len(text):,}")
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=RecipeLoader)):
             raise ValueError("expected YAML without aliases (*name): write the values out")
@@ -73,7 +74,7 @@ def find_recipe(name: str) -> Path:
         name: Name of a recipe of the package, or path of a YAML file.
 
     Raises:
-        FileNotFoundError: If there is neither, with the nearest name.
+        FileNotFoundError: If there is neither; the error names the closest recipe.
     """
     known = list_recipes()
     if name in known:
@@ -89,7 +90,7 @@ def find_group_member(group: str, member: str) -> Path:
     """Return the file of one choice of a group.
 
     Raises:
-        FileNotFoundError: If the group has no such choice, with those it has.
+        FileNotFoundError: If the group has no such choice; the error lists its choices.
     """
     path = list_recipes().get(f"{group}/{member}")
     if path is None:
@@ -102,7 +103,7 @@ def read_recipe(path: Path, depth: int = 0) -> dict[str, Any]:
     """Return the settings of a recipe, on top of those of the recipe it extends.
 
     Raises:
-        ValueError: If the file holds anything but settings, or the chain of `extends` has no end.
+        ValueError: If the file holds anything but settings, or the chain of `extends` does not end.
         FileNotFoundError: If it extends a recipe that does not exist.
     """
     try:
@@ -114,13 +115,13 @@ def read_recipe(path: Path, depth: int = 0) -> dict[str, Any]:
     parent = recipe.pop("extends", None)
     if parent is None:
         return recipe
-    if depth > 5:
-        raise ValueError(f"recipe {path}: more than 5 recipes extend one another, the last is {parent}")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"recipe {path}: more than {MAX_DEPTH} recipes extend one another, last {parent}")
     return merge(read_recipe(find_recipe(str(parent)), depth + 1), recipe)
 
 
 def merge(settings: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return settings with those of another on top: blocks are merged, all other values replaced."""
+    """Return settings with others on top: blocks are merged, all other values replaced."""
     from omegaconf import OmegaConf
 
     merged = OmegaConf.merge(OmegaConf.create(settings), OmegaConf.create(other))
@@ -129,13 +130,11 @@ def merge(settings: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 def describe(path: Path) -> str:
     """Return the first sentence of a recipe's leading comment, shortened to one line."""
-    comment = itertools.takewhile(
-        lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines()
-    )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
     text = " ".join(line.lstrip("# ").strip() for line in comment)
-    return textwrap.shorten(
-        re.split(r"(?<=[^\d]\.)\s", text, maxsplit=1)[0].rstrip(".:"), 90, placeholder=" …"
-    )
+    sentence = re.split(r"(?<=[^\d]\.)\s", text, maxsplit=1)[0].rstrip(".:")
+    return textwrap.shorten(sentence, 90, placeholder=" …")
 
 
 __all__ = [

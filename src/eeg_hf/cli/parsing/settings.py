@@ -8,7 +8,8 @@ Here `pretrain_tiny` is the recipe, `name=value` an override and `--name value` 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...suggestions import did_you_mean
@@ -16,8 +17,8 @@ from .recipe_files import find_group_member, find_recipe, list_groups, load_yaml
 
 OVERRIDE = re.compile(r"^[A-Za-z_][\w-]*(\.[\w./-]+)*=")
 
-# How Hydra and Lightning, with which the seeds of the library were written, call what Trainer has.
-# `<section>.<name>` on the left; a name that is not listed is looked for in the section's own block.
+# Sections of Hydra and Lightning configs, which older tokenizer recipes use -> the block here, "" for none.
+# Names in them that differ from Trainer's are listed by `<section>.<name>`.
 SECTIONS = {"model": "config", "training": "", "trainer": "", "data": "", "optimizer": "", "scheduler": ""}
 SECTION_NAMES = {
     "model.learning_rate": "learning_rate",
@@ -30,10 +31,21 @@ SECTION_NAMES = {
     "optimizer.lr": "learning_rate",
     "logger": "report_to",
 }
+PRECISIONS = {"16-mixed": "fp16", "16": "fp16", "bf16-mixed": "bf16", "bf16": "bf16"}
+
+Pair = tuple[str, str]
 
 
 class Setting(NamedTuple):
-    """What a command knows of one of its settings: whether it is text, a list of texts, or a block."""
+    """The kind of a setting.
+
+    Attributes:
+        name: Current name; a former name is known under another.
+        is_text: Whether its values are text, which is not read as YAML.
+        is_list: Whether it holds several values.
+        is_mapping: Whether it holds fields and values.
+        is_block: Whether fields are added to those that are set already.
+    """
 
     name: str
     is_text: bool = False
@@ -42,15 +54,20 @@ class Setting(NamedTuple):
     is_block: bool = False
 
 
+def current(known: Mapping[str, Setting]) -> list[str]:
+    """Return the names of settings without former spellings."""
+    return [name for name, setting in known.items() if setting.name == name]
+
+
 class Words(NamedTuple):
     """The words of a command line that are not options, sorted by kind."""
 
     names: list[str]
-    overrides: list[tuple[str, str]]
+    overrides: list[Pair]
 
 
 def sort_words(words: Iterable[str]) -> Words:
-    """Tell overrides (`name=value`) from plain names."""
+    """Separate overrides (`name=value`) from plain names."""
     names, overrides = [], []
     for word in words:
         if OVERRIDE.match(word):
@@ -61,8 +78,8 @@ def sort_words(words: Iterable[str]) -> Words:
     return Words(names, overrides)
 
 
-def is_override(word: str, known: dict[str, Setting]) -> bool:
-    """Tell whether a word sets a setting, a field of a block, or a group."""
+def is_override(word: str, known: Mapping[str, Setting]) -> bool:
+    """Return whether a word sets a setting, a field of a block, or a group."""
     if not OVERRIDE.match(word):
         return False
     name = word.partition("=")[0]
@@ -70,13 +87,17 @@ def is_override(word: str, known: dict[str, Setting]) -> bool:
     return top in known or name in SECTION_NAMES or (top in SECTIONS if field else top in list_groups())
 
 
-def translate(name: str, value: str) -> tuple[str, str] | None:
-    """Return an override under the name and value that it has here; None if it asks for nothing."""
+def announce(command: str, old: str, new: str) -> None:
+    """Write one line about a former spelling."""
+    sys.stderr.write(f"eeg-hf {command}: {old} is now {new}\n")
+
+
+def translate(name: str, value: str) -> Pair | None:
+    """Translate an override of Hydra or Lightning; None if it asks for the default."""
     if name == "trainer.precision":
-        kinds = {"16-mixed": "fp16", "16": "fp16", "bf16-mixed": "bf16", "bf16": "bf16"}
-        return (kinds[value], "true") if value in kinds else None  # 32 is the default
+        return (PRECISIONS[value], "true") if value in PRECISIONS else None  # 32 is the default
     if name == "trainer.accelerator":
-        return ("use_cpu", "true") if value == "cpu" else None  # auto: what accelerate finds
+        return ("use_cpu", "true") if value == "cpu" else None  # `auto` is what accelerate does
     if name == "logger":
         value = "none" if value == "null" else value
     if name in SECTION_NAMES:
@@ -88,37 +109,110 @@ def translate(name: str, value: str) -> tuple[str, str] | None:
     return name, value
 
 
-def read_override(name: str, value: str, known: dict[str, Setting]) -> dict[str, Any]:
+def collect(
+    recipes: Sequence[str],
+    overrides: Sequence[Pair],
+    options: dict[str, Any],
+    known: Mapping[str, Setting],
+    command: str,
+) -> dict[str, Any]:
+    """Merge recipes, groups, overrides and options.
+
+    Args:
+        recipes: Names or paths; later ones win.
+        overrides: Names and values as they were typed.
+        options: Values of the options that were given.
+        known: The settings of the command by name.
+        command: Its name; a recipe of another command is refused.
+
+    Raises:
+        ValueError: On a name, a value or a recipe that does not fit.
+        FileNotFoundError: If a recipe or a choice of a group does not exist.
+    """
+    settings: dict[str, Any] = {}
+    for recipe in recipes:
+        read = read_recipe(find_recipe(recipe))
+        settings = merge(settings, check_recipe(recipe, read, known, command))
+    for name, value in overrides:
+        if name in list_groups() and name not in known:
+            member = read_recipe(find_group_member(name, value))
+            settings = merge(settings, check_recipe(f"{name}/{value}", member, known, command))
+            continue
+        pair = (name, value) if name in known else translate(name, value)
+        if pair is not None:
+            override = read_override(*pair, known, command)
+            settings = place(settings, override, known, replaces="." not in pair[0])
+    return place(settings, options, known, replaces=True)
+
+
+def place(
+    settings: dict[str, Any], more: dict[str, Any], known: Mapping[str, Setting], replaces: bool
+) -> dict[str, Any]:
+    """Return settings with more of them; a whole mapping replaces the former one unless it is a block."""
+    if replaces:
+        settings = {
+            name: value for name, value in settings.items() if name not in more or known[name].is_block
+        }
+    return merge(settings, more)
+
+
+def check_recipe(
+    name: str, recipe: dict[str, Any], known: Mapping[str, Setting], command: str
+) -> dict[str, Any]:
+    """Return the settings of a recipe by their current names.
+
+    Raises:
+        ValueError: If a setting is unknown, or the recipe is for another command.
+    """
+    owner = recipe.pop("command", command)
+    if owner != command:
+        raise ValueError(f"recipe {name} is for `eeg-hf {owner}`, not for `eeg-hf {command}`")
+    checked = {}
+    for field, value in recipe.items():
+        if field not in known:
+            raise ValueError(f"recipe {name}: unknown setting {field!r}{did_you_mean(field, current(known))}")
+        setting = known[field]
+        if setting.name != field:
+            announce(command, f"{field} of recipe {name}", setting.name)
+        checked[setting.name] = [value] if setting.is_list and isinstance(value, str) else value
+    return checked
+
+
+def read_override(name: str, value: str, known: Mapping[str, Setting], command: str) -> dict[str, Any]:
     """Return one override as settings.
 
     Args:
         name: Name of a setting, or of a field of a block (`config.mask_ratio`).
         value: As it was typed; text stays text, everything else is read as YAML.
-        known: The settings of the command.
+        known: The settings of the command by name.
+        command: Its name.
 
     Raises:
-        ValueError: If there is no such setting or group, with the nearest that there is.
+        ValueError: If there is no such setting or group; the error names the closest.
     """
     top, *rest = name.split(".")
     setting = known.get(top)
     if setting is None:
         groups = list_groups()
-        hint = did_you_mean(top, [*known, *groups])
+        hint = did_you_mean(top, [*current(known), *groups])
         if rest:
             raise ValueError(f"unknown block {top!r} in {name}={value}{hint}")
         raise ValueError(f"unknown setting or group {top!r}{hint or '; the groups are ' + ', '.join(groups)}")
+    if setting.name != top:
+        announce(command, top, setting.name)
     if rest and not setting.is_mapping:
         raise ValueError(f"{name}={value}: {top} is one value and has no field {'.'.join(rest)}")
-    content: Any = read_value(value, setting if not rest else Setting(name))
+    content: Any = read_value(value, Setting(name) if rest else setting)
     for part in reversed(rest):
         content = {part: content}
-    if setting.is_mapping and not isinstance(content, dict) and content is not None:
+    is_path = setting.is_block and isinstance(content, str)  # of a JSON file, for TrainingArguments
+    if setting.is_mapping and not isinstance(content, dict) and content is not None and not is_path:
         raise ValueError(f"{top}: expected fields and values, such as {top}.name=value, got {value!r}")
-    return {top: content}
+    return {setting.name: content}
 
 
 def read_value(text: str, setting: Setting) -> Any:
-    """Read a value as its setting wants it."""
+    """Read a value according to the kind of its setting."""
     if text in ("null", "None", "~"):
         return None
     if setting.is_text and not setting.is_list:
@@ -129,78 +223,17 @@ def read_value(text: str, setting: Setting) -> Any:
     try:
         return load_yaml(text)
     except ValueError:
-        return text  # its type refuses it, naming the setting
+        return text  # refused later by its type, with the name of the setting
 
 
-def collect(
-    recipe: str | None,
-    overrides: Sequence[tuple[str, str]],
-    options: dict[str, Any],
-    known: dict[str, Setting],
-    command: str,
-) -> dict[str, Any]:
-    """Merge recipe, groups, overrides and options.
-
-    Args:
-        recipe: Name or path, if there is one.
-        overrides: Names and values as they were typed.
-        options: Values of the options that were given.
-        known: The settings of the command.
-        command: Its name; a recipe of another command is refused.
-
-    Raises:
-        ValueError: On a name, a value or a recipe that does not fit.
-        FileNotFoundError: If a recipe or a choice of a group does not exist.
-    """
-    settings: dict[str, Any] = {}
-    if recipe is not None:
-        settings = check_recipe(recipe, read_recipe(find_recipe(recipe)), known, command)
-    for name, value in overrides:
-        if name in list_groups() and name not in known:
-            member = read_recipe(find_group_member(name, value))
-            settings = merge(settings, check_recipe(f"{name}/{value}", member, known, command))
-        elif (translated := translate(name, value) if name not in known else (name, value)) is not None:
-            settings = place(
-                settings, read_override(*translated, known), known, replace="." not in translated[0]
-            )
-    return place(settings, options, known, replace=True)
-
-
-def place(
-    settings: dict[str, Any], more: dict[str, Any], known: dict[str, Setting], replace: bool
-) -> dict[str, Any]:
-    """Return settings with more of them; a mapping given whole replaces the former unless it is a block."""
-    if replace:
-        kept = {name: value for name, value in settings.items() if name not in more or known[name].is_block}
-    else:
-        kept = settings
-    return merge(kept, more)
-
-
-def check_recipe(
-    name: str, recipe: dict[str, Any], known: dict[str, Setting], command: str
-) -> dict[str, Any]:
-    """Return the settings of a recipe; refuse unknown ones and those of another command."""
-    owner = recipe.pop("command", command)
-    if owner != command:
-        raise ValueError(f"recipe {name} is for `eeg-hf {owner}`, not for `eeg-hf {command}`")
-    for field in recipe:
-        if field not in known:
-            raise ValueError(f"recipe {name}: unknown setting {field!r}{did_you_mean(field, known)}")
-    return {
-        field: [value] if known[field].is_list and isinstance(value, str) else value
-        for field, value in recipe.items()
-    }
-
-
-def expand(overrides: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+def expand(overrides: Sequence[Pair]) -> list[list[Pair]]:
     """Return the jobs of a sweep: every combination of the comma-separated values.
 
     Example:
         >>> len(expand([("learning_rate", "1e-3,1e-4"), ("config.levels", "[8,5]")]))
         2
     """
-    jobs: list[list[tuple[str, str]]] = [[]]
+    jobs: list[list[Pair]] = [[]]
     for name, value in overrides:
         jobs = [[*job, (name, choice)] for job in jobs for choice in split_choices(value)]
     return jobs
@@ -222,4 +255,4 @@ def split_choices(text: str) -> list[str]:
     return choices
 
 
-__all__ = ["Setting", "Words", "collect", "expand", "is_override", "sort_words"]
+__all__ = ["Pair", "Setting", "Words", "announce", "collect", "expand", "is_override", "sort_words"]

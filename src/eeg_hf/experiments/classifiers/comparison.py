@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compare trained models and baselines in one table: same windows, same split by subject."""
+
+import sys
+from pathlib import Path
+
+from ...corpora import load_windows, with_classes
+from ...evaluation import (
+    chance_level,
+    codecs_table,
+    collect_provenance,
+    compare_methods,
+    plot_rate_distortion,
+    plot_results,
+    results_table,
+    write_codec_report,
+    write_report,
+)
+from ..split_arguments import SplitArguments
+from .arguments import EvaluateArguments
+
+
+def run(args: EvaluateArguments, split_args: SplitArguments) -> None:
+    """Compare classifiers or codecs."""
+    args.check()
+    output_dir = Path(args.output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    compare = compare_codecs if args.codecs else compare_classifiers
+    sys.stdout.write(compare(args, split_args, output_dir))
+
+
+def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, output_dir: Path) -> str:
+    """Collect the predictions of every method, write the report and return its table."""
+    from .predictions import collect_classifiers
+
+    label_column = str(args.label_column)
+    dataset, class_names = with_classes(load_windows(args.data[0]), label_column, args.class_names)
+    splits = split_args.apply(dataset, args.folds)
+    described = f"{args.folds} subject folds" if args.folds else f"{split_args.split} split"
+    rows = compare_methods([*collect_classifiers(args, dataset, splits, class_names)], described)
+    chance = chance_level([class_names.index(label) for label in dataset[label_column]])
+    figure = output_dir / "results.png"
+    plot_results(rows, chance=chance["balanced_accuracy"], path=figure)
+    provenance = collect_provenance(
+        dataset=", ".join(dataset.unique("corpus")),
+        licence=", ".join(dataset.unique("licence")),
+        seeds=sorted({seed for row in rows for seed in row.seeds}),
+        chance=chance,
+        split=described,
+        classes=class_names,
+    )
+    write_report(output_dir, rows, provenance, {"Balanced accuracy by method": figure})
+    return results_table(rows)
+
+
+def compare_codecs(args: EvaluateArguments, split_args: SplitArguments, output_dir: Path) -> str:
+    """Run every codec and its baselines on every corpus, write the report and return its tables."""
+    from ..codecs.comparison import collect_codecs, load_corpora
+
+    corpora = load_corpora(args.data, split_args)
+    rows = collect_codecs(args.codecs, corpora)
+    figure = output_dir / "rate_distortion.png"
+    plot_rate_distortion(rows, path=figure)
+    provenance = collect_provenance(
+        dataset="; ".join(corpus.name for corpus in corpora),
+        licence="; ".join(", ".join(corpus.test.unique("licence")) for corpus in corpora),
+        seeds=range(max(row.seeds for row in rows)),
+        split=f"{split_args.split} split",
+    )
+    write_codec_report(output_dir, rows, provenance, {"Reconstruction against bit rate": figure})
+    return codecs_table(rows)

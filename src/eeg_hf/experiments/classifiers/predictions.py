@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Predictions of fine-tuned classifiers and classical baselines for each window of the test part."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict
+from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
+
+from ...collation import EEGDataCollator, WindowDataset, decode_windows
+from ...corpora import load_alignments
+from ...evaluation import (
+    MethodRuns,
+    Predictions,
+    WelchTangentSpace,
+    band_power_classifier,
+    recentre_bands,
+    tangent_space_classifier,
+)
+from ...evaluation.provenance import run_seed
+from ...evaluation.report import Regime
+from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+from ..named_paths import named_paths
+from .arguments import EvaluateArguments
+
+TANGENT_SPACE = "tangent space + logistic regression"
+WELCH_TANGENT_SPACE = "tangent space of 12 bands + logistic regression"
+BASELINES: dict[str, Callable] = {
+    "band power + logistic regression": band_power_classifier,
+    TANGENT_SPACE: tangent_space_classifier,
+}
+
+
+def collect_classifiers(
+    args: EvaluateArguments, dataset: Dataset, splits: list[DatasetDict], class_names: list[str]
+) -> Iterator[MethodRuns]:
+    """Yield every method with its regime, its seeds and the predictions of its runs."""
+    if args.baselines:
+        windows = load_arrays(dataset)
+        for alignment in ("none", "bands"):
+            found = fit_welch_tangent_space(alignment == "bands", windows, splits, args, class_names)
+            yield MethodRuns(WELCH_TANGENT_SPACE, regime_of(alignment), [found], is_baseline=True)
+        for method, build in BASELINES.items():
+            found = fit_baseline(build, windows, splits, args, class_names)
+            yield MethodRuns(method, "unseen", [found], is_baseline=True)
+        # Whitening each band is a stronger baseline than whitening the whole signal
+        rate = dataset[0]["sampling_rate"]
+        values = recentre_bands(np.stack(list(windows.values())), dataset["subject"], rate)
+        windows = dict(zip(windows, values, strict=True))
+        found = fit_baseline(BASELINES[TANGENT_SPACE], windows, splits, args, class_names)
+        yield MethodRuns(TANGENT_SPACE, "aligned", [found], is_baseline=True)
+    for name, folders in named_paths("runs", args.runs).items():
+        runs = [load_run(folder, splits, bool(args.folds)) for folder in folders]
+        seeds = [seed for folder in folders if (seed := run_seed(folder)) is not None]
+        yield MethodRuns(name, regime_of(read_alignment(folders[0])), runs, tuple(seeds))
+    if args.model:
+        extractor = EEGFeatureExtractor.from_pretrained(args.model)
+        run = [predict(args, split["test"], extractor) for split in splits]
+        seed = run_seed(args.model)
+        seeds = [] if seed is None else [seed]
+        yield MethodRuns(args.model, regime_of(extractor.alignment), [run], tuple(seeds))
+
+
+def regime_of(alignment: str) -> Regime:
+    """Return what a model with an alignment knows of the test subjects."""
+    return "unseen" if alignment == "none" else "aligned"
+
+
+def load_arrays(dataset: Dataset) -> dict[str, np.ndarray]:
+    """Return every window (channels, time) in microvolts by its id."""
+    rows = WindowDataset(dataset)
+    if len(set(rows.num_channels)) > 1:
+        raise ValueError(
+            "baselines: expected one number of channels; prepare with --channels, or --baselines false"
+        )
+    windows: dict[str, np.ndarray] = {}
+    for window_ids, values in read_batches(rows):
+        windows.update(zip(window_ids, values, strict=True))
+    return windows
+
+
+def read_batches(rows: WindowDataset, size: int = 512) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Yield the ids of some windows and the windows (batch, channels, time) in microvolts, in order."""
+    for start in range(0, len(rows), size):
+        table = rows.__getitems__(list(range(start, min(start + size, len(rows)))))
+        yield table.column("window_id").to_pylist(), decode_windows(table)[0]
+
+
+def fit_baseline(
+    build: Callable,
+    windows: dict[str, np.ndarray],
+    splits: list[DatasetDict],
+    args: EvaluateArguments,
+    class_names: list[str],
+) -> list[Predictions]:
+    """Fit a baseline to the training and validation subjects of each fold, and predict the test subjects.
+
+    Args:
+        build: Returns a classifier for a sampling rate in Hz.
+        windows: Every window by its id.
+        splits: The folds.
+        args: The options.
+        class_names: Classes in order.
+    """
+    column, predictions = str(args.label_column), []
+    for split in splits:
+        values, labels, _ = join_fitted_parts(split, windows, column, class_names)
+        test = split["test"]
+        classifier = build(sampling_rate=test[0]["sampling_rate"]).fit(values, labels)
+        scores = classifier.predict_proba(np.stack([windows[key] for key in test["window_id"]]))
+        predictions.append(to_predictions(test, column, class_names, scores))
+    return predictions
+
+
+def fit_welch_tangent_space(
+    is_aligned: bool,
+    windows: dict[str, np.ndarray],
+    splits: list[DatasetDict],
+    args: EvaluateArguments,
+    class_names: list[str],
+) -> list[Predictions]:
+    """Fit the strongest baseline, which also uses the subjects, as `fit_baseline` does."""
+    column, predictions = str(args.label_column), []
+    for split in splits:
+        fitted = join_fitted_parts(split, windows, column, class_names)
+        test = split["test"]
+        classifier = WelchTangentSpace(test[0]["sampling_rate"], is_aligned).fit(*fitted)
+        values = np.stack([windows[key] for key in test["window_id"]])
+        scores = classifier.predict_proba(values, test["subject"])
+        predictions.append(to_predictions(test, column, class_names, scores))
+    return predictions
+
+
+def join_fitted_parts(
+    split: DatasetDict, windows: dict[str, np.ndarray], column: str, class_names: list[str]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return the windows, labels and subjects of all parts but the test part."""
+    parts = [part for name, part in split.items() if name != "test"]
+    values = np.stack([windows[key] for part in parts for key in part["window_id"]])
+    labels = np.array([class_names.index(label) for part in parts for label in part[column]])
+    return values, labels, [subject for part in parts for subject in part["subject"]]
+
+
+def load_run(folder: Path, splits: list[DatasetDict], is_folded: bool) -> list[Predictions]:
+    """Return the predictions of a run, which must be of the test windows of these splits.
+
+    Raises:
+        ValueError: If the run was tested on other windows.
+    """
+    folders = [folder / f"fold-{fold}" for fold in range(len(splits))] if is_folded else [folder]
+    predictions = [Predictions.load(part / "predictions.parquet") for part in folders]
+    for part, found, split in zip(folders, predictions, splits, strict=True):
+        expected, got = set(split["test"]["window_id"]), set(found.window_ids.tolist())
+        if expected != got:
+            raise ValueError(
+                f"{part} was tested on {len(got)} windows, of which {len(got & expected)} are among the "
+                f"{len(expected)} of this split: give --data, --split and --folds of that run"
+            )
+    return predictions
+
+
+def read_alignment(folder: Path) -> str:
+    """Return the alignment that a run used."""
+    path = next(iter(sorted(folder.rglob("preprocessor_config.json"))))
+    return json.loads(path.read_text(encoding="utf-8"))["alignment"]
+
+
+def predict(args: EvaluateArguments, test: Dataset, extractor: EEGFeatureExtractor) -> Predictions:
+    """Run a saved classifier on a test part."""
+    model = AutoModelForSequenceClassification.from_pretrained(str(args.model))
+    column, label2id = str(args.label_column), model.config.label2id
+    outputs = run_model(model, extractor, args.data[0], test, column, label2id, args.output_dir)
+    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    scores = torch.from_numpy(outputs).float().softmax(dim=-1).numpy()
+    return to_predictions(test, column, names, scores)
+
+
+def run_model(
+    model: Any,
+    extractor: EEGFeatureExtractor,
+    data: str,
+    test: Dataset,
+    label_column: str,
+    label2id: dict[str, int] | None,
+    output_dir: str,
+) -> np.ndarray:
+    """Return the logits (windows, outputs) of a saved model for some windows of a prepared corpus.
+
+    Args:
+        model: Classifier or regressor.
+        extractor: Its feature extractor.
+        data: The prepared corpus.
+        test: The windows.
+        label_column: Column of the labels.
+        label2id: Index of each class; None for numbers.
+        output_dir: Folder that Trainer requires.
+    """
+    alignments = load_alignments(data) if extractor.alignment != "none" else None
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(output_dir, remove_unused_columns=False, report_to="none"),
+        data_collator=EEGDataCollator(extractor, label_column, label2id, alignments),
+    )
+    return np.asarray(trainer.predict(WindowDataset(test, [label_column])).predictions)
+
+
+def to_predictions(
+    test: Dataset, label_column: str, class_names: list[str], scores: np.ndarray
+) -> Predictions:
+    """Return the scores (windows, classes) of a test part with ids, subjects and labels."""
+    return Predictions(
+        window_ids=np.array(test["window_id"]),
+        subjects=np.array(test["subject"]),
+        labels=np.array([class_names.index(label) for label in test[label_column]]),
+        scores=scores,
+    )
