@@ -31,7 +31,7 @@ from .windows.leaks import LeakError, check_disjoint
 from .windows.mixture import mixture
 from .windows.prepare import prepare
 from .windows.prepared import drop_unlabelled, load_windows, with_classes
-from .windows.seen_windows import ContaminationError, SeenWindows, refuse_seen
+from .windows.seen_windows import ContaminationError, SeenWindows
 from .windows.split_methods import split_for_pretraining, split_windows
 from .windows.splits import (
     cross_splits,
@@ -94,7 +94,6 @@ __all__ = [
     "ContaminationError",
     "LeakError",
     "SeenWindows",
-    "refuse_seen",
     "MOABB",
     "Recording",
     "Simulated",

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from transformers import PreTrainedConfig
+from transformers.utils import logging
 
 from ..suggestions import did_you_mean
+
+logger = logging.get_logger(__name__)
 
 
 def check_config_fields(fields: Mapping[str, Any], config_class: type[PreTrainedConfig]) -> dict[str, Any]:
@@ -31,4 +34,35 @@ def check_config_fields(fields: Mapping[str, Any], config_class: type[PreTrained
     return dict(fields)
 
 
-__all__ = ["check_config_fields"]
+STRUCTURE = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
+    *("patch_size", "overlap", "scale_factors", "use_multi_scale", "use_channel_attention", "max_seq_length"),
+    *("channel_adapter", "adapter_size", "adapter_heads", "second_order", "second_order_layers"),
+)
+"""Fields of EEGFoundationConfig that pretrained weights were made for."""
+
+
+def keep_structure(fields: Mapping[str, Any], pretrained: PreTrainedConfig, source: str) -> dict[str, Any]:
+    """Return the fields without those that decide the shape of weights, which pretrained weights have.
+
+    A recipe states the structure of a model trained from scratch; weights of another size would be replaced
+    by random ones.
+
+    Args:
+        fields: Names and values for a new config.
+        pretrained: Config of the weights.
+        source: Where the weights are from, for the log.
+    """
+    names = {name: pretrained.attribute_map.get(name, name) for name in fields}
+    structure = {name for name in fields if names[name] in STRUCTURE}
+    differing = [
+        f"{name} {getattr(pretrained, name)} instead of {fields[name]}"
+        for name in sorted(structure)
+        if getattr(pretrained, name) != fields[name]
+    ]
+    if differing:
+        logger.warning(f"the structure is that of {source}: {', '.join(differing)}")
+    return {name: value for name, value in fields.items() if name not in structure}
+
+
+__all__ = ["check_config_fields", "keep_structure"]

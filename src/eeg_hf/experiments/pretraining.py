@@ -18,7 +18,8 @@ from transformers import (
 from transformers.utils import logging
 
 from ..collation import DEFAULT_VIEW, SIGNAL_COLUMNS, EEGPreTrainingCollator, WindowDataset
-from ..corpora import load_alignments, mixture, split_for_pretraining
+from ..corpora import SeenWindows, load_alignments, mixture, split_for_pretraining
+from ..corpora.windows.seen_windows import COLUMNS
 from ..models.configuration_eeg_foundation import EEGFoundationConfig
 from ..models.configuration_eeg_fsq import EEGFSQConfig
 from ..models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
@@ -46,7 +47,7 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
     set_seed(training_args.seed)
 
     weights = parse_mixture(args)
-    train, validation = load_parts(args, split_args, training_args, weights)
+    train, validation, seen = load_parts(args, split_args, training_args, weights)
     extractor = EEGFeatureExtractor.from_pretrained(next(iter(weights)), alignment=args.alignment)
     alignments = load_alignments(*weights) if args.alignment != "none" else None
 
@@ -67,6 +68,7 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
         data_collator=collators[0],
         eval_data_collator=collators[1],
         processing_class=extractor,
+        seen_windows=seen,
     )
     if validation is not None and getattr(config, "predicts_signal", True):
         names = validation[0]["channels"]
@@ -150,8 +152,8 @@ def load_parts(
     split_args: SplitArguments,
     training_args: TrainingArguments,
     weights: dict[str, float],
-) -> tuple[Any, Dataset | None]:
-    """Return the training windows or their stream, and the validation windows, None if there are none."""
+) -> tuple[Any, Dataset | None, SeenWindows]:
+    """Return the training windows or their stream, the validation windows or None, and all that is seen."""
     columns = [*SIGNAL_COLUMNS, "channels"]
     parts: Mapping[str, Any]
     if args.data:
@@ -164,15 +166,19 @@ def load_parts(
             split_options=split_args.options,
             seed=training_args.seed,
             rates=args.rates,
-            columns=columns,
+            columns=columns if args.streaming else [*columns, *COLUMNS],
             rank=training_args.process_index,
             world_size=training_args.world_size,
             run_length=training_args.train_batch_size,
         )
     validation = parts.get("validation")
+    selecting = [] if validation is None else validation.windows if args.streaming else [validation]
+    seen = SeenWindows.of(parts["train"].windows if args.streaming else [parts["train"]], selecting)
+    if args.model:
+        seen |= SeenWindows.load(args.model)
     if args.streaming:
-        return parts["train"], validation and validation.take(args.validation_windows)
-    return WindowDataset(parts["train"]), validation
+        return parts["train"], validation and validation.take(args.validation_windows), seen
+    return WindowDataset(parts["train"]), validation, seen
 
 
 def log_padding(train: WindowDataset, training_args: TrainingArguments) -> None:

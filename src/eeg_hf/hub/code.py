@@ -16,6 +16,8 @@ from transformers import AutoModel
 from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.models.auto import AutoModelForPreTraining, AutoModelForSequenceClassification
 
+from ..corpora import SeenWindows
+
 if TYPE_CHECKING:
     from transformers import FeatureExtractionMixin, PreTrainedModel
 
@@ -52,7 +54,18 @@ def save_with_code(
     written = {folder / path for path in _saved(model, folder)}
     if feature_extractor is not None:
         written |= {folder / path for path in _saved(feature_extractor, folder)}
+    seen = _seen_windows(model)
+    if seen is not None:
+        written.add(seen.save(folder))
     return sorted(written | set(add_code(model, folder, feature_extractor)))
+
+
+def _seen_windows(model: "PreTrainedModel") -> SeenWindows | None:
+    """Return the windows that a model has seen, if it was trained here or loaded from such a folder."""
+    seen = getattr(model, "seen_windows", None)
+    if seen is None and model.name_or_path and Path(model.name_or_path).is_dir():
+        seen = SeenWindows.load(model.name_or_path)
+    return seen
 
 
 def add_code(

@@ -15,6 +15,7 @@ from transformers import FeatureExtractionMixin, PreTrainedModel, Trainer, Train
 from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
 
+from ..corpora import SeenWindows
 from ..hub.code import add_code
 from .callbacks import SetCollatorEpoch
 from .checkpoint import is_finished
@@ -34,6 +35,8 @@ class EEGTrainer(Trainer):
             lowest, heads highest (https://arxiv.org/abs/2106.08254, BEiT); 1 trains all at one rate.
         train_sampler: Builds the sampler of the training rows from `batch_size`, the rows of a batch over all
             processes, such as `partial(PairSampler.from_windows, windows, pairs)`.
+        seen_windows: The windows that the model has seen once it is trained, also with the weights it starts
+            from; saved beside the weights.
         **kwargs: As in `transformers.Trainer`.
     """
 
@@ -43,6 +46,7 @@ class EEGTrainer(Trainer):
         eval_data_collator: Callable | None = None,
         layer_decay: float = 1.0,
         train_sampler: Callable[..., Sampler] | None = None,
+        seen_windows: SeenWindows | None = None,
         **kwargs: Any,
     ) -> None:
         if not 0 < layer_decay <= 1:
@@ -53,6 +57,9 @@ class EEGTrainer(Trainer):
         self.eval_data_collator = eval_data_collator
         self.layer_decay = layer_decay
         self.train_sampler = train_sampler
+        self.seen_windows = seen_windows
+        if seen_windows is not None:
+            self.model.seen_windows = seen_windows  # for a push of the trained model
         self._loss_parts: dict[str, list[torch.Tensor]] = defaultdict(list)
         self.add_callback(SetCollatorEpoch())
 
@@ -190,6 +197,8 @@ class EEGTrainer(Trainer):
         if not self.args.should_save:  # another process makes the folder, maybe later
             return
         folder = Path(output_dir or str(self.args.output_dir))
+        if self.seen_windows is not None:
+            self.seen_windows.save(folder)
         (folder / "training_args.json").write_text(self.args.to_json_string(), encoding="utf-8")
         model = self.accelerator.unwrap_model(self.model)
         if self.args.push_to_hub and isinstance(model, PreTrainedModel):

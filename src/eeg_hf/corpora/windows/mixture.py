@@ -144,6 +144,7 @@ def _mix_streams(
         held = [(there, found[part]) for there, found in zip(shards, splits, strict=True) if part in found]
         shares = weights if part == "train" else [len(rows) for _, rows in held]
         streams[part] = MixtureStream([there.only(rows) for there, rows in held], shares, **options)
+        streams[part].windows = [rows for _, rows in held]
     return streams
 
 

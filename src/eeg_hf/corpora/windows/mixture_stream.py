@@ -73,6 +73,7 @@ class MixtureStream(IterableDataset):
         self.run_length = run_length
         self._start = {"batches": 0, "batch_size": 1}
         self._rows_read = 0
+        self.windows: list[Dataset] = []  # the provenance of the rows, without signals
 
     @property
     def num_rows(self) -> int:

@@ -23,7 +23,8 @@ from .row_groups import read_strings, some
 
 FILE = "seen_windows.parquet"
 TRAINED, SELECTED = "trained", "selected"
-_COLUMNS = ("corpus", "subject", "signal_hash")
+COLUMNS = ("corpus", "subject", "signal_hash")
+"""What tells windows apart."""
 
 
 class ContaminationError(ValueError):
@@ -47,10 +48,11 @@ class Overlap:
     def __bool__(self) -> bool:
         return bool(self.subjects or self.num_windows)
 
-    def __str__(self) -> str:
+    def describe(self, part: str = "test") -> str:
+        """Return what is shared, naming the part that shares it."""
         if self.subjects:
-            return f"{len(self.subjects)} of {self.num_subjects} test subjects ({some(self.subjects)})"
-        return f"{self.num_windows} test windows, by their samples, under other names"
+            return f"{len(self.subjects)} of {self.num_subjects} {part} subjects ({some(self.subjects)})"
+        return f"{self.num_windows} {part} windows, by their samples, under other names"
 
 
 @dataclass(frozen=True)
@@ -98,25 +100,26 @@ class SeenWindows:
         if not path.is_file():
             return None
         try:
-            table = pq.read_table(path, columns=[*_COLUMNS, "use"])
+            table = pq.read_table(path, columns=[*COLUMNS, "use"])
         except (pa.ArrowInvalid, OSError, KeyError) as error:
             raise ValueError(f"{path}: expected the windows of a training, {error}") from None
         return cls(table.cast(_empty().schema))
 
-    def save(self, folder: str | Path) -> None:
-        """Write the file into the folder of the weights."""
+    def save(self, folder: str | Path) -> Path:
+        """Write the file into the folder of the weights, and return its path."""
         with atomic_path(Path(folder) / FILE) as partial:
             pq.write_table(self.table, partial, compression="zstd")
+        return Path(folder) / FILE
 
     def __or__(self, other: "SeenWindows | None") -> "SeenWindows":
         """Return the windows of both, each once; trained on wins over selected by."""
         if other is None:
             return self
         both = pa.concat_tables([self.table, other.table])
-        uses = both.group_by([*_COLUMNS], use_threads=False).aggregate(
+        uses = both.group_by([*COLUMNS], use_threads=False).aggregate(
             [("use", "max")]
         )  # "trained" > "selected"
-        return SeenWindows(uses.rename_columns([*_COLUMNS, "use"]).cast(both.schema))
+        return SeenWindows(uses.rename_columns([*COLUMNS, "use"]).cast(both.schema))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -125,6 +128,11 @@ class SeenWindows:
     def subjects(self) -> set[str]:
         """The subjects, as `corpus/subject`."""
         return set(_names(self.table).unique().to_pylist())
+
+    @property
+    def trained(self) -> "SeenWindows":
+        """Only the windows that gradients came from."""
+        return SeenWindows(self.table.filter(pc.equal(self.table.column("use"), TRAINED)))
 
     def overlap(self, tested: Dataset) -> Overlap:
         """Return what the model has seen of the windows it is to be tested on.
@@ -140,37 +148,14 @@ class SeenWindows:
         return Overlap(tuple(sorted(names & self.subjects)), len(names), num_windows)
 
 
-def refuse_seen(seen: SeenWindows | None, tested: Dataset, model: str, mend: str) -> Overlap | None:
-    """Refuse to test a model on subjects or windows that it has seen.
-
-    Args:
-        seen: What the model has seen; None where nobody recorded it.
-        tested: Windows to test on.
-        model: Name of the model, for the error.
-        mend: What to do instead, for the error.
-
-    Returns:
-        None where it is unknown what the model has seen; else an empty overlap.
-
-    Raises:
-        ContaminationError: With the names of the subjects.
-    """
-    if seen is None:
-        return None
-    overlap = seen.overlap(tested)
-    if overlap:
-        raise ContaminationError(f"{model} was trained on {overlap}: {mend}")
-    return overlap
-
-
 def _read(rows: Dataset) -> pa.Table:
     """Return the columns that tell windows apart; a column that is missing is null."""
-    names = [name for name in _COLUMNS if name in rows.column_names]
+    names = [name for name in COLUMNS if name in rows.column_names]
     table = read_strings(rows, names) if names else pa.table({})
-    for name in _COLUMNS:
+    for name in COLUMNS:
         if name not in names:
             table = table.append_column(name, pa.nulls(len(rows), pa.large_string()))
-    return table.select(list(_COLUMNS))
+    return table.select(list(COLUMNS))
 
 
 def _names(table: pa.Table) -> pa.ChunkedArray:
@@ -179,7 +164,7 @@ def _names(table: pa.Table) -> pa.ChunkedArray:
 
 
 def _empty() -> pa.Table:
-    return pa.table({name: pa.array([], pa.large_string()) for name in (*_COLUMNS, "use")})
+    return pa.table({name: pa.array([], pa.large_string()) for name in (*COLUMNS, "use")})
 
 
-__all__ = ["ContaminationError", "Overlap", "SeenWindows", "refuse_seen"]
+__all__ = ["ContaminationError", "Overlap", "SeenWindows"]

@@ -31,6 +31,9 @@ class FinetuneArguments:
         default="none", metadata={"help": "euclidean whitens each subject by unlabelled windows."}
     )
     folds: int = field(default=0, metadata={"help": "Number of cross-validation folds, instead of --split."})
+    contaminated: Literal["refuse", "mark"] = field(
+        default="refuse", metadata={"help": "Refuse or mark weights that have seen test subjects."}
+    )
     class_weights: bool = field(default=True, metadata={"help": "Weight every class equally in the loss."})
     label_smoothing: float = field(
         default=0.1, metadata={"help": "Share of every label spread over all classes."}
@@ -68,6 +71,9 @@ class EvaluateArguments:
     model: str | None = field(default=None, metadata={"help": "Saved classifier, run on the test part."})
     baselines: bool = field(default=True, metadata={"help": "Fit the classical baselines."})
     folds: int = field(default=0, metadata={"help": "Number of cross-validation folds, instead of --split."})
+    contaminated: Literal["refuse", "mark"] = field(
+        default="refuse", metadata={"help": "Refuse or mark weights that have seen test subjects."}
+    )
     # Codecs
     codecs: list[str] = field(
         default_factory=list,

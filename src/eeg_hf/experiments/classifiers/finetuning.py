@@ -3,12 +3,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     EarlyStoppingCallback,
     PreTrainedModel,
@@ -19,7 +20,7 @@ from transformers import (
 from transformers.utils import logging
 
 from ...collation import DEFAULT_VIEW, EEGDataCollator, MixupCollator, WindowDataset
-from ...corpora import load_alignments, load_windows, with_classes
+from ...corpora import ContaminationError, SeenWindows, load_alignments, load_windows, with_classes
 from ...evaluation import (
     Predictions,
     aggregate_folds,
@@ -35,7 +36,7 @@ from ...evaluation.report import format_summary
 from ...models.configuration_eeg_foundation import EEGFoundationConfig
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import EEGTrainer, FreezeEncoder, balanced_class_weights, resume_checkpoint
-from ..config_fields import check_config_fields
+from ..config_fields import check_config_fields, keep_structure
 from ..split_arguments import SplitArguments
 from .arguments import FinetuneArguments
 
@@ -49,15 +50,22 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     output_dir = Path(str(training_args.output_dir))
     splits = split_args.apply(dataset, args.folds)
     refuse_missing_parts(splits, split_args.split)
+    folds = range(args.folds) if args.folds else [split_args.fold]
+    judged = [  # all folds before the first one is trained
+        judge((args.model or "").format(fold=fold), parts, args.contaminated)
+        for fold, parts in zip(folds, splits, strict=True)
+    ]
     metrics: dict[str, Any]
     if args.folds:
         results = [
-            finetune(parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold)
+            finetune(parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold, judged[fold])
             for fold, parts in enumerate(splits)
         ]
         metrics = {"folds": results}
     else:
-        metrics = finetune(splits[0], class_names, args, training_args, output_dir, split_args.fold)
+        metrics = finetune(
+            splits[0], class_names, args, training_args, output_dir, split_args.fold, judged[0]
+        )
     if training_args.process_index == 0:
         summary: Mapping[str, Any] = {name: {"mean": value} for name, value in metrics.items()}
         if args.folds:
@@ -76,6 +84,7 @@ def finetune(
     training_args: TrainingArguments,
     output_dir: Path,
     fold: int,
+    contamination: str | None = None,
 ) -> dict[str, float]:
     """Train on one split, keep the best epoch, save everything, and return the metrics of the test part.
 
@@ -86,10 +95,12 @@ def finetune(
         training_args: Settings of Trainer; their output folder is replaced.
         output_dir: Folder of this run.
         fold: Replaces `{fold}` in the name of the pretrained weights.
+        contamination: What `judge` found, for the record.
     """
     set_seed(training_args.seed)
     training_args.output_dir = str(output_dir)
     source = (args.model or "").format(fold=fold)
+    known = SeenWindows.load(source) if source else None
     extractor = EEGFeatureExtractor.from_pretrained(source or args.data, alignment=args.alignment)
     label2id = {name: index for index, name in enumerate(class_names)}
     alignments = load_alignments(args.data) if args.alignment != "none" else None
@@ -118,11 +129,42 @@ def finetune(
         compute_metrics=make_compute_metrics(class_names),
         callbacks=callbacks,
         layer_decay=args.layer_decay,
+        seen_windows=SeenWindows.of([splits["train"]], [splits["validation"]]) | known,
     )
     trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
     trainer.save_model()
     trainer.save_state()
-    return evaluate_classifier(trainer, splits["test"], windows["test"], class_names, output_dir)
+    metrics = evaluate_classifier(trainer, splits["test"], windows["test"], class_names, output_dir)
+    if contamination and trainer.is_world_process_zero():
+        write_json(output_dir / "metrics.json", {**metrics, "contamination": contamination})
+    return metrics
+
+
+def judge(source: str, splits: DatasetDict, policy: Literal["refuse", "mark"]) -> str | None:
+    """Return what pretrained weights have seen of the windows that select or test, for the record.
+
+    Raises:
+        ContaminationError: If they have seen any, unless they are to be marked.
+    """
+    if not source:
+        return None
+    known = SeenWindows.load(source)
+    if known is None:
+        logger.warning(f"{source} does not say which windows it was trained on: the test may be contaminated")
+        return "unknown what the pretrained weights have seen"
+    # What selected the pretraining may select again; what tests may not have done either
+    for part, seen in (("validation", known.trained), ("test", known)):
+        overlap = seen.overlap(splits[part])
+        if overlap and policy == "refuse":
+            raise ContaminationError(
+                f"{source} was trained on {overlap.describe(part)}: pretrain without them (the same --split, "
+                "or once a fold with --split fold --fold k, then --model 'runs/encoder-{fold}'), or take "
+                "--contaminated mark"
+            )
+        if overlap:
+            logger.warning(f"CONTAMINATED: {source} was trained on {overlap.describe(part)}")
+            return f"the pretrained weights have seen {overlap.describe(part)}"
+    return None
 
 
 def build_model(
@@ -155,6 +197,7 @@ def build_model(
         "channel_positions": np.reshape(first["channel_positions"], (-1, 3)).tolist(),
     }
     if source:
+        fields = keep_structure(fields, AutoConfig.from_pretrained(source), source)
         return AutoModelForSequenceClassification.from_pretrained(source, **fields)
     config = EEGFoundationConfig(sampling_rate=extractor.sampling_rate, **fields)
     return AutoModelForSequenceClassification.from_config(config)

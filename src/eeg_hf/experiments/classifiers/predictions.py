@@ -2,9 +2,9 @@
 """Predictions of fine-tuned classifiers and classical baselines for each window of the test part."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from datasets import Dataset, DatasetDict
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
 from ...collation import EEGDataCollator, WindowDataset, decode_windows
-from ...corpora import load_alignments
+from ...corpora import ContaminationError, SeenWindows, load_alignments
 from ...evaluation import (
     MethodRuns,
     Predictions,
@@ -56,18 +56,58 @@ def collect_classifiers(
     for name, folders in named_paths("runs", args.runs).items():
         runs = [load_run(folder, splits, bool(args.folds)) for folder in folders]
         seeds = [seed for folder in folders if (seed := run_seed(folder)) is not None]
+        name = mark(
+            name, [judge_run(folder, splits, bool(args.folds), args.contaminated) for folder in folders]
+        )
         yield MethodRuns(name, regime_of(read_alignment(folders[0])), runs, tuple(seeds))
     if args.model:
         extractor = EEGFeatureExtractor.from_pretrained(args.model)
         run = [predict(args, split["test"], extractor) for split in splits]
         seed = run_seed(args.model)
         seeds = [] if seed is None else [seed]
-        yield MethodRuns(args.model, regime_of(extractor.alignment), [run], tuple(seeds))
+        name = mark(
+            args.model, [judge_model(args.model, split["test"], args.contaminated) for split in splits]
+        )
+        yield MethodRuns(name, regime_of(extractor.alignment), [run], tuple(seeds))
 
 
 def regime_of(alignment: str) -> Regime:
     """Return what a model with an alignment knows of the test subjects."""
     return "unseen" if alignment == "none" else "aligned"
+
+
+def judge_run(
+    folder: Path, splits: list[DatasetDict], is_folded: bool, policy: Literal["refuse", "mark"]
+) -> str:
+    """Return what the models of a run have seen of their test windows: see `judge_model`."""
+    folders = [folder / f"fold-{fold}" for fold in range(len(splits))] if is_folded else [folder]
+    judged = [
+        judge_model(str(part), split["test"], policy) for part, split in zip(folders, splits, strict=True)
+    ]
+    return next(filter(None, judged), "")
+
+
+def judge_model(model: str, test: Dataset, policy: Literal["refuse", "mark"]) -> str:
+    """Return what a model has seen of the windows that test it; empty if it has seen none of them.
+
+    Raises:
+        ContaminationError: If it has seen any, unless it is to be marked.
+    """
+    seen = SeenWindows.load(model)
+    if seen is None:
+        return "unknown what it has seen"
+    overlap = seen.overlap(test)
+    if overlap and policy == "refuse":
+        raise ContaminationError(
+            f"{model} was trained on {overlap.describe()}: test it on others, or take --contaminated mark"
+        )
+    return f"contaminated: has seen {overlap.describe()}" if overlap else ""
+
+
+def mark(name: str, found: Sequence[str]) -> str:
+    """Return the name of a method with what is known against its row."""
+    note = next(filter(None, found), "")
+    return f"{name} ({note})" if note else name
 
 
 def load_arrays(dataset: Dataset) -> dict[str, np.ndarray]:

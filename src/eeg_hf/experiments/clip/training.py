@@ -11,6 +11,7 @@ from transformers.integrations import TensorBoardCallback
 from transformers.utils import logging
 
 from ...collation import WindowDataset
+from ...corpora import SeenWindows
 from ...evaluation import rank_items, score_rankings, write_json
 from ...images.eeg_image_collator import PAIR_COLUMNS, EEGImageCollator
 from ...images.image_embeddings import ImageEmbeddings
@@ -69,6 +70,7 @@ def run(
         eval_data_collator=EEGImageCollator(extractor, shown, **collate),
         processing_class=extractor,
         compute_metrics=compute_retrieval,
+        seen_windows=SeenWindows.of([splits["train"]], [splits["validation"]]),
     )
     logger.warning(
         f"{model.num_parameters(only_trainable=True):,} parameters, {len(windows['train']):,} windows of "

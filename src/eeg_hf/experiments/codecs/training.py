@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModel, TrainingArguments, set_seed
 from transformers.utils import logging
 
 from ...collation import SIGNAL_COLUMNS, EEGTokenizerCollator, WindowDataset, sample_patches
-from ...corpora import get_corpus, load_alignments, prepare, split_for_pretraining
+from ...corpora import SeenWindows, get_corpus, load_alignments, prepare, split_for_pretraining
 from ...models.configuration_eeg_fsq import EEGFSQConfig
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import EEGTokenizerTrainer, PlotReconstruction, resume_checkpoint
@@ -31,7 +31,11 @@ def run(args: TokenizerArguments, split_args: SplitArguments, training_args: Tra
         with training_args.main_process_first(desc="simulated corpus"):
             data = [prepare_simulated(output_dir / "simulated")]
 
-    train, validation = load_parts(data, split_args)
+    parts = load_parts(data, split_args)
+    train, validation = WindowDataset(parts["train"], ["sampling_rate"]), parts.get("validation") or None
+    seen = SeenWindows.of([parts["train"]], [validation] if validation else [])
+    if args.model:
+        seen |= SeenWindows.load(args.model)
     extractor, rate = load_extractor(data, args)
     alignments = load_alignments(*data) if args.alignment != "none" else None
 
@@ -52,6 +56,7 @@ def run(args: TokenizerArguments, split_args: SplitArguments, training_args: Tra
         eval_dataset=None if validation is None else WindowDataset(validation, ["sampling_rate"]),
         data_collator=collator,
         processing_class=extractor,
+        seen_windows=seen,
     )
     logger.warning(f"{model.num_parameters():,} parameters, {len(train):,} windows to train on")
     if validation is not None:
@@ -71,13 +76,13 @@ def prepare_simulated(folder: Path) -> str:
     return str(folder)
 
 
-def load_parts(data: list[str], split_args: SplitArguments) -> tuple[WindowDataset, Dataset | None]:
-    """Return the training windows and the validation windows, None if no corpus has any."""
+def load_parts(data: list[str], split_args: SplitArguments) -> dict[str, Dataset]:
+    """Return the training windows and, if any corpus has them, the validation windows."""
     splits = split_for_pretraining(data, split_args.split, **split_args.options)
     parts = join_parts(splits, [*SIGNAL_COLUMNS, "channels", "sampling_rate"])
     if not parts.get("train"):
         raise ValueError(f"{', '.join(data)}: split {split_args.split!r} leaves no window to train on")
-    return WindowDataset(parts["train"], ["sampling_rate"]), parts.get("validation") or None
+    return parts
 
 
 def load_extractor(data: list[str], args: TokenizerArguments) -> tuple[EEGFeatureExtractor, float | None]:

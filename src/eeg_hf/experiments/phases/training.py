@@ -2,6 +2,7 @@
 """Train in phases from one recipe: masked pretraining with auxiliary tasks, contrast, fine-tuning."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from transformers import Trainer, set_seed
 from transformers.utils import logging
 
 from ...collation import PairColumns, WindowDataset
+from ...corpora import SeenWindows
 from ...evaluation import Predictions, plot_training_curves, regression_metrics, write_json
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import (
@@ -124,6 +126,7 @@ def train_phase(
         processing_class=extractor,
         callbacks=build_callbacks(phase, args, split_args),
         layer_decay=phase.layer_decay,
+        seen_windows=seen_windows(parts, None if phase.carry == "none" else earlier),
         train_sampler=build_sampler(phase, config, train, pairs, args.seed),
         **build_collators(phase, args, config, extractor, pairs),
     )
@@ -145,6 +148,12 @@ def train_phase(
         folder = Path(args.output_dir) if is_last else Path(str(training_args.output_dir))
         report["test"] = evaluate_test_part(trainer, parts["test"], columns, classes, folder)
     return trainer, report
+
+
+def seen_windows(parts: Mapping[str, Dataset], earlier: Path | None) -> SeenWindows:
+    """Return the windows that a model has seen after a phase and the phases before it."""
+    seen = SeenWindows.of([parts["train"]], [parts["validation"]] if "validation" in parts else [])
+    return seen if earlier is None else seen | SeenWindows.load(earlier)
 
 
 def evaluate_test_part(
