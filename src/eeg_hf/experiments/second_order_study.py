@@ -3,7 +3,7 @@ r"""What second-order tokens, recentring, a convex head and masked-band pretrain
 
     python -m eeg_hf.experiments.second_order_study --data runs/data/eegmat --label_column condition \
         --rest rest --output_dir runs/second_order
-    python -m eeg_hf.experiments.second_order_study src/eeg_hf/recipes/second_order_eegmat.yaml
+    python -m eeg_hf.experiments.second_order_study src/eeg_hf/recipes/study/second_order_eegmat.yaml
     python -m eeg_hf.experiments.second_order_study --data runs/data/eegmat --label_column condition \
         --rest rest --output_dir runs/second_order --parts label_efficiency --seeds 0 1 2 3 4
 

@@ -17,7 +17,7 @@ import yaml
 from ...suggestions import did_you_mean
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-NOT_GROUPS = ("accelerate", "slurm")  # files for other programs
+NOT_GROUPS = ("accelerate", "slurm", "study")  # files for other programs
 MAX_BYTES = 100_000
 
 
