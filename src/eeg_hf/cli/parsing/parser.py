@@ -88,12 +88,12 @@ class CommandParser(HfArgumentParser):
         switches, words = own.parse_known_args(words)
         overrides, words = self._take_overrides(self._rename(words))
         required = [action for action in self._actions if action.required]
-        defaults = {action.dest: action.default for action in self._actions}
+        defaults = [action.default for action in self._actions]  # `--no_flag` shares its name with `--flag`
         for action in self._actions:
             action.required, action.default = False, argparse.SUPPRESS
         given, rest = self.parse_known_args(words)
-        for action in self._actions:
-            action.default = defaults[action.dest]
+        for action, default in zip(self._actions, defaults, strict=True):
+            action.default = default
         for action in required:
             action.required = True
         for word in rest:
@@ -182,7 +182,7 @@ class CommandParser(HfArgumentParser):
         own = {field.name for cls in self.command.arguments for field in fields(cls)}
         defaults = {
             action.dest: None if action.default is argparse.SUPPRESS else action.default
-            for action in self._actions
+            for action in reversed(self._actions)  # `--flag` comes before `--no_flag`
             if action.dest in own
         }
         return OmegaConf.to_yaml(OmegaConf.create({**defaults, **settings}))
