@@ -2,6 +2,7 @@
 #
 #   make quickstart    make .venv, install, run the whole way on real EEG (simulated where there is neither data nor network)
 #   make test          make .venv, install, run the test suite
+#   make docs          make .venv, install, build the documentation into site/
 #
 # The second call of each installs nothing. `rm -rf .venv` starts over.
 
@@ -16,7 +17,7 @@ PYTEST_FLAGS ?= -n 2 --dist loadfile
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt
 
-.PHONY: help install quickstart test quality benchmark clean
+.PHONY: help install quickstart test quality docs benchmark clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -33,11 +34,15 @@ quality: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open site/index.html; with a search box: $(BIN)/python -m http.server -d site"
+
 benchmark: $(VENV)/.installed
 	$(BIN)/python tools/benchmark.py
 
 clean:
-	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find src scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -56,4 +61,9 @@ $(VENV)/.installed: $(VENV)/.created setup.cfg constraints.txt tools/mend_cpu_to
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e ".[dev]"
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.created setup.cfg constraints.txt
+	$(PIP) $(TORCH_FLAGS) torch
+	$(PIP) -e ".[docs]"
 	@touch $@

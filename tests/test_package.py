@@ -49,7 +49,7 @@ def test_extras_name_extras_that_exist(requirements):
 
 def test_test_extra_brings_what_the_tests_import(requirements):
     test = next(requirement for requirement in requirements["test"] if requirement.name == "eeg-hf")
-    assert test.extras == set(requirements) - {"", "test", "dev"}
+    assert test.extras == set(requirements) - {"", "test", "dev", "docs"}
 
 
 def test_every_requirement_has_one_tested_version_that_satisfies_it(requirements, pins):

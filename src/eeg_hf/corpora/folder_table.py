@@ -12,12 +12,16 @@ from .recordings.side_table import TABLE_SUFFIXES, is_missing_word, read_rows
 
 logger = logging.get_logger(__name__)
 
-_FILE = ("file_name", "filename", "file", "path", "recording")
+# Names of columns in English, then in German
+_FILE = ("file_name", "filename", "file", "path", "recording", "dateiname", "datei")
 _FIELDS: Mapping[str, tuple[str, ...]] = {
-    "subject": ("subject", "subject_id", "participant_id", "participant", "patient_id", "patient"),
-    "session": ("session", "session_id"),
-    "run": ("run",),
-    "task": ("task",),
+    "subject": (
+        *("subject", "subject_id", "participant_id", "participant", "patient_id", "patient"),
+        *("proband", "probandin", "versuchsperson", "vp"),
+    ),
+    "session": ("session", "session_id", "sitzung"),
+    "run": ("run", "durchgang"),
+    "task": ("task", "aufgabe"),
 }
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Multi-head self-attention over one axis, by the attention implementations of transformers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
@@ -10,18 +10,19 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import TransformersKwargs
 
 
-def refuse_unknown_options(model: str, options: Iterable[str]) -> None:
+def refuse_unknown_options(model: str, options: Mapping[str, object]) -> None:
     """Raise a TypeError naming keyword arguments that an encoder would silently ignore.
 
     Options that transformers defines are passed through: `output_attentions` and its like, and those of
-    attention functions.
+    attention functions. So are options that are None: PEFT passes the inputs of text models this way.
 
     Args:
         model: Name of the encoder's class.
-        options: Names of its further keyword arguments.
+        options: Its further keyword arguments.
     """
     known = {"use_cache", *TransformersKwargs.__annotations__}  # Trainer sets use_cache in every config
-    unknown = [name for name in options if name not in known and not name.startswith("output_")]
+    given = [name for name, value in options.items() if value is not None]
+    unknown = [name for name in given if name not in known and not name.startswith("output_")]
     found = f"{model}: unexpected {', '.join(unknown)}"
     if "mask_ratio" in unknown or "mask_noise" in unknown:
         raise TypeError(

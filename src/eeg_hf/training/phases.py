@@ -19,7 +19,8 @@ from ..suggestions import did_you_mean
 from .carry_over import CARRIES
 
 OBJECTIVES = ("pretraining", "classification", "regression")
-STARTED, FINISHED = "started.json", "phase.json"
+STARTED = "started.json"  # written into the folder of a phase when its training starts
+FINISHED = "phase.json"  # and when it is finished
 START = "start"  # name of the weights that the first phase begins with, for `Phase.after`
 
 

@@ -126,6 +126,11 @@ def explain(error: Exception) -> str | None:
     """Return the message about an error that users can fix, or None for a fault of the program."""
     from huggingface_hub.errors import StrictDataclassError  # a mistyped field of a config
 
+    if "operator torchvision::" in str(error.__cause__):  # its compiled library could not be loaded
+        return (
+            "torchvision does not fit torch: pip install --force-reinstall torch torchvision torchaudio, all "
+            "from PyPI, or all with --index-url https://download.pytorch.org/whl/cpu"
+        )
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
         extra = EXTRAS.get(package)
