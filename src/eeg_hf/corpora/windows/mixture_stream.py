@@ -143,7 +143,7 @@ class MixtureStream(IterableDataset):
     def _rows_of(self, source: int, stream: int, num_streams: int, skip: int) -> Iterator[pa.Table]:
         """Yield a stream's rows of one corpus, pass after pass, from a position on."""
         rows = self.sources[source]
-        # With few row groups all streams permute the same rows and take every n-th; else each has its own groups
+        # With few row groups, streams permute the same rows and take every n-th; else each has its own groups
         shares_rows = len(rows.counts) < _FEW * num_streams
         if rows.counts.sum() < num_streams * (1 if shares_rows else 0):
             raise ValueError(
