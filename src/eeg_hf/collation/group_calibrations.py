@@ -15,23 +15,23 @@ from .data_collator import EEGDataCollator
 from .window_dataset import WindowDataset
 
 REGIMES = ("unseen", "first_30s", "20P", "50P", "all")
-"""What of a tested subject may be used without labels. `unseen` is MOABB's TRAIN; `20P`, `50P` and `all` are
+"""Unlabelled windows of a tested subject that may be used: `unseen` is MOABB's TRAIN, `20P`, `50P` and `all`
 its TRAIN_AND_TARGET_UNLABELED_20P, _50P and _FULL."""
 
 
 def calibration_windows(
     dataset: Dataset, regime: str, label_column: str | None = None, rest: str | None = None, seed: int = 0
 ) -> np.ndarray:
-    """Return which rows each subject is calibrated on, (rows,) bool.
+    """Return the rows on which each subject is calibrated, (rows,) bool.
 
-    Windows that a calibration was computed from and that are no longer unseen must not be scored, except in
-    the regime `all`, where every window is used.
+    These windows are no longer unseen and must not be scored, except in the regime `all`, which uses every
+    window.
 
     Args:
         dataset: Rows of a prepared corpus.
         regime: One of `REGIMES`.
-        label_column: With `first_30s`, the column that says which windows are rest.
-        rest: Its value for rest; without it the first 30 s of each group count, whatever they show.
+        label_column: With `first_30s`, the column that marks rest.
+        rest: Its value for rest; without it all of the first 30 s of each group are used.
         seed: Seed of the random windows of `20P` and `50P`.
 
     Raises:
@@ -74,16 +74,17 @@ def calibrate_groups(
         dataset: Rows of a prepared corpus.
         extractor: The model's extractor.
         model: A model with `second_order=True`.
-        is_used: (rows,) bool, the windows to calibrate on; None means all.
-        batch_size: Windows at a time.
+        is_used: (rows,) bool, the windows to calibrate on; None for all.
+        batch_size: Windows per batch.
 
     Raises:
-        ValueError: If a group has less than 10 s, or channels that differ within it.
+        ValueError: If a group has less than 10 s, or different channels.
     """
     rows = np.arange(len(dataset)) if is_used is None else np.flatnonzero(is_used)
     dataset = dataset.select(rows)
     windows, collate = WindowDataset(dataset), EEGDataCollator(extractor)
     groups, channels = dataset["alignment_group"], dataset["channels"]
+    # Statistics of each window, by group
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     names: dict[str, list[str]] = {}
     seconds: dict[str, float] = defaultdict(float)

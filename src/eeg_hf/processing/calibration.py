@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration: what a model must know of a subject, session or device, kept outside its weights.
+"""Calibration: statistics of a subject, session or device, kept outside the weights of a model.
 
-The covariances of two subjects differ more than those of two conditions. Half a minute of a subject's EEG,
-without any label, says how: its mean in every band recentres all other windows of that subject
-(Zanini et al. 2018, https://doi.org/10.1109/TBME.2017.2742541).
+The covariances of two subjects differ more than those of two conditions. The mean covariance in every band,
+from half a minute of a subject's unlabelled EEG, recentres all other windows of that subject (Zanini et al.
+2018, https://doi.org/10.1109/TBME.2017.2742541).
 
-Recentring moves the mean of the calibration windows to the identity, whatever they show. It therefore assumes
-that those windows are as comparable between subjects as they were in training: all rest, or the same share
-of each class. A subject calibrated on other shares is moved by the difference between the classes.
+Recentring moves the mean of the calibration windows to the identity. It assumes that these windows are as
+comparable between subjects as in training: all rest, or the same share of each class. With other shares it
+moves the subject by the difference between the classes.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import mne
 import numpy as np
@@ -24,10 +24,13 @@ from safetensors.numpy import save_file
 
 from .feature_extraction_eeg import EEGFeatureExtractor
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 FILE_NAME = "calibration.safetensors"
 ARRAYS = ("whitening", "log_power")
 MIN_SECONDS = 10.0
-"""Less than this is refused: 19 channels need some 20 independent frames for a mean that can be inverted."""
+"""Shortest calibration: 19 channels need about 20 independent frames for an invertible mean."""
 _BATCH_SIZE = 64
 
 
@@ -35,37 +38,24 @@ def inverse_square_root(matrices: np.ndarray) -> np.ndarray:
     """Return the inverse square roots of symmetric positive definite matrices (..., n, n), float64."""
     matrices = np.asarray(matrices, np.float64)
     values, vectors = np.linalg.eigh((matrices + matrices.swapaxes(-1, -2)) / 2)
-    values = np.maximum(values, 1e-6 * values[..., -1:])  # rounding: regularised matrices have full rank
+    values = np.maximum(values, 1e-6 * values[..., -1:])  # regularised matrices have full rank up to rounding
     return (vectors / np.sqrt(values)[..., None, :]) @ vectors.swapaxes(-1, -2)
-
-
-class SecondOrderModel(Protocol):
-    """What is needed of a model: its config, and the statistics that its tokens are recentred by."""
-
-    @property
-    def config(self) -> Any:
-        """The config, with the `second_order_*` fields of [`EEGFoundationConfig`]."""
-        ...
-
-    def second_order_statistics(self, **inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return matrices (batch, bands, n, n) and log power (batch, bands, n) of each window."""
-        ...
 
 
 @dataclass(frozen=True)
 class SignalOrigin:
-    """What the signals were that statistics were computed of; those of other signals do not fit.
+    """The kind of signals from which statistics were computed; they do not apply to other signals.
 
     Attributes:
         channels: Names of the channels, in order.
         sampling_rate: Rate in Hz.
         reference: `"average"`, `"original"` or electrode names.
-        normalization: That of the extractor.
+        normalization: Normalisation of the extractor.
         highpass_hz: Lower edge of the pass band, None for none.
         lowpass_hz: Upper edge of the pass band, None for none.
         bands_hz: Edges of the bands in Hz.
         basis: `"channels"` or `"harmonics"`, the spatial components.
-        is_split: Whether correlations and log power are apart.
+        is_split: Whether correlations and log power are separate.
     """
 
     channels: list[str]
@@ -81,28 +71,12 @@ class SignalOrigin:
     @classmethod
     def describe(cls, extractor: EEGFeatureExtractor, config: Any, channels: Sequence[str]) -> "SignalOrigin":
         """Return the origin of signals that an extractor makes for a model."""
-        reference = extractor.reference
         return cls(
-            channels=list(channels),
-            sampling_rate=float(extractor.sampling_rate),
-            reference=reference if isinstance(reference, str) else list(reference),
-            normalization=extractor.normalization,
-            highpass_hz=extractor.highpass_hz,
-            lowpass_hz=extractor.lowpass_hz,
+            **_signal_settings(extractor, channels),
             bands_hz=[[float(edge) for edge in band] for band in config.second_order_bands],
             basis=config.second_order_basis,
             is_split=config.second_order_split,
         )
-
-    def check(self, other: "SignalOrigin") -> None:
-        """Raise a ValueError naming the first difference to the signals of another origin."""
-        for name in (field.name for field in fields(self)):
-            expected, got = getattr(self, name), getattr(other, name)
-            if expected != got:
-                raise ValueError(
-                    f"calibration: made with {name}={_short(expected)}, got {name}={_short(got)}: calibrate "
-                    "again on these signals"
-                )
 
 
 @dataclass(frozen=True)
@@ -112,8 +86,8 @@ class Calibration:
     Attributes:
         whitening: (bands, n, n) float32, inverse square roots of the mean matrices of n components.
         log_power: (bands, n) float32, mean log power.
-        origin: The signals that it belongs to.
-        num_seconds: How much signal it was computed from.
+        origin: The signals to which it applies.
+        num_seconds: Seconds of signal from which it was computed.
 
     Example:
         >>> calibration = calibrate(rest, extractor, model)  # doctest: +SKIP
@@ -135,7 +109,7 @@ class Calibration:
         Args:
             matrices: (windows, bands, n, n), as `second_order_statistics` returns them.
             log_power: (windows, bands, n).
-            origin: The signals that they are of.
+            origin: The signals of the windows.
             num_seconds: Length of all windows.
 
         Raises:
@@ -158,32 +132,21 @@ class Calibration:
 
     def to_inputs(self, batch_size: int = 1) -> dict[str, torch.Tensor]:
         """Return the inputs of the model, the same for every window of a batch."""
-        return {
-            f"recentring_{name}": torch.from_numpy(getattr(self, name)).expand(
-                batch_size, *getattr(self, name).shape
-            )
-            for name in ARRAYS
-        }
+        arrays = {name: torch.from_numpy(getattr(self, name)) for name in ARRAYS}
+        return {f"recentring_{name}": a.expand(batch_size, *a.shape) for name, a in arrays.items()}
 
     def check(self, extractor: EEGFeatureExtractor, channels: Sequence[str]) -> None:
-        """Raise a ValueError in one line unless it fits what an extractor makes of some channels."""
-        mine = self.origin
-        self.origin.check(
-            SignalOrigin(
-                channels=list(channels),
-                sampling_rate=float(extractor.sampling_rate),
-                reference=_plain(extractor.reference),
-                normalization=extractor.normalization,
-                highpass_hz=extractor.highpass_hz,
-                lowpass_hz=extractor.lowpass_hz,
-                bands_hz=mine.bands_hz,
-                basis=mine.basis,
-                is_split=mine.is_split,
-            )
-        )
+        """Raise a ValueError with the first difference unless it applies to the signals of an extractor."""
+        for name, got in _signal_settings(extractor, channels).items():
+            expected = getattr(self.origin, name)
+            if expected != got:
+                raise ValueError(
+                    f"calibration: made with {name}={_short(expected)}, got {name}={_short(got)}: calibrate "
+                    "again on these signals"
+                )
 
     def save(self, folder: str | Path) -> Path:
-        """Write `calibration.safetensors` into a folder and return its path; the origin is in its header."""
+        """Write `calibration.safetensors`, with the origin in its header, to a folder and return its path."""
         path = Path(folder) / FILE_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
         about = {"origin": asdict(self.origin), "num_seconds": self.num_seconds}
@@ -193,7 +156,7 @@ class Calibration:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Calibration":
-        """Read what `save` wrote.
+        """Read a calibration from a folder or file written by `save`.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -215,15 +178,15 @@ class Calibration:
 def calibrate(
     eeg: "mne.io.BaseRaw | np.ndarray | torch.Tensor",
     extractor: EEGFeatureExtractor,
-    model: SecondOrderModel,
+    model: "PreTrainedModel",
     **description: Any,
 ) -> Calibration:
     """Compute the calibration of a subject, session or device from a recording, without labels.
 
     Args:
         eeg: MNE recording, or windows of shape (channels, time) or (windows, channels, time). Thirty seconds
-            of rest are enough; see the module about what the windows may show.
-        extractor: The model's extractor; it cleans and cuts the recording.
+            of rest are enough; see the module docstring for other windows.
+        extractor: The model's extractor, which cleans and cuts the recording.
         model: A model with `second_order=True`.
         **description: `sampling_rate`, `channel_names` and `unit` of an array, and other arguments of the
             extractor.
@@ -245,6 +208,7 @@ def calibrate(
         )
         for start in range(0, len(batch["input_values"]), _BATCH_SIZE)
     ]
+    # (windows, bands, n, n) and (windows, bands, n)
     matrices, log_power = (torch.cat(parts).cpu().numpy() for parts in zip(*statistics, strict=True))
     origin = SignalOrigin.describe(extractor, model.config, channels)
     return Calibration.from_statistics(matrices, log_power, origin, num_seconds)
@@ -256,7 +220,7 @@ def stack_calibrations(
     """Return the model's inputs for a batch of windows of several groups.
 
     Args:
-        calibrations: By group, such as the `alignment_group` of a prepared corpus.
+        calibrations: Group, such as the `alignment_group` of a prepared corpus -> calibration.
         groups: The group of each window.
 
     Raises:
@@ -273,8 +237,17 @@ def stack_calibrations(
     }
 
 
-def _plain(reference: str | Sequence[str]) -> str | list[str]:
-    return reference if isinstance(reference, str) else list(reference)
+def _signal_settings(extractor: EEGFeatureExtractor, channels: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of a SignalOrigin that an extractor determines, as JSON would hold them."""
+    reference = extractor.reference
+    return {
+        "channels": list(channels),
+        "sampling_rate": float(extractor.sampling_rate),
+        "reference": reference if isinstance(reference, str) else list(reference),
+        "normalization": extractor.normalization,
+        "highpass_hz": extractor.highpass_hz,
+        "lowpass_hz": extractor.lowpass_hz,
+    }
 
 
 def _short(value: object, limit: int = 80) -> str:

@@ -152,6 +152,7 @@ def _find_channels(
     channels = parse_channels([raw.ch_names[index] for index in picks], montage)
     channels = [_as_stated(channel, stated) for channel in channels]
     places = electrode_positions([channel.name for channel in channels], on_missing="nan")
+    # The template first: many files hold an idealised sphere, see `positions_from_raw`
     is_known = np.ones(len(raw.ch_names), dtype=bool)  # neither these nor other types need the file's
     is_known[picks] = ~np.isnan(places).any(axis=1)
     for pick, channel in zip(picks, channels, strict=True):

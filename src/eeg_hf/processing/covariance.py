@@ -54,6 +54,7 @@ def whitening_matrix(covariance: np.ndarray, rank_tolerance: float = 1e-4) -> np
     matrix = np.asarray(covariance, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
         raise ValueError(f"expected a finite (channels, channels) covariance, got shape {matrix.shape}")
+    # Symmetrised: eigh reads one triangle only
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     if values[-1] <= 0:
         raise ValueError("the covariance holds no variance: all channels are flat")

@@ -4,7 +4,6 @@
 Models of this package take `EEGFeatureExtractor`, which also normalises, cuts and pads.
 """
 
-import inspect
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,9 +12,7 @@ import numpy as np
 
 from .electrode_positions import positions_from_raw
 from .microvolts import describe_array, to_microvolts, to_recording
-from .preprocessing import preprocess
-
-_SETTINGS = tuple(inspect.signature(preprocess).parameters)[1:]
+from .preprocessing import SETTINGS, preprocess
 
 
 class EEGPreprocessor:
@@ -48,7 +45,7 @@ class EEGPreprocessor:
         unit: Literal["V", "mV", "uV"] | None = None,
         **settings: object,
     ) -> None:
-        known = [name for name in _SETTINGS if name != "adaptive"]
+        known = [name for name in SETTINGS if name != "adaptive"]
         unknown = sorted(settings.keys() - set(known))
         if unknown:
             raise ValueError(

@@ -25,7 +25,7 @@ from .electrode_positions import Position, check_positions, positions_from_raw
 from .filtering import check_filters
 from .microvolts import UV_PER_VOLT, describe_array, to_microvolts, to_recording
 from .normalization import mean_and_deviation, robust_statistics
-from .preprocessing import OPTIONS
+from .preprocessing import OPTIONS, SETTINGS
 from .preprocessing import preprocess as preprocess_recording
 from .preprocessing_report import PreprocessingReport
 from .setting_checks import check_option, positive
@@ -150,23 +150,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         Returns:
             The clean recording, in volts, and the report (see `preprocessing.preprocess`).
         """
-        return preprocess_recording(
-            raw,
-            sampling_rate=self.sampling_rate,
-            highpass_hz=self.highpass_hz,
-            lowpass_hz=self.lowpass_hz,
-            notch_hz=self.notch_hz,
-            reference=self.reference,
-            channels=self.channels,
-            missing_channels=self.missing_channels,
-            unknown_channels=self.unknown_channels,
-            bad_channels=self.bad_channels,
-            positions=self.positions,
-            montage=montage,
-            scale=scale,
-            adaptive=self.adaptive,
-            robust_reference=self.robust_reference,
-        )
+        settings = {name: getattr(self, name) for name in SETTINGS if name not in ("montage", "scale")}
+        return preprocess_recording(raw, montage=montage, scale=scale, **settings)
 
     @property
     def ignores_scale(self) -> bool:
@@ -313,11 +298,14 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
                 clean = self._check_clean(header, samples_uv, montage)
             else:
                 clean = self._clean([to_recording(item, info) for item in samples_uv], montage)
-        values, attention_mask = self._cut(torch.from_numpy(clean.values_uv))
+
+        # Windows along the batch; masks and positions are those of their recording
+        values, attention_mask = self._cut(torch.from_numpy(clean.values_uv))  # (windows, channels, time)
         num_windows = len(values) // len(clean.values_uv)
         channel_mask = torch.from_numpy(clean.is_good).repeat_interleave(num_windows, dim=0)
         positions = torch.from_numpy(clean.positions).expand(len(values), -1, -1).clone()
-        matrix = None
+
+        matrix = None  # (channels, channels)
         if reference_covariance is not None:
             matrix = torch.from_numpy(whitening_matrix(reference_covariance))
             if len(matrix) != values.shape[1]:
@@ -383,6 +371,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if not is_good.any(axis=1).all():
             item = int(np.argmin(is_good.any(axis=1)))
             raise ValueError(f"every channel of signal {item} is dead (flat, NaN or bad): {', '.join(names)}")
+        # 256 channels suffice to notice a wrong unit
         amplitude_uv = check_amplitude(values[is_good][:256] * 1e-6, rate)
         reports = [
             PreprocessingReport(

@@ -143,6 +143,7 @@ def _convolve(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
     length = fft.next_fast_len(min(4 * len(taps), len(samples) + 2 * half), real=True)
     step = length - 2 * half
     num_blocks = -(-len(samples) // step)
+    # The signal with its odd mirror image on both sides, as in MNE
     padded = np.zeros((num_blocks - 1) * step + length)
     padded[half : half + len(samples)] = samples
     reach = min(half, len(samples) - 1)  # beyond the mirror image of short recordings are zeros, as in MNE
@@ -184,6 +185,7 @@ def resample(data: np.ndarray, file_rate: float, rate: float) -> np.ndarray:
     num_frames = -(-num_samples // weights.shape[1])
     right = (num_frames - 1) * step + len(weights) - reach - data.shape[1]
     resampled = np.empty((len(data), num_samples))
+    # Each frame gives one stretch of the result by a matrix product
     for row, target in zip(data, resampled, strict=True):
         padded = np.pad(row, (reach, right), "reflect")
         frames = np.lib.stride_tricks.sliding_window_view(padded, len(weights))[::step]

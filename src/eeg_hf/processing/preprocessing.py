@@ -8,6 +8,7 @@ electrode, a filter that the rate does not allow) raises, unless `adaptive=True`
 `signal_quality` decide.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -348,4 +349,7 @@ def _as_recording(
     return result
 
 
-__all__ = ["OPTIONS", "preprocess"]
+SETTINGS = tuple(inspect.signature(preprocess).parameters)[1:]
+"""Names of the settings of `preprocess`."""
+
+__all__ = ["OPTIONS", "SETTINGS", "preprocess"]

@@ -166,6 +166,7 @@ def clipped_share(samples: np.ndarray) -> float:
     for extreme in (samples.max(), samples.min()):
         places = np.flatnonzero(samples == extreme)
         if len(places) >= 3:
+            # Runs of consecutive places end where the next place is further than one sample
             ends = np.flatnonzero(np.diff(places, append=places[-1] + 2) > 1)
             runs = np.diff(ends, prepend=-1)
             count += int(runs[runs >= 3].sum())
@@ -187,7 +188,7 @@ def line_noise(data: np.ndarray, rate: float) -> tuple[dict[str, float], float |
 
     data = data[:, : round(60 * rate)]
     frequencies, power = signal.welch(data, rate, nperseg=min(data.shape[1], round(2 * rate)))
-    spectrum = np.median(power, axis=0)
+    spectrum = np.median(power, axis=0)  # (frequencies,)
     ratios: dict[str, float] = {}
     for line in (50.0, 60.0):
         distance = np.abs(frequencies - line)
@@ -227,10 +228,12 @@ def noisy_channels(channels: Mapping[str, np.ndarray], rate: float) -> dict[str,
     names = list(channels)
     if len(names) < _LEAST_CHANNELS or len(channels[names[0]]) < length:
         return {}
+    # Against the recording's own reference
     own = _blocks(list(channels.values()), length, 60)  # (channels, num_blocks, length), uV
     spectra, frequencies = _spectra(own, rate)
     quietness, _ = _band_amplitudes(spectra, frequencies, rate)
     correlation = _largest_correlations(spectra, frequencies)
+    # Against the median over channels
     spectra, _ = _spectra(own - np.median(own, axis=0), rate)
     loudness, hiss = _band_amplitudes(spectra, frequencies, rate)
     z_loud, z_quiet, z_hiss = (
@@ -331,6 +334,7 @@ def drift_ratio(data: np.ndarray, rate: float, taps: np.ndarray | None = None) -
     power = np.abs(spectra) ** 2
     if taps is not None:
         power *= gain(taps, frequencies, rate) ** 2
+    # (channels, num_blocks)
     slow = power[..., (frequencies > 0) & (frequencies < 1)].sum(axis=-1)
     eeg = power[..., (frequencies >= 1) & (frequencies <= 30)].sum(axis=-1)
     return float(np.median(np.sqrt(slow / np.maximum(eeg, 1e-30))))
@@ -385,6 +389,7 @@ def _band_amplitudes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return amplitudes at 1-30 Hz and above 30 Hz without the line, uV, median over blocks, (channels,)."""
     power = np.abs(spectra) ** 2
+    # Within 2 Hz of a multiple of 50 or 60 Hz, or of 0
     is_line = (np.abs((frequencies + 25) % 50 - 25) < 2) | (np.abs((frequencies + 30) % 60 - 30) < 2)
     bands = (
         (frequencies >= 1) & (frequencies <= 30),

@@ -57,5 +57,5 @@ def test_ray_writes_the_bytes_of_one_process_and_survives_what_kills_it(tmp_path
 
 def test_without_ray_the_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray.data", None)
-    with pytest.raises(ImportError, match=r'pip install "eeg_hf\[ray\]"'):
+    with pytest.raises(ImportError, match=r'pip install "eeg-hf\[ray\]"'):
         next(run_jobs_on_ray([]))

@@ -141,6 +141,7 @@ def audit(*sources: Dataset | Mapping[str, Dataset], seed: int = 0) -> Audit:
     if sum(map(len, datasets)) == 0:
         raise ValueError("audit: there are no windows")
     columns = sorted({name for d in datasets for name in d.column_names} - {"signal", "channel_positions"})
+    # All columns except the samples, of all datasets together
     table = pa.concat_tables(
         [read_columns(d, [name for name in columns if name in d.column_names]) for d in datasets],
         promote_options="permissive",
@@ -152,6 +153,7 @@ def audit(*sources: Dataset | Mapping[str, Dataset], seed: int = 0) -> Audit:
     rows, warnings = [], []
     for corpus in sorted(names.unique()):
         chosen = np.flatnonzero(names == corpus)
+        # Read the samples of a few windows: `row` of the joined table is row - start of its dataset
         sample = np.random.default_rng(seed).permutation(chosen)[:_SAMPLED]
         where = np.searchsorted(ends, sample, side="right")
         windows = [
@@ -267,7 +269,7 @@ def _odd_subjects(table: pa.Table, peaks: np.ndarray) -> list[str]:
 
 def _peaks_uv(scales: pa.ChunkedArray) -> np.ndarray:
     """Return the largest |x| of each window in microvolts, 0 if all channels are flat; (windows,)."""
-    lengths = pc.list_value_length(scales).to_numpy()
+    lengths = pc.list_value_length(scales).to_numpy()  # channels of each window
     flat = pc.list_flatten(scales).to_numpy()
     flat = np.where(flat == 1.0, 0.0, flat * LARGEST_COUNT)  # 1 is the scale of a channel of zeros
     return np.maximum.reduceat(flat, np.cumsum(lengths) - lengths)

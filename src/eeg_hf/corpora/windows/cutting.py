@@ -86,7 +86,7 @@ def cut_or_report(
     if report.reason is not None:
         return report, None
     covariance = None
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught:  # of readers, about the file: for the report
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", RuntimeWarning)
         warnings.simplefilter("always", UserWarning)
@@ -117,6 +117,7 @@ def _cut(
     channels = tuple(cleaned.info["ch_names"])
     total = MeanCovariance(channels)
     dropped = Counter(cleaned.cuts.dropped)
+    # The fields that all rows of the recording share
     rate, reference = float(cleaned.info["sfreq"]), str((report.decisions or {}).get("reference", "average"))
     encode = partial(
         encode_windows,
@@ -150,6 +151,7 @@ def _clean(job: ShardJob, recording: Recording, raw: "mne.io.BaseRaw", report: R
     clean, decisions = job.extractor.preprocess(raw)
     report.decisions = decisions.to_dict()
     rate = float(clean.info["sfreq"])
+    # MNE's convention: "bad" marks stretches to exclude, "edge" the joints of a concatenated recording
     spans = [
         (mark.onset, mark.onset + mark.duration)
         for mark in annotated(clean)
@@ -171,6 +173,7 @@ def _clean_epochs(
     data = epochs.get_data(copy=False)  # (epochs, channels, time) in V
     length = data.shape[-1]
     scale = _WHITENED_SCALE if job.corpus.is_whitened else 1.0
+    # End to end, so that channels are selected and renamed as in a continuous recording; nothing is filtered
     joined = mne.io.RawArray(scale * np.concatenate(data, axis=-1), epochs.info, copy="auto", verbose="ERROR")
     report.seconds = float(joined.n_times / joined.info["sfreq"])
     clean, decisions = job.extractor.preprocess(joined)
@@ -240,8 +243,9 @@ def _blocks(
     starts = cleaned.cuts.starts
     for first in range(0, len(starts), _ROWS_AT_ONCE):
         rows = np.arange(first, min(first + _ROWS_AT_ONCE, len(starts)))
+        # (windows, channels, time), a copy: overlapping windows share samples
         windows = np.stack([cleaned.signal[:, start : start + cleaned.length] for start in starts[rows]])
-        good = windows[:, cleaned.is_good]
+        good = windows[:, cleaned.is_good]  # (windows, good channels, time)
         is_flat = (good.std(axis=-1) < FLAT_UV).all(axis=1)
         is_high = np.zeros(len(rows), dtype=bool)
         if reject_uv is not None:

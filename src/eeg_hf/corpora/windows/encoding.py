@@ -80,7 +80,7 @@ def quantize(windows_uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         Counts, little-endian int16 of the same shape, and the scale (windows, channels) float32 in microvolts
         per count; 1 for a channel of zeros.
     """
-    peak = np.abs(windows_uv).max(axis=-1)
+    peak = np.abs(windows_uv).max(axis=-1)  # (windows, channels)
     scale = (peak / LARGEST_COUNT).astype(np.float32)
     scale[scale == 0] = 1.0
     # Divided by the scale as stored: its rounding to float32 would be 0.002 counts at the largest sample
@@ -130,6 +130,7 @@ def encode_windows(
     counts, scale = quantize(windows_uv)
     signals = [window.tobytes() for window in counts]
     identity = (recording.corpus, recording.subject, recording.session, recording.run)
+    # Columns with one value for all rows
     same: dict[str, object] = {
         **dict(zip(("corpus", "subject", "session", "run"), identity, strict=True)),
         "task": recording.task,
@@ -144,6 +145,7 @@ def encode_windows(
         "alignment_group": alignment_group,
         **{name: (decisions or {}).get(name) for name in ("line_freq", "scale_uv", "quality")},
     }
+    # Columns with a value for each row
     each: dict[str, object] = {
         # The time identifies a window, except for two events at one time
         "window_id": [

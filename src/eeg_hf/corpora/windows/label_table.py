@@ -82,7 +82,7 @@ class LabelTable:
         rows = [{**row, **{new: row.get(old) for new, old in labels.items()}} for row in rows]
         types = column_types(rows, labels)
         events: defaultdict[str, list[Event]] = defaultdict(list)
-        for place, row in enumerate(rows, start=2):
+        for place, row in enumerate(rows, start=2):  # the header is row 1
             try:
                 start, length = number(row.get(onset) or ""), number(row.get(duration) or "0")
             except ValueError as error:

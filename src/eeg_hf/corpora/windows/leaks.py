@@ -111,6 +111,7 @@ def _count_overlapping(splits: Mapping[str, Dataset]) -> int:
     needed = ("recording", "start_seconds", "num_samples", "sampling_rate")
     if not all(set(needed) <= set(rows.column_names) for rows in splits.values()):
         return 0
+    # Rows of all parts in one array, with the part of each
     parts = np.repeat(np.arange(len(splits)), [len(rows) for rows in splits.values()])
     names = pa.concat_arrays([qualify(rows, "recording") for rows in splits.values()])
     tables = [read_columns(rows, needed[1:]) for rows in splits.values()]

@@ -118,6 +118,7 @@ class MixtureStream(IterableDataset):
     def _rows(self, stream: int, num_streams: int, skip: int) -> Iterator[pa.Table]:
         """Yield the rows of one stream, from a position on."""
         draws = self._draws(stream)
+        # Find the position: count the rows of each source among the first `skip` draws
         skipped = np.zeros(len(self.sources), np.int64)
         num_drawn = _DRAWS * self.run_length
         for _ in range(skip // num_drawn):
@@ -142,6 +143,7 @@ class MixtureStream(IterableDataset):
     def _rows_of(self, source: int, stream: int, num_streams: int, skip: int) -> Iterator[pa.Table]:
         """Yield a stream's rows of one corpus, pass after pass, from a position on."""
         rows = self.sources[source]
+        # With few row groups, streams permute the same rows and take every n-th; else each has its own groups
         shares_rows = len(rows.counts) < _FEW * num_streams
         if rows.counts.sum() < num_streams * (1 if shares_rows else 0):
             raise ValueError(
@@ -157,7 +159,7 @@ class MixtureStream(IterableDataset):
                     [self.seed, source, repeat, number, *([] if shares_rows else [stream])]
                 )
                 order = random.permutation(int(rows.counts[block].sum()))[first::step]
-                if skip >= len(order):
+                if skip >= len(order):  # this block lies before the position: count it without reading it
                     skip -= len(order)
                     continue
                 table = _of_pass(_conform(rows.read(block, self.schema.names), self.schema), repeat)

@@ -58,6 +58,7 @@ class ParquetRows:
         """Keep the rows of a part of `index`, and their row groups."""
         numbers = np.sort(read_columns(part, [ROW]).column(0).to_numpy())
         ends = np.cumsum(self.sizes)
+        # Row numbers of the corpus, divided at the ends of the row groups
         split = np.split(numbers, np.searchsorted(numbers, ends[:-1]))
         is_used = np.array([len(rows) > 0 for rows in split])
         rows = [found - start for found, start in zip(split, ends - self.sizes, strict=True) if len(found)]

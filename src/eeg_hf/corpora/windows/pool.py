@@ -56,7 +56,7 @@ def run_jobs(jobs: Sequence[ShardJob], num_proc: int) -> Iterator[Finished]:
                         yield running.pop(future), reports
             except BrokenProcessPool:
                 pass
-        for job in running.values():
+        for job in running.values():  # the suspects, one at a time
             yield job, _run_alone(job)
 
 
@@ -70,6 +70,7 @@ def _run_alone(job: ShardJob) -> list[RecordingReport]:
             except BrokenProcessPool:
                 marked = job.marker_path.read_text() if job.marker_path.exists() else ""
         names = [job.name_of(recording) for recording in job.recordings]
+        # Died before the first recording, or twice at the same: skip them all
         culprits = [marked] if marked in names and marked not in job.unreadable else names
         job = replace(job, unreadable={**job.unreadable, **dict.fromkeys(culprits, DEATH)})
 

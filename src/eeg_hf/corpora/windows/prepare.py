@@ -105,6 +105,8 @@ def prepare(
             "expected prepare(corpus, output_dir, extractor, root=folder_of_recordings), got "
             f"({', '.join(type(value).__name__ for value in (corpus, output_dir, extractor, *misplaced))})"
         )
+
+    # Refuse impossible settings before anything is located, downloaded or written
     length = extractor.window_seconds
     if length is None:
         raise ValueError("preparing windows needs a length: set window_seconds of the feature extractor")
@@ -117,6 +119,8 @@ def prepare(
         raise ValueError(f"engine must be 'local' or 'ray', got {engine!r}")
     if not 0 <= part[0] < part[1]:
         raise ValueError(f"part must be (i, n) with i from 0 to n - 1, got {part}")
+
+    # One job per subject, in an order that depends only on the corpus
     root = corpus.locate(subjects=subjects) if root is None else Path(root)
     output_dir = Path(output_dir)
     recordings = keep_recordings(corpus.recordings(root), keep)
@@ -132,6 +136,8 @@ def prepare(
     _refuse_other_shards(jobs, output_dir)
     _check_label_table(jobs)
     jobs = _choose(jobs, subjects)
+
+    # Write the missing shards of this part
     mine = jobs[part[0] :: part[1]]
     started = time.monotonic()
     reports, todo = _run(mine, output_dir, engine, num_proc)
@@ -139,7 +145,8 @@ def prepare(
     if part[1] == 1:  # no other process writes to this folder
         for leftover in output_dir.glob(".*.partial"):
             leftover.unlink(missing_ok=True)
-    # Of the other parts, the shards that are there already
+
+    # Report on all subjects, including those that other parts have finished
     others = {job.subject: job.current_reports() for job in jobs if job.subject not in reports}
     reports.update((subject, found) for subject, found in others.items() if found is not None)
     in_order = [report for job in jobs for report in reports.get(job.subject, ())]
@@ -155,7 +162,7 @@ def prepare(
     write_text(
         output_dir / REPORT, "".join(json.dumps(row.to_dict(), default=str) + "\n" for row in in_order)
     )
-    _refuse_nothing(summary, root)
+    _refuse_nothing(summary, root)  # after the report, which then explains the failures
     _warn_of_unused_labels(plan, in_order)
     extractor.save_pretrained(output_dir)
     if summary["is_complete"]:

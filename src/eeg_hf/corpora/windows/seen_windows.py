@@ -112,13 +112,12 @@ class SeenWindows:
         return Path(folder) / FILE
 
     def __or__(self, other: "SeenWindows | None") -> "SeenWindows":
-        """Return the windows of both, each once; trained on wins over selected by."""
+        """Return the windows of both without duplicates; `trained` overrides `selected`."""
         if other is None:
             return self
         both = pa.concat_tables([self.table, other.table])
-        uses = both.group_by([*COLUMNS], use_threads=False).aggregate(
-            [("use", "max")]
-        )  # "trained" > "selected"
+        groups = both.group_by([*COLUMNS], use_threads=False)
+        uses = groups.aggregate([("use", "max")])  # "trained" > "selected"
         return SeenWindows(uses.rename_columns([*COLUMNS, "use"]).cast(both.schema))
 
     def __len__(self) -> int:
@@ -135,7 +134,7 @@ class SeenWindows:
         return SeenWindows(self.table.filter(pc.equal(self.table.column("use"), TRAINED)))
 
     def overlap(self, tested: Dataset) -> Overlap:
-        """Return what the model has seen of the windows it is to be tested on.
+        """Return the test windows that the model has seen.
 
         Args:
             tested: Windows with the columns corpus, subject and, to find copies, signal_hash.

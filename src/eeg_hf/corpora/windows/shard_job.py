@@ -83,6 +83,7 @@ class ShardJob:
 
     def fingerprint(self) -> str:
         """Return a digest of everything the shard depends on; for samples, of the files' sizes and times."""
+        # Changing the keys or their values makes every existing corpus out of date
         made_of = {
             "format": FORMAT_VERSION,
             "corpus": self.corpus.name,

@@ -59,7 +59,7 @@ def _write(job: ShardJob) -> tuple[list[RecordingReport], RecordingReport | None
     covariances: dict[tuple[str, ...], MeanCovariance] = {}
     with WholeFile(job.data_path, window_schema(job.label_names)) as shard:
         for recording in job.recordings:
-            job.marker_path.write_text(job.name_of(recording))
+            job.marker_path.write_text(job.name_of(recording))  # for the parent, should this process die
             num_rows = shard.num_rows
             report, covariance = cut_or_report(job, recording, list(covariances), shard.write)
             if covariance is None and shard.num_rows > num_rows:

@@ -145,6 +145,7 @@ def _official(dataset: Dataset, seed: int) -> tuple[DatasetDict, str]:
     if corpus is None or corpus.official_split_column is None:
         parts = None if corpus is None else corpus.official_split
         return take_validation(official_split(dataset, parts), seed=seed), "subject"
+    # Marks may keep a label apart (the concepts of THINGS) that a corpus prepared earlier does not have
     by = corpus.official_split_by
     if by not in dataset.column_names or read_columns(dataset, [by]).column(0).null_count:
         by = "window_id"

@@ -109,6 +109,7 @@ def split_by(
             f"{len(wanted)} parts need as many {plural(column)} or more, the dataset has {len(names)}: "
             f"{some(names)}; fractions=(0.8, 0, 0.2) makes two parts"
         )
+    # Number of values in each part
     counts = [max(1, round(fraction * len(names))) for _, fraction in wanted]
     while sum(counts) != len(names):  # the largest part absorbs the rounding
         counts[int(np.argmax(counts))] += 1 if sum(counts) < len(names) else -1
@@ -150,6 +151,7 @@ def folds(
             f"{num_folds} folds need 2 or more, and as many {plural(column)}; the dataset has {len(names)}"
         )
     found = []
+    # GroupKFold puts the largest groups first into the smallest fold, independent of a seed
     for fold, (_, test_rows) in enumerate(GroupKFold(num_folds).split(codes, groups=codes)):
         is_test = np.isin(np.arange(len(names)), codes[test_rows])
         members = _with_validation(is_test, num_validation, [seed, fold], f"fold {fold}", plural(column))
@@ -177,7 +179,7 @@ def leave_out(
         >>> {part: rows["subject"][:] for part, rows in leave_out(rows, "01", num_validation=0).items()}
         {'train': ['02', '03'], 'test': ['01', '01']}
     """
-    codes, names = group_rows(dataset, column)
+    codes, names = group_rows(dataset, column)  # (rows,), (values,)
     is_test = (names == value) | np.char.endswith(names, f"/{value}")
     if is_test.sum() != 1:
         found = "none is" if not is_test.any() else f"{is_test.sum()} are"

@@ -32,6 +32,7 @@ class WholeFile:
             leftover.unlink(missing_ok=True)
         self._partial = partial_path(path)  # a new name, since an orphaned worker may still be writing
         self._file = self._partial.open("wb")
+        # Dictionaries make repeated values such as subject and channels almost free
         dictionaries = [field.name for field in schema if field.name not in _NO_DICTIONARY]
         self._writer = pq.ParquetWriter(self._file, schema, use_dictionary=dictionaries)
         self.num_rows = 0
@@ -72,7 +73,7 @@ class WholeFile:
                 )
                 self._writer.close()
                 self._file.flush()
-                os.fsync(self._file.fileno())
+                os.fsync(self._file.fileno())  # else the name may reach the disk before the content
                 self._partial.replace(self.path)
         finally:
             self._file.close()

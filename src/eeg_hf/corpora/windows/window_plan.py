@@ -103,9 +103,10 @@ class WindowPlan:
             The windows. Reasons to drop one: `outside` the recording, `annotated` as bad, `repeated` (one
             event listed twice), its event `unnamed` in `event_labels`, its span `too_short`.
         """
-        length = round(self.window_seconds * sampling_rate)
+        length = round(self.window_seconds * sampling_rate)  # in samples
         named = [e for e in events if self.takes(e.name)]
         starts, owners = self._candidates(num_samples, length, sampling_rate, named)
+        # Each window is counted under the first reason that applies
         is_inside = (starts >= 0) & (starts + length <= num_samples)
         is_bad = np.zeros(len(starts), dtype=bool)
         for begin, end in bad_spans:
