@@ -215,7 +215,7 @@ def test_settings_that_cannot_be_are_refused():
         isc_null(components, people, num_shifts=0)
     with pytest.raises(ValueError, match="refit: expected the signals"):
         isc_null(components, people[:3], refit=True)
-    with pytest.raises(ValueError, match="2 people or more in each, got 5, 3 and 4 people"):
+    with pytest.raises(ValueError, match="2 subjects or more in each, got 5, 3 and 4 subjects"):
         cross_validated_isc(people, num_splits=3)
 
 

@@ -181,7 +181,7 @@ def test_what_does_not_go_together_is_refused(trained, scores):
     with pytest.raises(ValueError, match="saw_test_subjects: say whether the tested subjects were in"):
         facts_from_run(trained, evaluation=scores, own_methods=["EEG-CLIP"])
     options = {"saw_test_subjects": True, "own_methods": ["EEG-CLIP"]}
-    with pytest.raises(ValueError, match="EEG-CLIP: two files of the same test, expected a name for each"):
+    with pytest.raises(ValueError, match="EEG-CLIP: two rows of the same test, expected a name for each"):
         facts_from_run(trained, evaluation=[scores[0], scores[0]], **options)
     with pytest.raises(ValueError, match="the table has no EEG-CLIP; it has shuffled pairs"):
         facts_from_run(trained, evaluation=scores[1:2], **options)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scores of people: intervals of their mean, and methods compared person by person.
+"""Scores of subjects: intervals of their mean, and methods compared subject by subject.
 
-People differ more than methods do. That one method is better shows in the differences, each of one person.
+Subjects differ more than methods do, so methods are compared by the differences within subjects.
 """
 
 import math
@@ -14,14 +14,14 @@ from .intervals import mean_interval
 
 
 class PairedDifference(TypedDict):
-    """One method minus another, person by person.
+    """One method minus another, on the same subjects.
 
     Attributes:
         mean: Mean of the differences; NaN where there is none.
-        interval: Ends of its confidence interval, None with fewer than two people.
-        num_higher: People in whom the first method is higher.
-        num_lower: People in whom it is lower.
-        num_subjects: People in whom both are defined.
+        interval: Ends of its confidence interval, None with fewer than two subjects.
+        num_higher: Number of subjects in whom the first method is higher.
+        num_lower: Number of subjects in whom it is lower.
+        num_subjects: Number of subjects in whom both are defined.
     """
 
     mean: float
@@ -34,18 +34,16 @@ class PairedDifference(TypedDict):
 def subject_interval(
     scores: Mapping[str, float], num_resamples: int = 9999, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Return a percentile interval of the mean over people, by drawing people.
-
-    Of few people it is too narrow: of normal scores, 95 % are 80 % with 4 people, 89 % with 10, 93 % with 20.
+    """Return an interval of the mean over subjects, see [`mean_interval`].
 
     Args:
-        scores: Score of each person; NaN is left out.
+        scores: Score of each subject; NaN is left out.
         num_resamples: Number of draws.
         seed: Seed of the draws.
-        level: Share of the draws between the two ends.
+        level: Coverage.
 
     Returns:
-        Lower and upper end; None with fewer than two people.
+        Lower and upper end; None with fewer than two subjects.
     """
     return mean_interval(_defined([*scores.values()]), num_resamples, seed, level)
 
@@ -57,17 +55,17 @@ def paired_difference(
     seed: int = 0,
     level: float = 0.95,
 ) -> PairedDifference:
-    """Compare two methods on the same people.
+    """Compare two methods on the same subjects.
 
     Args:
-        ours: Score of each person.
-        theirs: Those of the other method, which are subtracted.
+        ours: Score of each subject.
+        theirs: Scores of the other method, which are subtracted.
         num_resamples: As in [`subject_interval`].
-        seed: Likewise.
-        level: Likewise.
+        seed: As in [`subject_interval`].
+        level: As in [`subject_interval`].
 
     Raises:
-        ValueError: If the two were not measured on the same people.
+        ValueError: If the two methods have scores of different subjects.
 
     Example:
         >>> paired_difference({"a": 0.8, "b": 0.5}, {"a": 0.7, "b": 0.4})["num_higher"]
@@ -75,8 +73,8 @@ def paired_difference(
     """
     if ours.keys() != theirs.keys():
         differing = sorted(ours.keys() ^ theirs.keys())
-        raise ValueError(f"expected scores of the same people, these are in one only: {differing}")
-    differences = {person: ours[person] - theirs[person] for person in ours}
+        raise ValueError(f"expected scores of the same subjects, these are in one only: {differing}")
+    differences = {subject: ours[subject] - theirs[subject] for subject in ours}
     known = _defined([*differences.values()])
     return {
         "mean": float(known.mean()) if len(known) else math.nan,

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Codecs as a table: one table a corpus, rows in the order of their rate, the best of each rate bold."""
+"""Codecs as Markdown tables: one for each corpus, sorted by rate, the best of each rate bold."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..atomic_files import write_text
 from ..tables import NOTHING, escape_cell, markdown_table
 from .codec_metrics import BANDS_HZ, rate_metrics
-from .report import format_count, format_summary, provenance_lines, write_json
+from .report import format_count, format_summary, write_sections
 
 if TYPE_CHECKING:
     from .metrics import MetricSummary
@@ -25,7 +23,7 @@ METRICS: Mapping[str, tuple[str, int, int]] = {
     "codebook_usage_reachable": ("Reachable", 0, 3),
     "codebook_perplexity": ("Perplexity", 0, 0),
 }
-"""Name -> title, whether less (1) or more (-1) is better or neither (0), and decimals."""
+"""Name -> title, whether lower (1), higher (-1) or neither (0) is better, and decimals."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +31,20 @@ class CodecRow:
     """One codec on the test part of one corpus.
 
     Attributes:
-        codec: Its name.
-        corpus: What it was measured on, such as "EEGMAT, 200 Hz".
-        sampling_rate: Rate of the signals in Hz.
-        bits_per_second: Of one channel, without the side information.
-        budget_bits_per_second: What it was allowed: codecs of one budget are compared with one another.
-        side_bits_per_second: Of one channel: location and scale of each window.
-        metrics: Summary of each metric over the seeds; empty for a lossless one.
-        num_subjects: Number of people tested.
-        num_windows: Number of windows tested.
-        architecture: Such as "mlp"; "PCA" and "FLAC" are references.
-        activation: Its nonlinearity.
-        is_conditioned: Whether it is told the sampling rate.
-        seeds: How many trainings the metrics are of.
-        parameters: Numbers that it consists of.
+        codec: Name of the codec.
+        corpus: Corpus and rate, such as "EEGMAT, 200 Hz".
+        sampling_rate: Sampling rate of the signals in Hz.
+        bits_per_second: Bits of one channel, without the side information.
+        budget_bits_per_second: Allowed bits: codecs of one budget are compared with one another.
+        side_bits_per_second: Bits of one channel for location and scale of each window.
+        metrics: Summary of each metric over the seeds; empty for a lossless codec.
+        num_subjects: Number of tested subjects.
+        num_windows: Number of tested windows.
+        architecture: Such as "mlp"; "PCA" and "FLAC" are baselines.
+        activation: Nonlinearity.
+        is_conditioned: Whether the codec is conditioned on the sampling rate.
+        seeds: Number of trainings.
+        parameters: Number of parameters.
     """
 
     codec: str
@@ -66,21 +64,21 @@ class CodecRow:
 
     @property
     def compression_ratio(self) -> float:
-        """How many times less than 16 bits a sample, without the side information."""
+        """Ratio of 16 bits per sample to the codec's bits, without the side information."""
         return rate_metrics(self.bits_per_second, self.sampling_rate)["compression_ratio"]
 
     @property
     def total_compression_ratio(self) -> float:
-        """How many times less than 16 bits a sample, with the side information."""
+        """Ratio of 16 bits per sample to the codec's bits, with the side information."""
         return rate_metrics(self.bits_per_second, self.sampling_rate, self.side_bits_per_second)[
             "compression_ratio"
         ]
 
 
 def group_by_rate(rows: Sequence[CodecRow]) -> list[list[CodecRow]]:
-    """Return the rows of one corpus by their rate, and within a rate the best correlation first.
+    """Return the rows of one corpus grouped by rate, and within a rate the best correlation first.
 
-    Rates less than 2 % apart are one: no levels of two codecs multiply to the same number of codes.
+    Rates less than 2 % apart are one rate: the levels of two codecs hardly ever multiply to the same number.
     """
     groups: list[list[CodecRow]] = []
     for row in sorted(rows, key=lambda row: row.budget_bits_per_second):
@@ -92,7 +90,7 @@ def group_by_rate(rows: Sequence[CodecRow]) -> list[list[CodecRow]]:
 
 
 def codecs_table(rows: Sequence[CodecRow]) -> str:
-    """Return one Markdown table a corpus; the best codec of each rate is bold.
+    """Return a Markdown table for each corpus; the best codec of each rate is bold.
 
     Several seeds are written as mean ± population standard deviation, intervals over subjects in brackets.
 
@@ -120,45 +118,39 @@ def write_codec_report(
     """Write `report.md` and `metrics.json`.
 
     Args:
-        folder: Where to; made if it is not there.
+        folder: Where to write; created if missing.
         rows: Results in any order.
         provenance: See [`collect_provenance`].
-        figures: Path of each picture by its caption.
+        figures: Path of each figure by its caption.
         title: Heading of the report.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     ratios = ("compression_ratio", "total_compression_ratio")
     results = [{**asdict(row), **{name: getattr(row, name) for name in ratios}} for row in rows]
-    write_json(folder / "metrics.json", {"provenance": dict(provenance), "results": results})
     sections = [f"# {title}", _READING_GUIDE, codecs_table(rows).rstrip()]
-    for caption, path in (figures or {}).items():
-        sections.append(f"![{caption}]({Path(os.path.relpath(path, folder)).as_posix()})\n\n*{caption}*")
-    sections.append("## Provenance\n\n" + "\n".join(provenance_lines(provenance)))
-    write_text(folder / "report.md", "\n\n".join(sections) + "\n")
+    write_sections(Path(folder), results, sections, provenance, figures or {})
 
 
 _READING_GUIDE = (
     "Bits/s are of one channel, in codes of fixed length; the ratio is against 16 bits a sample, in brackets "
     "with the side information: location and scale of each channel and window, 16 bits each. All metrics are "
-    "means over the channels of all windows of subjects nobody trained on. The error of a band is the power "
-    "of the error in it over that of the signal: 0 is perfect, 1 is a band that was left out. ± is the "
+    "means over the channels of all windows of unseen subjects. The error of a band is the power of the "
+    "error in it over that of the signal: 0 is perfect, 1 is a band that was left out. ± is the "
     "population standard deviation over seeds, brackets behind a correlation are a 95 % interval over "
     "subjects. Reachable is the share of the codes that as many tokens would hit if all were equally likely. "
     "PCA is fitted to the training subjects at the bits of the codecs beside it, or the most below that "
-    "whole levels make. FLAC codes the stored windows of each channel and recording, put together; each "
-    "of them is scaled to the whole range of 16 bits."
+    "whole levels allow. FLAC codes the concatenated windows of each channel and recording, scaled to the "
+    "whole range of 16 bits."
 )
 
 
 def _goodness(row: CodecRow, metric: str, direction: int) -> float:
-    """Return a metric times its direction, and infinity, the worst, where it is undefined."""
+    """Return a metric times its direction; infinity, the worst, where it is undefined."""
     value = row.metrics[metric]["mean"] if metric in row.metrics else math.nan
     return math.inf if math.isnan(value) else direction * value
 
 
 def _cells(row: CodecRow, peers: Sequence[CodecRow]) -> dict[str, str]:
-    """Return the cells of a row by the titles of their columns, the best of its rate bold."""
+    """Return the cells of a row by column title, the best of its rate bold."""
     cells = {
         "Bits/s": f"{row.bits_per_second:.1f}",
         "Ratio": f"{row.compression_ratio:.1f} ({row.total_compression_ratio:.1f})",

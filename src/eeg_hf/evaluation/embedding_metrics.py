@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judging embeddings of people who saw the same: are the same moments near, and is there anything else.
+"""Metrics of embeddings of subjects who saw the same stimulus: alignment, uniformity, matching accuracy.
 
-Alignment and uniformity are those of Wang and Isola 2020 (https://arxiv.org/abs/2005.10242), both better when
-lower and only meaningful together: an encoder that says the same of everything is perfectly aligned. Matching
-accuracy has a chance level and is easier to read. Only the direction of an embedding counts everywhere.
+Alignment and uniformity are those of Wang and Isola 2020 (https://arxiv.org/abs/2005.10242). Lower is better,
+and they are meaningful only together: an encoder with a constant output is perfectly aligned. Matching
+accuracy has a chance level and is easier to read. Only the direction of an embedding counts.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from scipy.spatial.distance import pdist
 from scipy.special import logsumexp
 
 SAME_MOMENT_SECONDS = 0.005
-"""Windows of one stimulus that start this close to each other show the same moment of it."""
+"""Windows of one stimulus that start within this time show the same moment."""
 
-_BLOCK = 256  # windows at once: all with all would be 80 GB for 100 000
-_TIE = 1e-9  # cosines this close are equal: what is left is the rounding of the products
+_BLOCK = 256  # windows at once: all pairs of 100 000 would take 80 GB
+_TIE = 1e-9  # cosines this close are equal up to the rounding of the products
 
 
 def alignment(first: ArrayLike, second: ArrayLike, alpha: float = 2.0) -> float:
-    """Return the mean distance of positive pairs to the power of `alpha`, 0 where all are the same.
+    """Return the mean distance of positive pairs to the power of `alpha`; 0 if all are equal.
 
     Args:
         first: (pairs, size) embeddings, as [`positive_pairs`] finds them.
-        second: (pairs, size), the other of each pair.
+        second: (pairs, size), the partner of each.
         alpha: Power of the distance.
 
     Raises:
@@ -38,14 +38,14 @@ def alignment(first: ArrayLike, second: ArrayLike, alpha: float = 2.0) -> float:
 
 
 def uniformity(embeddings: ArrayLike, t: float = 2.0) -> float:
-    """Return the logarithm of the mean Gaussian potential of all pairs, 0 where all are the same.
+    """Return the logarithm of the mean Gaussian potential of all pairs; 0 if all are equal.
 
-    Embeddings that are spread evenly over all directions have the least, -2 t for a large size. Memory is 8
-    bytes for each of the pairs: of 10 000 embeddings 400 MB.
+    Embeddings spread evenly over all directions have the lowest, -2 t for a large size. Memory is 8 bytes a
+    pair: 400 MB for 10 000 embeddings.
 
     Args:
         embeddings: (windows, size), two or more.
-        t: How fast the potential falls with the squared distance.
+        t: Decay of the potential with the squared distance.
 
     Raises:
         ValueError: If there are fewer than two, or one is zero or not finite.
@@ -60,17 +60,17 @@ def uniformity(embeddings: ArrayLike, t: float = 2.0) -> float:
 def positive_pairs(
     stimulus_ids: Sequence[int | str | None] | np.ndarray, seconds: ArrayLike, subjects: Sequence[int | str]
 ) -> np.ndarray:
-    """Return the indices (pairs, 2) of windows of the same moment of a stimulus in two people.
+    """Return the indices (pairs, 2) of windows of two subjects at the same moment of a stimulus.
 
     Args:
-        stimulus_ids: (windows,) which stimulus each saw, -1 or None for none.
-        seconds: (windows,) second of the stimulus at its start, NaN for none.
-        subjects: (windows,) who it is.
+        stimulus_ids: (windows,) stimulus of each window, -1 or None for none.
+        seconds: (windows,) time of the stimulus at the start of the window in s, NaN for none.
+        subjects: (windows,) subject of each window.
 
     Raises:
         ValueError: If lengths differ.
     """
-    _, moments, people = _index(stimulus_ids, seconds, subjects)
+    _, moments, owners = _index(stimulus_ids, seconds, subjects)
     order = np.argsort(moments, kind="stable")
     order = order[moments[order] >= 0]
     pairs = [np.empty((0, 2), int)]
@@ -78,7 +78,7 @@ def positive_pairs(
         first, second = np.triu_indices(len(same), 1)
         pairs.append(np.stack([same[first], same[second]], axis=1))
     found = np.concatenate(pairs)
-    return found[people[found[:, 0]] != people[found[:, 1]]]
+    return found[owners[found[:, 0]] != owners[found[:, 1]]]
 
 
 def matching_accuracy(
@@ -87,28 +87,27 @@ def matching_accuracy(
     seconds: ArrayLike,
     subjects: Sequence[int | str],
 ) -> dict[str, float]:
-    """Ask of each window: is the most similar window of another person in the same stimulus of its moment?
+    """Return how often the most similar window of another subject is of the same moment of the stimulus.
 
-    Similar is a large cosine. Windows that are equally similar share the answer, so that an encoder that says
-    the same of everything is exactly at chance.
+    Similarity is the cosine. Ties share the answer, so a constant output is exactly at chance.
 
     Args:
         features: (windows, size) embeddings.
-        stimulus_ids: (windows,) which stimulus each saw, -1 or None for none.
-        seconds: (windows,) second of the stimulus at its start, NaN for none.
-        subjects: (windows,) who it is.
+        stimulus_ids: (windows,) stimulus of each window, -1 or None for none.
+        seconds: (windows,) time of the stimulus at the start of the window in s, NaN for none.
+        subjects: (windows,) subject of each window.
 
     Returns:
         - `matching_accuracy`: Share of windows whose best match is of their moment.
-        - `matching_chance`: What drawing a match at random gives: for each window the share of its moment
-          among the candidates. It is one over the number of moments where everybody has all of them.
-        - `num_windows`: How many were judged.
-        - `num_left_out`: How many could not be: without a stimulus, or nobody else has their moment.
+        - `matching_chance`: Accuracy of a random match: for each window the share of its moment among the
+          candidates. It is one over the number of moments if all subjects have all of them.
+        - `num_windows`: Number of scored windows.
+        - `num_left_out`: Number of windows without a stimulus or without a match in another subject.
 
     Raises:
         ValueError: If lengths differ, an embedding is zero or not finite, or no window has a match.
     """
-    stimuli, moments, people = _index(stimulus_ids, seconds, subjects)
+    stimuli, moments, owners = _index(stimulus_ids, seconds, subjects)
     unit = unit_vectors(features)
     if len(unit) != len(moments):
         raise ValueError(f"features: expected {len(moments)} windows as in seconds, got {len(unit)}")
@@ -117,7 +116,7 @@ def matching_accuracy(
         members = np.flatnonzero((stimuli == stimulus) & (moments >= 0))
         for start in range(0, len(members), _BLOCK):
             rows = members[start : start + _BLOCK]
-            is_other = people[rows, None] != people[members]  # (rows, members)
+            is_other = owners[rows, None] != owners[members]  # (rows, members)
             is_match = is_other & (moments[rows, None] == moments[members])
             cosines = np.where(is_other, unit[rows] @ unit[members].T, -np.inf)
             is_best = is_other & (cosines >= cosines.max(axis=1, keepdims=True) - _TIE)
@@ -126,7 +125,7 @@ def matching_accuracy(
             chances.append(is_match.sum(axis=1)[judged] / is_other.sum(axis=1)[judged])
     num_judged = sum(map(len, hits))
     if not num_judged:
-        raise ValueError("expected windows of the same moment of a stimulus in two people, got none")
+        raise ValueError("expected windows of the same moment of a stimulus in two subjects, got none")
     return {
         "matching_accuracy": float(np.concatenate(hits).mean()),
         "matching_chance": float(np.concatenate(chances).mean()),
@@ -136,7 +135,7 @@ def matching_accuracy(
 
 
 def index_moments(seconds: ArrayLike) -> np.ndarray:
-    """Number the moments of one stimulus (windows,) from 0, in order of time; the same within 5 ms.
+    """Return the index of the moment of each window of one stimulus, from 0 in order of time, within 5 ms.
 
     Raises:
         ValueError: If a second is not finite.
@@ -154,7 +153,7 @@ def index_moments(seconds: ArrayLike) -> np.ndarray:
 def _index(
     stimulus_ids: Sequence[int | str | None] | np.ndarray, seconds: ArrayLike, subjects: Sequence[int | str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return numbers of stimulus, moment (of one stimulus alone) and person (windows,); -1 is no moment."""
+    """Return indices of stimulus, moment (unique across stimuli) and subject (windows,); -1 is no moment."""
     times = np.asarray(seconds, float)
     if not len(stimulus_ids) == len(times) == len(subjects):
         raise ValueError(
@@ -163,12 +162,12 @@ def _index(
         )
     has_stimulus = np.array([stimulus not in (None, -1) for stimulus in stimulus_ids], bool)
     _, stimuli = np.unique([str(stimulus) for stimulus in stimulus_ids], return_inverse=True)
-    _, people = np.unique([str(subject) for subject in subjects], return_inverse=True)
+    _, owners = np.unique([str(subject) for subject in subjects], return_inverse=True)
     moments, known = np.full(len(times), -1), has_stimulus & np.isfinite(times)
     for stimulus in np.unique(stimuli[known]):
         members = known & (stimuli == stimulus)
         moments[members] = moments.max() + 1 + index_moments(times[members])
-    return stimuli, moments, people
+    return stimuli, moments, owners
 
 
 def unit_vectors(embeddings: ArrayLike) -> np.ndarray:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of codecs as a metric of the evaluate library: `evaluate.load("<path of this file>")`, offline too.
+"""Codec metrics for the evaluate library; `evaluate.load("<path of this file>")` works offline.
 
-In a file of its own for the reasons that `evaluate_metric` gives.
+A separate file for the reasons given in `evaluate_metric`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from .codec_metrics import ReconstructionMetrics, codebook_metrics, rate_metrics
 class EEGCodecMetrics(evaluate.Metric):
     """The metrics of [`reconstruction_metrics`], [`codebook_metrics`] and [`rate_metrics`], without network.
 
-    There are no masks: cut off padding before, windows may differ in length and in channels.
+    There are no masks: remove padding first. Windows may differ in length and number of channels.
 
     Example:
         >>> metric = EEGCodecMetrics()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our metrics as a metric of the evaluate library: `evaluate.load("<path of this file>")` works too, offline.
+"""Classification metrics for the evaluate library; `evaluate.load("<path of this file>")` works offline.
 
-In a file of its own, for two reasons: importing evaluate takes seconds, and a script named evaluate.py hides
-the library from everything that is imported beside it.
+A separate file, because importing evaluate takes seconds, and a module named evaluate.py would hide the
+library.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from .metrics import classification_metrics
 
 
 class EEGClassificationMetrics(evaluate.Metric):
-    """All metrics of [`classification_metrics`] as a metric of the evaluate library; it needs no network.
+    """All metrics of [`classification_metrics`] as a metric of the evaluate library, without network.
 
     Example:
         >>> metric = EEGClassificationMetrics()
@@ -24,7 +24,7 @@ class EEGClassificationMetrics(evaluate.Metric):
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        label = datasets.Value("float64")  # so that a missing one may be NaN
+        label = datasets.Value("float64")  # a missing label may be NaN
         return evaluate.MetricInfo(
             description="Balanced accuracy, accuracy, AUROC, Cohen's kappa and macro F1 of EEG classifiers.",
             citation="",

@@ -27,7 +27,7 @@ def bootstrap_interval(
         labels: As in [`classification_metrics`].
         scores: As in [`classification_metrics`].
         subjects: (windows,) subject of each window.
-        metric: One of `METRIC_NAMES`, or a function of the labels that are there and their scores.
+        metric: One of `METRIC_NAMES`, or a function of the known labels and their scores.
         num_resamples: Number of draws.
         seed: Seed of the draws.
         level: Coverage.

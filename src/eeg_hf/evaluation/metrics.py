@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics of classifiers and regressors on EEG windows.
 
-What is not there is said, never guessed. A label that is missing (-100 or NaN) is left out and counted in
-`num_missing`. A class that no reference has is left out of balanced accuracy, macro F1 and AUROC, which are
-averages over the classes that the references do have. What cannot be computed at all (the AUROC of a single
-class, or of predictions without scores) is NaN.
+Missing labels (-100 or NaN) are left out and counted in `num_missing`. Balanced accuracy, macro F1 and AUROC
+are averages over the classes among the labels. What cannot be computed (the AUROC of a single class, or of
+predictions without scores) is NaN.
 """
 
 import math
@@ -110,10 +109,10 @@ def classification_metrics(
 
     Returns:
         `balanced_accuracy`, `accuracy`, `auroc` (NaN without scores), `kappa`, `macro_f1`, the recalls (NaN
-        for a class without references), `num_samples` that were judged and `num_missing` that were left out.
+        for a class without labels), `num_samples` with and `num_missing` without a label.
 
     Raises:
-        ValueError: If shapes do not agree, a label or a prediction is no class, a score is NaN, or every
+        ValueError: If shapes do not agree, a label or a prediction is not a class, a score is NaN, or every
             label is missing.
 
     Example:
@@ -142,12 +141,12 @@ def regression_metrics(
         predictions: As many, in the same unit.
 
     Returns:
-        `nrmse_std`, the root mean squared error over the targets' population standard deviation: 1.0 for
-        whoever always says their mean, NaN for constant targets; `pearson`, NaN where one side is constant;
-        `num_samples` and `num_missing`.
+        `nrmse_std`, the root mean squared error over the population standard deviation of the targets: 1.0
+        for a constant prediction of their mean, NaN for constant targets; `pearson`, NaN where one side is
+        constant; `num_samples` and `num_missing`.
 
     Raises:
-        ValueError: If there are not as many predictions as targets, a prediction is NaN, or every target is
+        ValueError: If the numbers of predictions and targets differ, a prediction is NaN, or every target is
             missing.
     """
     target, predicted = np.ravel(np.asarray(targets, float)), np.ravel(np.asarray(predictions, float))
@@ -156,7 +155,7 @@ def regression_metrics(
     is_known = ~np.isnan(target)
     target, predicted = target[is_known], predicted[is_known]
     _check_judgeable(len(target), predicted)
-    # Of equal numbers the rounding error remains, by which nothing may be divided
+    # The standard deviation of equal numbers is a rounding error, not zero
     spread, predicted_spread = (side.std() if np.ptp(side) else 0.0 for side in (target, predicted))
     covariance = np.mean((target - target.mean()) * (predicted - predicted.mean()))
     error = np.sqrt(np.mean((target - predicted) ** 2))
@@ -170,7 +169,7 @@ def regression_metrics(
 
 
 def chance_level(labels: Sequence[float] | np.ndarray) -> dict[str, float]:
-    """Return what whoever always says the most frequent class reaches.
+    """Return the scores of always predicting the most frequent class.
 
     Args:
         labels: (windows,) class indices; -100 and NaN are missing.
@@ -190,16 +189,17 @@ def chance_level(labels: Sequence[float] | np.ndarray) -> dict[str, float]:
 
 
 def aggregate_folds(folds: Sequence[Mapping[str, float]]) -> dict[str, MetricSummary]:
-    """Summarise the metrics of several folds or seeds.
+    """Summarize the metrics of several folds or seeds.
 
     Args:
         folds: The metrics of each, with the same names.
 
     Returns:
-        Of each metric all values, and the mean and population standard deviation of those that are not NaN.
+        For each metric all values, the mean and population standard deviation of those that are not NaN, and
+        `undefined_folds` where some are.
 
     Raises:
-        ValueError: If there is no fold, or the folds do not have the same metrics.
+        ValueError: If there is no fold, or the folds have different metrics.
     """
     if not folds:
         raise ValueError("folds: expected the metrics of at least one, got none")
@@ -223,7 +223,7 @@ def aggregate_folds(folds: Sequence[Mapping[str, float]]) -> dict[str, MetricSum
 def make_compute_metrics(
     class_names: Sequence[str] | None = None,
 ) -> "Callable[[EvalPrediction], dict[str, float]]":
-    """Return a function for the `compute_metrics` of transformers' Trainer.
+    """Return the `compute_metrics` function of a classifier for transformers' Trainer.
 
     Args:
         class_names: As in [`classification_metrics`].
@@ -234,7 +234,9 @@ def make_compute_metrics(
         if isinstance(scores, tuple):  # a model that returns more than logits puts them first
             scores = scores[0]
         if isinstance(scores, dict) or isinstance(labels, (dict, tuple)):
-            raise ValueError("expected logits and labels of one task, got several: compute each by itself")
+            raise ValueError(
+                "expected logits and labels of one task, got several: compute the metrics of each separately"
+            )
         return classification_metrics(labels, scores, class_names)
 
     return compute_metrics
@@ -277,7 +279,7 @@ def labelled(
     scores: Sequence[Sequence[float]] | Sequence[int] | np.ndarray,
     class_names: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return the labels (n,) that are there, their scores or predictions, and how many are not there."""
+    """Return the known labels (n,), their scores or predictions, and the number of missing labels."""
     all_labels, values = np.asarray(labels, float), np.asarray(scores)
     if all_labels.ndim != 1 or values.ndim not in (1, 2) or len(values) != len(all_labels):
         raise ValueError(

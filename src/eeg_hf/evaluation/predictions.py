@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a classifier said about each window: the one thing every table is made from."""
+"""Predictions of a classifier, window by window, from which all tables are made."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..atomic_files import atomic_path
+
 
 @dataclass(frozen=True)
 class Predictions:
     """Scores of the windows of one test part.
 
     Attributes:
-        window_ids: Which windows, (windows,) strings.
-        subjects: Whose they are, (windows,) strings.
-        labels: Class indices (windows,), or the numbers to predict.
-        scores: Class probabilities (windows, classes), or predicted numbers (windows, 1).
+        window_ids: Identifiers of the windows, (windows,) strings.
+        subjects: Subject of each window, (windows,) strings.
+        labels: Class indices or targets, (windows,).
+        scores: Class probabilities (windows, classes), or predicted targets (windows, 1).
     """
 
     window_ids: np.ndarray
@@ -33,18 +35,19 @@ class Predictions:
             )
 
     def save(self, path: str | Path) -> None:
-        """Write a Parquet file."""
+        """Write a Parquet file, atomically."""
         columns = {
             "window_id": pa.array(self.window_ids.tolist()),
             "subject": pa.array(self.subjects.tolist()),
             "label": pa.array(self.labels),
             "scores": pa.array(self.scores.astype(np.float32).tolist()),
         }
-        pq.write_table(pa.table(columns), path)
+        with atomic_path(path) as partial:
+            pq.write_table(pa.table(columns), partial)
 
     @classmethod
     def load(cls, path: str | Path) -> "Predictions":
-        """Read what `save` wrote."""
+        """Read a file written by `save`."""
         table = pq.read_table(path)
         return cls(
             window_ids=np.array(table.column("window_id").to_pylist()),
@@ -55,7 +58,7 @@ class Predictions:
 
     @classmethod
     def concatenate(cls, parts: "list[Predictions]") -> "Predictions":
-        """Put the test parts of several folds together."""
+        """Concatenate the test parts of several folds."""
         return cls(
             *(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__)
         )

@@ -23,18 +23,18 @@ def collect_provenance(
     chance: Mapping[str, float] | None = None,
     **facts: Any,
 ) -> dict[str, Any]:
-    """Gather what a reader needs to believe a number and to get it again.
+    """Return what a reader needs to trust and to reproduce a number.
 
     Args:
         dataset: Name and version of the data.
-        licence: Their licence.
+        licence: Licence of the data.
         seeds: Seeds of the runs.
-        chance: See [`chance_level`]; nothing where guessing means nothing.
-        **facts: Anything else that JSON can hold, such as the settings of the preparation.
+        chance: See [`chance_level`]; left out where guessing has no meaning.
+        **facts: Further facts that JSON can hold, such as the settings of the preparation.
 
     Returns:
-        These, with the commit of the code (None outside of a checkout, "-dirty" where it has changed since),
-        the versions of the packages and the machine.
+        The arguments, with the commit of the code (None outside a checkout, "-dirty" where files have
+        changed since), the versions of the packages and the machine.
     """
     return {
         "dataset": dataset,
@@ -62,7 +62,7 @@ def run_seed(folder: str | Path) -> int | None:
 def git_commit(folder: Path) -> str | None:
     """Return the commit that tracks a folder, with "-dirty" where files have changed since, or None."""
     try:
-        # An environment inside somebody else's checkout is not of his commit: ask for a tracked file
+        # An environment may lie inside an unrelated checkout: only tracked files count
         if not _git(folder, "ls-files", "."):
             return None
         changes = _git(folder, "status", "--porcelain", "--untracked-files=no")

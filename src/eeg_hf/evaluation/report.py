@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results as a Markdown table and as JSON, with everything that is needed to read them and to get them again.
+"""Results as Markdown tables and JSON, with the provenance needed to read and to reproduce them.
 
-Writing the same results twice gives the same bytes: there is no date in a report, the commit is its date.
+The same results give the same bytes: a report has no date, only the commit.
 """
 
 import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,17 +39,15 @@ class ResultRow:
     """One method on one split.
 
     Attributes:
-        method: Its name, such as "EEGNet".
-        regime: "unseen" where nothing of a tested subject was used before the test, "aligned" where his
+        method: Name, such as "EEGNet".
+        regime: "unseen" where nothing of a tested subject was used before the test, "aligned" where their
             unlabelled windows were.
         split: How the data were split, such as "5 subject folds".
-        metrics: Summary of each metric, see [`aggregate_folds`].
-        num_subjects: Number of people tested.
-        num_windows: Number of windows tested.
+        metrics: Summary of each metric, see [`FoldScores`].
+        num_subjects: Number of tested subjects.
+        num_windows: Number of tested windows.
         seeds: Seeds of the runs.
-        parameters: Number of trained numbers, where that says something.
-        seconds: Time of training and testing.
-        difference: To the best baseline: its name as `baseline`, and a `PairedDifference`.
+        difference: Difference to the best baseline: its name as `baseline`, and a `PairedDifference`.
 
     Raises:
         ValueError: If the regime is unknown.
@@ -62,8 +60,6 @@ class ResultRow:
     num_subjects: int
     num_windows: int
     seeds: tuple[int, ...] = ()
-    parameters: int | None = None
-    seconds: float | None = None
     difference: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -72,7 +68,7 @@ class ResultRow:
 
 
 def sort_rows(rows: Sequence[ResultRow], metric: str = "balanced_accuracy") -> list[ResultRow]:
-    """Order rows by split, by regime (unseen first), and the best first."""
+    """Sort rows by split, by regime (unseen first), and by a metric, the best first."""
     return sorted(
         rows, key=lambda row: (row.split, list(REGIMES).index(row.regime), -_mean(row, metric), row.method)
     )
@@ -81,13 +77,13 @@ def sort_rows(rows: Sequence[ResultRow], metric: str = "balanced_accuracy") -> l
 def results_table(
     rows: Sequence[ResultRow], metrics: Sequence[str] = ("balanced_accuracy", "auroc", "kappa", "macro_f1")
 ) -> str:
-    """Return one Markdown table a split; the best mean of each regime is bold.
+    """Return a Markdown table for each split, with the paired tests below it; the best of a regime is bold.
 
     Several folds or seeds are written as mean ± population standard deviation, intervals in brackets.
 
     Args:
         rows: Results in any order.
-        metrics: Which of them; columns in which no row has anything are left out.
+        metrics: Columns; empty ones are left out.
     """
     tables = []
     for split in sorted({row.split for row in rows}):
@@ -109,42 +105,53 @@ def write_report(
     """Write `report.md` and `metrics.json`.
 
     Args:
-        folder: Where to; made if it is not there.
+        folder: Where to write; created if missing.
         rows: Results in any order.
         provenance: See [`collect_provenance`].
-        figures: Path of each picture by its caption.
+        figures: Path of each figure by its caption.
         title: Heading of the report.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     ordered = sort_rows(rows)
-    write_json(
-        folder / "metrics.json", {"provenance": dict(provenance), "results": [asdict(row) for row in ordered]}
-    )
+    results = [asdict(row) for row in ordered]
     sections = [f"# {title}", _reading_guide(provenance), results_table(ordered).rstrip()]
-    for caption, path in (figures or {}).items():
-        sections.append(f"![{caption}]({Path(os.path.relpath(path, folder)).as_posix()})\n\n*{caption}*")
-    sections.append("## Provenance\n\n" + "\n".join(provenance_lines(provenance)))
-    write_text(folder / "report.md", "\n\n".join(sections) + "\n")
+    write_sections(Path(folder), results, sections, provenance, figures or {})
+
+
+def write_sections(
+    folder: Path,
+    results: Sequence[Mapping[str, Any]],
+    sections: Sequence[str],
+    provenance: Mapping[str, Any],
+    figures: Mapping[str, str | Path],
+) -> None:
+    """Write results as `metrics.json`, and sections, figures and provenance as `report.md`."""
+    write_json(folder / "metrics.json", {"provenance": dict(provenance), "results": list(results)})
+    shown = [
+        f"![{caption}]({Path(os.path.relpath(path, folder)).as_posix()})\n\n*{caption}*"
+        for caption, path in figures.items()
+    ]
+    last = "## Provenance\n\n" + "\n".join(provenance_lines(provenance))
+    write_text(folder / "report.md", "\n\n".join([*sections, *shown, last]) + "\n")
 
 
 def read_report(folder: str | Path) -> tuple[list[ResultRow], dict[str, Any]]:
-    """Return the rows and the provenance that `write_report` wrote; what was undefined is NaN again."""
+    """Return the rows and the provenance written by `write_report`; null becomes NaN."""
     content = json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
-    rows = [
-        ResultRow(**{**row, "metrics": _restore_metrics(row["metrics"]), "seeds": tuple(row["seeds"])})
-        for row in content["results"]
-    ]
+    known = {item.name for item in fields(ResultRow)}  # reports of before had more
+    rows = []
+    for row in content["results"]:
+        restored = {"metrics": _restore_metrics(row["metrics"]), "seeds": tuple(row["seeds"])}
+        rows.append(ResultRow(**{name: value for name, value in row.items() if name in known} | restored))
     return rows, content["provenance"]
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write JSON that every parser reads: NaN and infinity become null; no reader ever sees half a file."""
+    """Write standard JSON atomically: NaN and infinity become null."""
     write_text(Path(path), json.dumps(_defined(content), indent=2, ensure_ascii=False) + "\n")
 
 
 def _mean(row: ResultRow, metric: str) -> float:
-    """Return the mean of a metric, and less than any where it is undefined."""
+    """Return the mean of a metric, minus infinity where it is undefined."""
     mean = row.metrics[metric]["mean"] if metric in row.metrics else math.nan
     return -math.inf if math.isnan(mean) else mean
 
@@ -163,27 +170,25 @@ def _table_row(row: ResultRow, metrics: Sequence[str], in_split: Sequence[Result
         "Subjects": str(row.num_subjects),
         "Windows": f"{row.num_windows:,}",
         "Seeds": ", ".join(map(str, row.seeds)) or NOTHING,
-        "Parameters": NOTHING if row.parameters is None else format_count(row.parameters),
-        "Time": NOTHING if row.seconds is None else _format_seconds(row.seconds),
     }
 
 
 def _averages(row: ResultRow, metric: str) -> dict[str, str]:
-    """Return the other ways to average a metric, which a mean over folds of different sizes may hide."""
+    """Return the pooled metric and its mean over subjects, which a mean over folds may hide."""
     title, summary = METRIC_TITLES.get(metric, metric), row.metrics.get(metric, {})
     means = {"pooled": summary.get("pooled"), "mean of subjects": summary.get("subject_mean")}
     return {f"{title}, {name}": format_summary({"mean": mean}) for name, mean in means.items()}
 
 
 def _paired_tests(rows: Sequence[ResultRow]) -> Iterator[str]:
-    """Yield how each method compares with the best baseline, subject by subject."""
+    """Yield the paired test of each method against the best baseline."""
     for row in rows:
         if row.difference:
             yield f"* {row.method} ({REGIMES[row.regime]}): {describe_difference(row.difference)}."
 
 
 def format_summary(summary: Mapping[str, Any], decimals: int = 3) -> str:
-    """Return `0.750 ± 0.038 [0.700, 0.790]`, as much of it as there is, and whether folds are undefined."""
+    """Return `0.750 ± 0.038 [0.700, 0.790]`, as far as known, and how many folds are undefined."""
     mean, sd, lacking = summary.get("mean"), summary.get("sd"), summary.get("undefined_folds")
     if mean is None or math.isnan(mean):
         return NOTHING
@@ -206,27 +211,23 @@ def format_count(number: int) -> str:
     return f"{number / 1000:.1f} k" if number >= 1000 else str(number)
 
 
-def _format_seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
-
-
 def _reading_guide(provenance: Mapping[str, Any]) -> str:
     sentences = [
         "A number is the mean over folds and seeds, ± the population standard deviation over folds or seeds, "
         "brackets its 95 % interval over subjects. Where a fold lacks a class, the number is that of all "
         "folds together (pooled).",
-        "The two regimes answer different questions: compare methods within one.",
+        "Compare methods within a regime only.",
     ]
     if "chance" in provenance:
         chance = [
             f"{METRIC_TITLES.get(name, name)} {value:.3f}" for name, value in provenance["chance"].items()
         ]
-        sentences.append(f"Always saying the most frequent class reaches: {', '.join(chance)}.")
+        sentences.append(f"Always predicting the most frequent class reaches: {', '.join(chance)}.")
     return " ".join(sentences)
 
 
 def provenance_lines(provenance: Mapping[str, Any]) -> list[str]:
-    """Return one item of a Markdown list a fact."""
+    """Return the facts as items of a Markdown list."""
     lines = []
     for name, value in provenance.items():
         if name == "chance":

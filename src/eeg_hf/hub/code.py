@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights that carry their code, for people who have only transformers.
+"""Weights that carry their code, for machines that have only transformers.
 
 `AutoModel.from_pretrained(..., trust_remote_code=True)` finds the classes in the files beside the weights:
-the modeling file, the neighbours that it imports, and the feature extractor's. Where eeg_hf is imported its
-own classes are taken instead, without being asked to trust anything.
+the modeling file, the neighbours that it imports, and those of the feature extractor. Where eeg_hf is
+imported, its own classes are used instead, and no code has to be trusted.
 """
 
 import inspect
@@ -31,18 +31,19 @@ def save_with_code(
 ) -> list[Path]:
     """Save a model, its feature extractor, and the code of both.
 
-    The map of Auto classes is whole whatever head is saved: a saved classifier also opens with `AutoModel`.
+    All Auto classes of the architecture are registered, whichever head is saved: a saved classifier also
+    opens with `AutoModel`.
 
     Args:
         model: A model of this package.
-        save_directory: Folder, made if it is not there.
-        feature_extractor: What its inputs are made with; saved too.
+        save_directory: Folder; created if missing.
+        feature_extractor: Makes the inputs of the model; saved too.
 
     Returns:
-        The files of the folder that were written, sorted.
+        The files that were written, sorted.
 
     Raises:
-        ValueError: If no Auto class knows the model, so that nobody could open it.
+        ValueError: If no Auto class knows the model, which therefore could not be opened.
 
     Example:
         >>> from eeg_hf import EEGFoundationConfig, EEGFoundationModel
@@ -71,15 +72,15 @@ def _seen_windows(model: "PreTrainedModel") -> SeenWindows | None:
 def add_code(
     model: "PreTrainedModel", folder: Path, feature_extractor: "FeatureExtractionMixin | None" = None
 ) -> list[Path]:
-    """Put the code beside a model and a feature extractor that are saved already.
+    """Copy the code beside a model and a feature extractor that are already saved.
 
     Args:
-        model: What was saved.
-        folder: Where.
-        feature_extractor: Saved there too.
+        model: The saved model.
+        folder: Its folder.
+        feature_extractor: Saved in the same folder.
 
     Returns:
-        The files of the code.
+        The copied files.
 
     Raises:
         ValueError: If no Auto class knows the model.
@@ -94,7 +95,7 @@ def add_code(
 
 
 def _model_classes(model: "PreTrainedModel") -> dict[str, Any]:
-    """Return the class of each Auto class that opens this kind of model."""
+    """Return the class that each Auto class opens for this kind of model."""
     classes: dict[str, Any] = {"AutoConfig": type(model.config)}
     for auto_class in _AUTO_CLASSES:
         known = auto_class._model_mapping.get(type(model.config), None)
@@ -106,20 +107,20 @@ def _model_classes(model: "PreTrainedModel") -> dict[str, Any]:
 
 
 def code_files(cls: type) -> list[Path]:
-    """List the file that a class is defined in and all neighbours that it imports."""
+    """Return the file that defines a class and all neighbours that it imports, sorted."""
     own = Path(inspect.getfile(cls))
     return sorted({own, *(Path(file) for file in get_relative_import_files(own))})
 
 
 def _saved(thing: Any, folder: Path) -> set[str]:
-    """Save something and tell which files that made or changed."""
+    """Save a model or an extractor and return the names of the files that were created or changed."""
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*")} if folder.is_dir() else {}
     thing.save_pretrained(folder)
     return {path.name for path in folder.glob("*") if before.get(path.name) != path.stat().st_mtime_ns}
 
 
 def _add_auto_map(path: Path, classes: dict[str, type]) -> None:
-    """Name the classes in a saved JSON file, which stays whole."""
+    """Add the classes to a saved JSON file, keeping its other fields."""
     content = json.loads(path.read_text(encoding="utf-8"))
     content["auto_map"] = {
         auto: f"{Path(inspect.getfile(cls)).stem}.{cls.__name__}" for auto, cls in classes.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong between here and the Hub, in one line that says what to do; never with a token in it."""
+"""Errors of the Hub in one line that says what to do, without tokens."""
 
 import contextlib
 import re
@@ -11,24 +11,24 @@ _TOKEN = re.compile(r"\b(?:hf|api_org|hf_oauth)_[A-Za-z0-9]{4,}")
 
 
 class HubError(OSError):
-    """Something between here and the Hub that the user can mend."""
+    """A failure of the Hub or the connection to it that the user can fix."""
 
 
 def without_tokens(text: str) -> str:
-    """Return a text with everything that looks like a token taken out."""
+    """Return text with everything that looks like a token masked."""
     return _TOKEN.sub("hf_***", text)
 
 
 @contextlib.contextmanager
 def explained(repo_id: str, revision: str | None = None) -> Iterator[None]:
-    """Turn the errors of the Hub's client into one line each.
+    """Turn errors of the Hub client into one line each.
 
     Args:
-        repo_id: Repository that is asked for.
-        revision: Version that is asked for.
+        repo_id: Requested repository.
+        revision: Requested version.
 
     Raises:
-        HubError: Instead of the client's own error, which is its cause.
+        HubError: Instead of the client's error, which becomes its cause.
     """
     try:
         yield
@@ -39,7 +39,7 @@ def explained(repo_id: str, revision: str | None = None) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise HubError(
             f"{repo_id} has no version {revision or 'main'}: `eeg_hf.hub.versions({repo_id!r})` lists "
-            "those there are"
+            "the existing ones"
         ) from _quiet(error)
     except errors.RepositoryNotFoundError as error:
         raise HubError(
@@ -78,9 +78,9 @@ def _by_status(repo_id: str, error: errors.HfHubHTTPError) -> str:
     known = {
         401: f"the Hub does not accept the token for {repo_id}: run `hf auth login` with a valid one",
         403: f"the token may not do this to {repo_id}: use one that can write",
-        413: f"no room left for {repo_id}: the storage quota is used up",
-        507: f"no room left for {repo_id}: the storage quota is used up",
-        412: f"somebody else changed {repo_id} meanwhile: try again",
+        413: f"no storage left for {repo_id}: the quota is used up",
+        507: f"no storage left for {repo_id}: the quota is used up",
+        412: f"another process changed {repo_id} meanwhile: try again",
         429: "too many requests: wait a minute and try again",
     }
     reason = without_tokens(" ".join(str(error).split()))[:200]
@@ -93,9 +93,9 @@ def _unreachable(repo_id: str, error: Exception) -> str:
 
 
 def _is_of_network(error: BaseException | None) -> bool:
-    """Tell the errors of the HTTP client, whose package has changed its name before, from all others.
+    """Return whether an error comes from an HTTP client; huggingface_hub has changed its client before.
 
-    The client wraps some of them into a RuntimeError, whose cause they are.
+    The client wraps some of its errors into a RuntimeError, as its cause.
     """
     if error is None:
         return False
@@ -107,7 +107,7 @@ def _is_of_network(error: BaseException | None) -> bool:
 
 
 def _quiet(error: Exception) -> Exception | None:
-    """Keep the cause, unless its text holds a token."""
+    """Return the error as a cause, or None if its text holds a token."""
     return error if without_tokens(str(error)) == str(error) else None
 
 

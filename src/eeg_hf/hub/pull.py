@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetch a version from the Hub, whole, unchanged and without code that a pickle could run."""
+"""Download a version from the Hub: complete, verified by hash, and without pickles."""
 
 from pathlib import Path
 from typing import Literal
@@ -8,7 +8,7 @@ from huggingface_hub import HfApi, snapshot_download
 
 from .errors import HubError, explained
 
-# transformers' Trainer pushes its settings as a pickle, which nobody needs: it stays where it is.
+# transformers' Trainer pushes its settings as a pickle, which is not needed: it is not downloaded.
 NOT_FETCHED = ("training_args.bin",)
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 RepoType = Literal["model", "dataset"]
@@ -21,15 +21,15 @@ def pull(
 
     Args:
         repo_id: Such as `"org/eeg-foundation"`.
-        version: A tag, branch or commit; the newest state if left out.
+        version: A tag, branch or commit; the newest state by default.
         repo_type: `"model"` or `"dataset"`.
-        token: Token to use instead of the one that is logged in.
+        token: Token to use instead of the stored one.
 
     Returns:
-        The folder, which `from_pretrained` or `load_dataset` open.
+        The folder, for `from_pretrained` or `load_dataset`.
 
     Raises:
-        HubError: If it cannot be reached, does not exist, holds a pickle, or arrived damaged.
+        HubError: If it cannot be reached, does not exist, holds a pickle, or arrives damaged.
 
     Example:
         >>> folder = pull("org/eeg-foundation", "v1.0")  # doctest: +SKIP
@@ -78,7 +78,7 @@ def versions(repo_id: str, repo_type: RepoType = "model", token: str | None = No
 
 
 def _forget(path: Path) -> None:
-    """Remove a file from the cache, with the blob that it links to."""
+    """Remove a file and its blob from the cache."""
     if path.is_symlink():
         path.resolve().unlink(missing_ok=True)
     path.unlink(missing_ok=True)

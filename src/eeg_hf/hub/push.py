@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put a version of a model on the Hub: weights, code, card, metrics, settings, and a tag that stays."""
+"""Push a version of a model to the Hub: weights, code, card, metrics, settings, and a permanent tag."""
 
 import json
 import re
@@ -27,12 +27,12 @@ _VERSION = re.compile(r"v\d+(\.\d+){1,2}([-.]?(a|b|rc|dev)\d+)?")
 
 @dataclass(frozen=True)
 class Pushed:
-    """What went to the Hub, or would have.
+    """What was pushed to the Hub, or would be.
 
     Attributes:
         repo_id: Repository.
-        version: Its tag.
-        files: Path in the repository -> bytes.
+        version: Tag of the version.
+        files: Path in the repository -> size in bytes.
         commit: Hash of the commit; `None` in a dry run.
         url: Page of the version; `None` in a dry run.
     """
@@ -67,25 +67,24 @@ def push(
 ) -> Pushed:
     """Push a model with its code as a version.
 
-    A push that broke is completed by the same call: what arrived is not sent again.
+    The same call completes a push that was interrupted: what has arrived is not sent again.
 
     Args:
         model: A model of this package.
-        repo_id: Such as `"org/eeg-foundation"`; made if it is not there.
+        repo_id: Such as `"org/eeg-foundation"`; created if missing.
         version: Such as `"v1.0"`; becomes a tag.
-        feature_extractor: Goes along with its code.
-        card: Text of the card, see `eeg_hf.hub.model_card`; if left out, one that says what the files tell
-            and that nothing was measured.
-        metrics: Goes along as `metrics.json`.
+        feature_extractor: Pushed too, with its code.
+        card: Text of the card, see `eeg_hf.hub.model_card`; by default one of what the saved files record.
+        metrics: Pushed as `metrics.json`.
         eval_results: `huggingface_hub.EvalResultEntry`, which the Hub shows beside the model.
-        training_args: Goes along as `training_args.json`, without tokens.
-        private: Whether a repository that is made now is private; the organization's default if left out.
-        overwrite: Whether a version that exists may be moved to this state.
-        dry_run: Change nothing, and return what would go.
-        token: Token to use instead of the one that is logged in.
+        training_args: Pushed as `training_args.json`, without tokens.
+        private: Whether a new repository is private; the default of the organization if left out.
+        overwrite: Whether an existing version may be moved to this state.
+        dry_run: Push nothing, and return what would be pushed.
+        token: Token to use instead of the stored one.
 
     Raises:
-        ValueError: If the version is not spelled like one.
+        ValueError: If the version is not of the form v1.0.
         HubError: If the version exists, or the Hub cannot be reached or refuses; one line each.
 
     Example:
@@ -110,7 +109,7 @@ def push(
                 repo_id=repo_id,
                 folder_path=folder,
                 commit_message=f"{version}: {type(model).__name__}",
-                delete_patterns="*",  # what belonged to the last version only would say wrong things here
+                delete_patterns="*",  # files of an older version only would be wrong here
             )
             if overwrite and version in _tags(api, repo_id):
                 api.delete_tag(repo_id, tag=version)
@@ -133,19 +132,19 @@ def push_folder(
         folder: With a card `README.md`, as `eeg_hf.corpora.prepare` writes it.
         repo_id: Such as `"org/eegmat-windows"`.
         version: Tag of this state.
-        private: Whether a repository that is made now is private.
-        token: Token to use instead of the one that is logged in.
+        private: Whether a new repository is private.
+        token: Token to use instead of the stored one.
 
     Returns:
-        The commit.
+        The hash of the commit.
 
     Raises:
-        FileNotFoundError: If the folder has no card: without it nobody knows what it may be used for.
+        FileNotFoundError: If the folder has no card, which says what the data may be used for.
         HubError: If the version exists, or the Hub cannot be reached or refuses.
     """
     folder = Path(folder)
     if not (folder / "README.md").is_file():
-        raise FileNotFoundError(f"{folder} has no card (README.md): prepare it to its end, or write one")
+        raise FileNotFoundError(f"{folder} has no card (README.md): complete its preparation, or write one")
     with explained(repo_id, version):
         api = HfApi(token=token)
         api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
@@ -166,14 +165,14 @@ def _add_documents(
     eval_results: Sequence[Any],
     training_args: "TrainingArguments | Mapping[str, Any] | None",
 ) -> None:
-    """Write what people read beside the weights."""
+    """Write the card, metrics, settings and results beside the weights."""
     import yaml
     from huggingface_hub import eval_result_entries_to_yaml
 
     (folder / "README.md").write_text(card, encoding="utf-8")
     if metrics is not None:
         _write_json(folder / "metrics.json", metrics)
-    if training_args is not None:  # its own to_dict takes the tokens out
+    if training_args is not None:  # to_dict masks the tokens
         settings = training_args if isinstance(training_args, Mapping) else training_args.to_dict()
         _write_json(folder / "training_args.json", settings)
     if eval_results:
@@ -197,7 +196,7 @@ def _tags(api: HfApi, repo_id: str, repo_type: str = "model") -> list[str]:
 def _refuse_existing(
     api: HfApi, repo_id: str, version: str, overwrite: bool, repo_type: str = "model"
 ) -> None:
-    """Refuse to move a version that people may rely on."""
+    """Refuse to move a version that others may rely on."""
     if not overwrite and version in _tags(api, repo_id, repo_type):
         raise HubError(f"{repo_id} has a version {version} already: choose the next number, or set overwrite")
 

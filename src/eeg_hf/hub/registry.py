@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Versions of models on a disk of one's own, with the face of the Hub.
+"""A local registry: versions of models in a folder, laid out as on the Hub.
 
 models/registry/eeg_foundation/v1.0/    config.json, model.safetensors, preprocessor_config.json, metrics.json
 models/registry/eeg_foundation/v1.1/
@@ -29,12 +29,12 @@ _NAME = re.compile(r"[\w.-]+")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between two versions.
+    """Differences between two versions.
 
     Attributes:
-        versions: The two.
-        config: Field -> its value in each, where they differ.
-        metrics: Metric -> its value in each, `None` where one does not have it.
+        versions: The two versions.
+        config: Field -> value in each, where they differ.
+        metrics: Metric -> value in each, `None` where it is missing.
         parameters: Number of parameters of each.
     """
 
@@ -57,7 +57,7 @@ class LocalRegistry:
     """Models by name and version in a folder.
 
     Args:
-        root: The folder; made with the first model.
+        root: The folder; created with the first model.
 
     Example:
         >>> registry = LocalRegistry("models/registry")
@@ -69,11 +69,11 @@ class LocalRegistry:
         self.root = Path(root)
 
     def names(self) -> list[str]:
-        """List the models, sorted."""
+        """Return the names of the models, sorted."""
         return sorted(path.name for path in self.root.glob("*") if self.versions(path.name))
 
     def versions(self, name: str) -> list[str]:
-        """List the versions of a model, oldest first; v1.10 comes after v1.9."""
+        """Return the versions of a model, oldest first; v1.10 comes after v1.9."""
         found = [path.name for path in (self.root / name).glob("v*") if (path / "config.json").is_file()]
         return sorted((version for version in found if _VERSION.fullmatch(version)), key=_order)
 
@@ -86,10 +86,10 @@ class LocalRegistry:
         return self.versions(name)[-1] if self.versions(name) else self._refuse(name, None)
 
     def path(self, name: str, version: str | None = None) -> Path:
-        """Return the folder of a version, of the newest if left out; `from_pretrained` opens it.
+        """Return the folder of a version, the newest by default, for `from_pretrained`.
 
         Raises:
-            FileNotFoundError: If it is not there, naming those that are.
+            FileNotFoundError: If there is no such version; the message names the existing ones.
         """
         version = version or self.latest(name)
         if version not in self.versions(name):
@@ -107,19 +107,19 @@ class LocalRegistry:
         card: str | None = None,
         overwrite: bool = False,
     ) -> Path:
-        """Save a version; it is seen only when it is whole.
+        """Save a version; it becomes visible only when it is complete.
 
         Args:
             model: A model of this package.
             name: Such as `"eeg_foundation"`.
             version: Such as `"v1.0"`.
-            feature_extractor: Saved along.
-            metrics: Saved along as `metrics.json`.
-            card: Saved along as `README.md`.
-            overwrite: Whether a version that exists is replaced.
+            feature_extractor: Saved too.
+            metrics: Saved as `metrics.json`.
+            card: Saved as `README.md`.
+            overwrite: Whether an existing version is replaced.
 
         Raises:
-            ValueError: If name or version cannot be one.
+            ValueError: If the name or the version is not valid.
             FileExistsError: If the version exists.
         """
         if not _VERSION.fullmatch(version) or not _NAME.fullmatch(name) or name.startswith("."):
@@ -147,18 +147,18 @@ class LocalRegistry:
         """Load a version with an Auto class.
 
         Args:
-            name: Of the model.
-            version: The newest if left out.
+            name: Name of the model.
+            version: The newest by default.
             auto_class: Such as `AutoModelForSequenceClassification`.
             **kwargs: As `auto_class.from_pretrained` takes them.
         """
         return auto_class.from_pretrained(self.path(name, version), **kwargs)
 
     def compare(self, name: str, first: str, second: str) -> Comparison:
-        """Say what differs between two versions: fields of the config, metrics, size.
+        """Compare two versions: fields of the config, metrics, number of parameters.
 
         Raises:
-            FileNotFoundError: If one is not there.
+            FileNotFoundError: If one does not exist.
         """
         folders = [self.path(name, first), self.path(name, second)]
         configs = [json.loads((folder / "config.json").read_text()) for folder in folders]
@@ -188,7 +188,7 @@ def _order(version: str) -> tuple[int, ...]:
 
 
 def count_parameters(folder: Path) -> int:
-    """Count the numbers in a folder's safetensors files from their headers."""
+    """Count the parameters in the safetensors files of a folder from their headers."""
     from safetensors import safe_open
 
     total = 0

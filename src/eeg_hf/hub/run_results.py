@@ -12,7 +12,7 @@ from ..evaluation.by_subject import paired_difference, subject_interval
 from ..evaluation.predictions import Predictions
 from ..evaluation.provenance import run_seed
 from .card_facts import UNKNOWN, ResultFacts
-from .card_kinds import DIRECTIONS, LEVELS, card_kind
+from .card_kinds import DIRECTIONS, LEVELS, CardKind, card_kind
 
 Report = Mapping[str, Any]
 Evaluation = str | Path | Sequence[tuple[str, str | Path]]
@@ -78,7 +78,7 @@ def read_evaluation(
     if model_type == "eeg_clip" and not own:
         own = {name} & {row.method for row in rows}
     _check_own({row.method for row in rows} - {CHANCE}, own)
-    rows = [replace(row, is_own=row.method in own) for row in _distinct(rows, card_kind(model_type).table)]
+    rows = [replace(row, is_own=row.method in own) for row in _distinct(rows, card_kind(model_type))]
     # Of several reports the first of this model says where its results come from
     _, about = min(reports, key=lambda pair: pair[0] not in own)
     return Results(tuple(rows), about["provenance"], _own_seeds(about, own, model_type))
@@ -151,18 +151,15 @@ def _check_own(methods: Collection[str], own: Collection[str]) -> None:
         raise ValueError(f"own_methods: say which of {', '.join(sorted(methods))} is this model")
 
 
-def _distinct(
-    rows: Sequence[ResultFacts], test: Callable[[ResultFacts], tuple[Any, ...]]
-) -> Iterator[ResultFacts]:
-    """Yield all rows, and chance once for each test: every report of retrieval brings its own."""
-    seen = set()
+def _distinct(rows: Sequence[ResultFacts], kind: CardKind) -> list[ResultFacts]:
+    """Return all rows, and chance once for each test: every report of retrieval brings its own."""
+    found: dict[Any, ResultFacts] = {}
     for row in rows:
-        key = (row.method, test(row))
-        if key in seen and row.method != CHANCE and "direction" in row.conditions:
-            raise ValueError(f"evaluation {row.method}: two files of the same test, expected a name for each")
-        if row.method != CHANCE or key not in seen:
-            yield row
-        seen.add(key)
+        key = (row.method, kind.table(row), kind.group(row))
+        if key in found and row.method != CHANCE:
+            raise ValueError(f"evaluation {row.method}: two rows of the same test, expected a name for each")
+        found.setdefault(key, row)
+    return [*found.values()]
 
 
 def _own_seeds(report: Report, own: Collection[str], model_type: str) -> tuple[int, ...]:
