@@ -26,7 +26,7 @@ DOCUMENTS = [
 
 
 def read_text(path):
-    """Return what a document tells: a docstring, the comments of a recipe, or all of it."""
+    """Return the text of a document: a docstring, the comments of a recipe, or the whole file."""
     text = path.read_text()
     if path.suffix == ".py":
         return ast.get_docstring(ast.parse(text), clean=False)

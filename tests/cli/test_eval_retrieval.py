@@ -25,9 +25,9 @@ def test_the_command_of_the_documentation_prints_and_writes_chance_and_intervals
     assert [name for _, name in rows] == metrics
     found = json.loads(out.read_text())
     assert found["provenance"]["settings"]["resample"] == "image" and found["provenance"]["split"] == "test"
-    people = [found["by_subject"][name]["eeg_to_image"]["recall@5"]["value"] for name in ("01", "02")]
+    subjects = [found["by_subject"][name]["eeg_to_image"]["recall@5"]["value"] for name in ("01", "02")]
     score = found["eeg_to_image"]["recall@5"]
-    assert score["value"] == pytest.approx(np.mean(people)) and score["chance"] == pytest.approx(5 / 60)
+    assert score["value"] == pytest.approx(np.mean(subjects)) and score["chance"] == pytest.approx(5 / 60)
     assert score["interval"][0] < score["value"] < score["interval"][1]
     assert f"| {score['value']:.3f} [{score['interval'][0]:.3f}, " in printed
     assert set(found["image_to_eeg"]) >= {"mean_rank", "median_rank", "mrr"}
@@ -54,7 +54,7 @@ def test_averaging_and_n_way_are_said_and_done(embeds, tmp_path):
 
 @pytest.fixture(scope="module")
 def methods(tmp_path_factory):
-    """Three trainings of one model that differ in their noise, a better method, and one of other people."""
+    """Three trainings of one model that differ in their noise, a better method, and one of other subjects."""
     folder = tmp_path_factory.mktemp("methods")
     for seed, noise in enumerate((2.0, 2.5, 3.0)):
         EEGImageEmbeddings(**make(60, noise=noise, seed=0)).save(folder / f"clip-{seed}" / "test.npz")
@@ -91,8 +91,8 @@ def test_methods_and_seeds_stand_in_one_table_beside_chance(methods, tmp_path):
     assert score["values"] == values and values[0] > values[2]
     assert score["value"] == pytest.approx(np.mean(values)) and score["sd"] == pytest.approx(np.std(values))
     assert table[3][1] == f"{np.mean(values):.3f} ± {np.std(values):.3f}"
-    person = [one["by_subject"]["02"]["image_to_eeg"]["mrr"]["value"] for one in singles]
-    assert found["EEG-CLIP"]["by_subject"]["02"]["image_to_eeg"]["mrr"]["values"] == person
+    values = [one["by_subject"]["02"]["image_to_eeg"]["mrr"]["value"] for one in singles]
+    assert found["EEG-CLIP"]["by_subject"]["02"]["image_to_eeg"]["mrr"]["values"] == values
     assert set(found["ridge"]["eeg_to_image"]["recall@1"]) == {"value", "chance", "interval"}
     assert found["ridge"]["models"] == ["ridge"] and len(found["EEG-CLIP"]["files"]) == 3
 

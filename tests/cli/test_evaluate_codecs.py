@@ -39,7 +39,7 @@ def results(prepared, codecs, tmp_path_factory):
     printed = run_command(
         "evaluate",
         *("--data", prepared, "--output_dir", folder),
-        *("--codecs", f"plain={codecs}/mlp-*", f"told the rate={codecs}/conditioned"),
+        *("--codecs", f"plain={codecs}/mlp-*", f"conditioned={codecs}/conditioned"),
     )
     return folder, printed, json.loads((folder / "metrics.json").read_text())
 
@@ -47,11 +47,11 @@ def results(prepared, codecs, tmp_path_factory):
 def test_codecs_stand_beside_pca_and_flac_at_their_bits(results):
     _, printed, written = results
     rows = {row["codec"]: row for row in written["results"] if row["architecture"] != "PCA"}
-    assert set(rows) == {"plain", "told the rate", "FLAC, lossless"}
+    assert set(rows) == {"plain", "conditioned", "FLAC, lossless"}
     bits = 3 * np.log2(5) * 200 / 128
     assert rows["plain"]["bits_per_second"] == pytest.approx(bits)
-    assert rows["told the rate"]["bits_per_second"] == pytest.approx(3 * bits)
-    assert rows["told the rate"]["is_conditioned"] and rows["told the rate"]["activation"] == "snake"
+    assert rows["conditioned"]["bits_per_second"] == pytest.approx(3 * bits)
+    assert rows["conditioned"]["is_conditioned"] and rows["conditioned"]["activation"] == "snake"
     # 2 s windows, of which 3 patches of 128 samples are whole
     assert rows["plain"]["side_bits_per_second"] == pytest.approx(32 / (384 / 200))
     assert 200 < rows["FLAC, lossless"]["bits_per_second"] < 16 * 200 * 1.01
@@ -112,14 +112,14 @@ def test_a_codec_of_several_rates_has_a_table_for_each(prepared, codecs, tmp_pat
         "evaluate",
         *("--data", prepared, slow, "--output_dir", tmp_path / "table"),
         *("--split", "fold", "--num_folds", "2", "--num_validation_subjects", "1"),
-        *("--codecs", f"told the rate={codecs}/conditioned"),
+        *("--codecs", f"conditioned={codecs}/conditioned"),
     )
     assert "**simulated, 160 Hz**" in printed and "**simulated, 200 Hz**" in printed
     rows = json.loads((tmp_path / "table/metrics.json").read_text())["results"]
     rates = {row["sampling_rate"]: row["bits_per_second"] for row in rows if row["architecture"] == "mlp"}
     assert rates[160] / rates[200] == pytest.approx(0.8)
     for row in rows:
-        if row["metrics"]:  # three people are tested, of whom the interval is
+        if row["metrics"]:  # three subjects are tested, of whom the interval is
             low, high = row["metrics"]["correlation"]["interval"]
             assert row["num_subjects"] == 3 and low < row["metrics"]["correlation"]["mean"] < high
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contrast between people, from simulated films whose shared response is known to the table of results."""
+"""Contrast between subjects, from simulated films whose shared response is known to the table of results."""
 
 import json
 import math
@@ -32,7 +32,7 @@ def prepare_films(folder, reference="original", **options):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Return by share of the response the data, the model and what was found on the four people held out."""
+    """Return the data, the model and the results on four held-out subjects by share of the response."""
     found = {}
     for share in (0.8, 0.0):
         folder = tmp_path_factory.mktemp("films")
@@ -89,7 +89,7 @@ def test_nothing_is_found_where_nothing_is_shared(trained):
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
-    """Return the folder of a model that says the mean of its task, and that of films to test it on."""
+    """Return the folder of a model that predicts the mean of its task, and the folder of its films."""
     folder = tmp_path_factory.mktemp("untrained")
     data = prepare_films(folder / "data", "average", num_subjects=6, num_films=2, seconds=9)
     tasks = {"alpha_hz": {"num_outputs": 1, "mean": 9.0, "std": 1.0}}
@@ -115,7 +115,7 @@ def test_auxiliary_tasks_stand_beside_who_always_says_the_same(untrained, tmp_pa
     found = json.loads((tmp_path / "metrics.json").read_text())["auxiliary"]
     windows = load_windows(data).to_pandas()
     numbers, classes = found[f"{model}: alpha_hz"], found[f"{model}: stimulus"]
-    assert len(found) == 2  # nobody's age is known
+    assert len(found) == 2  # no age is known
     assert numbers["mae"] == pytest.approx(numbers["mae_of_mean"], abs=1e-5)
     expected = {abs(hz - 9.0) for hz in windows["alpha_hz"]}
     assert min(expected) <= numbers["mae"] <= max(expected) and numbers["num_subjects"] == 3
@@ -151,12 +151,12 @@ def test_windows_that_overlap_are_lined_up_once(tmp_path):
     marks = zip(rows["stimulus_seconds"][:], rows["subject"][:], strict=True)
     kept = [index for index, mark in enumerate(marks) if mark != (4.0, "01")]
     windows = read_film_windows(rows.select(kept), PairColumns("stimulus", "stimulus_seconds"), "test")
-    people = line_up(windows)
-    assert people.shape == (3, 19, 2 * 3 * 100)  # seconds 0, 2 and 5
+    subjects = line_up(windows)
+    assert subjects.shape == (3, 19, 2 * 3 * 100)  # seconds 0, 2 and 5
     recording = corpus.recordings()[1]
     raw = corpus.read(recording)
     start = round(corpus.events(recording, raw)[0].onset * 50)
     expected = 1e6 * raw.get_data()[:, start : start + 350]
     expected = np.delete(expected, slice(200, 250), axis=1)
-    assert people[0, :, 300:] == pytest.approx(expected, abs=0.05)
+    assert subjects[0, :, 300:] == pytest.approx(expected, abs=0.05)
     assert np.abs(expected).max() > 5

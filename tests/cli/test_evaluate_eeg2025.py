@@ -34,7 +34,7 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def arguments(prepared, tmp_path_factory):
-    """Return the options that score two models: one untrained, one that says 0.25 whatever it is shown."""
+    """Return the options that score two models: one untrained, one that always predicts 0.25."""
     folder = tmp_path_factory.mktemp("models")
     for name, data in (("c1", "c1"), ("c2", "c2")):
         torch.manual_seed(0)
@@ -65,8 +65,8 @@ def test_scores_stand_beside_the_baselines_and_the_published_row(prepared, argum
     expected = np.sqrt(np.mean((traits - 0.25) ** 2)) / traits.std()
     second = rows["fine-tuned model"]["challenge_2"]
     assert second["nrmse_std"] == pytest.approx(expected) and second["num_samples"] == len(tested)
-    people = tested.groupby("subject")["externalizing"].first().to_numpy()
-    expected = np.sqrt(np.mean((people - 0.25) ** 2)) / people.std()
+    subjects = tested.groupby("subject")["externalizing"].first().to_numpy()
+    expected = np.sqrt(np.mean((subjects - 0.25) ** 2)) / subjects.std()
     assert second["nrmse_std_by_subject"] == pytest.approx(expected)
 
     fitted = windows[windows["release"] == "R1"]["externalizing"].mean()

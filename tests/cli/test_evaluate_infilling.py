@@ -60,7 +60,7 @@ def test_before_and_after_an_alignment_stand_beside_the_references(prepared, tra
     run_command("pretrain", "masked_vae_align", *flags(**options))
     assert AutoModelForPreTraining.from_pretrained(aligned).num_steps.item() == 8  # the warm-up is over once
     options = {"data": prepared, "output_dir": out, "max_windows": 24, "stretch_seconds": 0.5}
-    options |= {"split": "fold", "num_folds": 2, "num_validation_subjects": 1}  # three people to test
+    options |= {"split": "fold", "num_folds": 2, "num_validation_subjects": 1}  # three subjects to test
     models = ["--models", f"before={trained}", f"after it={aligned}", "--mask_ratios", "0.25", "0.75"]
     printed = run_command("evaluate-infilling", *flags(**options), *models)
     assert printed == (out / "table.md").read_text()
@@ -79,14 +79,14 @@ def test_before_and_after_an_alignment_stand_beside_the_references(prepared, tra
 
 
 def check_differences(found, shown, names):
-    """What is said of people is what the scores of people say."""
+    """The differences are those between the scores of the subjects."""
     differences = found["differences"]
     assert differences.pop("reference") == names[1] and list(differences) == names[2:]
     lines = [line for line in shown.splitlines() if line.startswith(("| before", "| after it"))][2:4]
     for name, line in zip(names[2:], lines, strict=True):
         for metric, key in (("correlation", "by_subject"), ("nrmse_std", "nrmse_by_subject")):
             ours, theirs = (found["hidden"][method]["25%"][0][key] for method in (name, names[1]))
-            gains = [ours[person] - theirs[person] for person in ours]
+            gains = [ours[subject] - theirs[subject] for subject in ours]
             one = differences[name]["25%"][metric]
             low, high = one["interval"]
             assert low <= one["mean"] <= high and one["mean"] == pytest.approx(sum(gains) / len(gains))

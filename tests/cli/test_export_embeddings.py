@@ -40,7 +40,7 @@ TINY |= {"per_device_train_batch_size": 32, "report_to": "none"}
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Return a folder with windows of three people, images, their embeddings and a model of two steps."""
+    """Return a folder with windows of three subjects, images, their embeddings and a model of two steps."""
     folder = tmp_path_factory.mktemp("world")
     corpus = SimulatedThings(3, 8, 2, 2, num_test_concepts=10, test_repetitions=3, seconds=0.4)
     extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.4)
@@ -205,7 +205,7 @@ def test_settings_of_the_training_are_read_and_what_is_said_goes_before_them(wor
     settings = json.loads((world / "clip" / "train_clip.json").read_text())
     assert settings["split"] == "concept" and settings["split_seed"] == 3
     trained, other = (
-        set(export(world, *said).concepts) for said in (("--part", "train"), ("--part", "validation"))
+        set(export(world, *words).concepts) for words in (("--part", "train"), ("--part", "validation"))
     )
     assert len(trained) == 7 and len(other) == 1 and not trained & other
 

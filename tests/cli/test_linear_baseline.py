@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ridge regression beside the model: as scikit-learn fits it, and by the script on people who see images."""
+"""Ridge regression: as scikit-learn fits it, and by the command on subjects who see images."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ IDS = image_ids("train") + image_ids("test")
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Return a folder with epochs that are linear in 16 features of their images, of two people."""
+    """Return a folder with epochs that are linear in 16 features of their images, of two subjects."""
     root = tmp_path_factory.mktemp("world")
     write_epochs(root / "eeg", noise=1.0)
     with pytest.MonkeyPatch.context() as patch:

@@ -93,7 +93,7 @@ def test_it_predicts_as_the_library_does_where_the_library_is_not(
     windows[1, 5:30] = 3e-6  # dead, but not at zero
     windows[2, 90, 7] = float("nan")
     windows[3] *= torch.logspace(-1, 1, 129)[:, None]
-    nothing = torch.zeros(1, 129, 200)  # which the library refuses, but the challenge wants a number for
+    nothing = torch.zeros(1, 129, 200)  # which the library refuses, but the challenge needs a number for
     torch.save(torch.cat([windows, nothing]), tmp_path / "windows.pt")
     unpacked = tmp_path / "res"
     zipfile.ZipFile(submission[0] / "submission.zip").extractall(unpacked)

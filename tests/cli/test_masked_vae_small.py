@@ -112,8 +112,8 @@ def test_two_processes_train_one_model(recipe, tmp_path, environment):
     for rank in "01":
         own = {**environment, **shared, "RANK": rank, "LOCAL_RANK": rank}
         processes.append(start_command(own, "pretrain", recipe, *options, stderr=subprocess.PIPE))
-    said = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said[0][-3000:]
+    shown = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], shown[0][-3000:]
     ranks = sorted(file.name for file in (tmp_path / "checkpoint-2").glob("rng_state*"))
     assert ranks == ["rng_state_0.pth", "rng_state_1.pth"]
     assert len([row for row in log_of(tmp_path) if "loss" in row]) == 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images from embeddings of simulated people who looked at shapes, from files to the contact sheet."""
+"""Images from embeddings of simulated subjects who looked at shapes, from files to the contact sheet."""
 
 import json
 from dataclasses import fields
@@ -31,7 +31,7 @@ FOLDERS = {"train": "training_images", "test": "test_images"}
 
 
 def write_embeddings(path, corpus, part, projections, random):
-    """Write what a model would say of two people who saw each image twice; return the images' ids."""
+    """Write the embeddings of two subjects who saw each image twice; return the ids of the images."""
     drawn, (of_images, of_eeg) = corpus.images(part), projections
     names = zip(drawn.concept_index, drawn.concepts, drawn.files, strict=True)
     ids = np.array([f"{FOLDERS[part]}/{number:05d}_{name}/{file}" for number, name, file in names])

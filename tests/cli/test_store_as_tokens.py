@@ -27,10 +27,10 @@ def test_it_stores_reads_back_and_draws(codec, tmp_path):
     tokens = RecordingTokens.load(tmp_path / "simulated-00-rest.tokens.safetensors")
     restored = decode_recording(tokens, EEGFSQModel.from_pretrained(codec))
     assert restored.get_data().shape == (19, 12000)
-    said = dict(line.split()[:2] for line in output.split("recording:\n")[1].splitlines()[:20])
-    assert set(restored.ch_names) < set(said)
-    values = [float(value) for name, value in said.items() if value != "dead" and name != "mean"]
-    assert np.mean(values) == pytest.approx(float(said["mean"]), abs=2e-3)
+    found = dict(line.split()[:2] for line in output.split("recording:\n")[1].splitlines()[:20])
+    assert set(restored.ch_names) < set(found)
+    values = [float(value) for name, value in found.items() if value != "dead" and name != "mean"]
+    assert np.mean(values) == pytest.approx(float(found["mean"]), abs=2e-3)
     assert min(values) > 0.8  # least where blinks are
     assert "of 10 bits" in output
     assert f"together: {sum(tokens.num_bytes.values()) - tokens.num_bytes['int16']:,} bytes" in output

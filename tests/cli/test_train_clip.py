@@ -61,7 +61,7 @@ LONGER |= {"metric_for_best_model": "loss", "greater_is_better": False}
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A prepared corpus of two people, photographs, features that the EEG is made of, and a tiny tower."""
+    """A prepared corpus of two subjects, photographs, features that the EEG is made of, and a tiny tower."""
     root = tmp_path_factory.mktemp("world")
     write_epochs(root / "eeg")
     with pytest.MonkeyPatch.context() as patch:
@@ -127,7 +127,7 @@ def test_a_model_of_whitened_channels_is_trained_and_says_so(world, tmp_path):
     assert AutoFeatureExtractor.from_pretrained(tmp_path).alignment == "euclidean"
     whitened = load_alignments(world / "prepared")
     assert top_of_test(tmp_path, world, whitened) > 0.7  # of 12, chance 0.08
-    unlike = {person: np.roll(matrix, 1, axis=0) for person, matrix in whitened.items()}
+    unlike = {subject: np.roll(matrix, 1, axis=0) for subject, matrix in whitened.items()}
     assert top_of_test(tmp_path, world, unlike) < 0.4  # other channels in the place of each
 
 
@@ -235,17 +235,17 @@ def test_training_validation_and_test_share_no_concept(world):
     ],
 )
 def test_what_cannot_work_ends_in_one_line(options, message, world, tmp_path):
-    said = fail_command("train-clip", *words(world, tmp_path, **options))
-    assert message in said
+    line = fail_command("train-clip", *words(world, tmp_path, **options))
+    assert message in line
 
 
 def test_embeddings_of_another_tower_and_missing_images_are_refused(world, tmp_path):
     ImageEmbeddings(IDS, features(), "open_clip:ViT-L-14:openai").save(tmp_path / "other")
-    said = fail_command("train-clip", *words(world, tmp_path, image_embeddings=tmp_path / "other"))
-    assert "made by open_clip:ViT-L-14:openai, expected open_clip:ViT-B-32:laion2b_s34b_b79k" in said
+    line = fail_command("train-clip", *words(world, tmp_path, image_embeddings=tmp_path / "other"))
+    assert "made by open_clip:ViT-L-14:openai, expected open_clip:ViT-B-32:laion2b_s34b_b79k" in line
     ImageEmbeddings(IDS[4:], features()[4:], "features:made").save(tmp_path / "few")
-    said = fail_command("train-clip", *words(world, tmp_path, image_embeddings=tmp_path / "few"))
-    assert f"image '{IDS[0].split('/')[-1]}' is unknown (4 such): expected one of 68, as" in said
+    line = fail_command("train-clip", *words(world, tmp_path, image_embeddings=tmp_path / "few"))
+    assert f"image '{IDS[0].split('/')[-1]}' is unknown (4 such): expected one of 68, as" in line
 
 
 class Trap:
@@ -271,8 +271,8 @@ def test_a_published_tree_of_which_a_file_cannot_be_read_is_refused_until_it_is_
     write_epochs(tmp_path / "data" / "eeg")
     (tmp_path / "data" / "eeg" / "sub-02" / "preprocessed_eeg_training.npy").write_bytes(content)
     for _ in range(2):  # what could be prepared is not taken for all there is
-        said = fail_command("train-clip", *words(world, tmp_path / "out", data="data"))
-        assert "2 recordings cannot be read, the first eeg/sub-02" in said and reason in said
+        line = fail_command("train-clip", *words(world, tmp_path / "out", data="data"))
+        assert "2 recordings cannot be read, the first eeg/sub-02" in line and reason in line
     assert not (tmp_path / "sprung").exists()
     shutil.copy("data/eeg/sub-01/preprocessed_eeg_training.npy", "data/eeg/sub-02")
     train(*words(world, tmp_path / "out", data="data", num_train_epochs=1))
@@ -283,20 +283,20 @@ def test_windows_that_do_not_say_their_image_are_refused(world, tmp_path, monkey
     monkeypatch.setattr(things_eeg2, "_SHAPES", SHAPES)
     write_epochs(tmp_path / "data" / "eeg", subjects=["01"])
     (tmp_path / "data" / "eeg" / "image_metadata.npy").unlink()
-    said = fail_command("train-clip", *words(world, tmp_path, data=tmp_path / "data"))
-    assert "no image_metadata.npy below" in said and not (tmp_path / "data" / "prepared").exists()
+    line = fail_command("train-clip", *words(world, tmp_path, data=tmp_path / "data"))
+    assert "no image_metadata.npy below" in line and not (tmp_path / "data" / "prepared").exists()
     extractor = EEGFeatureExtractor(100.0, 0.5, 45.0, window_seconds=4.0)
     prepare(get_corpus("simulated"), tmp_path / "rest", extractor, subjects=["00"])
-    said = fail_command("train-clip", *words(world, tmp_path, data=tmp_path / "rest"))
-    assert "have no column 'image' that names the image seen: prepare a corpus of subjects who look" in said
+    line = fail_command("train-clip", *words(world, tmp_path, data=tmp_path / "rest"))
+    assert "have no column 'image' that names the image seen: prepare a corpus of subjects who look" in line
 
 
 def test_one_concept_is_too_few(world, tmp_path):
     corpus = SimulatedThings(1, 1, 4, 2, num_test_concepts=1, test_repetitions=2, seconds=0.4)
     extractor = EEGFeatureExtractor(100.0, None, None, reference="original", window_seconds=0.4)
     prepare(corpus, tmp_path / "one", extractor, segments="events")
-    said = fail_command("train-clip", *words(world, tmp_path, data=tmp_path / "one"))
-    assert "expected two or more concepts to train on, got 1: " in said
+    line = fail_command("train-clip", *words(world, tmp_path, data=tmp_path / "one"))
+    assert "expected two or more concepts to train on, got 1: " in line
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -306,8 +306,8 @@ def test_a_broken_image_in_the_loop_ends_in_one_line_from_workers_too(num_worker
     tower = f"open_clip:local-dir:{world / 'tower'}"
     loop = {"image_embeddings": None, "images": tmp_path / "images", "vision_encoder": tower}
     given = words(world, tmp_path, **{**OPTIONS, **loop, "dataloader_num_workers": num_workers})
-    said = fail_command("train-clip", *given)
-    assert said.startswith(f"image {tmp_path}/images/{IDS[3]} cannot be read: cannot identify")
+    line = fail_command("train-clip", *given)
+    assert line.startswith(f"image {tmp_path}/images/{IDS[3]} cannot be read: cannot identify")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def read_report(folder):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Return a folder with runs/data as the recipes want it: children of R1 and R5, people of TUH."""
+    """Return a folder with runs/data as the recipes read it: children of R1 and R5, subjects of TUH."""
     folder = tmp_path_factory.mktemp("world")
     write_hbn(folder / "hbn", 5, 12.0, tasks=TASKS)
     write_hbn(folder / "hbn", 4, 12.0, tasks=TASKS, release="R5_L100_bdf", first=11)

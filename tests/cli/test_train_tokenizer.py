@@ -46,7 +46,7 @@ def history(folder):
 
 @pytest.fixture(scope="module")
 def slower(tmp_path_factory):
-    """A second prepared corpus, at 160 Hz, of other people."""
+    """A second prepared corpus, at 160 Hz, of other subjects."""
     folder = tmp_path_factory.mktemp("slower")
     corpus = Simulated(num_subjects=6, seconds=10, seed=1)
     prepare(corpus, folder, EEGFeatureExtractor(sampling_rate=160.0, window_seconds=2.0))

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-import ast
-import inspect
-
 from eeg_hf.corpora import load_windows
-from eeg_hf.experiments import split_arguments
 from eeg_hf.experiments.split_arguments import SplitArguments
 
 
@@ -14,11 +10,3 @@ def test_the_options_of_a_split_mean_what_split_windows_means(prepared):
     three = arguments.apply(windows, folds=3)
     assert set(one["test"]["subject"]) == set(three[1]["test"]["subject"])
     assert len(set().union(*(split["test"]["subject"] for split in three))) == 6
-
-
-def test_help_is_printed_without_importing_torch_or_datasets():
-    tree = ast.parse(inspect.getsource(split_arguments))
-    modules = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
-    assert modules == ["dataclasses", "typing"] and not any(
-        isinstance(node, ast.Import) for node in tree.body
-    )

@@ -1,47 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of `eeg-hf pretrain`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
+
+from .options import Alignment, option
 
 
 @dataclass
 class PretrainArguments:
     """What to pretrain, and on which data."""
 
-    data: list[str] | None = field(
-        default=None,
-        metadata={"help": "Prepared corpora, folders or Hub names; each window once per epoch."},
+    data: list[str] | None = option(
+        "Prepared corpora, folders or Hub names; each window once per epoch.", None
     )
-    mixture: dict[str, Any] = field(
-        default_factory=dict,
-        metadata={"help": "Instead of data: prepared corpus -> weight (JSON, YAML in a recipe)."},
+    mixture: dict[str, Any] = option(
+        "Instead of data: prepared corpus -> weight (JSON, YAML in a recipe).", factory=dict
     )
-    streaming: bool = field(
-        default=False, metadata={"help": "Read the mixture while training, from disk or from the Hub."}
+    streaming: bool = option("Read the mixture while training, from disk or from the Hub.", False)
+    rates: Literal["same", "keep"] = option("keep mixes corpora of different sampling rates.", "same")
+    validation_windows: int = option("Number of validation windows, with streaming.", 1024)
+    architecture: Literal["eeg_foundation", "eeg_masked_vae"] = option(
+        "The model to train from scratch.", "eeg_foundation"
     )
-    rates: Literal["same", "keep"] = field(
-        default="same", metadata={"help": "keep mixes corpora of different sampling rates."}
+    config: dict[str, Any] = option("Fields of the architecture's config (JSON).", factory=dict, block=True)
+    model: str | None = option(
+        "Weights to start from, folder or Hub name.", None, formerly=["model_name_or_path"]
     )
-    validation_windows: int = field(
-        default=1024, metadata={"help": "Number of validation windows, with streaming."}
-    )
-    architecture: Literal["eeg_foundation", "eeg_masked_vae"] = field(
-        default="eeg_foundation", metadata={"help": "The model to train from scratch."}
-    )
-    config: dict[str, Any] = field(
-        default_factory=dict, metadata={"help": "Fields of the architecture's config (JSON).", "block": True}
-    )
-    model: str | None = field(
-        default=None,
-        metadata={"help": "Weights to start from, folder or Hub name.", "formerly": ["model_name_or_path"]},
-    )
-    codec: str | None = field(
-        default=None, metadata={"help": "Trained tokenizer whose codes are predicted, if target is codes."}
-    )
-    alignment: Literal["none", "euclidean"] = field(
-        default="none", metadata={"help": "euclidean whitens each subject by unlabelled windows."}
-    )
+    codec: str | None = option("Trained tokenizer whose codes are predicted, if target is codes.", None)
+    alignment: Alignment = option("euclidean whitens each subject by unlabelled windows.", "none")
 
 
 __all__ = ["PretrainArguments"]

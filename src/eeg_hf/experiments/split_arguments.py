@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options that split windows, shared by all commands."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from .options import option
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -12,24 +14,18 @@ if TYPE_CHECKING:
 class SplitArguments:
     """How the windows are split. The help of each option describes it."""
 
-    split: str = field(
-        default="official",
-        metadata={
-            "help": "official, subject, session, fold, none, column:<name> (e.g. column:concept), or "
-            "leave_out:<subject>; several joined by + keep all of them apart, e.g. official+leave_out:08."
-        },
+    split: str = option(
+        "official, subject, session, fold, none, column:<name> (e.g. column:concept), or "
+        "leave_out:<subject>; several joined by + keep all of them apart, e.g. official+leave_out:08.",
+        "official",
     )
-    split_column: str = field(
-        default="subject",
-        metadata={"help": "Column whose values --split fold and leave_out keep in one part."},
+    split_column: str = option("Column whose values --split fold and leave_out keep in one part.", "subject")
+    num_folds: int = option("Number of folds of --split fold.", 5)
+    fold: int = option("Index of the fold that --split fold tests.", 0)
+    num_validation_subjects: int = option(
+        "Number of validation subjects of --split fold and leave_out, to select epochs.", 4
     )
-    num_folds: int = field(default=5, metadata={"help": "Number of folds of --split fold."})
-    fold: int = field(default=0, metadata={"help": "Index of the fold that --split fold tests."})
-    num_validation_subjects: int = field(
-        default=4,
-        metadata={"help": "Number of validation subjects of --split fold and leave_out, to select epochs."},
-    )
-    split_seed: int = field(default=0, metadata={"help": "Seed of the split and of its validation subjects."})
+    split_seed: int = option("Seed of the split and of its validation subjects.", 0)
 
     @property
     def options(self) -> dict[str, Any]:

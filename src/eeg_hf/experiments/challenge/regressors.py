@@ -117,6 +117,3 @@ def run_ridge(challenge: Challenge, max_fitted: int) -> np.ndarray:
 def read_features(dataset: Dataset, power: TransformerMixin) -> np.ndarray:
     """Return the features of all windows, of which only a batch is in memory at a time."""
     return np.concatenate([power.transform(values) for _, values in read_batches(WindowDataset(dataset))])
-
-
-__all__ = ["Challenge", "judge_methods", "load_challenge"]

@@ -55,15 +55,14 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
         judge((args.model or "").format(fold=fold), parts, args.contaminated)
         for fold, parts in zip(folds, splits, strict=True)
     ]
-    metrics: dict[str, Any]
+    metrics: dict[str, Any] = {}
     if args.folds:
-        results = [
+        metrics["folds"] = [
             finetune(parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold, judged[fold])
             for fold, parts in enumerate(splits)
         ]
-        metrics = {"folds": results}
     else:
-        metrics = finetune(
+        metrics |= finetune(
             splits[0], class_names, args, training_args, output_dir, split_args.fold, judged[0]
         )
     if training_args.process_index == 0:

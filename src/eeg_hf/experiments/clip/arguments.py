@@ -3,8 +3,10 @@
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ..options import Alignment, option
 
 if TYPE_CHECKING:  # imported where they are used, so that --help does not import torch
     from ...collation import Transform
@@ -29,46 +31,29 @@ FORMER_NAMES = {
 class PairArguments:
     """The windows and the images."""
 
-    data: str = field(
-        default="data",
-        metadata={
-            "help": "Prepared corpus, or a folder with THINGS-EEG2 as published in eeg/.",
-            "formerly": ["data_root"],
-        },
+    data: str = option(
+        "Prepared corpus, or a folder with THINGS-EEG2 as published in eeg/.", "data", formerly=["data_root"]
     )
-    image_embeddings: str | None = field(
-        default=None, metadata={"help": "Folder of eeg-hf embed-images; without it images are decoded."}
+    image_embeddings: str | None = option(
+        "Folder of eeg-hf embed-images; without it images are decoded.", None
     )
-    images: str | None = field(default=None, metadata={"help": "Image folder; default: <data>/images."})
-    split: str = field(
-        default="concept",
-        metadata={
-            "help": "concept (the official split, if any), subject, leave_out:<subject>; + crosses several, "
-            "such as official+leave_out:08."
-        },
+    images: str | None = option("Image folder; default: <data>/images.", None)
+    split: str = option(
+        "concept (the official split, if any), subject, leave_out:<subject>; + crosses several, "
+        "such as official+leave_out:08.",
+        "concept",
     )
-    split_seed: int = field(default=0, metadata={"help": "Seed of the split."})
-    subjects: list[str] | None = field(default=None, metadata={"help": "Only these subjects, such as 01."})
-    n_classes: int | None = field(
-        default=None, metadata={"help": "Number of concepts to train on; default: all."}
+    split_seed: int = option("Seed of the split.", 0)
+    subjects: list[str] | None = option("Only these subjects, such as 01.", None)
+    n_classes: int | None = option("Number of concepts to train on; default: all.", None)
+    eeg_len: int = option("Samples of a window; 0 accepts any length.", 100)
+    fs: float | None = option("Rate in Hz, compared with that of the files, which is used.", None)
+    bandpass: list[float] | None = option(
+        "Pass band in Hz, compared with that of the files: eeg-hf prepare filters.", None
     )
-    eeg_len: int = field(default=100, metadata={"help": "Samples of a window; 0 accepts any length."})
-    fs: float | None = field(
-        default=None, metadata={"help": "Rate in Hz, compared with that of the files, which is used."}
-    )
-    bandpass: list[float] | None = field(
-        default=None,
-        metadata={"help": "Pass band in Hz, compared with that of the files: eeg-hf prepare filters."},
-    )
-    notch: float | None = field(
-        default=None, metadata={"help": "Line frequency in Hz, compared as the pass band."}
-    )
-    alignment: Literal["none", "euclidean"] = field(
-        default="none", metadata={"help": "euclidean whitens each subject by unlabelled windows."}
-    )
-    shuffle_pairs: bool = field(
-        default=False, metadata={"help": "Control: replace each image by another one, at random."}
-    )
+    notch: float | None = option("Line frequency in Hz, compared as the pass band.", None)
+    alignment: Alignment = option("euclidean whitens each subject by unlabelled windows.", "none")
+    shuffle_pairs: bool = option("Control: replace each image by another one, at random.", False)
 
     def expected_filters(self) -> dict[str, float]:
         """Return the filter edges that were given, by the feature extractor's names.
@@ -90,15 +75,13 @@ class AugmentationArguments:
 
     is_expert: ClassVar[bool] = True
 
-    augment_eeg: bool = field(default=False, metadata={"help": "Augment training windows."})
-    noise_std: float = field(default=0.01, metadata={"help": "White noise, in units of normalised EEG."})
-    jitter_ms: float = field(default=20.0, metadata={"help": "Largest shift in time, either way."})
-    time_mask_prob: float = field(default=0.2, metadata={"help": "Probability that a stretch fades to zero."})
-    channel_drop_prob: float = field(
-        default=0.1, metadata={"help": "Probability of each channel to be zeroed."}
-    )
-    amplitude_scale: list[float] | None = field(
-        default=None, metadata={"help": "Smallest and largest factor of a window, such as 0.7 1.4."}
+    augment_eeg: bool = option("Augment training windows.", False)
+    noise_std: float = option("White noise, in units of normalised EEG.", 0.01)
+    jitter_ms: float = option("Largest shift in time, either way.", 20.0)
+    time_mask_prob: float = option("Probability that a stretch fades to zero.", 0.2)
+    channel_drop_prob: float = option("Probability of each channel to be zeroed.", 0.1)
+    amplitude_scale: list[float] | None = option(
+        "Smallest and largest factor of a window, such as 0.7 1.4.", None
     )
 
     def build_transform(self, rate: float) -> "Transform | None":
@@ -143,41 +126,30 @@ class AugmentationArguments:
 class ModelArguments:
     """The towers."""
 
-    vision_encoder: str = field(
-        default="openclip_vit_b32",
-        metadata={
-            "help": "openclip_vit_b32, torchvision_vit_b32, open_clip:<name>:<weights>, transformers:…"
-        },
+    vision_encoder: str = option(
+        "openclip_vit_b32, torchvision_vit_b32, open_clip:<name>:<weights>, transformers:…",
+        "openclip_vit_b32",
     )
-    freeze_vision: bool = field(default=True, metadata={"help": "Do not train the image tower."})
-    eeg_d_model: int = field(default=256, metadata={"help": "Width of the EEG tower's tokens."})
-    eeg_layers: int = field(default=4, metadata={"help": "Its transformer layers."})
-    eeg_hidden: int = field(default=512, metadata={"help": "Its feed-forward width and output size."})
-    proj_dim: int = field(default=512, metadata={"help": "Dimension of the shared space."})
-    temporal_pool: str = field(default="cls", metadata={"help": "cls, mean or max over time."})
-    eeg_model: str | None = field(
-        default=None, metadata={"help": "Pretrained encoder as the EEG tower: folder or Hub name."}
+    freeze_vision: bool = option("Do not train the image tower.", True)
+    eeg_d_model: int = option("Width of the EEG tower's tokens.", 256)
+    eeg_layers: int = option("Its transformer layers.", 4)
+    eeg_hidden: int = option("Its feed-forward width and output size.", 512)
+    proj_dim: int = option("Dimension of the shared space.", 512)
+    temporal_pool: str = option("cls, mean or max over time.", "cls")
+    eeg_model: str | None = option("Pretrained encoder as the EEG tower: folder or Hub name.", None)
+    eeg_config: dict[str, Any] = option(
+        "More fields of the EEG tower's config (JSON).", factory=dict, block=True
     )
-    eeg_config: dict[str, Any] = field(
-        default_factory=dict,
-        metadata={"help": "More fields of the EEG tower's config (JSON).", "block": True},
-    )
-    config: dict[str, Any] = field(
-        default_factory=dict, metadata={"help": "More fields of EEGCLIPConfig (JSON).", "block": True}
-    )
+    config: dict[str, Any] = option("More fields of EEGCLIPConfig (JSON).", factory=dict, block=True)
 
 
 @dataclass
 class DeviceArguments:
     """Where to train and to log."""
 
-    precision: Literal["amp", "fp32"] = field(
-        default="amp", metadata={"help": "amp is bfloat16, or float16, on a GPU."}
-    )
-    devices: str = field(
-        default="1", metadata={"help": "1, cpu, mps, cuda or cuda:<number>; several by accelerate launch."}
-    )
-    log_dir: str = field(default="./logs", metadata={"help": "Folder of TensorBoard."})
+    precision: Literal["amp", "fp32"] = option("amp is bfloat16, or float16, on a GPU.", "amp")
+    devices: str = option("1, cpu, mps, cuda or cuda:<number>; several by accelerate launch.", "1")
+    log_dir: str = option("Folder of TensorBoard.", "./logs")
 
 
 def adapt_training(settings: dict[str, Any]) -> dict[str, Any]:
@@ -218,37 +190,22 @@ def adapt_training(settings: dict[str, Any]) -> dict[str, Any]:
 class ExportArguments:
     """What to embed, and with which model."""
 
-    output: str = field(metadata={"help": "The .npz file to write.", "formerly": ["out"]})
-    model: str | None = field(
-        default=None,
-        metadata={"help": "Folder or Hub name: EEG-CLIP, or another encoder.", "formerly": ["ckpt"]},
+    output: str = option("The .npz file to write.", formerly=["out"])
+    model: str | None = option("Folder or Hub name: EEG-CLIP, or another encoder.", None, formerly=["ckpt"])
+    baseline: Literal["ridge"] | None = option(
+        "A linear fit instead of the model, on the same windows.", None
     )
-    baseline: Literal["ridge"] | None = field(
-        default=None, metadata={"help": "A linear fit instead of the model, on the same windows."}
+    part: str = option("Part of the split: train, validation or test.", "test")
+    data: str | None = option("Windows; default: those of the training.", None, formerly=["data_root"])
+    image_embeddings: str | None = option("Folder of eeg-hf embed-images; default: as in the training.", None)
+    images: str | None = option("Image folder; default: as in the training.", None)
+    split: str | None = option(
+        "How to split, as in eeg-hf train-clip; default: as in the training.", None, formerly=["split_by"]
     )
-    part: str = field(default="test", metadata={"help": "Part of the split: train, validation or test."})
-    data: str | None = field(
-        default=None, metadata={"help": "Windows; default: those of the training.", "formerly": ["data_root"]}
-    )
-    image_embeddings: str | None = field(
-        default=None, metadata={"help": "Folder of eeg-hf embed-images; default: as in the training."}
-    )
-    images: str | None = field(default=None, metadata={"help": "Image folder; default: as in the training."})
-    split: str | None = field(
-        default=None,
-        metadata={
-            "help": "How to split, as in eeg-hf train-clip; default: as in the training.",
-            "formerly": ["split_by"],
-        },
-    )
-    subjects: list[str] | None = field(
-        default=None, metadata={"help": "Only these subjects; default: those of the training."}
-    )
-    gallery: Literal["part", "all"] = field(
-        default="part", metadata={"help": "Images seen in the part, or all images."}
-    )
-    batch_size: int = field(default=256, metadata={"help": "Windows or images per batch."})
-    device: str = field(default="cpu", metadata={"help": "cpu, cuda, cuda:1, mps, …"})
+    subjects: list[str] | None = option("Only these subjects; default: those of the training.", None)
+    gallery: Literal["part", "all"] = option("Images seen in the part, or all images.", "part")
+    batch_size: int = option("Windows or images per batch.", 256)
+    device: str = option("cpu, cuda, cuda:1, mps, …", "cpu")
 
 
 def adapt_export(settings: dict[str, Any]) -> dict[str, Any]:
@@ -264,45 +221,24 @@ def adapt_export(settings: dict[str, Any]) -> dict[str, Any]:
 class RetrievalArguments:
     """What to score, and how."""
 
-    embeds: list[str] = field(
-        metadata={
-            "help": "Embeddings, .npz of eeg-hf export-embeddings; name=path for each of several methods, "
-            "with * in the path for the seeds of one."
-        }
+    embeds: list[str] = option(
+        "Embeddings, .npz of eeg-hf export-embeddings; name=path for each of several methods, "
+        "with * in the path for the seeds of one."
     )
-    metric: str = field(default="recall@1,5,10", metadata={"help": "recall@K,K,… or ndcg@K,…"})
-    also: str = field(
-        default="mrr,ndcg,median_rank",
-        metadata={"help": "More metrics: mrr, mean_rank, median_rank; ndcg at the K of --metric."},
+    metric: str = option("recall@K,K,… or ndcg@K,…", "recall@1,5,10")
+    also: str = option(
+        "More metrics: mrr, mean_rank, median_rank; ndcg at the K of --metric.", "mrr,ndcg,median_rank"
     )
-    output: str | None = field(
-        default=None, metadata={"help": "JSON file for all metrics.", "formerly": ["out"]}
+    output: str | None = option("JSON file for all metrics.", None, formerly=["out"])
+    average_repetitions: bool = option(
+        "Average a subject's embeddings of an image before the similarity.", False
     )
-    average_repetitions: bool = field(
-        default=False, metadata={"help": "Average a subject's embeddings of an image before the similarity."}
+    match: Literal["image", "concept"] = option(
+        "A correct item is the same image, or of the same concept.", "image"
     )
-    match: Literal["image", "concept"] = field(
-        default="image", metadata={"help": "A correct item is the same image, or of the same concept."}
+    n_way: int | None = option(
+        "Also score the correct image among n drawn from the gallery, over all draws.", None
     )
-    n_way: int | None = field(
-        default=None,
-        metadata={"help": "Also score the correct image among n drawn from the gallery, over all draws."},
-    )
-    resample: Literal["image", "concept", "subject"] = field(
-        default="image", metadata={"help": "Unit of the bootstrap."}
-    )
-    num_resamples: int = field(default=1000, metadata={"help": "Draws of the bootstrap."})
-    seed: int = field(default=0, metadata={"help": "Seed of the bootstrap."})
-
-
-__all__ = [
-    "FORMER_NAMES",
-    "AugmentationArguments",
-    "DeviceArguments",
-    "ExportArguments",
-    "ModelArguments",
-    "PairArguments",
-    "RetrievalArguments",
-    "adapt_export",
-    "adapt_training",
-]
+    resample: Literal["image", "concept", "subject"] = option("Unit of the bootstrap.", "image")
+    num_resamples: int = option("Draws of the bootstrap.", 1000)
+    seed: int = option("Seed of the bootstrap.", 0)

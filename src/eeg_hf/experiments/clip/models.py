@@ -86,6 +86,3 @@ def build_encoder_config(args: ModelArguments, train: Dataset, extractor: EEGFea
         "max_seq_length": max(1000, first["num_samples"]),
     }
     return EEGConvTransformerConfig(**{**options, **fields})
-
-
-__all__ = ["build_model"]

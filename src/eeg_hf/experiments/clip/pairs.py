@@ -231,15 +231,3 @@ class ShuffledImages:
     def read(self, places: Sequence[int] | np.ndarray) -> dict[str, torch.Tensor]:
         """Return the replacements of some images."""
         return self.images.read(self.replacements[np.asarray(places)])
-
-
-__all__ = [
-    "Images",
-    "ShuffledImages",
-    "alignments_for",
-    "open_images",
-    "open_windows",
-    "read_windows",
-    "select_subjects",
-    "split_pairs",
-]

@@ -138,6 +138,3 @@ def flatten_windows(batches: Iterable[dict[str, torch.Tensor]]) -> Iterator[np.n
         if not is_same or not torch.equal(positions, positions[:1].expand_as(positions)):
             raise ValueError("ridge: expected windows of the same electrodes and length, these differ")
         yield values.flatten(1).numpy()
-
-
-__all__ = ["Moments", "fit_ridge", "predict_embeddings"]

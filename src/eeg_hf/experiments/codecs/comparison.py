@@ -186,6 +186,3 @@ def subject_interval(tests: Sequence[TestedSeed]) -> tuple[float, float] | None:
         np.flatnonzero(known),
         lambda _, drawn: float(np.average(drawn[:, 0], weights=drawn[:, 1])),
     )
-
-
-__all__ = ["collect_codecs", "load_corpora"]

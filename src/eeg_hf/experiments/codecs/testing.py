@@ -161,16 +161,3 @@ def stored_signals(test: Dataset) -> Iterator[np.ndarray]:
         counts, channel_mask, attention_mask = decode_windows(table, in_counts=True)
         for channel in np.flatnonzero(channel_mask.any(axis=0)):
             yield counts[:, channel][attention_mask]
-
-
-__all__ = [
-    "CodecRuns",
-    "CorpusParts",
-    "SignalSettings",
-    "TestedSeed",
-    "build_collator",
-    "code_with_model",
-    "code_with_pca",
-    "run_test",
-    "stored_signals",
-]

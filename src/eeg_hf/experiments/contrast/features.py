@@ -297,17 +297,3 @@ def _score_classes(predicted: np.ndarray, labels: Sequence, task: Mapping) -> di
         "balanced_accuracy": balanced_accuracy(targets, predicted.argmax(axis=1)),
         "balanced_accuracy_of_majority": 1 / len(np.unique(targets)),
     }
-
-
-__all__ = [
-    "FeatureJudge",
-    "FilmWindows",
-    "baseline_features",
-    "judge_auxiliary",
-    "line_up",
-    "load_model",
-    "measure_isc",
-    "model_features",
-    "read_film_windows",
-    "truth_features",
-]

@@ -1,84 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of `eeg-hf embed-images` and `reconstruct-images`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+from ..options import option
 
 
 @dataclass
 class EmbedArguments:
     """What to embed, and with which tower."""
 
-    output_dir: str = field(metadata={"help": "Folder for the embeddings.", "formerly": ["output"]})
-    images: str | None = field(default=None, metadata={"help": "Folder of the images, at any depth."})
-    vision_encoder: str = field(
-        default="openclip_vit_b32",
-        metadata={
-            "help": "openclip_vit_b32, torchvision_vit_b32, open_clip:<name>[:<weights>], torchvision:<name>"
-            "[:<weights>], transformers:<name>; with --features: features:<their name>."
-        },
+    output_dir: str = option("Folder for the embeddings.", formerly=["output"])
+    images: str | None = option("Folder of the images, at any depth.", None)
+    vision_encoder: str = option(
+        "openclip_vit_b32, torchvision_vit_b32, open_clip:<name>[:<weights>], torchvision:<name>"
+        "[:<weights>], transformers:<name>; with --features: features:<their name>.",
+        "openclip_vit_b32",
     )
-    batch_size: int = field(default=64, metadata={"help": "Images per batch."})
-    num_workers: int = field(default=0, metadata={"help": "Processes that decode images."})
-    device: str = field(default="cpu", metadata={"help": "cpu, cuda, cuda:1, mps, …"})
-    skip_broken: bool = field(default=False, metadata={"help": "Leave out unreadable images."})
-    features: str | None = field(
-        default=None, metadata={"help": "File of existing embeddings, instead of images."}
-    )
-    features_key: str | None = field(default=None, metadata={"help": "Name of their array in the file."})
-    ids: str | None = field(
-        default=None, metadata={"help": "Ids of --features: a text file, one per line, or an array."}
-    )
-    ids_key: str | None = field(default=None, metadata={"help": "Name of the ids' array in the file."})
+    batch_size: int = option("Images per batch.", 64)
+    num_workers: int = option("Processes that decode images.", 0)
+    device: str = option("cpu, cuda, cuda:1, mps, …", "cpu")
+    skip_broken: bool = option("Leave out unreadable images.", False)
+    features: str | None = option("File of existing embeddings, instead of images.", None)
+    features_key: str | None = option("Name of their array in the file.", None)
+    ids: str | None = option("Ids of --features: a text file, one per line, or an array.", None)
+    ids_key: str | None = option("Name of the ids' array in the file.", None)
 
 
 @dataclass
 class ReconstructionArguments:
     """The embeddings, and the methods of reconstruction."""
 
-    train: str = field(metadata={"help": "Embeddings to train on: .npz of eeg-hf export-embeddings."})
-    test: str = field(metadata={"help": "Embeddings of the images to reconstruct."})
-    images: str = field(metadata={"help": "Folder of all images; their ids are paths below it."})
-    output_dir: str = field(metadata={"help": "Folder for everything."})
-    subject: str | None = field(default=None, metadata={"help": "One subject; default: the mean of all."})
-    ways: list[str] = field(
-        default_factory=lambda: ["decoder", "nearest"],
-        metadata={"help": "Methods beside --pipeline: decoder, nearest."},
+    train: str = option("Embeddings to train on: .npz of eeg-hf export-embeddings.")
+    test: str = option("Embeddings of the images to reconstruct.")
+    images: str = option("Folder of all images; their ids are paths below it.")
+    output_dir: str = option("Folder for everything.")
+    subject: str | None = option("One subject; default: the mean of all.", None)
+    ways: list[str] = option(
+        "Methods beside --pipeline: decoder, nearest.", factory=lambda: ["decoder", "nearest"]
     )
-    image_size: int = field(default=64, metadata={"help": "Width of the decoder's images in pixels."})
-    num_steps: int = field(default=1500, metadata={"help": "Training steps of the decoder."})
-    decoder_width: int = field(default=64, metadata={"help": "Width of the decoder's layers."})
-    learning_rate: float = field(default=5e-3, metadata={"help": "Peak learning rate of the decoder."})
-    num_nearest: int = field(default=1, metadata={"help": "Number of nearest images to average."})
-    pipeline: str | None = field(default=None, metadata={"help": "Folder or Hub name of a diffusion model."})
-    pipeline_options: list[str] = field(
-        default_factory=list, metadata={"help": "Options of its call, such as num_inference_steps=20, …"}
+    image_size: int = option("Width of the decoder's images in pixels.", 64)
+    num_steps: int = option("Training steps of the decoder.", 1500)
+    decoder_width: int = option("Width of the decoder's layers.", 64)
+    learning_rate: float = option("Peak learning rate of the decoder.", 5e-3)
+    num_nearest: int = option("Number of nearest images to average.", 1)
+    pipeline: str | None = option("Folder or Hub name of a diffusion model.", None)
+    pipeline_options: list[str] = option(
+        "Options of its call, such as num_inference_steps=20, …", factory=list
     )
-    dtype: Literal["float32", "float16", "bfloat16"] = field(
-        default="float32", metadata={"help": "Type of its weights."}
+    dtype: Literal["float32", "float16", "bfloat16"] = option("Type of its weights.", "float32")
+    ip_adapter: list[str] | None = option("Its IP-Adapter: name, subfolder and file of the weights.", None)
+    image_embeddings: str | None = option(
+        "Folder of eeg-hf embed-images, instead of those in the .npz.", None
     )
-    ip_adapter: list[str] | None = field(
-        default=None, metadata={"help": "Its IP-Adapter: name, subfolder and file of the weights."}
+    features: list[str] = option(
+        "Features of the scores, such as open_clip:<name>:<weights> or "
+        "torchvision:<name>:<weights>:<layer>, …",
+        factory=list,
     )
-    image_embeddings: str | None = field(
-        default=None, metadata={"help": "Folder of eeg-hf embed-images, instead of those in the .npz."}
+    judged_size: int | None = option(
+        "Width in pixels to score at; default: image_size, 425 with --pipeline.", None
     )
-    features: list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "Features of the scores, such as open_clip:<name>:<weights> or "
-            "torchvision:<name>:<weights>:<layer>, …"
-        },
-    )
-    judged_size: int | None = field(
-        default=None,
-        metadata={"help": "Width in pixels to score at; default: image_size, 425 with --pipeline."},
-    )
-    shuffle_pairs: bool = field(default=False, metadata={"help": "Control: pair EEG and images at random."})
-    num_shown: int = field(default=24, metadata={"help": "Images on the contact sheet."})
-    num_resamples: int = field(default=1000, metadata={"help": "Draws of the bootstrap."})
-    device: str = field(default="cpu", metadata={"help": "Device of decoder, diffusion model and features."})
-    seed: int = field(default=0, metadata={"help": "Seed of the decoder, the noise and the draws."})
-
-
-__all__ = ["EmbedArguments", "ReconstructionArguments"]
+    shuffle_pairs: bool = option("Control: pair EEG and images at random.", False)
+    num_shown: int = option("Images on the contact sheet.", 24)
+    num_resamples: int = option("Draws of the bootstrap.", 1000)
+    device: str = option("Device of decoder, diffusion model and features.", "cpu")
+    seed: int = option("Seed of the decoder, the noise and the draws.", 0)

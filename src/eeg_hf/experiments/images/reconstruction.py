@@ -216,13 +216,14 @@ def format_scores(scores: Mapping[str, Mapping[str, ImageScore]]) -> str:
     rows = []
     for way, metrics in scores.items():
         for metric, score in metrics.items():
-            low, high = score["interval"]
+            interval = score["interval"]
+            spread = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
             title = metric.replace("two_way_", "two-way, ").replace("distance_", "distance, ")
             rows.append(
                 {
                     "Way": way,
                     "Metric": METRICS.get(metric, title),
-                    "Mean": f"{score['mean']:.3f} [{low:.3f}, {high:.3f}]",
+                    "Mean": f"{score['mean']:.3f}{spread}",
                     "Chance": f"{score['chance']:.3f}",
                     "p": f"{score['p_value']:.3f}" if "p_value" in score else NOTHING,
                 }

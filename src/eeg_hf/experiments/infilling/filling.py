@@ -166,18 +166,3 @@ def mean(values: np.ndarray) -> float:
     """Return the mean of the defined values."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else math.nan
-
-
-__all__ = [
-    "Filler",
-    "Windows",
-    "draw_masks",
-    "fill_linearly",
-    "fill_with",
-    "fit_wiener",
-    "judge_hidden",
-    "judge_levels",
-    "load_model",
-    "mean",
-    "read_windows",
-]

@@ -82,6 +82,3 @@ def _pool(values: np.ndarray) -> np.ndarray:
 
 def _positions(windows: Windows) -> torch.Tensor:
     return windows.inputs["channel_positions"][0]
-
-
-__all__ = ["judge_samples", "sample_latents", "sample_prior"]

@@ -2,11 +2,12 @@
 """The options of `eeg-hf train-phases`, and the settings of each phase made from them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ...suggestions import did_you_mean
+from ..options import Alignment, option
 from ..split_arguments import SplitArguments
 
 if TYPE_CHECKING:  # imported where they are used, so that --help does not import torch
@@ -36,44 +37,29 @@ PROBE_FIELDS = ("data", "label_column", "kind", "every_epochs")
 class PhasesArguments:
     """The phases."""
 
-    phases: list[dict] = field(
-        metadata={"help": "The phases (JSON list; a list in a recipe), see eeg_hf.training.Phase."}
+    phases: list[dict] = option("The phases (JSON list; a list in a recipe), see eeg_hf.training.Phase.")
+    output_dir: str = option("Folder for one folder per phase and the final results.", "runs/phases")
+    config: dict[str, Any] = option(
+        "Fields of EEGFoundationConfig, for all phases (JSON).", factory=dict, block=True
     )
-    output_dir: str = field(
-        default="runs/phases", metadata={"help": "Folder for one folder per phase and the final results."}
+    adapter_montage: str | None = option(
+        "Montage of a channel_adapter, e.g. GSN-HydroCel-128; default: 19 of the 10-20.", None
     )
-    config: dict[str, Any] = field(
-        default_factory=dict,
-        metadata={"help": "Fields of EEGFoundationConfig, for all phases (JSON).", "block": True},
+    training: dict[str, Any] = option(
+        "Fields of TrainingArguments, for all phases (JSON).", factory=dict, block=True
     )
-    adapter_montage: str | None = field(
-        default=None,
-        metadata={"help": "Montage of a channel_adapter, e.g. GSN-HydroCel-128; default: 19 of the 10-20."},
+    probe: dict[str, Any] = option(
+        "Linear probe (JSON): data, label_column, kind, every_epochs.", factory=dict, block=True
     )
-    training: dict[str, Any] = field(
-        default_factory=dict,
-        metadata={"help": "Fields of TrainingArguments, for all phases (JSON).", "block": True},
+    alignment: Alignment = option("euclidean whitens each subject by unlabelled windows.", "none")
+    minimum_carried: float = option(
+        "Smallest share of a phase's model that the previous phase provides.", 0.5
     )
-    probe: dict[str, Any] = field(
-        default_factory=dict,
-        metadata={"help": "Linear probe (JSON): data, label_column, kind, every_epochs.", "block": True},
-    )
-    alignment: Literal["none", "euclidean"] = field(
-        default="none", metadata={"help": "euclidean whitens each subject by unlabelled windows."}
-    )
-    minimum_carried: float = field(
-        default=0.5, metadata={"help": "Smallest share of a phase's model that the previous phase provides."}
-    )
-    model: str | None = field(
-        default=None,
-        metadata={"help": "Weights that the first phase starts from.", "formerly": ["start_from"]},
-    )
-    tiny: bool = field(
-        default=False, metadata={"help": "Try a recipe: a model of 0.1 M parameters, 4 steps per phase."}
-    )
-    leave_out: list[str] = field(default_factory=list, metadata={"help": "Phases to leave out (ablation)."})
-    seed: int = field(default=0, metadata={"help": "Seed of everything random except the split."})
-    max_steps: int = field(default=-1, metadata={"help": "Largest number of steps of every phase."})
+    model: str | None = option("Weights that the first phase starts from.", None, formerly=["start_from"])
+    tiny: bool = option("Try a recipe: a model of 0.1 M parameters, 4 steps per phase.", False)
+    leave_out: list[str] = option("Phases to leave out (ablation).", factory=list)
+    seed: int = option("Seed of everything random except the split.", 0)
+    max_steps: int = option("Largest number of steps of every phase.", -1)
 
     def read_phases(self) -> "list[Phase]":
         """Return the phases; check the fields of all of them before the first one is trained.
@@ -154,6 +140,3 @@ def refuse_unknown(given: Iterable[str], dataclass_type: Any, place: str) -> Non
     for name in given:
         if name not in known:
             raise ValueError(f"{place}: unknown field {name!r}{did_you_mean(name, known)}")
-
-
-__all__ = ["PhasesArguments"]

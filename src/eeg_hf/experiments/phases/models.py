@@ -72,6 +72,3 @@ def build_model(
     if earlier is None:
         return model, None
     return model, carry_over(model, earlier, carry=phase.carry, minimum_share=minimum_share)
-
-
-__all__ = ["auxiliary_tasks", "build_config", "build_model"]

@@ -120,6 +120,3 @@ def plot_probe(args: PhasesArguments) -> None:
         labels = load_windows(args.probe["data"]).unique(args.probe["label_column"])
         metric, chance = "balanced_accuracy", 1 / len([label for label in labels if label is not None])
     plot_probe_curve(read_probe_curve(path), path.with_suffix(".png"), metric=metric, chance=chance)
-
-
-__all__ = ["build_callbacks", "build_collators", "build_sampler", "plot_probe"]

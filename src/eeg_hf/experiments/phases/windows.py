@@ -150,13 +150,3 @@ def order_in_pairs(
             return rows.select(list(sampler))
     logger.warning(f"no evaluation: {reason}")
     return None
-
-
-__all__ = [
-    "check_contract",
-    "list_subjects",
-    "load_parts",
-    "order_in_pairs",
-    "read_known_subjects",
-    "refuse_known_subjects",
-]

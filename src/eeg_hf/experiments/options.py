@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fields of argument dataclasses, each an option of a command."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, field
+from typing import Any, Literal
+
+Alignment = Literal["none", "euclidean"]
+
+
+def option(
+    text: str,
+    default: Any = MISSING,
+    *,
+    factory: Callable[[], Any] | Any = MISSING,
+    formerly: Sequence[str] = (),
+    block: bool = False,
+) -> Any:
+    """Return a dataclass field with the metadata that the command line needs.
+
+    Args:
+        text: One sentence for `--help`.
+        default: Default value; an option with neither this nor a factory is required.
+        factory: Returns the default value.
+        formerly: Old spellings, which keep working.
+        block: Whether the option is a mapping that overrides are merged into.
+    """
+    metadata = {"help": text, "formerly": tuple(formerly), "block": block}
+    return field(default=default, default_factory=factory, metadata=metadata)
+
+
+__all__ = ["Alignment", "option"]
