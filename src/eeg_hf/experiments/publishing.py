@@ -61,7 +61,7 @@ def push_corpus(folder: Path, args: PushArguments) -> Pushed:
     files = {name: size for name, size in files.items() if not name.startswith(".")}
     if args.dry_run:
         if "README.md" not in files:
-            raise FileNotFoundError(f"{folder} has no card (README.md): complete its preparation, or write one")
+            raise FileNotFoundError(f"{folder} has no card (README.md): complete its preparation first")
         return Pushed(args.repo_id, args.version, files)
     commit = push_folder(folder, args.repo_id, version=args.version, private=args.private)
     return Pushed(args.repo_id, args.version, files, commit)

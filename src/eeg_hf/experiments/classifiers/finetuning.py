@@ -71,7 +71,8 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
             saved = [output_dir / f"fold-{fold}/predictions.parquet" for fold in range(len(splits))]
             of_folds = summarize_predictions([[Predictions.load(path) for path in saved]])
             metrics["summary"] = summary = {**aggregate_folds(metrics["folds"]), **of_folds}
-        write_json(output_dir / "metrics.json", metrics)
+        found = [note for note in judged if note]
+        write_json(output_dir / "metrics.json", {**metrics, "contamination": found[0]} if found else metrics)
         names = ("balanced_accuracy", "auroc")
         logger.warning("test: " + ", ".join(f"{name} {format_summary(summary[name])}" for name in names))
 
