@@ -135,7 +135,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
     ) -> "EEGFeatureExtractor | tuple[EEGFeatureExtractor, dict[str, Any]]":
         """Build an extractor from saved settings; what they lack is as it was when they were saved."""
         saved = {"robust_reference": False, **feature_extractor_dict}
-        return super().from_dict(saved, **kwargs)  # type: ignore[no-any-return]
+        return super().from_dict(saved, **kwargs)  # type: ignore[return-value]
 
     def preprocess(
         self, raw: "mne.io.BaseRaw", montage: str | None = None, scale: float = 1.0

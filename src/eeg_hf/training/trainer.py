@@ -58,8 +58,9 @@ class EEGTrainer(Trainer):
         self.layer_decay = layer_decay
         self.train_sampler = train_sampler
         self.seen_windows = seen_windows
+        trained: Any = self.model
         if seen_windows is not None:
-            self.model.seen_windows = seen_windows  # for a push of the trained model
+            trained.seen_windows = seen_windows  # for a push of the trained model
         self._loss_parts: dict[str, list[torch.Tensor]] = defaultdict(list)
         self.add_callback(SetCollatorEpoch())
 
@@ -187,7 +188,8 @@ class EEGTrainer(Trainer):
         Loading the pickle that transformers writes can run any code. Weights on the Hub without their code
         load only where eeg_hf is installed.
         """
-        broken = [name for name, weight in self.model.named_parameters() if not weight.isfinite().all()]
+        trained: Any = self.model
+        broken = [name for name, weight in trained.named_parameters() if not weight.isfinite().all()]
         if broken:
             raise ValueError(
                 f"{len(broken)} weights are not finite, the first is {broken[0]}: nothing is saved; resume "

@@ -96,9 +96,11 @@ def metadata_rows(file: str, download_config: DownloadConfig | None = None) -> p
         is_whole = kind is float and all(isinstance(cell, float) and cell.is_integer() for cell in cells)
         type_ = pa.int64() if is_whole else pa.float64() if kind is float else pa.string()
         is_name = name in ("file_name", "file_names")
-        values = (
-            [row.get(name) for row in rows] if is_name else [int(c) for c in cells] if is_whole else cells
-        )
+        values: list = cells
+        if is_name:
+            values = [row.get(name) for row in rows]
+        elif is_whole:
+            values = [int(cell) for cell in cells if isinstance(cell, float)]
         columns[name] = pa.array(values, pa.string() if is_name else type_)
     return pa.table(columns)
 

@@ -121,7 +121,7 @@ def _with_text(dataset: Dataset, label_column: str, is_listed: bool) -> Dataset:
         )
     texts = [None if value is None else _class_name(value) for value in column.to_pylist()]
     others = dataset.remove_columns(label_column)
-    return others.add_column(label_column, texts, feature=Value("string"))  # type: ignore[arg-type]
+    return others.add_column(label_column, texts, feature=Value("string"))
 
 
 def _class_name(value: float | bool) -> str:
