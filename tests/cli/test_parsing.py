@@ -11,6 +11,7 @@ import pytest
 
 from eeg_hf.cli import main as dispatcher
 from eeg_hf.cli.parsing import Command
+from eeg_hf.cli.parsing.command import explain
 from eeg_hf.cli.parsing.recipe_files import list_recipes, load_yaml, merge, read_recipe
 from eeg_hf.cli.parsing.settings import expand, translate
 from tests.commands import fail_command
@@ -252,3 +253,13 @@ def test_completion_knows_verbs_recipes_and_options(shell, capsys):
         script += "\nCOMP_WORDS=(eeg-hf pretrain pretrain_t); COMP_CWORD=2; _eeg_hf; echo ${COMPREPLY[@]}"
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "pretrain_tiny"
+
+
+def test_a_torchvision_of_another_build_is_explained_in_one_line():
+    try:
+        try:
+            raise RuntimeError("operator torchvision::nms does not exist")
+        except RuntimeError as cause:
+            raise ModuleNotFoundError("Could not import module 'PreTrainedModel'") from cause
+    except ModuleNotFoundError as error:
+        assert explain(error).startswith("torchvision does not fit torch: pip install --force-reinstall")

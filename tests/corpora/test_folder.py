@@ -174,9 +174,11 @@ def test_a_table_says_who_and_what_and_its_gaps_are_named(tmp_path, caplog):
     assert "1 recordings have no row, their labels are unknown: four.edf" in caplog.text
 
 
-def test_columns_of_a_table_are_found_however_they_are_written(tmp_path):
+@pytest.mark.parametrize("header", ["File Name,Patient-ID,SESSION", "Datei;Proband;Sitzung"])
+def test_columns_of_a_table_are_found_however_they_are_written(tmp_path, header):
     empty(tmp_path, "a.edf", "b.edf")
-    (tmp_path / "metadata.csv").write_text("File Name,Patient-ID,SESSION\na.edf,anna,1\nb.edf,anna,2\n")
+    rows = "a.edf,anna,1\nb.edf,anna,2\n".replace(",", ";" if ";" in header else ",")
+    (tmp_path / "metadata.csv").write_text(f"{header}\n{rows}")
     assert [(subject, session) for subject, session, _ in who(tmp_path)] == [("anna", "1"), ("anna", "2")]
 
 

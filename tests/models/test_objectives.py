@@ -187,3 +187,10 @@ def test_an_encoder_refuses_arguments_that_it_would_ignore(name):
     hint = "call the pretraining model" if name == "mask_ratio" else "expected inputs of forward"
     with pytest.raises(TypeError, match=f"EEGFoundationModel: unexpected {name}.*{hint}"):
         EEGFoundationModel(tiny_config())(signal(), **{name: 0.5})
+
+
+def test_an_encoder_passes_over_inputs_of_text_models_that_are_none():
+    assert (
+        EEGFoundationModel(tiny_config())(signal(), input_ids=None, inputs_embeds=None).pooler_output.ndim
+        == 2
+    )
