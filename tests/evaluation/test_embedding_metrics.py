@@ -115,8 +115,8 @@ def test_what_cannot_be_judged_is_refused():
         (lambda: uniformity(features[:1]), "expected two or more"),
         (lambda: matching_accuracy(features[:5], stimuli, seconds, subjects), "expected 12 windows"),
         (lambda: matching_accuracy(features, stimuli[:5], seconds, subjects), "got 5, 12 and 12"),
-        (lambda: matching_accuracy(features, stimuli, seconds, ["x"] * 12), "in two people, got none"),
-        (lambda: matching_accuracy(features, [None] * 12, seconds, subjects), "in two people, got none"),
+        (lambda: matching_accuracy(features, stimuli, seconds, ["x"] * 12), "in two subjects, got none"),
+        (lambda: matching_accuracy(features, [None] * 12, seconds, subjects), "in two subjects, got none"),
     ):
         with pytest.raises(ValueError, match=message) as error:
             act()

@@ -182,12 +182,12 @@ def test_shifts_come_from_the_seed_and_inputs_are_left_as_they_are():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: x[:1], r"2 people or more, got \(1, 6, 100\)"),
-        (lambda x: x[0], r"expected \(people, channels, time\)"),
+        (lambda x: x[:1], r"2 subjects or more, got \(1, 6, 100\)"),
+        (lambda x: x[0], r"expected \(subjects, channels, time\)"),
         (lambda x: [x[0], x[1, :, :90]], r"got \[\(6, 90\), \(6, 100\)\]"),
-        (lambda x: np.where(np.arange(4)[:, None, None] == 2, np.nan, x), r"NaN or infinite in people \[2\]"),
-        (lambda x: np.where(np.arange(4)[:, None, None] == 1, 5.0, x), r"people \[1\] are flat"),
-        (lambda x: [], "2 people or more"),
+        (lambda x: np.where(np.arange(4)[:, None, None] == 2, np.nan, x), r"NaN or infinite in subjects \[2\]"),
+        (lambda x: np.where(np.arange(4)[:, None, None] == 1, 5.0, x), r"subjects \[1\] are flat"),
+        (lambda x: [], "2 subjects or more"),
     ],
 )
 def test_signals_that_cannot_be_judged_are_refused(change, message):
@@ -269,10 +269,10 @@ def test_metric_leaves_out_moments_that_somebody_lacks_and_says_how_many(tmp_pat
     ("changes", "message"),
     [
         ({"fit_subjects": ["p0", "p9"]}, r"fit_subjects: expected some of .* got \['p9'\]"),
-        ({"stimulus_seconds": np.arange(24.0)}, "expected some that all people have"),
-        ({"stimulus_seconds": np.zeros(24)}, "expected each once in a person"),
+        ({"stimulus_seconds": np.arange(24.0)}, "expected moments common to all subjects"),
+        ({"stimulus_seconds": np.zeros(24)}, "expected each once per subject"),
         ({"stimulus_seconds": np.full(24, np.nan)}, "seconds: expected finite numbers"),
-        ({"fit_subjects": ["p0"]}, "2 people or more"),
+        ({"fit_subjects": ["p0"]}, "2 subjects or more"),
         ({"predictions": [np.zeros((2, 3))] * 23 + [np.zeros((2, 4))]}, r"got \[\(2, 3\), \(2, 4\)\]"),
     ],
 )
