@@ -59,7 +59,8 @@ def refuse_unfinished(source: str | Path) -> None:
     shards = sorted(folder.glob("data/*.parquet"))
     if not shards:
         raise FileNotFoundError(
-            f"no prepared windows in {folder}: expected data/*.parquet: prepare the corpus first (eeg-hf prepare)"
+            f"no prepared windows in {folder}: expected data/*.parquet: prepare the corpus first "
+            "(eeg-hf prepare)"
         )
     if not (folder / CARD).exists():  # written last
         raise FileNotFoundError(f"{folder} is unfinished: its preparation was interrupted, run it again")
