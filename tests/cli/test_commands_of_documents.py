@@ -19,7 +19,7 @@ KNOWN = [verb for verbs in VERBS.values() for verb in verbs]
 MODULES = {verb: ROOT / f"src/eeg_hf/cli/{verb.replace('-', '_')}.py" for verb in KNOWN}
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "Makefile", "src/eeg_hf/cli/main.py")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "model_cards").glob("*.md")),
     *sorted(path for path in RECIPES.rglob("*") if path.suffix in (".yaml", ".sbatch")),
 ]

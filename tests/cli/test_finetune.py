@@ -100,7 +100,23 @@ def test_a_run_of_other_windows_is_refused(prepared, classifier, tmp_path):
     assert "give --data, --split and --folds of that run" in line
 
 
-def test_a_missing_label_column_ends_with_one_line(prepared, tmp_path):
-    line = fail_command("finetune", *arguments(prepared, tmp_path, label_column="mood"))
-    assert "label_column 'mood' is not in the dataset" in line
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"label_column": "mood"},
+            "label_column 'mood' is not in the dataset; it has alignment_group, alpha_hz",
+        ),
+        ({"label_column": "Condition"}, "did you mean 'condition'?"),
+        ({"model": "runs/no/such"}, "runs/no/such is neither a folder nor the name of a repository"),
+    ],
+)
+def test_what_cannot_be_learned_ends_with_one_line(prepared, tmp_path, options, message):
+    assert message in fail_command("finetune", *arguments(prepared, tmp_path, **options))
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_column_of_numbers_has_no_classes_to_learn(prepared, tmp_path):
+    recipe, *words = arguments(prepared, tmp_path, label_column="alpha_hz")
+    line = fail_command("finetune", "finetune_tiny", *words)
+    assert line.startswith("alpha_hz: ") and "of 6 classes have no window to train on" in line

@@ -63,6 +63,13 @@ def test_pretraining_leaves_what_the_auto_classes_load(finished):
     assert list(finished.rglob("events.out.tfevents*"))
 
 
+def test_without_validation_subjects_all_are_trained_on(prepared, tmp_path, caplog):
+    split = {"split": "fold", "num_folds": 7, "max_steps": 1, "eval_strategy": "epoch"}  # of 6 subjects
+    run_command("pretrain", *arguments(prepared, tmp_path, **split))
+    assert "all are trained on, and none is left to validate or test on" in caplog.text
+    assert (tmp_path / "model.safetensors").is_file()
+
+
 def test_the_loss_goes_down_and_its_parts_are_logged(finished):
     log = json.loads((finished / "trainer_state.json").read_text())["log_history"]
     losses = [row["eval_loss"] for row in log if "eval_loss" in row]

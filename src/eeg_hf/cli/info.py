@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 import eeg_hf
 
 from .parsing import Command
-from .parsing.recipe_files import list_recipes
+from .parsing.recipe_files import RECIPES, list_recipes
 
 
 def run() -> None:
@@ -32,7 +32,7 @@ def run() -> None:
         f"{os.cpu_count()} CPU cores; GPUs: {', '.join(devices) or 'none'}; "
         f"{torch.get_num_threads()} torch threads",
         f"EEG_HF_DATA: {os.environ.get('EEG_HF_DATA', 'not set (corpora are downloaded)')}",
-        f"{len(list_recipes())} recipes; `eeg-hf recipes` lists them",
+        f"{len(list_recipes())} recipes, in {RECIPES}; `eeg-hf recipes` lists them",
     ]
     for extra, requirements in list_requirements().items():
         title = f'extra {extra}: pip install "eeg-hf[{extra}]"' if extra else "packages"

@@ -15,6 +15,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
 
 from ..collation import DEFAULT_VIEW, SIGNAL_COLUMNS, EEGPreTrainingCollator, WindowDataset
@@ -48,6 +49,8 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
 
     weights = parse_mixture(args)
     train, validation, seen = load_parts(args, split_args, training_args, weights)
+    if validation is None:
+        training_args.eval_strategy, training_args.load_best_model_at_end = IntervalStrategy.NO, False
     extractor = EEGFeatureExtractor.from_pretrained(next(iter(weights)), alignment=args.alignment)
     alignments = load_alignments(*weights) if args.alignment != "none" else None
 

@@ -135,6 +135,11 @@ def explain(error: Exception) -> str | None:
         package = (error.name or "").partition(".")[0]
         extra = EXTRAS.get(package)
         return f'{package} is not installed: pip install "eeg-hf[{extra}]"' if extra else None
+    if str(error).startswith("Repo id must"):  # transformers hands on what huggingface_hub says of a path
+        name = str(error).rpartition(": '")[2].partition("'")[0]
+        return (
+            f"{name} is neither a folder nor the name of a repository on the Hub, such as organisation/name"
+        )
     if isinstance(error, PermissionError) and error.filename:
         return f"no permission to use {error.filename}: choose another place, such as --output_dir runs/mine"
     if not isinstance(error, (ValueError, OSError, ImportError, StrictDataclassError)):

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset, Value, load_dataset
 from transformers.utils import logging
 
+from ...suggestions import did_you_mean
 from .card import CARD
 from .row_groups import read_columns
 
@@ -148,9 +149,11 @@ def drop_unlabelled(dataset: Dataset, label_column: str) -> Dataset:
     Raises:
         ValueError: If there is no such column, or no row has a label.
     """
-    if label_column not in dataset.column_names:
+    names = sorted(dataset.column_names)
+    if label_column not in names:
         raise ValueError(
-            f"label_column {label_column!r} is not in the dataset, which has {sorted(dataset.column_names)}"
+            f"label_column {label_column!r} is not in the dataset{did_you_mean(label_column, names)}; it has "
+            f"{', '.join(names)}"
         )
     known = np.flatnonzero(read_columns(dataset, [label_column]).column(0).is_valid().to_numpy())
     if not len(known):

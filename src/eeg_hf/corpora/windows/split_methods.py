@@ -125,7 +125,9 @@ def split_where_possible(dataset: Dataset, method: str, *, name: str, **kwargs: 
         applies = corpus is not None and bool(corpus.official_split or corpus.official_split_column)
     if not applies:
         logger.warning(
-            f"{name}: {len(values)} {column}s, split {method!r} does not apply: all are trained on"
+            f"{name}: {len(values)} {column}s, split {method!r} does not apply: all are trained on, and none "
+            "is left to validate or test on"
+            + (" (--split subject leaves some)" if method == "official" and len(values) >= 3 else "")
         )
         method = "none"
     return split_windows(dataset, method, **kwargs)

@@ -112,6 +112,7 @@ def finetune(
     if args.mixup_alpha:
         train_collator = MixupCollator(train_collator, len(class_names), args.mixup_alpha, training_args.seed)
     train_labels = [label2id[label] for label in splits["train"][args.label_column]]
+    refuse_missing_classes(train_labels, class_names, args.label_column)
     model = build_model(args, source, splits["train"], extractor, class_names, train_labels)
 
     windows = {part: WindowDataset(rows, [args.label_column]) for part, rows in splits.items()}
@@ -138,6 +139,16 @@ def finetune(
     if contamination and trainer.is_world_process_zero():
         write_json(output_dir / "metrics.json", {**metrics, "contamination": contamination})
     return metrics
+
+
+def refuse_missing_classes(train_labels: list[int], class_names: list[str], label_column: str) -> None:
+    """Refuse classes that nothing could be learned of, such as the numbers of a column that is no class."""
+    missing = [name for index, name in enumerate(class_names) if index not in set(train_labels)]
+    if missing:
+        raise ValueError(
+            f"{label_column}: {len(missing)} of {len(class_names)} classes have no window to train on "
+            f"({', '.join(missing[:3])}): choose a column of classes, --class_names or another split"
+        )
 
 
 def judge(source: str, splits: DatasetDict, policy: Literal["refuse", "mark"]) -> str | None:

@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,17 +42,18 @@ def collect_classifiers(
     """Yield every method with its regime, its seeds and the predictions of its runs."""
     if args.baselines:
         windows = load_arrays(dataset)
+        fit = partial(fit_baseline, splits=splits, column=str(args.label_column), class_names=class_names)
         for alignment in ("none", "bands"):
-            found = fit_welch_tangent_space(alignment == "bands", windows, splits, args, class_names)
+            welch = partial(WelchTangentSpace, is_aligned=alignment == "bands")
+            found = fit(welch, windows, uses_subjects=True)
             yield MethodRuns(WELCH_TANGENT_SPACE, regime_of(alignment), [found], is_baseline=True)
         for method, build in BASELINES.items():
-            found = fit_baseline(build, windows, splits, args, class_names)
-            yield MethodRuns(method, "unseen", [found], is_baseline=True)
+            yield MethodRuns(method, "unseen", [fit(build, windows)], is_baseline=True)
         # Whitening each band is a stronger baseline than whitening the whole signal
         rate = dataset[0]["sampling_rate"]
         values = recentre_bands(np.stack(list(windows.values())), dataset["subject"], rate)
         windows = dict(zip(windows, values, strict=True))
-        found = fit_baseline(BASELINES[TANGENT_SPACE], windows, splits, args, class_names)
+        found = fit(BASELINES[TANGENT_SPACE], windows)
         yield MethodRuns(TANGENT_SPACE, "aligned", [found], is_baseline=True)
     for name, folders in named_paths("runs", args.runs).items():
         runs = [load_run(folder, splits, bool(args.folds)) for folder in folders]
@@ -134,55 +136,31 @@ def fit_baseline(
     build: Callable,
     windows: dict[str, np.ndarray],
     splits: list[DatasetDict],
-    args: EvaluateArguments,
+    column: str,
     class_names: list[str],
+    uses_subjects: bool = False,
 ) -> list[Predictions]:
     """Fit a baseline to the training and validation subjects of each fold, and predict the test subjects.
 
     Args:
         build: Returns a classifier for a sampling rate in Hz.
-        windows: Every window by its id.
+        windows: Every window (channels, time) by its id.
         splits: The folds.
-        args: The options.
+        column: Column of the labels.
         class_names: Classes in order.
+        uses_subjects: Whether the classifier takes the subjects of the windows too.
     """
-    column, predictions = str(args.label_column), []
+    predictions = []
     for split in splits:
-        values, labels, _ = join_fitted_parts(split, windows, column, class_names)
-        test = split["test"]
-        classifier = build(sampling_rate=test[0]["sampling_rate"]).fit(values, labels)
-        scores = classifier.predict_proba(np.stack([windows[key] for key in test["window_id"]]))
+        parts, test = [part for name, part in split.items() if name != "test"], split["test"]
+        values = np.stack([windows[key] for part in parts for key in part["window_id"]])
+        labels = np.array([class_names.index(label) for part in parts for label in part[column]])
+        fitted = [[name for part in parts for name in part["subject"]]] if uses_subjects else []
+        tested = [test["subject"]] if uses_subjects else []
+        classifier = build(sampling_rate=test[0]["sampling_rate"]).fit(values, labels, *fitted)
+        scores = classifier.predict_proba(np.stack([windows[key] for key in test["window_id"]]), *tested)
         predictions.append(to_predictions(test, column, class_names, scores))
     return predictions
-
-
-def fit_welch_tangent_space(
-    is_aligned: bool,
-    windows: dict[str, np.ndarray],
-    splits: list[DatasetDict],
-    args: EvaluateArguments,
-    class_names: list[str],
-) -> list[Predictions]:
-    """Fit the strongest baseline, which also uses the subjects, as `fit_baseline` does."""
-    column, predictions = str(args.label_column), []
-    for split in splits:
-        fitted = join_fitted_parts(split, windows, column, class_names)
-        test = split["test"]
-        classifier = WelchTangentSpace(test[0]["sampling_rate"], is_aligned).fit(*fitted)
-        values = np.stack([windows[key] for key in test["window_id"]])
-        scores = classifier.predict_proba(values, test["subject"])
-        predictions.append(to_predictions(test, column, class_names, scores))
-    return predictions
-
-
-def join_fitted_parts(
-    split: DatasetDict, windows: dict[str, np.ndarray], column: str, class_names: list[str]
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Return the windows, labels and subjects of all parts but the test part."""
-    parts = [part for name, part in split.items() if name != "test"]
-    values = np.stack([windows[key] for part in parts for key in part["window_id"]])
-    labels = np.array([class_names.index(label) for part in parts for label in part[column]])
-    return values, labels, [subject for part in parts for subject in part["subject"]]
 
 
 def load_run(folder: Path, splits: list[DatasetDict], is_folded: bool) -> list[Predictions]:

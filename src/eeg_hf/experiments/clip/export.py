@@ -31,20 +31,46 @@ logger = logging.get_logger(__name__)
 CONFIGS = (EEGCLIPConfig, EEGMaskedVAEConfig, EEGFoundationConfig, EEGConvTransformerConfig)
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The windows to embed, and the images that subjects saw.
+
+    Attributes:
+        splits: All parts of the split.
+        rows: The windows.
+        folder: Folder of the prepared corpus.
+        images: All images.
+        places: Index of the image of each window, (windows,).
+        gallery: Indices of the images to search, (images,).
+    """
+
+    splits: DatasetDict
+    rows: Dataset
+    folder: Path
+    images: Images
+    places: np.ndarray
+    gallery: np.ndarray
+
+
 def run(args: ExportArguments) -> None:
     """Load, split, embed, write."""
     args.model = find_model(args.model)
-    if args.baseline:
-        arrays = embed_with_ridge(args)
-    else:
-        model, extractor = load_model(args.model)
-        is_aligned = isinstance(model.config, EEGCLIPConfig)
-        embed = embed_with_clip if is_aligned else embed_with_encoder
-        arrays = embed(args, model.to(args.device).eval(), extractor)
-    made: dict[str, Any] = {**arrays, "split": args.part, "model": args.baseline or str(args.model)}
+    if not args.model and not args.baseline:
+        raise ValueError("expected --model, a model of eeg-hf train-clip, or --baseline ridge")
+    if not args.baseline:
+        check_kind(str(args.model))
+    embed = embed_with_ridge if args.baseline else embed_with_model
+    part, of_windows, of_images = embed(args, read_pair_arguments(args))
+    made: dict[str, Any] = {
+        **describe_trials(part),
+        "eeg_embeddings": of_windows,
+        "image_embeddings": of_images,
+        "split": args.part,
+        "model": args.baseline or str(args.model),
+    }
     embeddings = EEGImageEmbeddings(**made)
     path = embeddings.save(args.output)
-    sizes = sorted({embeddings.eeg_embeddings.shape[1], embeddings.image_embeddings.shape[1]})
+    sizes = sorted({of_windows.shape[1], of_images.shape[1]})
     sys.stdout.write(
         f"{path}: {len(embeddings.subjects):,} windows of {len(np.unique(embeddings.subjects))} subjects, "
         f"{len(embeddings.image_ids):,} images, {' and '.join(map(str, sizes))} numbers each\n"
@@ -70,73 +96,58 @@ def find_model(name: str | None) -> str | None:
     return name
 
 
-def load_model(name: str | None) -> tuple[Any, EEGFeatureExtractor]:
-    """Load a model and the feature extractor beside it.
+def check_kind(name: str) -> None:
+    """Refuse a model that embeds no windows.
 
     Raises:
-        ValueError: If no model is named, or it is none that embeds windows.
+        ValueError: If its type is none of `CONFIGS`.
     """
-    if name is None:
-        raise ValueError("expected --model, a model of eeg-hf train-clip, or --baseline ridge")
     kind, known = AutoConfig.from_pretrained(name).model_type, [config.model_type for config in CONFIGS]
     if kind not in known:
         raise ValueError(f"model: {name} is of type {kind}, expected one of {', '.join(known)}")
-    return AutoModel.from_pretrained(name), EEGFeatureExtractor.from_pretrained(name)
 
 
-def embed_with_clip(
-    args: ExportArguments, model: Any, extractor: EEGFeatureExtractor
-) -> dict[str, np.ndarray]:
-    """Return the arrays of the file as an EEG-CLIP embeds windows and images."""
-    pairs = read_pair_arguments(args)
-    _, rows, folder = open_part(args, pairs)
-    images, tower = open_images(pairs, model.config.vision_tower, model.config.freeze_vision)
-    if isinstance(images, ImageEmbeddings) and images.tower != model.config.vision_tower:
+def embed_with_model(args: ExportArguments, pairs: PairArguments) -> tuple[Part, np.ndarray, np.ndarray]:
+    """Embed windows and images with an EEG-CLIP; another encoder leaves the images' embeddings as they are.
+
+    Raises:
+        ValueError: If the embeddings of the images come from another tower.
+    """
+    name = str(args.model)
+    model: Any = AutoModel.from_pretrained(name).to(args.device).eval()
+    extractor = EEGFeatureExtractor.from_pretrained(name)
+    if not isinstance(model.config, EEGCLIPConfig):
+        stored = load_image_embeddings(pairs, name)
+        part = open_part(args, pairs, stored)
+        windows = read_windows(part.rows, extractor, part.folder, args.batch_size)
+        return part, np.concatenate([*embed_latents(model, windows)]), stored.embeddings[part.gallery]
+    config = model.config
+    images, tower = open_images(pairs, config.vision_tower, config.freeze_vision)
+    if isinstance(images, ImageEmbeddings) and images.tower != config.vision_tower:
         raise ValueError(
-            f"image_embeddings: made by {images.tower}, the model was trained with "
-            f"{model.config.vision_tower}"
+            f"image_embeddings: made by {images.tower}, the model was trained with {config.vision_tower}"
         )
-    if tower is not None and model.config.freeze_vision:
+    if tower is not None and config.freeze_vision:
         model.set_vision_tower(tower)
-    places, shown = place_images(args, rows, images)
-    windows = read_windows(rows, extractor, folder, args.batch_size)
-    return gather(
-        rows,
-        places,
-        shown,
-        images,
-        np.concatenate([*embed_windows(model, windows)]),
-        np.concatenate([*embed_images(model, images, shown, args.batch_size)]),
-    )
+    part = open_part(args, pairs, images)
+    windows = read_windows(part.rows, extractor, part.folder, args.batch_size)
+    of_images = embed_images(model, images, part.gallery, args.batch_size)
+    return part, np.concatenate([*embed_windows(model, windows)]), np.concatenate([*of_images])
 
 
-def embed_with_encoder(
-    args: ExportArguments, model: Any, extractor: EEGFeatureExtractor
-) -> dict[str, np.ndarray]:
-    """Return the arrays of the file: the latents of an encoder, and the images' own embeddings."""
-    pairs = read_pair_arguments(args)
-    images = load_image_embeddings(pairs, str(args.model))
-    _, rows, folder = open_part(args, pairs)
-    places, shown = place_images(args, rows, images)
-    latents = [*embed_latents(model, read_windows(rows, extractor, folder, args.batch_size))]
-    return gather(rows, places, shown, images, np.concatenate(latents), images.embeddings[shown])
-
-
-def embed_with_ridge(args: ExportArguments) -> dict[str, np.ndarray]:
-    """Return the arrays of the file as ridge regression predicts them."""
-    pairs = read_pair_arguments(args)
+def embed_with_ridge(args: ExportArguments, pairs: PairArguments) -> tuple[Part, np.ndarray, np.ndarray]:
+    """Predict the embeddings of the images by ridge regression, standardised as the images' own."""
     images = load_image_embeddings(pairs, "baseline")
-    splits, rows, folder = open_part(args, pairs)
-    extractor = EEGFeatureExtractor.from_pretrained(args.model or folder, alignment=pairs.alignment)
-    places, shown = place_images(args, rows, images)
+    part = open_part(args, pairs, images)
+    extractor = EEGFeatureExtractor.from_pretrained(args.model or part.folder, alignment=pairs.alignment)
     of_windows, of_images = predict_embeddings(
-        splits,
-        rows,
-        lambda part: images.index.find(part["image"][:], part["concept"][:]),
+        part.splits,
+        part.rows,
+        lambda rows: images.index.find(rows["image"][:], rows["concept"][:]),
         images.embeddings,
-        lambda part: read_windows(part, extractor, folder, args.batch_size),
+        lambda rows: read_windows(rows, extractor, part.folder, args.batch_size),
     )
-    return gather(rows, places, shown, images, of_windows, of_images[shown].astype(np.float32))
+    return part, of_windows, of_images[part.gallery].astype(np.float32)
 
 
 def load_image_embeddings(pairs: PairArguments, what: str) -> ImageEmbeddings:
@@ -176,8 +187,8 @@ def read_pair_arguments(args: ExportArguments) -> PairArguments:
     return PairArguments(**{**{name: known[name] for name in names & set(known)}, **options})
 
 
-def open_part(args: ExportArguments, pairs: PairArguments) -> tuple[DatasetDict, Dataset, Path]:
-    """Return the split, the windows to embed, and the folder of the prepared corpus.
+def open_part(args: ExportArguments, pairs: PairArguments, images: Images) -> Part:
+    """Return the windows to embed and the images that they saw.
 
     Raises:
         ValueError: If there is no such part, or a subject is not in it.
@@ -197,13 +208,9 @@ def open_part(args: ExportArguments, pairs: PairArguments) -> tuple[DatasetDict,
                 f"subjects: {', '.join(missing)} not in part {args.part!r} of the split by {pairs.split}, "
                 f"which has {', '.join(sorted(set(splits[args.part]['subject'])))}"
             )
-    return splits, rows, folder
-
-
-def place_images(args: ExportArguments, rows: Dataset, images: Images) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index of each window's image, and the indices of the gallery."""
     places = images.index.find(rows["image"][:], rows["concept"][:])
-    return places, np.unique(places) if args.gallery == "part" else np.arange(len(images.index.image_ids))
+    gallery = np.unique(places) if args.gallery == "part" else np.arange(len(images.index.image_ids))
+    return Part(splits, rows, folder, images, places, gallery)
 
 
 @torch.inference_mode()
@@ -232,37 +239,19 @@ def embed_images(model: Any, images: Images, places: np.ndarray, batch_size: int
         yield model.get_image_features(**inputs).float().cpu().numpy()
 
 
-def gather(
-    rows: Dataset,
-    places: np.ndarray,
-    shown: np.ndarray,
-    images: Images,
-    of_windows: np.ndarray,
-    of_images: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """Return the arrays of the file.
-
-    Args:
-        rows: The windows.
-        places: Index of the image of each window, (windows,).
-        shown: Indices of the images of the gallery, (images,).
-        images: All images; the concept of an image is that of its windows, if it has any.
-        of_windows: Embeddings (windows, size).
-        of_images: Embeddings (images, size).
-    """
-    ids = np.array(images.index.image_ids, dtype=str)
+def describe_trials(part: Part) -> dict[str, np.ndarray]:
+    """Return ids, subjects and concepts; an image has the concept of its windows, if it has any."""
+    rows, index = part.rows, part.images.index
+    ids = np.array(index.image_ids, dtype=str)
     concepts = np.array(rows["concept"][:], dtype=str)
-    of_place = dict(zip(places.tolist(), concepts.tolist(), strict=True))
+    of_place = dict(zip(part.places.tolist(), concepts.tolist(), strict=True))
     repetitions = rows["repetition"][:] if "repetition" in rows.column_names else [None] * len(rows)
+    of_images = [of_place.get(place, index.concepts[place]) for place in part.gallery.tolist()]
     return {
-        "eeg_embeddings": of_windows,
-        "eeg_image_ids": ids[places],
+        "eeg_image_ids": ids[part.places],
         "subjects": np.array(rows["subject"][:], dtype=str),
         "concepts": concepts,
         "repetitions": np.array([-1 if number is None else int(number) for number in repetitions]),
-        "image_embeddings": of_images,
-        "image_ids": ids[shown],
-        "image_concepts": np.array(
-            [of_place.get(place, images.index.concepts[place]) for place in shown.tolist()], dtype=str
-        ),
+        "image_ids": ids[part.gallery],
+        "image_concepts": np.array(of_images, dtype=str),
     }

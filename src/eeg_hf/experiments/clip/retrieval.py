@@ -46,18 +46,21 @@ def run(args: RetrievalArguments) -> None:
     shown = list(dict.fromkeys([*metrics, *parse_metrics(args.also, ks)]))
     shown += [name for name in first[title]["eeg_to_image"] if name.startswith("top@")]
     if len(args.embeds) == 1 and Path(args.embeds[0]).is_file():
-        embeddings = next(iter(methods.values()))[0]
-        table, content = retrieval_table(first, shown), report(embeddings, args, first, title)
+        table, content = retrieval_table(first, shown), summarize(first, title)
     else:
-        averaged = {
+        averaged: dict[str, dict[str, Any]] = {
             name: {part: average_seeds([each[part] for each in seeds]) for part in first}
             for name, seeds in judged.items()
         }
         table = comparison_table({name: parts[title] for name, parts in averaged.items()}, shown)
-        content = report_methods(methods, files, args, averaged, title)
+        content = {"methods": {}}
+        for name, parts in averaged.items():
+            paths, models = [path.as_posix() for path in files[name]], [each.model for each in methods[name]]
+            content["methods"][name] = {"files": paths, "models": models, **summarize(parts, title)}
     sys.stdout.write(f"{describe(methods, args)}\n\n{table}")
     if args.output:
-        write_json(args.output, content)
+        about = {"provenance": describe_provenance(methods, args), "directions": dict(DIRECTIONS)}
+        write_json(args.output, {**about, **content})
 
 
 def load(path: Path, args: RetrievalArguments) -> EEGImageEmbeddings:
@@ -112,62 +115,28 @@ def describe(methods: Mapping[str, Sequence[EEGImageEmbeddings]], args: Retrieva
     )
 
 
-def report(
-    embeddings: EEGImageEmbeddings, args: RetrievalArguments, found: Judged, title: str
-) -> dict[str, Any]:
-    """Return the content of the JSON file: both directions of all subjects, then of each."""
+def summarize(found: Mapping[str, Any], title: str) -> dict[str, Any]:
+    """Return both directions of all subjects, then of each, as JSON types."""
+    subjects = {name: scores for name, scores in found.items() if name.startswith("subject ")}
     return {
-        "provenance": describe_provenance(embeddings, args, args.embeds[0], embeddings.model),
-        "directions": dict(DIRECTIONS),
         **as_plain(found[title]),
-        "by_subject": by_subject(found),
-    }
-
-
-def report_methods(
-    methods: Mapping[str, Sequence[EEGImageEmbeddings]],
-    files: Mapping[str, Sequence[Path]],
-    args: RetrievalArguments,
-    found: Mapping[str, dict[str, Any]],
-    title: str,
-) -> dict[str, Any]:
-    """Return the content of the JSON file of several methods, each as that of one file."""
-    embeddings = next(iter(methods.values()))[0]
-    return {
-        "provenance": describe_provenance(embeddings, args, args.embeds, ", ".join(methods)),
-        "directions": dict(DIRECTIONS),
-        "methods": {
-            name: {
-                "files": [path.as_posix() for path in files[name]],
-                "models": [each.model for each in methods[name]],
-                **as_plain(parts[title]),
-                "by_subject": by_subject(parts),
-            }
-            for name, parts in found.items()
-        },
-    }
-
-
-def by_subject(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the scores of each subject by name."""
-    return {
-        title.removeprefix("subject "): as_plain(scores)
-        for title, scores in found.items()
-        if title.startswith("subject ")
+        "by_subject": {name.removeprefix("subject "): as_plain(each) for name, each in subjects.items()},
     }
 
 
 def describe_provenance(
-    embeddings: EEGImageEmbeddings, args: RetrievalArguments, embeds: str | list[str], model: str
+    methods: Mapping[str, Sequence[EEGImageEmbeddings]], args: RetrievalArguments
 ) -> dict[str, Any]:
-    """Return what was scored, and how."""
+    """Return what was scored, and how; one file is named as it is, several as a list."""
+    embeddings = next(iter(methods.values()))[0]
+    is_single = len(args.embeds) == 1 and Path(args.embeds[0]).is_file()
     return collect_provenance(
-        dataset=embeds if isinstance(embeds, str) else ", ".join(embeds),
+        dataset=", ".join(args.embeds),
         licence="that of the data",
         seeds=(args.seed,),
-        model=model,
+        model=embeddings.model if is_single else ", ".join(methods),
         split=embeddings.split,
-        settings={**asdict(args), "embeds": embeds},
+        settings={**asdict(args), "embeds": args.embeds[0] if is_single else args.embeds},
         num_trials=len(embeddings.eeg_embeddings),
         num_images=len(embeddings.image_ids),
         num_subjects=len(np.unique(embeddings.subjects)),
