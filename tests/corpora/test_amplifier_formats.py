@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Formats of single manufacturers of amplifiers, written byte by byte."""
 
+import ctypes
 import importlib.util
 import struct
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eeg_hf.corpora.recordings.formats import companions, read_recording
+from eeg_hf.corpora.recordings.formats import companions, find_recordings, read_recording
 
 RATE = 128.0
 NAMES = ["Fp1", "Cz", "O2"]
@@ -232,3 +233,161 @@ def test_egi_mff(tmp_path):
     raw = read_recording(tmp_path / "a.mff")
     assert raw.info["sfreq"] == RATE and raw.ch_names[:3] == ["E1", "E2", "E3"]
     assert np.abs(raw.get_data("eeg")[:3] - sines()).max() < 1e-9
+
+
+def write_ant(path: Path, is_rf64: bool) -> Path:
+    """Write an eego recording with a trigger at two seconds, by the library that antio reads it with."""
+    antio = pytest.importorskip("antio")
+    library = ctypes.CDLL(str(next(Path(antio.__file__).parent.glob("libeep/libEep*"))))
+    library.libeep_init()
+    channels = library.libeep_create_channel_info()
+    for name in NAMES:
+        library.libeep_add_channel(channels, name.encode(), b"REF", b"uV")
+    file = library.libeep_write_cnt(str(path).encode(), int(RATE), channels, int(is_rf64))
+    about = library.libeep_create_recinfo()
+    texts = (
+        "hospital",
+        "machine_make",
+        "machine_model",
+        "machine_serial_number",
+        "patient_id",
+        "patient_name",
+    )
+    for text in texts:
+        getattr(library, f"libeep_set_{text}")(about, b"x")
+    library.libeep_set_patient_sex(about, ctypes.c_char(b"F"))
+    library.libeep_set_date_of_birth(about, 1980, 1, 1)
+    library.libeep_set_start_time(about, ctypes.c_long(1577880000))
+    library.libeep_add_recording_info(file, about)
+    samples = np.ascontiguousarray((sines() * 1e6).T, np.float32)
+    library.libeep_add_samples(file, samples.ctypes.data_as(ctypes.c_void_p), len(samples))
+    library.libeep_add_trigger(file, ctypes.c_uint64(256), b"7")
+    library.libeep_close(file)
+    return path
+
+
+@pytest.mark.parametrize("is_rf64", [False, True])
+def test_ant_eego_also_in_rf64(tmp_path, is_rf64):
+    raw = read_recording(write_ant(tmp_path / "a.cnt", is_rf64))
+    assert (tmp_path / "a.cnt").read_bytes()[:4] == (b"RF64" if is_rf64 else b"RIFF")
+    assert raw.ch_names == NAMES and raw.info["sfreq"] == RATE
+    assert np.abs(raw.get_data() - sines()).max() < 1e-6
+    assert [(a["onset"], a["description"]) for a in raw.annotations] == [(2.0, "7")]
+
+
+def write_curry(path: Path, num_samples: int = 512, extra: str = "") -> Path:
+    """Write Curry 8 (`.cdt`) or Curry 7 (`.dat` and `.dap`) files; return the main one."""
+    count, is_new = len(NAMES), path.suffix == ".cdt"
+    header = f"""DATA_PARAMETERS Start_of_Data
+   FileVersion          = 804
+   NumSamples           = {num_samples}
+   NumChannels          = {count}
+   NumTrials            = 1
+   SampleFreqHz         = {RATE}
+   TriggerOffsetUsec    = 0
+   DataFormat           = FLOAT
+   DataSampOrder        = SAMP
+   SampleTimeUsec       = {1e6 / RATE}
+   DataByteOrder        = NATIVE
+   AmplifierInfo        =
+   StartYear            = 2020
+   StartMonth           = 1
+   StartDay             = 1
+   StartHour            = 12
+   StartMin             = 0
+   StartSec             = 0
+   StartMillisec        = 0
+{extra}DATA_PARAMETERS End_of_Data
+DEVICE_PARAMETERS START
+   DataUnit             = uV
+   NumChanThisGroup     = {count}
+DEVICE_PARAMETERS END
+IMPEDANCE_VALUES START_LIST
+{" ".join(["-1"] * count)}
+IMPEDANCE_VALUES END_LIST
+"""
+
+    def table(name: str, rows: Sequence[str]) -> str:
+        return f"\n{name} START\n{name} END\n{name} START_LIST\n" + "\n".join(rows) + f"\n{name} END_LIST\n"
+
+    places = ["-27.0 83.0 -3.0", "0.0 -9.0 100.0", "29.0 -112.0 8.0"]  # mm
+    labels = table("LABELS", NAMES) + table("SENSORS", places)
+    data, labels_path = (path, None) if is_new else (path.with_suffix(".dat"), path.with_suffix(".rs3"))
+    (path.with_name(path.name + ".dpa") if is_new else path).write_text(header + (labels if is_new else ""))
+    if labels_path:
+        labels_path.write_text(labels)
+    data.write_bytes((sines() * 1e6).T.astype("<f4").tobytes())
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.cdt", "a.dap"])
+def test_curry(tmp_path, name):
+    pytest.importorskip("curryreader")
+    path = write_curry(tmp_path / name)
+    raw = read_recording(path)
+    assert raw.ch_names == NAMES and raw.info["sfreq"] == RATE
+    assert np.abs(raw.get_data() - sines()).max() < 1e-9
+    parts = {"a.cdt.dpa"} if name == "a.cdt" else {"a.dat", "a.rs3"}
+    assert {part.name for part in companions(path)} == parts
+    assert find_recordings(tmp_path) == [path]
+    with pytest.raises(ValueError, match="promises 8400 bytes, the file has 6144"):
+        read_recording(write_curry(path, num_samples=700))
+    with pytest.raises(ValueError, match="is compressed: save it as raw float in Curry"):
+        read_recording(write_curry(path, extra="   DataGuid = {2912E8D8-F5C8-4E25-A8E7-A1385967DA09}\n"))
+    companions(path)[0].unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name} is not complete: .* is missing"):
+        read_recording(path)
+
+
+def test_neuroelectrics(tmp_path):
+    pytest.importorskip("defusedxml")
+    counts = np.round(sines() / (2.4 / (6 * 8388607))).astype(np.int64)  # (channels, time)
+    montage = "".join(f"<C{i}>{name}</C{i}>" for i, name in enumerate(NAMES))
+    header = f"""<NEDF><NEDFversion>1.4</NEDFversion>
+    <NumberOfChannelsOfAccelerometer>3</NumberOfChannelsOfAccelerometer>
+    <StepDetails><StartDate_firstEEGTimestamp>1577880000000</StartDate_firstEEGTimestamp></StepDetails>
+    <EEGSettings><TotalNumberOfChannels>3</TotalNumberOfChannels><EEGSamplingRate>{RATE:g}</EEGSamplingRate>
+    <EEGMontage>{montage}</EEGMontage><NumberOfRecordsOfEEG>510</NumberOfRecordsOfEEG></EEGSettings></NEDF>"""
+    body = b""
+    for first in range(0, 510, 5):  # an accelerometer's sample, then five of EEG with a trigger each
+        body += b"\0" * 6
+        for sample in range(first, first + 5):
+            body += b"".join(int(c & 0xFFFFFF).to_bytes(3, "big") for c in counts[:, sample])
+            body += struct.pack(">i", 7 if sample == 256 else 0)
+    path = tmp_path / "a.nedf"
+    path.write_bytes(header.encode().ljust(10240, b"\0") + body)
+    raw = read_recording(path)
+    assert raw.ch_names == [*NAMES, "STI 014"] and raw.info["sfreq"] == RATE
+    assert np.abs(raw.get_data("eeg") - sines()[:, :510]).max() < 1e-7
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="a.nedf is truncated: sample 509 of 510 is not there"):
+        read_recording(path)
+
+
+def test_nicolet(tmp_path):
+    (tmp_path / "a.data").write_bytes(np.round(sines().T * 1e7).astype("<i2").tobytes())  # 0.1 uV a step
+    (tmp_path / "a.head").write_text(
+        "start_ts=2020-01-01 12:00:00.000\nnum_samples=512\nsample_freq=128\nconversion_factor=0.1\n"
+        f"num_channels=3\nelec_names=[{','.join(NAMES)}]\npat_id=1\nadm_id=1\nrec_id=1\nduration_in_sec=4\n"
+    )
+    raw = read_recording(tmp_path / "a.data")
+    assert raw.ch_names == NAMES and raw.info["sfreq"] == RATE
+    assert np.abs(raw.get_data() - sines()).max() < 1e-7
+    assert find_recordings(tmp_path) == [tmp_path / "a.data"]
+    assert companions(tmp_path / "a.data") == [tmp_path / "a.head"]
+    (tmp_path / "a.data").write_bytes((tmp_path / "a.data").read_bytes()[:-60])
+    with pytest.raises(ValueError, match="a.data"):
+        read_recording(tmp_path / "a.data")
+    (tmp_path / "a.head").unlink()
+    assert find_recordings(tmp_path) == []  # any program's data
+
+
+def test_eximia_is_in_volts(tmp_path):
+    counts = np.zeros((1450, 64), "<i2")
+    counts[:, 4] = np.round(50 / 0.07629510948348212 * np.sin(2 * np.pi * 10 * np.arange(1450) / 1450))
+    (tmp_path / "a.nxe").write_bytes(counts.tobytes())
+    raw = read_recording(tmp_path / "a.nxe")
+    assert raw.info["sfreq"] == 1450 and raw.get_data("Fp1").max() == pytest.approx(50e-6, rel=1e-2)
+    (tmp_path / "a.nxe").write_bytes(counts.tobytes()[:-3])
+    with pytest.raises(ValueError, match="a.nxe is damaged: .*truncated"):
+        read_recording(tmp_path / "a.nxe")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from eeg_hf.corpora.recordings.formats import read_recording
-from eeg_hf.corpora.recordings.recording_files import persyst_joins
+from eeg_hf.corpora.recordings.gaps import persyst_joins
 
 RATE = 250.0
 

@@ -42,7 +42,7 @@ def test_semicolons_and_decimal_commas_between_whole_numbers(tmp_path, ends):
 
 @pytest.mark.parametrize(
     ("name", "match"),
-    [("a.trc", "Micromed: export it as EDF"), ("a.cdt", "Curry: export it"), ("a.nedf", "Neuroelectrics")],
+    [("a.trc", "Micromed: export it as EDF"), ("a.e", "Nicolet or Natus: export"), ("a.rhd", "Intan")],
 )
 def test_a_format_that_is_not_read_is_named_with_a_way_to_convert_it(tmp_path, name, match):
     (tmp_path / name).write_bytes(b"x" * 100)

@@ -20,6 +20,8 @@ from .matlab_check import check_matlab
 _HEAD_BYTES = 256
 _SAMPLE_BYTES = 2**20  # first part of the samples, enough to detect converted line endings
 _MIN_NEWLINES = 32
+CNT_BYTES = {"int16": 2, "int32": 4}
+"""Bytes of a sample of a Neuroscan CNT file, which does not state them."""
 
 # First bytes -> format
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -31,6 +33,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\x00\x00\x00\x64\x00\x00\x00\x1f\x00\x00\x00\x14", "FIF"),
     (b"Version 3.", "Neuroscan CNT"),
     (b"RIFF", "ANT CNT"),
+    (b"RF64", "ANT CNT"),
     (b"XDF:", "XDF"),
     (b"PAR1", "Parquet"),
     (b"\x1f\x8b", "gzip"),
@@ -44,6 +47,8 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"/annex/objects", "git-annex pointer (fetch the file with `git annex get`)"),
     (b"<", "XML or HTML"),
 )
+
+_COMPRESSED_CURRY = "{2912E8D8-F5C8-4E25-A8E7-A1385967DA09}"
 
 # Extension -> (name of the format, formats that the first bytes may have)
 _EXPECTED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -195,8 +200,14 @@ def check_gzip(path: Path) -> None:
         raise ValueError(f"{path.name} is truncated or damaged: {error}") from None
 
 
-def check_cnt(path: Path, kind: str | None) -> None:
+def check_cnt(path: Path, kind: str | None, sample_format: str | None = None) -> None:
     """Check the counts of a Neuroscan CNT file: samples lie between its header and its event table.
+
+    Args:
+        path: The file.
+        kind: `"Neuroscan CNT"` or `"ANT CNT"`.
+        sample_format: `"int16"` or `"int32"`: then the number of samples is trusted where the position of the
+            event table is not.
 
     Raises:
         ValueError: If the file is shorter than they say.
@@ -211,12 +222,17 @@ def check_cnt(path: Path, kind: str | None) -> None:
         raise ValueError(f"{path.name} is truncated: a CNT header has 900 bytes, the file has {len(head)}")
     (num_channels,) = struct.unpack_from("<H", head, 370)
     (events,) = struct.unpack_from("<I", head, 886)
+    (num_samples,) = struct.unpack_from("<i", head, 864)
     data_start = 900 + 75 * num_channels  # after the headers of the channels
+    size = path.stat().st_size
+    if sample_format and num_channels and num_samples > 0 and events > size:
+        check_size(path, data_start + num_samples * num_channels * CNT_BYTES[sample_format], data_start)
+        return
     if not num_channels or events < data_start:
         raise ValueError(
             f"{path.name} has a damaged CNT header: {num_channels} channels, events at byte {events}"
         )
-    if path.stat().st_size < 2**31:  # the position does not fit into its field in larger files
+    if size < 2**31:  # the position does not fit into its field in larger files
         check_size(path, events, data_start)
 
 
@@ -258,12 +274,44 @@ def check_mff(path: Path) -> None:
     require_package(path, "mffpy")
 
 
-def check_file(path: Path, extension: str) -> str | None:
+def check_curry(path: Path) -> None:
+    """Check that a Curry recording has its data and header, and the data the size that the header promises.
+
+    Raises:
+        FileNotFoundError: With the missing file.
+        ValueError: If the header is damaged, the samples are compressed or epoched, or fewer than promised.
+        ImportError: If curryreader is not installed.
+    """
+    is_old = path.suffix.lower() == ".dap"
+    data = path.with_suffix(".dat") if is_old else path
+    headers = [path] if is_old else [path.with_name(path.name + suffix) for suffix in (".dpa", ".dpo")]
+    header = next((file for file in headers if file.is_file()), None)
+    if header is None or not data.is_file():
+        lacking = data.name if header else " or ".join(file.name for file in headers)
+        raise FileNotFoundError(f"{path.name} is not complete: {lacking} is missing")
+    text = decode_text(header.read_bytes())
+    found = dict(re.findall(r"^\s*(\w{1,40})\s*=\s*(\S{0,80})", text, re.MULTILINE))
+    if found.get("DataGuid") == _COMPRESSED_CURRY:
+        raise ValueError(f"{path.name} is compressed: save it as raw float in Curry, or export it")
+    try:
+        num_samples, num_channels = int(found["NumSamples"]), int(found["NumChannels"])
+        num_trials = int(found.get("NumTrials", 1))
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path.name} has a damaged Curry header: {error}") from None
+    if num_trials > 1:
+        raise ValueError(f"{path.name} is epoched ({num_trials} trials), expected a continuous recording")
+    if found.get("DataFormat", "FLOAT") != "ASCII":
+        check_size(data, 4 * num_samples * num_channels)
+    require_package(path, "curryreader")
+
+
+def check_file(path: Path, extension: str, sample_format: str | None = None) -> str | None:
     """Check a recording file before it is opened, whatever its format.
 
     Args:
         path: An existing file, or an .mff folder.
         extension: Its extension in lower case, with the dot.
+        sample_format: As of `check_cnt`.
 
     Returns:
         The format of its first bytes; None where unknown.
@@ -282,13 +330,17 @@ def check_file(path: Path, extension: str) -> str | None:
         ".fif.gz": check_gzip,
         ".xdfz": check_gzip,
         ".raw": check_egi,
+        ".cdt": check_curry,
+        ".dap": check_curry,
     }
     if extension in simple:
         simple[extension](path)
     elif extension == ".set":
         check_matlab(path) if kind == "MATLAB" else require_package(path, "pymatreader")
     elif extension == ".cnt":
-        check_cnt(path, kind)
+        check_cnt(path, kind, sample_format)
+    elif extension == ".nedf":
+        require_package(path, "defusedxml")
     return kind
 
 

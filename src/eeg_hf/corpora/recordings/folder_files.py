@@ -15,6 +15,9 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     ".set": (".fdt",),
     ".lay": (".dat",),
     ".eeg": (".21e", ".pnt", ".log"),
+    ".cdt": (".cdt.dpa", ".cdt.dpo", ".cdt.cef", ".cdt.ceo"),
+    ".dap": (".dat", ".rs3", ".cef", ".ceo"),
+    ".data": (".head",),
 }
 """Extension of a main file -> extensions of its companions of the same name."""
 
@@ -28,7 +31,7 @@ INFERRED_EXTENSIONS: tuple[str, ...] = tuple(
     # The others are also used for photographs, sounds and layouts, or are not extensions of files
     extension
     for extension in EXTENSIONS
-    if extension not in (".raw", ".eeg", ".lay", ".mff", ".fif.gz")
+    if extension not in (".raw", ".eeg", ".lay", ".mff", ".fif.gz", ".data")
 )
 """Extensions by which `load_dataset("folder")` infers that the folder holds recordings."""
 

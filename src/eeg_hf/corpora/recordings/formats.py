@@ -9,14 +9,15 @@ between two samples.
 import contextlib
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from transformers.utils import logging
 
-from .file_checks import check_file, check_size
+from .file_checks import CNT_BYTES, check_file, check_size
+from .gaps import joins_of, mark_joins, mark_missing_runs
 from .recording_files import (
     EXTENSIONS,
     TABLE_EXTENSIONS,
@@ -25,7 +26,6 @@ from .recording_files import (
     extension_of,
     find_recordings,
     persyst_data,
-    persyst_joins,
 )
 from .signal_header import calibrate, close_gaps, is_mixed, read_edf_header, read_gdf_header
 from .table_recording import read_table
@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 logger = logging.get_logger(__name__)
 
-_MAIN_FILE = {".vmrk": ".vhdr", ".eeg": ".vhdr", ".fdt": ".set", ".amrk": ".ahdr"}
+_MAIN_FILE = {
+    **{".vmrk": ".vhdr", ".eeg": ".vhdr", ".fdt": ".set", ".amrk": ".ahdr", ".head": ".data"},
+    **{".dpa": "", ".dpo": "", ".rs3": ".dap"},
+}
 _TROUBLE = re.compile(r"corrupt|truncat|unexpected end", re.IGNORECASE)
 # MNE's words about annotations and triggers that it drops or shortens
 _LEFT_OUT = re.compile(
@@ -44,18 +47,11 @@ _LEFT_OUT = re.compile(
     r"|(?:annotation|event|marker|trigger).*(?:omitted|limited|ignor|dropp|outside|expanding)",
     re.IGNORECASE,
 )
-# Annotations of programs where a part was cut out, or the recording was paused
-_JOIN = re.compile(r"boundary|New Segment/.*", re.IGNORECASE)
 # Formats that are not read -> the program or the command that writes one that is
 _CONVERTED_BY = {
-    ".cdt": "Curry: export it as BrainVision or EEGLAB",
-    ".dap": "Curry: export it as BrainVision or EEGLAB",
     ".trc": "Micromed: export it as EDF+",
     ".e": "Nicolet or Natus: export it as EDF+",
     ".erd": "Natus XLTEK: export it as EDF+",
-    ".nedf": "Neuroelectrics: save mne.io.read_raw(path) as FIF, or record as EDF+",
-    ".nxe": "eXimia: save mne.io.read_raw(path) as FIF, after a check of its unit",
-    ".data": "Nicolet: save mne.io.read_raw_nicolet(path, ch_type='eeg') as FIF",
     ".mat": "MATLAB: save it as .set with EEGLAB, or as a table",
     ".mefd": "MEF3: save mne.io.read_raw(path) as FIF",
     ".poly5": "TMSi: export it as EDF+",
@@ -73,6 +69,7 @@ def read_recording(
     sampling_rate: float | None = None,
     unit: str | None = None,
     delimiter: str | None = None,
+    sample_format: str | None = None,
 ) -> "mne.io.BaseRaw":
     """Open a recording of any format in volts; its samples are not loaded where the format allows it.
 
@@ -84,6 +81,7 @@ def read_recording(
         sampling_rate: In Hz. Required for a table; for other formats it is checked against the file's own.
         unit: `"V"`, `"mV"` or `"uV"`. Required for a table; for other formats used where the file has none.
         delimiter: Separator of the cells of a text table; detected by default.
+        sample_format: `"int16"` or `"int32"`, for Neuroscan CNT files whose counts do not tell.
 
     Returns:
         The recording. EDF files whose EEG channels have several rates, tables and XDF files are loaded.
@@ -101,9 +99,11 @@ def read_recording(
     """
     path = Path(path)
     extension = extension_of(path)
+    if sample_format not in (None, *CNT_BYTES):
+        raise ValueError(f"sample_format must be int16, int32 or None, got {sample_format!r}")
     with _in_one_line(path):
         _check_exists(path, extension)
-        kind = check_file(path, extension)
+        kind = check_file(path, extension, sample_format)
         if extension in TABLE_EXTENSIONS:
             raw, joins = read_table(path, sampling_rate, unit, delimiter)
         elif extension in (".xdf", ".xdfz"):
@@ -111,12 +111,13 @@ def read_recording(
         elif extension in (".edf", ".bdf", ".gdf"):
             raw, joins = _read_signals(path, extension, unit)
         else:
-            raw = _open(path, extension, kind)
-            joins = [float(m["onset"]) for m in raw.annotations if _JOIN.fullmatch(str(m["description"]))]
-            if extension == ".lay":
-                joins += persyst_joins(path, raw.info["sfreq"])
+            options = {"data_format": sample_format} if kind == "Neuroscan CNT" and sample_format else {}
+            raw, joins = _open(path, extension, kind, **options), []
+        joins += joins_of(path, raw, extension, kind)
         _check_opened(path, raw, sampling_rate)
-        _mark_joins(raw, joins)
+        mark_joins(raw, joins)
+        if extension == ".gdf":
+            mark_missing_runs(raw, joins)
     return raw
 
 
@@ -146,9 +147,12 @@ def _open(path: Path, extension: str, kind: str | None = None, **options: Any) -
         options["overrides"] = brainvision_files(path).overrides
     elif extension == ".lay":
         persyst_data(path)
+    elif extension == ".data":
+        options["ch_type"] = "eeg"
     reader = {
         ".raw": mne.io.read_raw_egi,
         ".cnt": mne.io.read_raw_ant if kind == "ANT CNT" else mne.io.read_raw_cnt,
+        ".dap": mne.io.read_raw_curry,
     }.get(extension, mne.io.read_raw)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -160,6 +164,9 @@ def _open(path: Path, extension: str, kind: str | None = None, **options: Any) -
         if _LEFT_OUT.search(message):
             warnings.warn(f"{path.name}: {message}", RuntimeWarning, stacklevel=2)
         logger.info(f"{path.name}: {message}")
+    if extension == ".nxe":  # MNE leaves eXimia's numbers in uV
+        for channel, kind_of in enumerate(raw.get_channel_types()):
+            raw._cals[channel] *= 1e-6 if kind_of in ("eeg", "eog") else 1.0
     if extension == ".set" and raw.filenames[0] is not None and raw.filenames[0].suffix.lower() == ".fdt":
         check_size(raw.filenames[0], 4 * len(raw.ch_names) * raw.n_times)
     return raw
@@ -191,15 +198,11 @@ def _check_opened(path: Path, raw: "mne.io.BaseRaw", sampling_rate: float | None
     if not raw.ch_names or raw.n_times < 1:
         raise ValueError(f"{path.name} is empty: {len(raw.ch_names)} channels, {raw.n_times} samples")
     for start in (0, raw.n_times - 1):
-        raw.get_data(start=start, stop=start + 1, verbose="ERROR")
-
-
-def _mark_joins(raw: "mne.io.BaseRaw", seconds: Sequence[float]) -> None:
-    """Mark where a pause lies between two samples, as MNE does when it concatenates recordings."""
-    for onset in seconds:
-        if onset > 0:
-            for name in ("BAD boundary", "EDGE boundary"):
-                raw.annotations.append(onset, 0.0, name)
+        try:
+            raw.get_data(start=start, stop=start + 1, verbose="ERROR")
+        except (AssertionError, IndexError) as error:  # what readers raise where a file ends too early
+            place = f"sample {start} of {raw.n_times}"
+            raise ValueError(f"{path.name} is truncated: {place} is not there") from error
 
 
 @contextlib.contextmanager
@@ -214,6 +217,11 @@ def _in_one_line(path: Path) -> Iterator[None]:
             message = f"{path.name} is epoched ({trials[1]} trials), expected a continuous recording"
         elif "module is needed" in message and not isinstance(error, ImportError):
             raise ImportError(f"{path.name} needs a package that is not installed: {message}") from error
+        elif "data_format" in message:  # MNE's word
+            message = (
+                f"{path.name} does not tell whether its samples have 2 or 4 bytes: set "
+                "sample_format='int16' or 'int32'"
+            )
         elif path.suffix.lower() == ".set" and "has no attribute 'get'" in message:
             message = f"{path.name} has an empty EEG.chaninfo, which MNE cannot read: save it again in EEGLAB"
         if path.name not in message:

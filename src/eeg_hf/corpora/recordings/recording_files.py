@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Main files of recordings, and their companions (`.eeg` and `.vmrk` of a `.vhdr`, `.fdt` of a `.set`)."""
 
-import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -16,9 +15,10 @@ logger = logging.get_logger(__name__)
 
 EXTENSIONS: tuple[str, ...] = (
     *(".edf", ".bdf", ".gdf", ".vhdr", ".ahdr", ".set", ".fif", ".fif.gz", ".cnt", ".mff", ".raw"),
-    *(".eeg", ".lay", ".xdf", ".xdfz"),
+    *(".eeg", ".lay", ".xdf", ".xdfz", ".cdt", ".dap", ".nedf", ".nxe", ".data"),
 )
-"""Extensions of recordings, in lower case; `.eeg` only for the format of Nihon Kohden."""
+"""Extensions of recordings, in lower case; `.eeg` only for Nihon Kohden, `.data` only beside a
+`.head` of Nicolet."""
 
 TABLE_EXTENSIONS: tuple[str, ...] = (".csv", ".tsv", ".parquet", ".txt")
 """Extensions of tables, which are recordings only on request."""
@@ -32,8 +32,8 @@ _NO_RAW_FIF = re.compile(
     r"(?:-\d+)?\.fif(?:\.gz)?",
     re.IGNORECASE,
 )
+_PARTS_OF_CDT = (".dpa", ".dpo", ".cef", ".ceo", ".hpi")
 _ILLEGIBLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # the last are bytes of names in Latin-1
-_MIN_PAUSE_SECONDS = 0.1  # clocks of computer and amplifier differ by less between two stamps
 _BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 
 
@@ -99,7 +99,7 @@ def companions(path: Path | str) -> list[Path]:
         return [persyst_data(path)]
     if extension in (".fif", ".fif.gz"):
         return _later_parts(path, extension)
-    return []
+    return _parts_by_name(path, extension)
 
 
 def state_of(path: Path) -> dict[str, int | float | str]:
@@ -179,23 +179,6 @@ def brainvision_files(path: Path) -> BrainVisionFiles:
     return BrainVisionFiles(data, markers, overrides)
 
 
-def persyst_joins(path: Path, rate: float) -> list[float]:
-    """Return where a Persyst recording was paused, in seconds of samples after its first one.
-
-    Args:
-        path: The `.lay` header, whose section `[SampleTimes]` holds lines `sample=seconds of the day`.
-        rate: Its rate in Hz.
-    """
-    section = re.search(r"^\[SampleTimes\]\s*$([^\[]*)", decode_text(path.read_bytes()), re.I | re.M)
-    lines = re.findall(r"^\s*(\d{1,15})\s*=\s*([\d.]{1,20})", section[1] if section else "", re.M)
-    times = [(int(sample), float(seconds)) for sample, seconds in lines]
-    return [
-        sample / rate
-        for (before, since), (sample, until) in itertools.pairwise(times)
-        if abs((until - since) - (sample - before) / rate) > _MIN_PAUSE_SECONDS
-    ]
-
-
 def persyst_data(path: Path) -> Path:
     """Find the data file that a Persyst header names.
 
@@ -252,6 +235,15 @@ def _sibling(path: Path, suffix: str) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
+def _parts_by_name(path: Path, extension: str) -> list[Path]:
+    """List the parts of a Curry or Nicolet recording, which have its name."""
+    if extension == ".cdt":  # Curry 8 and 9
+        beside = (path.with_name(path.name + suffix) for suffix in _PARTS_OF_CDT)
+        return [part for part in beside if part.is_file()]
+    suffixes = {".dap": (".dat", ".rs3", ".cef", ".ceo"), ".data": (".head",)}.get(extension, ())
+    return [part for part in (_sibling(path, suffix) for suffix in suffixes) if part]
+
+
 def _later_parts(path: Path, extension: str) -> list[Path]:
     """List the later parts of a split FIF file by their names, in order."""
     stem, ending = path.name[: -len(extension)], path.name[-len(extension) :]
@@ -294,6 +286,8 @@ def _is_main_file(path: Path) -> bool:
     extension = extension_of(path)
     if extension == ".eeg":  # data of BrainVision, or a recording of Nihon Kohden
         return not _sibling(path, ".vhdr") and _is_nihon_kohden(path)
+    if extension == ".data":
+        return _sibling(path, ".head") is not None
     if extension in (".fif", ".fif.gz"):
         first = re.sub(r"-\d+(?=\.fif)", "", path.name, flags=re.IGNORECASE)
         is_part = _LATER_PART.fullmatch(path.name) and (
