@@ -2,6 +2,7 @@
 import json
 import math
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,26 @@ def test_table_says_all_that_is_known_of_a_row():
     }
 
 
+def test_regimes_have_the_names_of_moabb_in_the_table_and_the_file(tmp_path):
+    known = replace(row("EEGNet", "known_aligned"), protocol="cross-session")
+    assert results_table([known]).endswith(
+        "* In MOABB's terms, cross-session: subject trained on, and unlabelled windows of the test used: "
+        "TRAIN_AND_TARGET_UNLABELED_FULL.\n"
+    )
+    write_report(tmp_path, [known, row("band power")], PROVENANCE)
+    results = json.loads((tmp_path / "metrics.json").read_text())["results"]
+    assert [(one["target_data"], one["protocol"]) for one in results] == [
+        ("TRAIN", ""),
+        ("TRAIN_AND_TARGET_UNLABELED_FULL", "cross-session"),
+    ]
+
+
+def test_one_subject_has_no_interval_and_the_table_says_why():
+    alone = replace(row("EEGNet"), num_subjects=1)
+    assert "No interval: one subject was tested." in results_table([alone])
+    assert "No interval" not in results_table(ROWS)
+
+
 def test_best_of_each_regime_is_bold():
     accuracies = [line[2] for line in cells(results_table([*ROWS[:3], row("second", "aligned")]))[2:]]
     assert accuracies == ["**0.750 ± 0.050**", "0.710 ± 0.050", "**0.820 ± 0.020**", "0.750 ± 0.050"]
@@ -90,7 +111,7 @@ def test_summary_is_written_as_far_as_it_goes(summary, text):
 
 
 def test_unknown_regime_is_refused():
-    with pytest.raises(ValueError, match="regime: expected one of unseen, aligned, got 'seen'"):
+    with pytest.raises(ValueError, match="regime: expected one of unseen, aligned, known, known_aligned, got 'seen'"):
         row("EEGNet", "seen")
 
 

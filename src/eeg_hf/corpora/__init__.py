@@ -32,6 +32,7 @@ from .windows.mixture import mixture
 from .windows.prepare import prepare
 from .windows.prepared import drop_unlabelled, load_windows, with_classes
 from .windows.seen_windows import ContaminationError, SeenWindows
+from .windows.split_contents import SplitContents
 from .windows.split_methods import split_for_pretraining, split_windows
 from .windows.splits import (
     cross_splits,
@@ -94,6 +95,7 @@ __all__ = [
     "ContaminationError",
     "LeakError",
     "SeenWindows",
+    "SplitContents",
     "MOABB",
     "Recording",
     "Simulated",

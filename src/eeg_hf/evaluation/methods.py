@@ -17,7 +17,7 @@ class MethodRuns:
 
     Attributes:
         method: Its name.
-        regime: "unseen" or "aligned", see [`ResultRow`].
+        regime: What was known of the tested subjects, see [`ResultRow`].
         runs: One list a seed, with the predictions of each fold.
         seeds: Seeds of the runs, as far as recorded.
         is_baseline: Whether it is what the others must beat.
@@ -30,13 +30,14 @@ class MethodRuns:
     is_baseline: bool = False
 
 
-def compare_methods(methods: Sequence[MethodRuns], split: str) -> list[ResultRow]:
+def compare_methods(methods: Sequence[MethodRuns], split: str, protocol: str = "") -> list[ResultRow]:
     """Summarise methods and compare each with the best baseline of its regime.
 
     Args:
         methods: What was tested, all on the same windows. Where no method of a regime is a baseline, each is
             compared with the best of the others.
-        split: How the data were split, such as "5 subject folds".
+        split: How the data were split, such as "5 subject folds, cross-subject".
+        protocol: See [`ResultRow`].
 
     Returns:
         A row for each method, in order.
@@ -62,6 +63,7 @@ def compare_methods(methods: Sequence[MethodRuns], split: str) -> list[ResultRow
                 num_windows=sum(map(len, found.windows)),
                 seeds=own.seeds,
                 difference=difference,
+                protocol=protocol,
             )
         )
     return rows

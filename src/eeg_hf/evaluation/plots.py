@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 INK, GREY, PALE, PEACH = "#222222", "#8C8C8C", "#E4E4E4", "#FBE3D0"
 # Of the bars, pale enough for whiskers and dots to be seen on them, and of the title
-_REGIME_COLORS = {"unseen": ("#80B9D9", BLUE), "aligned": ("#80CFB9", "#007A59")}
+_REGIME_COLORS = {
+    "unseen": ("#80B9D9", BLUE),
+    "aligned": ("#80CFB9", "#007A59"),
+    "known": ("#EAAE80", "#A34A00"),
+    "known_aligned": ("#E5BCD3", "#8F4A73"),
+}
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 _STYLE: dict[Any, Any] = {
     "font.size": 11,
@@ -199,7 +204,7 @@ def plot_results(
     title: str | None = None,
     path: str | Path | None = None,
 ) -> "Figure":
-    """Draw one bar a method, with each fold as a dot; the two regimes stand apart and are never mixed.
+    """Draw one bar a method, with each fold as a dot; the regimes stand apart and are never mixed.
 
     Bars start at chance, so that their length is what was gained over guessing.
 

@@ -19,12 +19,22 @@ from .by_subject import describe_difference
 if TYPE_CHECKING:
     from .metrics import MetricSummary
 
-Regime = Literal["unseen", "aligned"]
+Regime = Literal["unseen", "aligned", "known", "known_aligned"]
 
 REGIMES: Mapping[str, str] = {
     "unseen": "subject unseen",
     "aligned": "unlabelled windows of the subject used",
+    "known": "subject trained on",
+    "known_aligned": "subject trained on, and unlabelled windows of the test used",
 }
+_WITHOUT_TARGET, _WITH_TARGET = "TRAIN", "TRAIN_AND_TARGET_UNLABELED_FULL"
+TARGET_DATA: Mapping[str, str] = {
+    "unseen": _WITHOUT_TARGET,
+    "aligned": _WITH_TARGET,
+    "known": _WITHOUT_TARGET,
+    "known_aligned": _WITH_TARGET,
+}
+"""Regime -> what MOABB calls the data of the target that were used."""
 METRIC_TITLES: Mapping[str, str] = {
     "balanced_accuracy": "Balanced accuracy",
     "auroc": "AUROC",
@@ -41,13 +51,16 @@ class ResultRow:
     Attributes:
         method: Name, such as "EEGNet".
         regime: "unseen" where nothing of a tested subject was used before the test, "aligned" where their
-            unlabelled windows were.
-        split: How the data were split, such as "5 subject folds".
+            unlabelled windows were; "known" and "known_aligned" where the training had labelled windows of
+            tested subjects.
+        split: How the data were split, such as "5 subject folds, cross-subject".
         metrics: Summary of each metric, see [`FoldScores`].
         num_subjects: Number of tested subjects.
         num_windows: Number of tested windows.
         seeds: Seeds of the runs.
         difference: Difference to the best baseline: its name as `baseline`, and a `PairedDifference`.
+        protocol: "cross-subject", "cross-session" or "within-session", see `SplitContents`; empty in reports
+            of before.
 
     Raises:
         ValueError: If the regime is unknown.
@@ -61,10 +74,28 @@ class ResultRow:
     num_windows: int
     seeds: tuple[int, ...] = ()
     difference: Mapping[str, Any] | None = None
+    protocol: str = ""
 
     def __post_init__(self) -> None:
         if self.regime not in REGIMES:
             raise ValueError(f"regime: expected one of {', '.join(REGIMES)}, got {self.regime!r}")
+
+    @property
+    def target_data(self) -> str:
+        """What MOABB calls the data of the tested subjects that were used."""
+        return TARGET_DATA[self.regime]
+
+
+def regime_of(is_known: bool, is_aligned: bool) -> Regime:
+    """Return the regime of a test.
+
+    Args:
+        is_known: Whether windows of a tested subject were trained on.
+        is_aligned: Whether unlabelled windows of the test were used.
+    """
+    if is_known:
+        return "known_aligned" if is_aligned else "known"
+    return "aligned" if is_aligned else "unseen"
 
 
 def sort_rows(rows: Sequence[ResultRow], metric: str = "balanced_accuracy") -> list[ResultRow]:
@@ -91,7 +122,7 @@ def results_table(
         lines = [_table_row(row, metrics, in_split) for row in in_split]
         table = markdown_table(lines, texts=("Method", "Regime"))
         tables.append(f"**{escape_cell(split)}**\n\n{table}")
-        tables += ["\n".join(tests)] if (tests := [*_paired_tests(in_split)]) else []
+        tables.append("\n".join([*_paired_tests(in_split), *_notes(in_split)]))
     return "\n\n".join(tables) + "\n"
 
 
@@ -112,7 +143,7 @@ def write_report(
         title: Heading of the report.
     """
     ordered = sort_rows(rows)
-    results = [asdict(row) for row in ordered]
+    results = [{**asdict(row), "target_data": row.target_data} for row in ordered]
     sections = [f"# {title}", _reading_guide(provenance), results_table(ordered).rstrip()]
     write_sections(Path(folder), results, sections, provenance, figures or {})
 
@@ -185,6 +216,16 @@ def _paired_tests(rows: Sequence[ResultRow]) -> Iterator[str]:
     for row in rows:
         if row.difference:
             yield f"* {row.method} ({REGIMES[row.regime]}): {describe_difference(row.difference)}."
+
+
+def _notes(rows: Sequence[ResultRow]) -> Iterator[str]:
+    """Yield what the regimes are called elsewhere, and why intervals are missing."""
+    regimes = [regime for regime in REGIMES if any(row.regime == regime for row in rows)]
+    names = "; ".join(f"{REGIMES[regime]}: {TARGET_DATA[regime]}" for regime in regimes)
+    protocols = ", ".join(sorted({row.protocol for row in rows if row.protocol}))
+    yield f"* In MOABB's terms{f', {protocols}' if protocols else ''}: {names}."
+    if all(row.num_subjects == 1 for row in rows):
+        yield "* No interval: one subject was tested."
 
 
 def format_summary(summary: Mapping[str, Any], decimals: int = 3) -> str:

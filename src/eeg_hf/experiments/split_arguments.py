@@ -38,6 +38,14 @@ class SplitArguments:
             "column": self.split_column,
         }
 
+    def describe(self, folds: int = 0) -> str:
+        """Return in words what `apply` does with these options."""
+        if folds:
+            return f"{folds} {self.split_column} folds"
+        if self.split == "fold":
+            return f"fold {self.fold} of {self.num_folds} {self.split_column} folds"
+        return f"{self.split} split"
+
     def apply(self, dataset: "Dataset", folds: int = 0) -> "list[DatasetDict]":
         """Split windows once, or into cross-validation folds.
 

@@ -15,6 +15,7 @@ REGIMES: Mapping[str, str] = {
     "unseen": "the subject tested is unseen",
     "aligned": "unlabelled windows of the subject tested were used",
     "known": "the subject tested was in the training",
+    "known_aligned": "the subject tested was in the training, and unlabelled windows of the test were used",
 }
 ROLES = ("pretraining", "fine-tuning", "evaluation")
 Contamination = Literal["none", "same corpus", "unlabelled windows", "test subjects", "unknown"]
@@ -234,11 +235,11 @@ class CardFacts:
         """What the model may have seen of the tested subjects, the worst case."""
         pretrained_on = {corpus.name for corpus in self.with_role("pretraining")}
         shared = pretrained_on & {corpus.name for corpus in self.with_role("evaluation")}
-        if self.saw_test_subjects:
+        if self.saw_test_subjects or any(row.regime.startswith("known") for row in self.own_results):
             return "test subjects"
         if self.own_results and self.saw_test_subjects is None and (shared or not pretrained_on):
             return "unknown"
-        if any(row.regime == "aligned" for row in self.own_results):
+        if any(row.regime.endswith("aligned") for row in self.own_results):
             return "unlabelled windows"
         return "same corpus" if shared else "none"
 

@@ -116,7 +116,8 @@ def read_own_test(folder: Path, method: str, regime: str, labels: Sequence[str])
     else:
         return Results()
     shown = {name: metrics[name] for name in metrics if card_kind("eeg_foundation").column(name)}
-    split = f"test part of the run, split {UNKNOWN}"
+    split = saved.get("split") or f"test part of the run, split {UNKNOWN}"
+    regime = known_regime(regime, saved)
     guess = {name: {"mean": value} for name, value in chance.items()}
     seed = run_seed(folder)
     rows = (
@@ -124,6 +125,19 @@ def read_own_test(folder: Path, method: str, regime: str, labels: Sequence[str])
         ResultFacts("most frequent class", False, regime, split, guess, *tested),
     )
     return Results(rows, {"chance": chance}, () if seed is None else (seed,))
+
+
+def known_regime(regime: str, saved: Mapping[str, Any]) -> str:
+    """Return the regime of a run's own test, which its split, or the weights it started from, may worsen.
+
+    Args:
+        regime: By the signal contract alone: "unseen" or "aligned".
+        saved: The `metrics.json` of eeg-hf finetune.
+    """
+    is_clean = saved.get("protocol", "cross-subject") == "cross-subject"
+    if is_clean and not str(saved.get("contamination", "")).startswith("the pretrained weights have seen"):
+        return regime
+    return {"unseen": "known", "aligned": "known_aligned"}.get(regime, regime)
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

@@ -31,6 +31,14 @@ def test_a_copy_under_another_name_is_found_by_its_samples():
     assert "1 test windows, by their samples" in overlap.describe()
 
 
+def test_a_split_by_session_may_know_its_subjects_but_not_the_windows_that_test_them():
+    trained, tested = rows("a", ["01", "02"]), rows("a", ["01", "02", "03"], 100)
+    seen = SeenWindows.of([trained])
+    assert not seen.overlap(tested, [trained])
+    assert SeenWindows.of([trained, rows("a", ["03"], 7)]).overlap(tested, [trained]).subjects == ("a/03",)
+    assert SeenWindows.of([tested]).overlap(tested, [trained, tested]).num_windows == 3
+
+
 def test_the_file_brings_everything_back(tmp_path):
     seen = SeenWindows.of([rows("a", ["01"])], [rows("a", ["02"], 5)])
     seen.save(tmp_path)

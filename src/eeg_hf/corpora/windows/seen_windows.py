@@ -52,7 +52,7 @@ class Overlap:
         """Return what is shared, naming the part that shares it."""
         if self.subjects:
             return f"{len(self.subjects)} of {self.num_subjects} {part} subjects ({some(self.subjects)})"
-        return f"{self.num_windows} {part} windows, by their samples, under other names"
+        return f"{self.num_windows} {part} windows, by their samples"
 
 
 @dataclass(frozen=True)
@@ -133,18 +133,21 @@ class SeenWindows:
         """Only the windows that gradients came from."""
         return SeenWindows(self.table.filter(pc.equal(self.table.column("use"), TRAINED)))
 
-    def overlap(self, tested: Dataset) -> Overlap:
+    def overlap(self, tested: Dataset, fitted: Iterable[Dataset] = ()) -> Overlap:
         """Return the test windows that the model has seen.
 
         Args:
             tested: Windows with the columns corpus, subject and, to find copies, signal_hash.
+            fitted: Windows that the split trains on. A split by session has windows of tested subjects
+                there: the model may know these subjects, but no window that tests it.
         """
         rows = _read(tested)
         names = set(_names(rows).unique().to_pylist())
         known = self.table.column("signal_hash").drop_null().combine_chunks()
         hashes = rows.column("signal_hash")
         num_windows = pc.sum(pc.is_in(hashes, known)).as_py() or 0 if len(known) else 0
-        return Overlap(tuple(sorted(names & self.subjects)), len(names), num_windows)
+        expected = {name for part in fitted for name in _names(_read(part)).unique().to_pylist()}
+        return Overlap(tuple(sorted(names & self.subjects - expected)), len(names), num_windows)
 
 
 def _read(rows: Dataset) -> pa.Table:

@@ -4,7 +4,9 @@
 import sys
 from pathlib import Path
 
-from ...corpora import load_windows, with_classes
+from datasets import DatasetDict
+
+from ...corpora import SplitContents, load_windows, with_classes
 from ...evaluation import (
     chance_level,
     codecs_table,
@@ -36,8 +38,11 @@ def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, out
     label_column = str(args.label_column)
     dataset, class_names = with_classes(load_windows(args.data[0]), label_column, args.class_names)
     splits = split_args.apply(dataset, args.folds)
-    described = f"{args.folds} subject folds" if args.folds else f"{split_args.split} split"
-    rows = compare_methods([*collect_classifiers(args, dataset, splits, class_names)], described)
+    refuse_missing_test(splits, split_args.split)
+    contents = SplitContents.of(splits)
+    described = f"{split_args.describe(args.folds)}, {contents.protocol}"
+    methods = collect_classifiers(args, dataset, splits, class_names, contents)
+    rows = compare_methods([*methods], described, contents.protocol)
     chance = chance_level([class_names.index(label) for label in dataset[label_column]])
     figure = output_dir / "results.png"
     plot_results(rows, chance=chance["balanced_accuracy"], path=figure)
@@ -47,10 +52,17 @@ def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, out
         seeds=sorted({seed for row in rows for seed in row.seeds}),
         chance=chance,
         split=described,
+        split_holds=contents.describe(),
         classes=class_names,
     )
     write_report(output_dir, rows, provenance, {"Balanced accuracy by method": figure})
-    return results_table(rows)
+    return f"{described}: {contents.describe()}\n\n{results_table(rows)}"
+
+
+def refuse_missing_test(splits: list[DatasetDict], method: str) -> None:
+    """Refuse a split that leaves nothing to test."""
+    if any("test" not in parts for parts in splits):
+        raise ValueError(f"split {method!r} leaves no window to test on: choose official, subject or fold")
 
 
 def compare_codecs(args: EvaluateArguments, split_args: SplitArguments, output_dir: Path) -> str:

@@ -20,7 +20,7 @@ from transformers import (
 from transformers.utils import logging
 
 from ...collation import DEFAULT_VIEW, EEGDataCollator, MixupCollator, WindowDataset
-from ...corpora import ContaminationError, SeenWindows, load_alignments, load_windows, with_classes
+from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments, load_windows, with_classes
 from ...evaluation import (
     Predictions,
     aggregate_folds,
@@ -55,15 +55,19 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
         judge((args.model or "").format(fold=fold), parts, args.contaminated)
         for fold, parts in zip(folds, splits, strict=True)
     ]
+    records = [  # beside the metrics: what a card needs to know of the test
+        describe_test(split_args.describe(args.folds), parts, note)
+        for parts, note in zip(splits, judged, strict=True)
+    ]
     metrics: dict[str, Any] = {}
     if args.folds:
         metrics["folds"] = [
-            finetune(parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold, judged[fold])
+            finetune(parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold, records[fold])
             for fold, parts in enumerate(splits)
         ]
     else:
         metrics |= finetune(
-            splits[0], class_names, args, training_args, output_dir, split_args.fold, judged[0]
+            splits[0], class_names, args, training_args, output_dir, split_args.fold, records[0]
         )
     if training_args.process_index == 0:
         summary: Mapping[str, Any] = {name: {"mean": value} for name, value in metrics.items()}
@@ -71,8 +75,10 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
             saved = [output_dir / f"fold-{fold}/predictions.parquet" for fold in range(len(splits))]
             of_folds = summarize_predictions([[Predictions.load(path) for path in saved]])
             metrics["summary"] = summary = {**aggregate_folds(metrics["folds"]), **of_folds}
-        found = [note for note in judged if note]
-        write_json(output_dir / "metrics.json", {**metrics, "contamination": found[0]} if found else metrics)
+        note = next((note for note in judged if note), None)
+        record = describe_test(split_args.describe(args.folds), splits, note)
+        write_json(output_dir / "metrics.json", {**metrics, **record})
+        logger.warning(f"{record['split']}: {record['split_holds']}")
         names = ("balanced_accuracy", "auroc")
         logger.warning("test: " + ", ".join(f"{name} {format_summary(summary[name])}" for name in names))
 
@@ -84,7 +90,7 @@ def finetune(
     training_args: TrainingArguments,
     output_dir: Path,
     fold: int,
-    contamination: str | None = None,
+    record: Mapping[str, str] | None = None,
 ) -> dict[str, float]:
     """Train on one split, keep the best epoch, save everything, and return the metrics of the test part.
 
@@ -95,7 +101,7 @@ def finetune(
         training_args: Settings of Trainer; their output folder is replaced.
         output_dir: Folder of this run.
         fold: Replaces `{fold}` in the name of the pretrained weights.
-        contamination: What `judge` found, for the record.
+        record: What is known of the test, see `describe_test`; written beside its metrics.
     """
     set_seed(training_args.seed)
     training_args.output_dir = str(output_dir)
@@ -136,9 +142,22 @@ def finetune(
     trainer.save_model()
     trainer.save_state()
     metrics = evaluate_classifier(trainer, splits["test"], windows["test"], class_names, output_dir)
-    if contamination and trainer.is_world_process_zero():
-        write_json(output_dir / "metrics.json", {**metrics, "contamination": contamination})
+    if record and trainer.is_world_process_zero():
+        write_json(output_dir / "metrics.json", {**metrics, **record})
     return metrics
+
+
+def describe_test(
+    split: str, splits: DatasetDict | list[DatasetDict], contamination: str | None
+) -> dict[str, str]:
+    """Return what is to be known of a test: the split, what it holds, and what `judge` found."""
+    contents = SplitContents.of([splits] if isinstance(splits, DatasetDict) else splits)
+    record = {
+        "split": f"{split}, {contents.protocol}",
+        "protocol": contents.protocol,
+        "split_holds": contents.describe(),
+    }
+    return record if contamination is None else {**record, "contamination": contamination}
 
 
 def refuse_missing_classes(train_labels: list[int], class_names: list[str], label_column: str) -> None:
@@ -164,8 +183,9 @@ def judge(source: str, splits: DatasetDict, policy: Literal["refuse", "mark"]) -
         logger.warning(f"{source} does not say which windows it was trained on: the test may be contaminated")
         return "unknown what the pretrained weights have seen"
     # What selected the pretraining may select again; what tests may not have done either
+    parts = {part: [rows for name, rows in splits.items() if name not in ("test", part)] for part in splits}
     for part, seen in (("validation", known.trained), ("test", known)):
-        overlap = seen.overlap(splits[part])
+        overlap = seen.overlap(splits[part], parts[part])
         if overlap and policy == "refuse":
             raise ContaminationError(
                 f"{source} was trained on {overlap.describe(part)}: pretrain without them (the same --split, "

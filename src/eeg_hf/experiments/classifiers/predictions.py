@@ -2,10 +2,10 @@
 """Predictions of fine-tuned classifiers and classical baselines for each window of the test part."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
 from ...collation import EEGDataCollator, WindowDataset, decode_windows
-from ...corpora import ContaminationError, SeenWindows, load_alignments
+from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments
 from ...evaluation import (
     MethodRuns,
     Predictions,
@@ -23,7 +23,7 @@ from ...evaluation import (
     tangent_space_classifier,
 )
 from ...evaluation.provenance import run_seed
-from ...evaluation.report import Regime
+from ...evaluation.report import regime_of
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..named_paths import named_paths
 from .arguments import EvaluateArguments
@@ -37,78 +37,95 @@ BASELINES: dict[str, Callable] = {
 
 
 def collect_classifiers(
-    args: EvaluateArguments, dataset: Dataset, splits: list[DatasetDict], class_names: list[str]
+    args: EvaluateArguments,
+    dataset: Dataset,
+    splits: list[DatasetDict],
+    class_names: list[str],
+    contents: SplitContents,
 ) -> Iterator[MethodRuns]:
     """Yield every method with its regime, its seeds and the predictions of its runs."""
+    is_known = contents.protocol != "cross-subject"
     if args.baselines:
         windows = load_arrays(dataset)
         fit = partial(fit_baseline, splits=splits, column=str(args.label_column), class_names=class_names)
         for alignment in ("none", "bands"):
             welch = partial(WelchTangentSpace, is_aligned=alignment == "bands")
             found = fit(welch, windows, uses_subjects=True)
-            yield MethodRuns(WELCH_TANGENT_SPACE, regime_of(alignment), [found], is_baseline=True)
+            yield MethodRuns(WELCH_TANGENT_SPACE, regime_of(is_known, alignment == "bands"), [found], is_baseline=True)
         for method, build in BASELINES.items():
-            yield MethodRuns(method, "unseen", [fit(build, windows)], is_baseline=True)
+            yield MethodRuns(method, regime_of(is_known, False), [fit(build, windows)], is_baseline=True)
         # Whitening each band is a stronger baseline than whitening the whole signal
         rate = dataset[0]["sampling_rate"]
         values = recentre_bands(np.stack(list(windows.values())), dataset["subject"], rate)
         windows = dict(zip(windows, values, strict=True))
         found = fit(BASELINES[TANGENT_SPACE], windows)
-        yield MethodRuns(TANGENT_SPACE, "aligned", [found], is_baseline=True)
+        yield MethodRuns(TANGENT_SPACE, regime_of(is_known, True), [found], is_baseline=True)
     for name, folders in named_paths("runs", args.runs).items():
         runs = [load_run(folder, splits, bool(args.folds)) for folder in folders]
         seeds = [seed for folder in folders if (seed := run_seed(folder)) is not None]
-        name = mark(
-            name, [judge_run(folder, splits, bool(args.folds), args.contaminated) for folder in folders]
-        )
-        yield MethodRuns(name, regime_of(read_alignment(folders[0])), runs, tuple(seeds))
+        judged = [
+            verdict
+            for folder in folders
+            for verdict in judge_run(folder, splits, bool(args.folds), args.contaminated)
+        ]
+        regime = regime_of(knows_subjects(judged, is_known), read_alignment(folders[0]) != "none")
+        yield MethodRuns(mark(name, judged), regime, runs, tuple(seeds))
     if args.model:
         extractor = EEGFeatureExtractor.from_pretrained(args.model)
         run = [predict(args, split["test"], extractor) for split in splits]
         seed = run_seed(args.model)
         seeds = [] if seed is None else [seed]
-        name = mark(
-            args.model, [judge_model(args.model, split["test"], args.contaminated) for split in splits]
-        )
-        yield MethodRuns(name, regime_of(extractor.alignment), [run], tuple(seeds))
+        judged = [judge_model(args.model, split, args.contaminated) for split in splits]
+        regime = regime_of(knows_subjects(judged, is_known), extractor.alignment != "none")
+        yield MethodRuns(mark(args.model, judged), regime, [run], tuple(seeds))
 
 
-def regime_of(alignment: str) -> Regime:
-    """Return what a model with an alignment knows of the test subjects."""
-    return "unseen" if alignment == "none" else "aligned"
+class Verdict(NamedTuple):
+    """What a model knows of its test.
+
+    Attributes:
+        note: What is to be held against its row, in words; empty if nothing is.
+        knows_subjects: Whether it was trained on tested subjects; `None` where it does not say.
+    """
+
+    note: str
+    knows_subjects: bool | None
+
+
+def knows_subjects(judged: Sequence[Verdict], is_known: bool) -> bool:
+    """Return whether models know tested subjects; where one does not say, as the split does."""
+    return any(is_known if verdict.knows_subjects is None else verdict.knows_subjects for verdict in judged)
 
 
 def judge_run(
     folder: Path, splits: list[DatasetDict], is_folded: bool, policy: Literal["refuse", "mark"]
-) -> str:
+) -> list[Verdict]:
     """Return what the models of a run have seen of their test windows: see `judge_model`."""
     folders = [folder / f"fold-{fold}" for fold in range(len(splits))] if is_folded else [folder]
-    judged = [
-        judge_model(str(part), split["test"], policy) for part, split in zip(folders, splits, strict=True)
-    ]
-    return next(filter(None, judged), "")
+    return [judge_model(str(part), split, policy) for part, split in zip(folders, splits, strict=True)]
 
 
-def judge_model(model: str, test: Dataset, policy: Literal["refuse", "mark"]) -> str:
-    """Return what a model has seen of the windows that test it; empty if it has seen none of them.
+def judge_model(model: str, split: Mapping[str, Dataset], policy: Literal["refuse", "mark"]) -> Verdict:
+    """Return what a model has seen of the windows that test it, beyond what the split trains on.
 
     Raises:
         ContaminationError: If it has seen any, unless it is to be marked.
     """
     seen = SeenWindows.load(model)
     if seen is None:
-        return "unknown what it has seen"
-    overlap = seen.overlap(test)
+        return Verdict("unknown what it has seen", None)
+    overlap = seen.overlap(split["test"], [rows for part, rows in split.items() if part != "test"])
     if overlap and policy == "refuse":
         raise ContaminationError(
             f"{model} was trained on {overlap.describe()}: test it on others, or take --contaminated mark"
         )
-    return f"contaminated: has seen {overlap.describe()}" if overlap else ""
+    note = f"contaminated: has seen {overlap.describe()}" if overlap else ""
+    return Verdict(note, bool(seen.overlap(split["test"]).subjects))
 
 
-def mark(name: str, found: Sequence[str]) -> str:
+def mark(name: str, judged: Sequence[Verdict]) -> str:
     """Return the name of a method with what is known against its row."""
-    note = next(filter(None, found), "")
+    note = next((verdict.note for verdict in judged if verdict.note), "")
     return f"{name} ({note})" if note else name
 
 
