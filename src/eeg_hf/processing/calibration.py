@@ -204,9 +204,7 @@ def calibrate(
     num_seconds = float(batch["attention_mask"].sum()) / extractor.sampling_rate
     compute_statistics: Any = model.second_order_statistics
     statistics = [
-        compute_statistics(
-            **{name: value[start : start + _BATCH_SIZE] for name, value in batch.items()}
-        )
+        compute_statistics(**{name: value[start : start + _BATCH_SIZE] for name, value in batch.items()})
         for start in range(0, len(batch["input_values"]), _BATCH_SIZE)
     ]
     # (windows, bands, n, n) and (windows, bands, n)

@@ -24,7 +24,11 @@ def contents(column, number=2):
     [
         ("subject", "cross-subject", "none of the 3 tested subjects was trained on"),
         ("session", "cross-session", "3 of 3 tested subjects were trained on, in other sessions"),
-        ("recording", "within-session", "3 of 3 tested subjects were trained on, 6 of 6 tested sessions too, in"),
+        (
+            "recording",
+            "within-session",
+            "3 of 3 tested subjects were trained on, 6 of 6 tested sessions too, in",
+        ),
         ("window_id", "within-session", "6 of 6 tested sessions too, 12 of 12 tested recordings too"),
     ],
 )
@@ -37,13 +41,20 @@ def test_one_subject_that_is_known_decides():
     rows = windows()
     parts = {"train": rows.select(range(8, 24)), "test": rows.select([0, 1, 8, 9])}  # a is new, b is not
     found = SplitContents.of([parts])
-    assert (found.protocol, dict(found.known)) == ("within-session", {"subject": 1, "session": 1, "recording": 1})
+    assert (found.protocol, dict(found.known)) == (
+        "within-session",
+        {"subject": 1, "session": 1, "recording": 1},
+    )
     assert found.describe().startswith("1 of 2 tested subjects were trained on")
 
 
 def test_validation_is_training_too():
     rows = windows()
-    parts = {"train": rows.select(range(8)), "validation": rows.select(range(8, 12)), "test": rows.select([12])}
+    parts = {
+        "train": rows.select(range(8)),
+        "validation": rows.select(range(8, 12)),
+        "test": rows.select([12]),
+    }
     assert SplitContents.of([parts]).protocol == "cross-session"  # session 1 of b validates, 2 is tested
 
 
@@ -53,7 +64,9 @@ def test_subjects_of_two_corpora_with_one_name_are_two():
 
 def test_without_sessions_a_subject_has_one():
     rows = windows().remove_columns(["session", "recording"])
-    assert SplitContents.of([{"train": rows.select([0]), "test": rows.select([1])}]).protocol == "within-session"
+    assert (
+        SplitContents.of([{"train": rows.select([0]), "test": rows.select([1])}]).protocol == "within-session"
+    )
 
 
 def test_a_subject_that_is_tested_alone_is_said():

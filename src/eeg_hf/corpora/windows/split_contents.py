@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a split holds: whether tested subjects, sessions and recordings were trained on, read from its windows.
+"""What a split holds: which tested subjects, sessions and recordings were trained on, read from its windows.
 
 The name of a split does not say it: a split by session trains on every tested subject, one by recording on
 every tested session. The protocol has the names that MOABB gives them (https://moabb.neurotechx.com).
@@ -76,7 +76,11 @@ class SplitContents:
         if not self.known["session"]:
             return f"{text}, in other sessions"
         text += f", {shares['session']} too"
-        return f"{text}, {shares['recording']} too" if self.known["recording"] else f"{text}, in other recordings"
+        return (
+            f"{text}, {shares['recording']} too"
+            if self.known["recording"]
+            else f"{text}, in other recordings"
+        )
 
 
 def _names(parts: Iterable[Dataset], column: str) -> set[str]:

@@ -20,7 +20,14 @@ from transformers import (
 from transformers.utils import logging
 
 from ...collation import DEFAULT_VIEW, EEGDataCollator, MixupCollator, WindowDataset
-from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments, load_windows, with_classes
+from ...corpora import (
+    ContaminationError,
+    SeenWindows,
+    SplitContents,
+    load_alignments,
+    load_windows,
+    with_classes,
+)
 from ...evaluation import (
     Predictions,
     aggregate_folds,
@@ -62,7 +69,9 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     metrics: dict[str, Any] = {}
     if args.folds:
         metrics["folds"] = [
-            finetune(parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold, records[fold])
+            finetune(
+                parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold, records[fold]
+            )
             for fold, parts in enumerate(splits)
         ]
     else:

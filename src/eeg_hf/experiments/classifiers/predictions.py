@@ -51,7 +51,9 @@ def collect_classifiers(
         for alignment in ("none", "bands"):
             welch = partial(WelchTangentSpace, is_aligned=alignment == "bands")
             found = fit(welch, windows, uses_subjects=True)
-            yield MethodRuns(WELCH_TANGENT_SPACE, regime_of(is_known, alignment == "bands"), [found], is_baseline=True)
+            yield MethodRuns(
+                WELCH_TANGENT_SPACE, regime_of(is_known, alignment == "bands"), [found], is_baseline=True
+            )
         for method, build in BASELINES.items():
             yield MethodRuns(method, regime_of(is_known, False), [fit(build, windows)], is_baseline=True)
         # Whitening each band is a stronger baseline than whitening the whole signal
