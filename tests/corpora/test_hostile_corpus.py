@@ -155,7 +155,7 @@ ODD_NAMES = (
 )
 
 
-def test_what_is_no_file_is_reported_and_odd_names_are_prepared(tmp_path):
+def test_what_is_no_file_is_reported_and_odd_names_are_prepared(tmp_path, caplog):
     root, out = tmp_path / "lab", tmp_path / "out"
     (root / "empty folder").mkdir(parents=True)
     (root / "folder.edf").mkdir()
@@ -168,8 +168,7 @@ def test_what_is_no_file_is_reported_and_odd_names_are_prepared(tmp_path):
         os.mkfifo(root / name)
         refused[name] = "is a pipe"
     for name in ("zero.edf", "zero2.eeg", "zero3.set"):
-        (root / name).symlink_to("/dev/zero")
-        refused[name] = "device"
+        (root / name).symlink_to("/dev/zero")  # leads out of the folder
     for name in ("annex.edf", "annex2.eeg"):
         (root / name).symlink_to(".git/annex/objects/nowhere")
         refused[name] = "datalad get"
@@ -187,6 +186,7 @@ def test_what_is_no_file_is_reported_and_odd_names_are_prepared(tmp_path):
         refused["socket.edf"] = "socket"
         report = prepare(lab(), out, extractor(), root=root, timeout_seconds=20.0)
     assert {failure["path"]: failure["reason"] for failure in report["failures"]}.keys() == refused.keys()
+    assert "3 links lead out of it and are left out" in caplog.text
     for failure in report["failures"]:
         assert refused[failure["path"]] in failure["reason"]
     names = {pq.read_table(path)["subject"][0].as_py() for path in (out / "data").glob("*.parquet")}

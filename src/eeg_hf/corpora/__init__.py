@@ -55,7 +55,8 @@ def get_corpus(name: str, /, **options: Any) -> Corpus:
 
     Args:
         name: One of `CORPORA`.
-        **options: Arguments of its class, such as `num_subjects` of the simulated corpus.
+        **options: Arguments of its class, such as `num_subjects` of the simulated corpus; and `follow_links`,
+            whether links out of its folder are followed.
 
     Raises:
         ValueError: If there is no such corpus or option.
@@ -69,13 +70,16 @@ def get_corpus(name: str, /, **options: Any) -> Corpus:
     if name not in CORPORA:
         hint = did_you_mean(name, CORPORA) or f": expected one of {', '.join(sorted(CORPORA))}"
         raise ValueError(f"unknown corpus {name!r}{hint}")
+    follow_links = bool(options.pop("follow_links", False))
     known = list(inspect.signature(CORPORA[name]).parameters)
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(
             f"corpus {name} has no option {', '.join(unknown)}: expected one of {', '.join(known) or 'none'}"
         )
-    return CORPORA[name](**options)
+    corpus = CORPORA[name](**options)
+    corpus.follow_links = follow_links
+    return corpus
 
 
 __all__ = [

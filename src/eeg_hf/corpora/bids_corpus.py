@@ -73,7 +73,7 @@ class BIDSCorpus(Corpus):
 
     def _find_recordings(self, root: Path) -> Iterator[Recording]:
         """Find the recordings with the rows of their subjects and sessions."""
-        files = bids_recordings(root)
+        files = bids_recordings(root, self.follow_links)
         tasks = {file.task or "" for file in files}
         wanted = {self.task} if isinstance(self.task, str) else set(self.task or ())
         if files and wanted - tasks:
@@ -94,11 +94,11 @@ class BIDSCorpus(Corpus):
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording with its channel types, bad channels, positions and annotations."""
-        return read_bids(recording.path)
+        return read_bids(recording.path, self.follow_links)
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
         """List the rows of events.tsv, or the recording's own annotations without such a table."""
-        found = bids_events(recording.path, self.event_name)
+        found = bids_events(recording.path, self.event_name, self.follow_links)
         if found is None:
             found = annotated(raw)
         events = [event for event in found if not event.name.lower().startswith(NOT_EVENTS)]
@@ -108,7 +108,7 @@ class BIDSCorpus(Corpus):
         """Include all parts of the recording and the content of its sidecars."""
         digest = hashlib.sha256(repr(self.event_name).encode())
         for name in ("channels.tsv", "events.tsv", "electrodes.tsv", "coordsystem.json", "eeg.json"):
-            for path in sidecars(recording.path, name):
+            for path in sidecars(recording.path, name, self.follow_links):
                 digest.update(path.read_bytes())
         return {**state_of(recording.path), "sidecars": digest.hexdigest()}
 
@@ -145,7 +145,7 @@ class BIDSCorpus(Corpus):
 
     def _events_or_none(self, path: Path) -> list[Event]:
         try:
-            return bids_events(path, self.event_name) or []
+            return bids_events(path, self.event_name, self.follow_links) or []
         except (OSError, ValueError) as error:  # one damaged table must not stop the other recordings
             logger.warning(f"{path.name}: {error}")
             return []

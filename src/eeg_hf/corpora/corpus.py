@@ -20,7 +20,8 @@ from transformers.utils import logging
 
 from .download import cache_folder, fetch_listed, is_complete
 from .licences import hub_licence
-from .recordings.recording_files import state_of
+from .recordings.containment import FOLLOW, leads_out
+from .recordings.recording_files import legible, state_of
 
 if TYPE_CHECKING:
     import mne
@@ -105,6 +106,7 @@ class Corpus(ABC):
         layout: Expected names of its recordings, for messages.
         num_recordings: Number of recordings of the whole corpus, 0 where it does not matter.
         download_retries: How often a file is requested again after its connection broke.
+        follow_links: Whether links out of the corpus's folder are followed; for trusted sources.
     """
 
     name: str
@@ -129,6 +131,7 @@ class Corpus(ABC):
     layout: str = ""
     num_recordings: int = 0
     download_retries: int = 3
+    follow_links: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Set the attributes that `facts.json` has for the corpus."""
@@ -156,18 +159,25 @@ class Corpus(ABC):
             ValueError: If the same recording is there twice.
         """
         root = self.locate() if root is None else Path(root)
-        # Recordings that are known to be bad are reported and left out
-        found, bad = [], []
+        # Recordings that are known to be bad, or lie elsewhere, are reported and left out
+        found, bad, outside = [], [], []
         for recording in self._find_recordings(root):
             why = self.known_bad.get(recording.subject) or self.known_bad.get(recording.path.name)
             if why:
                 bad.append(f"{recording.subject} ({why})")
+            elif not self.follow_links and leads_out(recording.path, root):
+                outside.append(recording.path)
             else:
                 found.append(recording)
         if bad:
             logger.warning_once(
                 f"{self.name}: {len(bad)} recordings in {root} are known to be bad and left out: "
                 f"{', '.join(sorted(set(bad))[:5])}"
+            )
+        if outside:
+            logger.warning_once(
+                f"{self.name}: {len(outside)} recordings in {root} are links out of it and left out, such as "
+                f"{legible(str(outside[0]))}: {FOLLOW}"
             )
         if not found:
             state = "holds none" if root.is_dir() else "is not a folder"

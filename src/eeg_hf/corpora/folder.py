@@ -106,10 +106,10 @@ class FolderCorpus(Corpus):
         if is_bids(root):
             logger.warning_once(f"{root} is a BIDS tree: the corpus 'bids' reads its tables too")
         # Tables of metadata have the extensions of tables of samples
-        there = find_recordings(root, tables=self.sampling_rate is not None)
+        there = find_recordings(root, self.sampling_rate is not None, self.follow_links)
         paths = {legible(path.relative_to(root).as_posix()): path for path in there}
         metadata = None if self.metadata is None else Path(self.metadata)
-        table = FolderTable.read(root, list(paths), metadata)
+        table = FolderTable.read(root, list(paths), metadata, self.follow_links)
         paths = {name: path for name, path in paths.items() if path not in table.files}
         places = self._places(list(paths), table)
         # Labels of the table override those of the path
@@ -126,7 +126,9 @@ class FolderCorpus(Corpus):
         refuse_pointers(recording.path)
         is_table = recording.path.suffix.lower() in TABLE_EXTENSIONS
         rate = self.sampling_rate if is_table else None
-        raw = read_recording(recording.path, sampling_rate=rate, unit=self.unit)
+        raw = read_recording(
+            recording.path, sampling_rate=rate, unit=self.unit, follow_links=self.follow_links
+        )
         names = self.channel_names or {}
         raw.rename_channels({old: new for old, new in names.items() if old in raw.ch_names})
         _add_triggers(raw)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from .recordings.containment import leads_out
 from .recordings.recording_names import RecordingNames
 from .recordings.side_table import TABLE_SUFFIXES, is_missing_word, read_rows
 
@@ -40,7 +41,9 @@ class FolderTable:
     labels: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, root: Path, names: Sequence[str], path: Path | None = None) -> "FolderTable":
+    def read(
+        cls, root: Path, names: Sequence[str], path: Path | None = None, follow_links: bool = False
+    ) -> "FolderTable":
         """Read the tables of a folder.
 
         Rows that name no recording, and recordings without a row, are listed in a warning.
@@ -49,6 +52,7 @@ class FolderTable:
             root: The folder.
             names: Its recordings, as paths below it.
             path: The table; by default all files called metadata in the folder.
+            follow_links: Whether links out of the folder are among these.
 
         Raises:
             FileNotFoundError: If there is no such table.
@@ -56,7 +60,7 @@ class FolderTable:
         """
         if path is not None and not path.is_file():
             raise FileNotFoundError(f"metadata {path} not found")
-        files = _tables(root) if path is None else [path]
+        files = _tables(root, follow_links) if path is None else [path]
         rows: dict[str, dict[str, str | None]] = {}
         strangers: list[str] = []
         for file in files:
@@ -84,11 +88,12 @@ class FolderTable:
         return cls(tuple(files), fields, rows)
 
 
-def _tables(root: Path) -> list[Path]:
+def _tables(root: Path, follow_links: bool) -> list[Path]:
     return sorted(
         path
         for path in root.rglob("metadata.*")
         if path.suffix.lower() in TABLE_SUFFIXES
+        and (follow_links or not leads_out(path, root))
         and (path.is_file() or not path.exists())  # reading a dangling link raises, a pipe would block
         and not any(part.startswith(".") for part in path.parts[len(root.parts) :])
     )

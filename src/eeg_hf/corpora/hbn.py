@@ -110,7 +110,7 @@ class HBN(Corpus):
 
     def _find_recordings(self, root: Path) -> Iterator[Recording]:
         for release in [root] if is_bids(root) else filter(is_bids, sorted(root.glob("*"))):
-            for file in bids_recordings(release):
+            for file in bids_recordings(release, self.follow_links):
                 yield self._describe(file, release)
 
     def _describe(self, file: BIDSFile, root: Path) -> Recording:
@@ -132,7 +132,7 @@ class HBN(Corpus):
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording; its channels get the names of the net, and all of them are EEG."""
-        raw = read_bids(recording.path)
+        raw = read_bids(recording.path, self.follow_links)
         raw.rename_channels(dict(zip(raw.ch_names, canonical_names(raw.ch_names, MONTAGE), strict=True)))
         # Some of the challenge's sidecars type every channel as EMG, the default of the tool that wrote them.
         electrodes = [name for name in raw.ch_names if name.startswith(MONTAGE) or name == "Cz"]
@@ -143,7 +143,7 @@ class HBN(Corpus):
 
         Trials without an answer have no response time: they are left out with a warning that counts them.
         """
-        events = bids_events(recording.path, "value")
+        events = bids_events(recording.path, "value", self.follow_links)
         if events is None:
             raise FileNotFoundError(f"{recording.path.name} has no events.tsv beside it")
         if recording.task != _TRIAL_TASK:
@@ -160,7 +160,8 @@ class HBN(Corpus):
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Include the tables beside the recording, which list the trials."""
-        tables = [*sidecars(recording.path, "events.tsv"), *sidecars(recording.path, "channels.tsv")]
+        names = ("events.tsv", "channels.tsv")
+        tables = [path for name in names for path in sidecars(recording.path, name, self.follow_links)]
         changed = max((path.stat().st_mtime_ns for path in tables), default=0)
         return {**state_of(recording.path), "tables_mtime_ns": changed}
 

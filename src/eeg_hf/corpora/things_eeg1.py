@@ -52,17 +52,17 @@ class ThingsEEG1(Corpus):
     has_events = True
 
     def _find_recordings(self, root: Path) -> Iterator[Recording]:
-        for file in bids_recordings(root):
+        for file in bids_recordings(root, self.follow_links):
             if file.task == "rsvp":
                 yield Recording(file.path, self.name, file.subject, "1", "1", "rsvp")
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording, without its events.tsv, whose times are in samples."""
-        return read_recording(recording.path)
+        return read_recording(recording.path, follow_links=self.follow_links)
 
     def events(self, recording: Recording, raw: "mne.io.BaseRaw | mne.BaseEpochs") -> list[Event]:
         """List the images shown."""
-        shown = bids_events(recording.path, "stim")
+        shown = bids_events(recording.path, "stim", self.follow_links)
         if shown is None:
             raise FileNotFoundError(f"{recording.path.name} has no events.tsv beside it")
         last = max((event.onset for event in shown), default=0.0)
@@ -71,7 +71,7 @@ class ThingsEEG1(Corpus):
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Include the table of the images."""
-        tables = sidecars(recording.path, "events.tsv")
+        tables = sidecars(recording.path, "events.tsv", self.follow_links)
         changed = max((path.stat().st_mtime_ns for path in tables), default=0)
         return {**state_of(recording.path), "tables_mtime_ns": changed}
 

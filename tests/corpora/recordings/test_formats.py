@@ -305,7 +305,9 @@ def test_eeglab_with_a_renamed_data_file_and_a_boundary(tmp_path):
     ):
         read_recording(path)
     (tmp_path / "new.fdt").unlink()
-    with pytest.raises(FileNotFoundError, match="new.set .*Could not find the .fdt data file"):
+    with pytest.raises(
+        FileNotFoundError, match="new.set names the data file old.fdt, which is not beside it"
+    ):
         read_recording(path)
 
 

@@ -57,11 +57,12 @@ _ALS_FRAMES = frozenset({"ctf", "eeglab", "eeglab-hj", "4dbti", "kityokogawa"})
 _KEPT = ("bad", "edge", "boundary")
 
 
-def read_bids(path: Path) -> "mne.io.BaseRaw":
+def read_bids(path: Path, follow_links: bool = False) -> "mne.io.BaseRaw":
     """Open a recording of a BIDS tree and apply its sidecars.
 
     Args:
         path: Main file of the recording.
+        follow_links: Whether its other files and sidecars may be links out of the tree.
 
     Returns:
         The recording in volts, with channel types, bad channels, line frequency, positions and annotations
@@ -72,27 +73,28 @@ def read_bids(path: Path) -> "mne.io.BaseRaw":
         ValueError: If the file, or a table beside it, is damaged.
     """
     refuse_pointers(path)
-    tables = sidecars(path, "channels.tsv")
+    tables = sidecars(path, "channels.tsv", follow_links)
     rows = [row for row in read_rows(tables[-1], has_classes=False) if row.get("name")] if tables else []
-    raw = read_recording(path, unit=_usual_unit(rows))
-    _apply_json(raw, sidecars(path, "eeg.json"))
+    raw = read_recording(path, unit=_usual_unit(rows), follow_links=follow_links)
+    _apply_json(raw, sidecars(path, "eeg.json", follow_links))
     if rows:
         units = _apply_channels(raw, tables[-1].name, rows)
         _apply_units(raw, units, path.suffix.lower())
-    _place_electrodes(raw, path)
-    events = bids_events(path)
+    _place_electrodes(raw, path, follow_links)
+    events = bids_events(path, follow_links=follow_links)
     if events is not None:
         kept = [mark for mark in annotated(raw) if mark.name.lower().startswith(_KEPT)]
         annotate(raw, [*kept, *events])
     return raw
 
 
-def bids_events(path: Path, name_column: str | None = None) -> list[Event] | None:
+def bids_events(path: Path, name_column: str | None = None, follow_links: bool = False) -> list[Event] | None:
     """Read the events of a recording.
 
     Args:
         path: Main file of the recording.
         name_column: Column that names an event; default: `trial_type`, and `value` where that is `n/a`.
+        follow_links: Whether the table may be a link out of the tree.
 
     Returns:
         Events in order of onset, with all other columns as labels, as text; `None` without an events.tsv.
@@ -100,7 +102,7 @@ def bids_events(path: Path, name_column: str | None = None) -> list[Event] | Non
     Raises:
         ValueError: If a time is not a number, or the column is missing.
     """
-    paths = sidecars(path, "events.tsv")
+    paths = sidecars(path, "events.tsv", follow_links)
     if not paths:
         return None
     rows = read_rows(paths[-1])
@@ -220,11 +222,11 @@ def _scale(raw: "mne.io.BaseRaw", names: Sequence[str], factor: float) -> None:
     )
 
 
-def _place_electrodes(raw: "mne.io.BaseRaw", path: Path) -> None:
+def _place_electrodes(raw: "mne.io.BaseRaw", path: Path, follow_links: bool) -> None:
     """Set the positions of the most specific electrodes.tsv with a known coordinate system."""
     reasons = []
-    systems = sidecars(path, "coordsystem.json")
-    for table in reversed(sidecars(path, "electrodes.tsv")):
+    systems = sidecars(path, "coordsystem.json", follow_links)
+    for table in reversed(sidecars(path, "electrodes.tsv", follow_links)):
         space = next((part for part in table.name.split("_") if part.startswith("space-")), None)
         same_space = [each for each in systems if space is None or space in each.name.split("_")]
         try:

@@ -30,6 +30,7 @@ from typing import Any
 
 from transformers.utils import logging
 
+from .containment import FOLLOW, leads_out
 from .formats import EXTENSIONS
 from .side_table import read_rows, text_of
 
@@ -94,16 +95,17 @@ def bids_root(path: Path) -> Path:
     return path.parent if above is None else above
 
 
-def bids_recordings(root: Path) -> list[BIDSFile]:
+def bids_recordings(root: Path, follow_links: bool = False) -> list[BIDSFile]:
     """List the EEG recordings of a BIDS tree, sorted by path.
 
     Args:
         root: The folder that holds `sub-*`.
+        follow_links: Whether tables may be links out of the tree.
 
     Returns:
         One entry per recording, including those whose data were not downloaded.
     """
-    subjects = _rows_by(root / "participants.tsv", "participant_id", "sub-")
+    subjects = _rows_by(root, "participants.tsv", "participant_id", "sub-", follow_links)
     ignored = _ignore_patterns(root)
     found, misplaced = [], []
     for path in sorted({*root.glob("sub-*/eeg/*_eeg.*"), *root.glob("sub-*/ses-*/eeg/*_eeg.*")}):
@@ -115,7 +117,7 @@ def bids_recordings(root: Path) -> list[BIDSFile]:
             misplaced.append(relative.as_posix())
         elif int(re.sub(r"\D", "", entities.get("split", "")) or 1) == 1:  # later parts belong to the first
             subject_row = subjects.get(entities["sub"], {})
-            found.append(BIDSFile(path, entities, subject_row, _session_row(root, entities)))
+            found.append(BIDSFile(path, entities, subject_row, _session_row(root, entities, follow_links)))
     if misplaced:
         logger.warning(
             f"{root}: {len(misplaced)} files are left out, because their names do not match their folders: "
@@ -127,12 +129,13 @@ def bids_recordings(root: Path) -> list[BIDSFile]:
     return found
 
 
-def sidecars(path: Path, name: str) -> list[Path]:
+def sidecars(path: Path, name: str, follow_links: bool = False) -> list[Path]:
     """List the sidecars that describe a recording.
 
     Args:
         path: A recording of a BIDS tree.
         name: End of the sidecars' names, such as `"channels.tsv"`.
+        follow_links: Whether links out of the tree are followed; by default they are left out with a warning.
 
     Returns:
         Paths from the most general to the most specific.
@@ -152,10 +155,18 @@ def sidecars(path: Path, name: str) -> list[Path]:
             if listed == name or listed.endswith(f"_{name}"):
                 given = _split_entities(listed.removesuffix(name))
                 given = {key: value for key, value in given.items() if key not in _FREE_ENTITIES}
-                if given.items() <= entities.items():
+                if given.items() <= entities.items() and (follow_links or _is_of_tree(folder / listed, root)):
                     here.append((len(given), folder / listed))
         found += [sidecar for _, sidecar in sorted(here)]
     return found
+
+
+def _is_of_tree(path: Path, root: Path) -> bool:
+    """Return whether a table is no link out of its tree, whose target could be any file of this machine."""
+    if not leads_out(path, root):
+        return True
+    logger.warning_once(f"{path} links to a file outside of {root.name} and is left out: {FOLLOW}")
+    return False
 
 
 def read_json(paths: Sequence[Path]) -> dict[str, Any]:
@@ -220,18 +231,21 @@ def _listed(folder: Path, changed_ns: int) -> tuple[str, ...]:
     return tuple(sorted(name for name in os.listdir(folder) if name.endswith((".tsv", ".json"))))
 
 
-def _session_row(root: Path, entities: Mapping[str, str]) -> Mapping[str, str | None]:
+def _session_row(root: Path, entities: Mapping[str, str], follow_links: bool) -> Mapping[str, str | None]:
     """Return the session's row of the subject's sessions.tsv."""
     if "ses" not in entities:
         return {}
     subject = f"sub-{entities['sub']}"
-    rows = _rows_by(root / subject / f"{subject}_sessions.tsv", "session_id", "ses-")
+    rows = _rows_by(root, f"{subject}/{subject}_sessions.tsv", "session_id", "ses-", follow_links)
     return rows.get(entities["ses"], {})
 
 
-def _rows_by(path: Path, key: str, prefix: str) -> dict[str, dict[str, str | None]]:
+def _rows_by(
+    root: Path, name: str, key: str, prefix: str, follow_links: bool
+) -> dict[str, dict[str, str | None]]:
     """Read a table of subjects or sessions: label without its prefix -> row without the key."""
-    if not path.is_file():
+    path = root / name
+    if not path.is_file() or not (follow_links or _is_of_tree(path, root)):
         return {}
     rows = read_rows(path)
     if rows and key not in rows[0]:

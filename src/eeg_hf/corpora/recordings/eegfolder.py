@@ -17,7 +17,7 @@ from datasets.packaged_modules.folder_based_builder import folder_based_builder
 from transformers.utils import logging
 
 from .eeg_feature import Eeg
-from .folder_files import is_part, left_out, main_files, under_own_name
+from .folder_files import is_part, left_out, main_files, own_files, under_own_name
 from .folder_metadata import bids_rows, metadata_rows, row_features
 from .formats import EXTENSIONS
 
@@ -37,6 +37,7 @@ class EegFolderConfig(folder_based_builder.FolderBasedBuilderConfig):
         unit: `"V"`, `"mV"` or `"uV"`: read tables of samples (CSV, TSV, TXT, Parquet) as recordings in this
             unit.
         sampling_rate: Rate in Hz of those tables; for other recordings, the rate to resample to.
+        follow_links: Whether links out of the folder are followed.
     """
 
     drop_labels: bool | None = None
@@ -44,6 +45,7 @@ class EegFolderConfig(folder_based_builder.FolderBasedBuilderConfig):
     unit: str | None = None
     sampling_rate: float | None = None
     decode_num_threads: int = 4
+    follow_links: bool = False
 
 
 class EegFolder(folder_based_builder.FolderBasedBuilder):
@@ -68,6 +70,7 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
     def _split_files_and_metadata_and_archives(
         self, data_files: list[str]
     ) -> tuple[list[str], list[str], list[str]]:
+        data_files = own_files(self._folder, data_files, self.config.follow_links)
         # Unlike the parent's rule, this one excludes rec.edf.event, and folders, which cannot be downloaded
         metadata_names = self.config.metadata_filenames or self.METADATA_FILENAMES
         metadata = [file for file in data_files if file.rpartition("/")[2] in metadata_names]
@@ -85,7 +88,7 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
         # Companions and sidecars are downloaded too, under their own names, but give no rows
         parts: dict[str, list[str]] = {}
         for split, files in (self.config.data_files or {}).items():
-            urls = [file for file in files if is_part(file)]
+            urls = own_files(self._folder, filter(is_part, files), self.config.follow_links)
             parts[split] = _own_names(urls, dl_manager.download(urls))
         splits = super()._split_generators(dl_manager)
         if any(split.gen_kwargs["add_metadata"] for split in splits):
@@ -108,12 +111,15 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
             split.gen_kwargs["metadata_files"] = ()  # a list would have to be as long as that of the files
         return splits
 
+    @property
+    def _folder(self) -> str:
+        return "/".join(part for part in (self.base_path, self.config.data_dir) if part)
+
     def _report_left_out(self, files: list[str]) -> None:
-        folder = "/".join(part for part in (self.base_path, self.config.data_dir) if part)
-        if missing := left_out(folder, files):
+        if missing := left_out(self._folder, files):
             logger.warning(
-                f"{len(missing)} of {len(missing) + len(files)} recordings in {folder} are in no split, such"
-                f" as {missing[0]}: only files with words like test in their names became splits;"
+                f"{len(missing)} of {len(missing) + len(files)} recordings in {self._folder} are in no split,"
+                f" such as {missing[0]}: only files with words like test in their names became splits;"
                 " data_files={'train': '**'} takes all"
             )
 

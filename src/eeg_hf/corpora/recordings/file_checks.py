@@ -12,16 +12,19 @@ import importlib.util
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .matlab_check import check_matlab
+from .memory_bound import refuse_expansion
 
 _HEAD_BYTES = 256
 _SAMPLE_BYTES = 2**20  # first part of the samples, enough to detect converted line endings
 _MIN_NEWLINES = 32
 CNT_BYTES = {"int16": 2, "int32": 4}
 """Bytes of a sample of a Neuroscan CNT file, which does not state them."""
+# Tags of FIF that say which file comes next
+_FIF_ROLE, _FIF_NAME, _FIF_NEXT, _MAX_FIF_NAME = 115, 118, 2, 4096
 
 # First bytes -> format
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -160,12 +163,27 @@ def _count_newlines(path: Path, data_start: int) -> tuple[int, int]:
     return block.count(b"\n"), block.count(b"\r\n")
 
 
-def check_fif(path: Path) -> None:
-    """Follow the tags of a FIF file to its end.
+def next_fif(path: Path) -> str | None:
+    """Follow the tags of a FIF file to its end; return the name of the next part that it states, if any.
 
     Raises:
         ValueError: If a tag points out of the file or backwards, or the file ends before its last tag.
     """
+    role, name = 0, None
+    with path.open("rb") as file:
+        for kind, first, num_bytes in _fif_tags(path):
+            if kind in (_FIF_ROLE, _FIF_NAME) and num_bytes <= _MAX_FIF_NAME:
+                file.seek(first)
+                content = file.read(num_bytes)
+                if kind == _FIF_ROLE:
+                    role = int.from_bytes(content, "big")
+                elif role == _FIF_NEXT:
+                    name = content.decode("latin-1").rstrip("\0")
+    return name
+
+
+def _fif_tags(path: Path) -> Iterator[tuple[int, int, int]]:
+    """Yield kind, first byte and number of bytes of every tag of a FIF file."""
     size = path.stat().st_size
     with path.open("rb") as file:
         position = 0
@@ -174,7 +192,7 @@ def check_fif(path: Path) -> None:
             header = file.read(16)
             if len(header) < 16:
                 raise ValueError(f"{path.name} is truncated: no last tag within its {size} bytes")
-            _, _, num_bytes, following = struct.unpack(">iiii", header)  # kind, type, size, next tag
+            kind, _, num_bytes, following = struct.unpack(">iiii", header)  # kind, type, size, next tag
             end = position + 16 + num_bytes
             if num_bytes < 0 or end > size:
                 raise ValueError(
@@ -183,6 +201,7 @@ def check_fif(path: Path) -> None:
                 )
             if 0 < following <= position:
                 raise ValueError(f"{path.name} is damaged: its tag at byte {position} points backwards")
+            yield kind, position + 16, num_bytes
             position = end if following == 0 else following
 
 
@@ -190,12 +209,14 @@ def check_gzip(path: Path) -> None:
     """Decompress a file once without keeping it, to find damage in its middle.
 
     Raises:
-        ValueError: If it does not decompress to its end.
+        ValueError: If it does not decompress to its end, or to far more than its size.
     """
     try:
+        total, packed = 0, path.stat().st_size
         with gzip.open(path) as file:
-            while file.read(2**20):
-                pass
+            while block := file.read(2**20):
+                total += len(block)
+                refuse_expansion(path.name, packed, total)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path.name} is truncated or damaged: {error}") from None
 
@@ -326,7 +347,6 @@ def check_file(path: Path, extension: str, sample_format: str | None = None) -> 
         return None
     kind = check_signature(path, extension)
     simple: dict[str, Callable[[Path], None]] = {
-        ".fif": check_fif,
         ".fif.gz": check_gzip,
         ".xdfz": check_gzip,
         ".raw": check_egi,
@@ -349,6 +369,7 @@ __all__ = [
     "check_signature",
     "check_size",
     "decode_text",
+    "next_fif",
     "require_package",
     "sniff",
 ]

@@ -2,12 +2,19 @@
 """Recordings among the file names of a folder, which may be on a server or in an archive."""
 
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from transformers.utils import logging
+
+from .containment import FOLLOW, leads_out
 from .file_checks import sniff
 from .formats import EXTENSIONS, TABLE_EXTENSIONS, find_recordings
+from .recording_files import legible
+
+logger = logging.get_logger(__name__)
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     ".vhdr": (".eeg", ".dat", ".vmrk"),
@@ -72,6 +79,20 @@ def main_files(names: Iterable[str], tables: bool = False) -> list[str]:
     return [name for path, name in outlines.items() if path in mains or _is_nihon_kohden(name)]
 
 
+def own_files(folder: str, names: Iterable[str], follow_links: bool = False) -> list[str]:
+    """Leave out the links that lead out of a folder on this machine; a warning counts them."""
+    names, home = list(names), Path(folder).expanduser().absolute() if folder else None
+    if home is None or follow_links or not home.is_dir():
+        return names
+    outside = {name for name in names if Path(name).is_relative_to(home) and leads_out(Path(name), home)}
+    if outside:
+        logger.warning(
+            f"{home}: {len(outside)} files are links out of it and left out, such as "
+            f"{legible(min(outside))}: {FOLLOW}"
+        )
+    return [name for name in names if name not in outside]
+
+
 def left_out(folder: str, files: Iterable[str]) -> list[str]:
     """List the recordings of a folder on this machine that are not among `files`; none for a URL."""
     there = {str(path) for path in find_recordings(Path(folder).expanduser().resolve())} if folder else set()
@@ -104,7 +125,10 @@ def under_own_name(original: str, downloaded: str) -> str:
     link = Path(downloaded).parent.joinpath("eegfolder", *parts)
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
-    link.symlink_to(downloaded)
+    try:
+        link.hardlink_to(downloaded)  # not a symbolic one, which would lead out of the recording's folder
+    except OSError:
+        shutil.copyfile(downloaded, link)
     return str(link)
 
 
@@ -124,5 +148,6 @@ __all__ = [
     "is_part",
     "left_out",
     "main_files",
+    "own_files",
     "under_own_name",
 ]

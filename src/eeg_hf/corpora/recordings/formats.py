@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers.utils import logging
 
+from .containment import refuse_outside
 from .file_checks import CNT_BYTES, check_file, check_size
 from .gaps import joins_of, mark_joins, mark_missing_runs
 from .recording_files import (
@@ -70,6 +71,7 @@ def read_recording(
     unit: str | None = None,
     delimiter: str | None = None,
     sample_format: str | None = None,
+    follow_links: bool = False,
 ) -> "mne.io.BaseRaw":
     """Open a recording of any format in volts; its samples are not loaded where the format allows it.
 
@@ -82,13 +84,14 @@ def read_recording(
         unit: `"V"`, `"mV"` or `"uV"`. Required for a table; for other formats used where the file has none.
         delimiter: Separator of the cells of a text table; detected by default.
         sample_format: `"int16"` or `"int32"`, for Neuroscan CNT files whose counts do not tell.
+        follow_links: Whether the other files of the recording may be links out of its folder.
 
     Returns:
         The recording. EDF files whose EEG channels have several rates, tables and XDF files are loaded.
 
     Raises:
-        ValueError: If the file is damaged, truncated, epoched or of another format than its name says, or
-            needs a rate or unit; in one line that names the file.
+        ValueError: If the file is damaged, truncated, epoched or of another format than its name says, names
+            files outside of its folder, or needs a rate or unit; in one line that names the file.
         FileNotFoundError: If it or a companion file is missing.
         ImportError: If its reader needs a package that is not installed.
 
@@ -104,6 +107,7 @@ def read_recording(
     with _in_one_line(path):
         _check_exists(path, extension)
         kind = check_file(path, extension, sample_format)
+        companions(path, follow_links)  # refuses those that lie elsewhere, before anything reads them
         if extension in TABLE_EXTENSIONS:
             raw, joins = read_table(path, sampling_rate, unit, delimiter)
         elif extension in (".xdf", ".xdfz"):
@@ -113,6 +117,7 @@ def read_recording(
         else:
             options = {"data_format": sample_format} if kind == "Neuroscan CNT" and sample_format else {}
             raw, joins = _open(path, extension, kind, **options), []
+        refuse_outside(path, [file for file in raw.filenames if file is not None], follow_links)
         joins += joins_of(path, raw, extension, kind)
         _check_opened(path, raw, sampling_rate)
         mark_joins(raw, joins)

@@ -10,7 +10,7 @@ import struct
 import zlib
 from pathlib import Path
 
-import psutil
+from .memory_bound import refuse_expansion
 
 # Numbers are those of the specification. Type of an element -> bytes per number
 _ITEM_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}
@@ -105,17 +105,13 @@ class _Walker:
     def compressed(self, first: int, length: int) -> None:
         """Decompress a variable without keeping it, which verifies its checksum."""
         unpacker, total = zlib.decompressobj(), 0
-        free = psutil.virtual_memory().available
         try:
             for start in range(first, first + length, 2**16):
                 chunk = self.data[start : min(start + 2**16, first + length)]
                 while chunk:
                     total += len(unpacker.decompress(chunk, 2**22))
                     chunk = unpacker.unconsumed_tail
-                if total > free:  # a small file can decompress to any size
-                    raise ValueError(
-                        f"a variable of {length} bytes holds more than the {free} bytes of memory"
-                    )
+                    refuse_expansion("a variable", length, total)
         except zlib.error as error:
             raise ValueError(str(error)) from None
         if not unpacker.eof:

@@ -23,6 +23,7 @@ from datasets.utils.file_utils import xbasename, xdirname, xjoin, xlistdir, xope
 
 from .bids import read_bids
 from .bids_tree import bids_root, is_in_bids_tree, sidecars
+from .containment import OutsideError
 from .file_checks import sniff
 from .folder_files import PARTS
 from .formats import EXTENSIONS, companions, read_recording
@@ -94,7 +95,9 @@ def pack(path: Path) -> bytes:
         The bytes of the file if it is the only one. Otherwise an uncompressed zip whose first entry is the
         main file; names are relative to the main file's folder, or to the root of the BIDS tree.
     """
-    inner = sorted(path.rglob("*")) if path.is_dir() else []
+    inner = (
+        [folder for folder in sorted(path.rglob("*/")) if not folder.is_symlink()] if path.is_dir() else []
+    )
     files = [path, *inner, *_companions(path), *_sidecar_files(path)]
     if len(files) == 1:
         return path.read_bytes()
@@ -231,6 +234,8 @@ def _companions(path: Path) -> list[Path]:
     """Return the companions of a recording; none for a damaged one, which raises when it is opened."""
     try:
         return companions(path)
+    except OutsideError:  # never stored without its samples
+        raise
     except (ValueError, FileNotFoundError):
         return []
 

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Main files of recordings, and their companions (`.eeg` and `.vmrk` of a `.vhdr`, `.fdt` of a `.set`)."""
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from transformers.utils import logging
 
-from .file_checks import check_size, decode_text, sniff
+from .containment import FOLLOW, leads_out, refuse_outside
+from .eeglab_samples import named_samples
+from .file_checks import check_size, decode_text, next_fif, sniff
 
 logger = logging.get_logger(__name__)
 
@@ -34,6 +38,7 @@ _NO_RAW_FIF = re.compile(
 )
 _PARTS_OF_CDT = (".dpa", ".dpo", ".cef", ".ceo", ".hpi")
 _ILLEGIBLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # the last are bytes of names in Latin-1
+_BLOCK_BYTES, _NUM_BLOCKS = 4096, 5  # of the content of a file that tell it from another
 _BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 
 
@@ -68,42 +73,71 @@ def legible(text: str) -> str:
     return _ILLEGIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def companions(path: Path | str) -> list[Path]:
+def companions(path: Path | str, follow_links: bool = False) -> list[Path]:
     """List the companions of a recording, the other files that it consists of.
 
     Args:
         path: Main file of a recording.
+        follow_links: Whether companions may be links out of the recording's folder.
 
     Returns:
-        Existing files, without the main file: data and markers of a BrainVision header, data of an EEGLAB
-        file, later parts of a split FIF file, and so on; empty for a format of one file.
+        Existing files, without the main file: data and markers of a BrainVision header, the data that an
+        EEGLAB file names, later parts of a split FIF file, the files of an `.mff` folder, and so on; empty
+        for a format of one file.
 
     Raises:
         FileNotFoundError: If a header names a file that does not exist.
-        ValueError: If a header that names files is damaged.
+        ValueError: If a header that names files is damaged, or names one outside of the recording's folder.
 
     Example:
         >>> companions("recordings/s01.vhdr")  # doctest: +SKIP
         [PosixPath('recordings/s01.eeg'), PosixPath('recordings/s01.vmrk')]
     """
     path = Path(path)
-    extension = extension_of(path)
+    if not (path.is_file() or path.is_dir()):  # opening a pipe would block
+        return []
+    parts = _parts_of(path, extension_of(path))
+    refuse_outside(path, parts, follow_links)
+    return parts
+
+
+def _parts_of(path: Path, extension: str) -> list[Path]:
     if extension in (".vhdr", ".ahdr"):
         files = brainvision_files(path)
         return [file for file in (files.data, files.markers) if file]
     if extension == ".set":
-        return [file for file in (_sibling(path, ".fdt"),) if file]
+        return eeglab_data(path)
     if extension == ".eeg":
         return [file for file in (_sibling(path, suffix) for suffix in (".21e", ".log", ".pnt")) if file]
     if extension == ".lay":
         return [persyst_data(path)]
     if extension in (".fif", ".fif.gz"):
         return _later_parts(path, extension)
+    if extension == ".mff":
+        return sorted(file for file in path.rglob("*") if file.is_file())
     return _parts_by_name(path, extension)
 
 
+def eeglab_data(path: Path) -> list[Path]:
+    """Find the file that holds the samples of an EEGLAB `.set`, as MNE looks for it; none for itself.
+
+    Raises:
+        FileNotFoundError: If it is missing.
+        ValueError: If the `.set` is damaged.
+    """
+    name = named_samples(path)
+    own = _sibling(path, ".fdt")
+    if name is None or path.parent / name == path:
+        return []
+    named = path.parent / name
+    found = named if named.is_file() else own
+    if found is None:
+        raise FileNotFoundError(f"{path.name} names the data file {legible(name)}, which is not beside it")
+    return [found]
+
+
 def state_of(path: Path) -> dict[str, int | float | str]:
-    """Return size and modification time of a recording and its companions, which show whether it changed.
+    """Return what shows whether a recording or a companion changed: sizes, times, a sample of the content.
 
     Args:
         path: Main file of the recording.
@@ -114,18 +148,37 @@ def state_of(path: Path) -> dict[str, int | float | str]:
     status = path.stat()
     state: dict[str, int | float | str] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
     try:
-        parts = [(part.name, part.stat().st_size, part.stat().st_mtime_ns) for part in companions(path)]
-    except (OSError, ValueError):  # a damaged header; reported when the recording is read
-        parts = []
-    return {**state, "parts": repr(parts)} if parts else state
+        parts = companions(path, follow_links=True)
+        each = [(part.name, part.stat().st_size, part.stat().st_mtime_ns) for part in parts]
+    except (OSError, ValueError, ImportError):  # a damaged header; reported when the recording is read
+        parts, each = [], []
+    state["content"] = _sampled([path, *parts])
+    return {**state, "parts": repr(each)} if each else state
 
 
-def find_recordings(folder: Path | str, tables: bool = False) -> list[Path]:
+def _sampled(files: Iterable[Path]) -> str:
+    """Return a digest of a few blocks of each file: a copy may keep the size and the time."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        if not file.is_file():
+            continue
+        size = file.stat().st_size
+        with file.open("rb", buffering=0) as content:
+            for share in range(_NUM_BLOCKS):
+                content.seek(max(0, size - _BLOCK_BYTES) * share // (_NUM_BLOCKS - 1))
+                digest.update(content.read(_BLOCK_BYTES))
+    return digest.hexdigest()
+
+
+def find_recordings(folder: Path | str, tables: bool = False, follow_links: bool = False) -> list[Path]:
     """List the recordings in a folder and all folders below it, main files only.
+
+    A recording that several paths lead to is listed once.
 
     Args:
         folder: The folder. An `.mff` folder in it is one recording; hidden files are skipped.
         tables: Whether `.csv`, `.tsv`, `.parquet` and `.txt` files are recordings too.
+        follow_links: Whether links out of the folder are followed; by default a warning names them.
 
     Returns:
         Sorted paths.
@@ -135,9 +188,23 @@ def find_recordings(folder: Path | str, tables: bool = False) -> list[Path]:
         [PosixPath('lab/s01.vhdr'), PosixPath('lab/s02.edf')]
     """
     wanted = (*EXTENSIONS, *TABLE_EXTENSIONS) if tables else EXTENSIONS
-    return sorted(
-        path for path in _walk(Path(folder)) if extension_of(path) in wanted and _is_main_file(path)
-    )
+    found = {
+        path: real
+        for path, real in _walk(Path(folder), follow_links)
+        if extension_of(path) in wanted and _is_main_file(path)
+    }
+    if not any(found.values()):
+        return sorted(found)
+    # A link is left out where the file itself, or another link to it, is there
+    once = {os.path.realpath(path): path for path, real in found.items() if real is None}
+    for path in sorted(path for path, real in found.items() if real is not None):
+        once.setdefault(str(found[path]), path)
+    if twice := sorted(set(found) - set(once.values())):
+        logger.warning(
+            f"{folder}: {len(twice)} links lead to recordings that are there already: left out, such as "
+            f"{legible(str(twice[0]))}"
+        )
+    return sorted(once.values())
 
 
 def brainvision_files(path: Path) -> BrainVisionFiles:
@@ -245,10 +312,19 @@ def _parts_by_name(path: Path, extension: str) -> list[Path]:
 
 
 def _later_parts(path: Path, extension: str) -> list[Path]:
-    """List the later parts of a split FIF file by their names, in order."""
+    """List the later parts of a split FIF file: those that its parts name, else those named like it."""
+    parts: list[Path] = []
+    place = path
+    while extension == ".fif" and (name := next_fif(place)) and (place.parent / name).is_file():
+        place = place.parent / name
+        if place in (path, *parts):
+            raise ValueError(f"{path.name} is damaged: its parts name each other in a circle")
+        parts.append(place)
+        refuse_outside(path, [place], follow_links=True)
+    if parts:
+        return parts
     stem, ending = path.name[: -len(extension)], path.name[-len(extension) :]
     split = _FIRST_SPLIT.fullmatch(path.name)  # BIDS counts from split-01, MNE from -1
-    parts: list[Path] = []
     while True:
         number = len(parts) + 1
         name = f"{split[1]}{number + 1:02d}{split[2]}" if split else f"{stem}-{number}{ending}"
@@ -257,28 +333,50 @@ def _later_parts(path: Path, extension: str) -> list[Path]:
         parts.append(path.parent / name)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield files and .mff folders that are not hidden; a link to a folder above itself is not followed."""
-    # Folder -> real paths of the folders above it, to notice links that lead back up
-    around: dict[str, tuple[str, ...]] = {str(folder): ()}
-    for base, folders, files in os.walk(folder, onerror=_log_unread, followlinks=True):
-        whole = [name for name in folders if name.lower().endswith(".mff")]
-        chain = (*around.pop(base), os.path.realpath(base))
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name not in whole
-            and os.path.realpath(os.path.join(base, name)) not in chain
-        ]
-        around.update({os.path.join(base, name): chain for name in folders})
-        for name in (*whole, *files):
-            if not name.startswith("."):  # macOS writes ._name.edf beside name.edf
-                yield Path(base) / name
+def _walk(folder: Path, follow_links: bool) -> Iterator[tuple[Path, str | None]]:
+    """Yield files and .mff folders that are not hidden, each with its real path if it is a link.
+
+    No folder is visited twice, whatever leads to it; those reached by links come last.
+    """
+    waiting, seen, outside = deque([folder]), set(), []
+    while waiting:
+        base = waiting.popleft()
+        real = os.path.realpath(base)
+        if real in seen:
+            continue
+        seen.add(real)
+        for entry in _entries(base):
+            path = base / entry.name
+            is_link = entry.is_symlink()
+            if entry.name.startswith("."):  # macOS writes ._name.edf beside name.edf
+                continue
+            if is_link and not follow_links and leads_out(path, folder):
+                outside.append(path)
+            elif _is_folder(entry) and not entry.name.lower().endswith(".mff"):
+                waiting.append(path) if is_link else waiting.appendleft(path)
+            else:
+                yield path, os.path.realpath(path) if is_link and path.exists() else None
+    if outside:
+        logger.warning(
+            f"{folder}: {len(outside)} links lead out of it and are left out, such as "
+            f"{legible(str(outside[0]))}: {FOLLOW}"
+        )
 
 
-def _log_unread(error: OSError) -> None:
-    logger.warning(f"{error.filename} is left out: {error.strerror}")
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _entries(base: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(base) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        logger.warning(f"{error.filename} is left out: {error.strerror}")
+        return []
 
 
 def _is_main_file(path: Path) -> bool:
