@@ -23,6 +23,7 @@ VERBS = {
     "Data": ("prepare", "audit"),
     "Models": ("pretrain", "finetune", "train-phases", "train-tokenizer", "train-clip"),
     "Results": ("evaluate", "evaluate-infilling", "evaluate-contrast", "evaluate-eeg2025", "make-submission"),
+    "Use": ("predict",),
     "Tokens and images": (
         "store-as-tokens",
         "embed-images",

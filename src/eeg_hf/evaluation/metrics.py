@@ -142,8 +142,9 @@ def regression_metrics(
 
     Returns:
         `nrmse_std`, the root mean squared error over the population standard deviation of the targets: 1.0
-        for a constant prediction of their mean, NaN for constant targets; `pearson`, NaN where one side is
-        constant; `num_samples` and `num_missing`.
+        for a constant prediction of their mean, NaN for constant targets; `r2`, 1 - nrmse_std²; `mae`, the
+        mean absolute error in the unit of the targets; `pearson`, NaN where one side is constant;
+        `num_samples` and `num_missing`.
 
     Raises:
         ValueError: If the numbers of predictions and targets differ, a prediction is NaN, or every target is
@@ -162,6 +163,8 @@ def regression_metrics(
     spreads = spread * predicted_spread
     return {
         "nrmse_std": float(error / spread) if spread else math.nan,
+        "r2": float(1 - (error / spread) ** 2) if spread else math.nan,
+        "mae": float(np.mean(np.abs(target - predicted))),
         "pearson": float(covariance / spreads) if spreads else math.nan,
         "num_samples": len(target),
         "num_missing": int(np.sum(~is_known)),

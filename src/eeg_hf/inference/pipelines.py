@@ -97,10 +97,12 @@ class _EEGPipeline(Pipeline):
         if num_samples == 0:
             raise ValueError("the recording holds no samples: expected at least one window")
         if isinstance(inputs, Mapping):
-            features = self._extract_from_row(inputs, options.get("calibration"))
+            features, report = self._extract_from_row(inputs, options.get("calibration")), None
         else:
-            features = self.feature_extractor(inputs, **options)
-        return {"features": dict(features.to(self.dtype))}  # casts floating-point tensors only
+            features = self.feature_extractor(inputs, return_report=True, **options)
+            report = features.pop("report")[0]
+        # `to` casts floating-point tensors only
+        return {"features": dict(features.to(self.dtype)), "report": report}
 
     def _extract_from_row(self, row: Mapping[str, Any], calibration: Calibration | None) -> BatchFeature:
         """Return the features of a window of a prepared corpus, which is clean already."""
@@ -124,7 +126,8 @@ class _EEGPipeline(Pipeline):
         values = torch.cat([self._select(self.model(**batch)) for batch in batches])  # (windows, n)
         if not values.isfinite().all():
             raise ValueError(self._explain_non_finite())
-        return {"values": values, "num_samples": features["attention_mask"].sum(dim=-1)}
+        num_samples = features["attention_mask"].sum(dim=-1)
+        return {"values": values, "num_samples": num_samples, "report": model_inputs.get("report")}
 
     @abstractmethod
     def _select(self, outputs: Any) -> torch.Tensor:
@@ -154,11 +157,11 @@ class EEGClassificationPipeline(_EEGPipeline):
     Each recording gives `{"label", "score", "scores": {label: score}, "windows": [{"start", "end", "label",
     "scores"}]}`, times in seconds. `aggregate` sets how the windows are combined: `"mean"` of their scores,
     weighted by duration; `"max"`; or `"vote"`, the share of windows with that label. `return_windows=False`
-    omits the windows. A regression model gives `{"value", "windows"}`, or `{"values": {name: value},
-    "windows"}` where it has several outputs.
+    omits the windows; `return_report=True` adds the `report` of the recording's cleaning. A regression model
+    gives `{"value", "windows"}`, or `{"values": {name: value}, "windows"}` where it has several outputs.
     """
 
-    _output_options = ("aggregate", "return_windows")
+    _output_options = ("aggregate", "return_windows", "return_report")
 
     def _select(self, outputs: Any) -> torch.Tensor:
         if isinstance(outputs.logits, Mapping):
@@ -169,7 +172,11 @@ class EEGClassificationPipeline(_EEGPipeline):
         return outputs.logits.float()
 
     def postprocess(
-        self, model_outputs: dict[str, Any], aggregate: str = "mean", return_windows: bool = True
+        self,
+        model_outputs: dict[str, Any],
+        aggregate: str = "mean",
+        return_windows: bool = True,
+        return_report: bool = False,
     ) -> dict[str, Any]:
         """Turn the logits of the windows into labels with scores."""
         if aggregate not in _AGGREGATES:
@@ -188,6 +195,8 @@ class EEGClassificationPipeline(_EEGPipeline):
                 {"start": start, "end": end, **describe(row)}
                 for (start, end), row in zip(self._spans(num_samples), scores, strict=True)
             ]
+        if return_report:
+            result["report"] = model_outputs["report"]
         return result
 
     def _describe_scores(self, scores: torch.Tensor) -> dict[str, Any]:

@@ -202,7 +202,7 @@ def calibrate(
     batch = extractor(eeg, return_report=True, **description)
     channels = batch.pop("report")[0]["channels"]
     num_seconds = float(batch["attention_mask"].sum()) / extractor.sampling_rate
-    compute_statistics: Any = model.second_order_statistics
+    compute_statistics: Any = model.base_model.second_order_statistics
     statistics = [
         compute_statistics(**{name: value[start : start + _BATCH_SIZE] for name, value in batch.items()})
         for start in range(0, len(batch["input_values"]), _BATCH_SIZE)
