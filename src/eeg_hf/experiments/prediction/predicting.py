@@ -41,7 +41,8 @@ def run(args: PredictArguments) -> None:
     sources = find_sources([word for word in args.inputs if word not in prepared], args.corpus_options)
     if args.label_column:
         refuse_unknown_label(sources, args.label_column)
-    classify = pipeline("eeg-classification", model=args.model, device=args.device)
+    build: Any = pipeline  # its overloads know the tasks of transformers only
+    classify = build("eeg-classification", model=args.model, device=args.device)
     classify.model.eval()
     rows = [row for folder in prepared for row in predict_windows(classify, folder, args)]
     for source in tqdm(sources, "predicting", unit="recording", disable=None):
