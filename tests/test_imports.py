@@ -14,7 +14,7 @@ PACKAGE = "eeg_hf"
 
 # The layers of the package, lowest first: a part imports from the layers below its own
 LAYERS = (
-    {"import_hooks", "atomic_files", "suggestions", "tables", "processing", "models"},
+    {"import_hooks", "atomic_files", "folder_lock", "suggestions", "tables", "processing", "models"},
     {"collation", "corpora"},
     {"evaluation", "training", "inference", "images", "hub"},
     {"experiments"},

@@ -40,10 +40,22 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """Wait until the files of a folder are on the disk, so that a new name cannot reach it before them."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
 def write_text(path: Path | str, text: str) -> None:
-    """Write a UTF-8 text file atomically; its folder is created."""
+    """Write a UTF-8 text file atomically, unless it holds that text; its folder is created."""
+    path = Path(path)
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if path.read_text(encoding="utf-8") == text:  # a finished folder can be used on a read-only disk
+            return
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-__all__ = ["atomic_path", "partial_path", "write_text"]
+__all__ = ["atomic_path", "partial_path", "sync_folder", "write_text"]

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+import os
+
 import pytest
 import torch
+from tests.holders import Holder
 from transformers import AutoModelForPreTraining, AutoModelForSequenceClassification
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig
+from eeg_hf.folder_lock import FolderInUseError
 from eeg_hf.hub import LocalRegistry
 
 
@@ -81,3 +86,40 @@ def test_what_is_not_there_is_named_with_what_is(registry, name, version, messag
 def test_names_that_cannot_be_folders_are_refused(registry, name, version):
     with pytest.raises(ValueError, match="expected a name like eeg_foundation and a version like v1.0"):
         registry.save(tiny(), name, version)
+
+
+def test_of_two_processes_that_save_a_version_one_succeeds(tmp_path):
+    registry = LocalRegistry(tmp_path)
+    with Holder(tmp_path / "m" / "v1.0"), pytest.raises(FolderInUseError, match="in use by process"):
+        registry.save(tiny(), "m", "v1.0")
+    registry.save(tiny(), "m", "v1.0")
+    with pytest.raises(FileExistsError, match="choose the next version"):
+        registry.save(tiny(), "m", "v1.0")
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["v1.0"]
+
+
+@pytest.mark.parametrize("fatal", range(3))
+def test_a_kill_while_a_version_is_replaced_leaves_a_whole_one(tmp_path, monkeypatch, fatal):
+    registry = LocalRegistry(tmp_path)
+    registry.save(tiny(), "m", "v1.0", metrics={"auroc": 0.5})
+    registry.save(tiny(), "m", "v1.0.1")
+    replace, calls = os.replace, []
+
+    def dies(source, target):
+        if len(calls) == fatal:
+            os._exit(9)  # neither finally nor except run
+        calls.append(source)
+        replace(source, target)
+
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr("eeg_hf.hub.registry.os.replace", dies)
+        monkeypatch.setattr("eeg_hf.hub.registry.shutil.rmtree", lambda *_, **__: os._exit(9))
+        registry.save(tiny(), "m", "v1.0", metrics={"auroc": 0.6}, overwrite=True)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert registry.versions("m") == ["v1.0", "v1.0.1"]
+    metrics = json.loads((registry.path("m", "v1.0") / "metrics.json").read_text())
+    assert metrics == {"auroc": 0.6 if fatal == 2 else 0.5}
+    registry.save(tiny(), "m", "v1.0", overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["v1.0", "v1.0.1"]

@@ -5,6 +5,7 @@ models/registry/eeg_foundation/v1.0/    config.json, model.safetensors, preproce
 models/registry/eeg_foundation/v1.1/
 """
 
+import contextlib
 import json
 import math
 import os
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoModel
 
+from ..atomic_files import sync_folder
+from ..folder_lock import is_locked_elsewhere, locked_folder, program
 from .code import save_with_code
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)(?:\.(\d+))?")
 _NAME = re.compile(r"[\w.-]+")
+_REPLACED = ".replaced"  # end of the hidden name of a version while it is replaced
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class LocalRegistry:
 
     def versions(self, name: str) -> list[str]:
         """Return the versions of a model, oldest first; v1.10 comes after v1.9."""
+        for replaced in (self.root / name).glob(f".v*{_REPLACED}"):
+            _put_back(replaced)
         found = [path.name for path in (self.root / name).glob("v*") if (path / "config.json").is_file()]
         return sorted((version for version in found if _VERSION.fullmatch(version)), key=_order)
 
@@ -121,24 +127,28 @@ class LocalRegistry:
         Raises:
             ValueError: If the name or the version is not valid.
             FileExistsError: If the version exists.
+            FolderInUseError: If another process saves the same version.
         """
         if not _VERSION.fullmatch(version) or not _NAME.fullmatch(name) or name.startswith("."):
             raise ValueError(
                 f"expected a name like eeg_foundation and a version like v1.0, got {name} {version}"
             )
         target = self.root / name / version
-        if target.exists() and not overwrite:
-            raise FileExistsError(f"{target} exists: choose the next version, or set overwrite")
-        partial = target.with_name(f".{version}.{uuid.uuid4().hex[:8]}")
-        save_with_code(model, partial, feature_extractor)
-        if metrics is not None:
-            (partial / "metrics.json").write_text(json.dumps(dict(metrics), indent=2, sort_keys=True))
-        if card is not None:
-            (partial / "README.md").write_text(card, encoding="utf-8")
-        if target.exists():
-            os.replace(target, partial.with_name(f"{partial.name}.replaced"))
-        os.replace(partial, target)
-        shutil.rmtree(partial.with_name(f"{partial.name}.replaced"), ignore_errors=True)
+        with locked_folder(target, program()):
+            _clean(target)
+            if target.exists() and not overwrite:
+                raise FileExistsError(f"{target} exists: choose the next version, or set overwrite")
+            partial = target.with_name(f".{version}.{uuid.uuid4().hex[:8]}")
+            try:
+                save_with_code(model, partial, feature_extractor)
+                if metrics is not None:
+                    text = json.dumps(dict(metrics), indent=2, sort_keys=True)
+                    (partial / "metrics.json").write_text(text, encoding="utf-8")
+                if card is not None:
+                    (partial / "README.md").write_text(card, encoding="utf-8")
+                _exchange(partial, target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
         return target
 
     def from_pretrained(
@@ -180,6 +190,33 @@ class LocalRegistry:
             ", ".join(self.versions(name)) or f"no version; there is {', '.join(self.names()) or 'no model'}"
         )
         raise FileNotFoundError(f"{self.root} has no {name} {version or ''}".rstrip() + f": it has {known}")
+
+
+def _exchange(partial: Path, target: Path) -> None:
+    """Give a folder the name of a version; at any time, one of both is whole under a name that is found."""
+    sync_folder(partial)
+    replaced = partial.with_name(f"{partial.name}{_REPLACED}")
+    if target.exists():
+        os.replace(target, replaced)
+    os.replace(partial, target)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _clean(target: Path) -> None:
+    """Put back or remove what processes that were killed have left of a version."""
+    for leftover in target.parent.glob(f".{target.name}.{'[0-9a-f]' * 8}*"):
+        if leftover.name.endswith(_REPLACED):
+            _put_back(leftover)
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _put_back(replaced: Path) -> None:
+    """Restore a version whose replacement was cut short between two renames, unless that goes on."""
+    target = replaced.with_name(".".join(replaced.name[1:].split(".")[:-2]))
+    if target.exists() or is_locked_elsewhere(target):
+        return
+    with contextlib.suppress(OSError):
+        os.replace(replaced, target)
 
 
 def _order(version: str) -> tuple[int, ...]:

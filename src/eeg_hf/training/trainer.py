@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """transformers' Trainer with evaluation collators, layer-wise learning rates and a log of all losses."""
 
+import contextlib
 import math
 import os
 from collections import defaultdict
@@ -16,6 +17,7 @@ from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
 
 from ..corpora import SeenWindows
+from ..folder_lock import locked_folder, program
 from ..hub.code import add_code
 from .callbacks import SetCollatorEpoch
 from .checkpoint import is_finished
@@ -71,7 +73,15 @@ class EEGTrainer(Trainer):
 
         A run whose checkpoint is its last step is not trained on: the weights of that checkpoint are loaded,
         or the best ones where the arguments say so.
+
+        Raises:
+            FolderInUseError: If another process trains into the same folder.
         """
+        lock = locked_folder(str(self.args.output_dir), program())
+        with lock if self.is_world_process_zero() else contextlib.nullcontext():
+            return self._train(resume_from_checkpoint, *args, **kwargs)
+
+    def _train(self, resume_from_checkpoint: str | bool | None, *args: Any, **kwargs: Any) -> TrainOutput:
         if isinstance(resume_from_checkpoint, str) and is_finished(Path(resume_from_checkpoint), self.args):
             return self._load_finished(resume_from_checkpoint)
         start_at = getattr(self.train_dataset, "start_at", None)

@@ -15,10 +15,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
+from tests.holders import Holder
 from transformers.utils import logging
 
 from eeg_hf import EEGFeatureExtractor
-from eeg_hf.corpora import EEGMAT, EEGMMIDB, Recording, Simulated, prepare
+from eeg_hf.corpora import EEGMAT, EEGMMIDB, Recording, Simulated, load_windows, prepare
+from eeg_hf.folder_lock import FolderInUseError
 from eeg_hf.processing.covariance import mean_covariance
 from eeg_hf.processing.preprocessing import preprocess
 
@@ -444,3 +446,47 @@ def test_a_folder_of_the_same_name_or_with_other_windows_is_not_taken_from_the_c
     prepare(EEGMAT(), second, extractor(lowpass_hz=20.0), root=tmp_path / "three")
     rows = load_dataset(str(second), split="train")
     assert not np.array_equal(decode(rows[0]), decode(load_dataset(str(first), split="train")[0]))
+
+
+def test_a_second_preparation_of_a_folder_says_who_has_it(make_eegmat, tmp_path):
+    root, out = make_eegmat(tmp_path / "eegmat", 2), tmp_path / "out"
+    with Holder(out), pytest.raises(FolderInUseError, match=r"out is in use by process \d+ on .* since"):
+        prepare(EEGMAT(), out, extractor(), root=root)
+    with Holder(out, shared=True):
+        prepare(EEGMAT(), out, extractor(), root=root, part=(0, 2))
+        with Holder(tmp_path / "out.1-of-2"), pytest.raises(FolderInUseError):
+            prepare(EEGMAT(), out, extractor(), root=root, part=(1, 2))
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_datasets_refuses_a_folder_that_is_being_prepared(make_eegmat, tmp_path, monkeypatch):
+    root, out = make_eegmat(tmp_path / "eegmat", 3), tmp_path / "out"
+    prepare(EEGMAT(), out, extractor(), root=root)
+    seen = []
+
+    def look(self: EEGMAT, recording: Recording) -> mne.io.BaseRaw:
+        if seen:
+            for load in (load_dataset, load_windows):
+                with pytest.raises(
+                    (ValueError, FileNotFoundError), match="unfinished|is being prepared by"
+                ) as it:
+                    load(str(out))
+                assert "\n" not in str(it.value)
+        seen.append(len(list(out.glob("data/*.parquet"))))
+        return read(self, recording)
+
+    read = EEGMAT.read
+    monkeypatch.setattr(EEGMAT, "read", look)
+    prepare(EEGMAT(), out, extractor(lowpass_hz=20.0), root=root)
+    assert set(seen) == {3}  # outdated shards are replaced, not removed, under those who read them
+    assert len(load_dataset(str(out), split="train")) == len(load_windows(out)) > 0
+    assert not list(out.rglob(".*"))
+
+
+def test_a_finished_folder_is_found_finished_without_a_write(make_eegmat, tmp_path):
+    root, out = make_eegmat(tmp_path / "eegmat", 2), tmp_path / "out"
+    first = prepare(EEGMAT(), out, extractor(), root=root)
+    before = {path: path.stat().st_ctime_ns for path in (out, *out.rglob("*"))}
+    again = prepare(EEGMAT(), out, extractor(), root=root)
+    assert (again["shards_written"], again["windows"], again["is_complete"]) == (0, first["windows"], True)
+    assert {path: path.stat().st_ctime_ns for path in (out, *out.rglob("*"))} == before

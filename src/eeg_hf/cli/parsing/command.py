@@ -3,11 +3,13 @@
 
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from ...folder_lock import locked_folder
 from .help_text import format_help
 
 # Packages that only an extra installs, by import name
@@ -103,7 +105,16 @@ class Command:
             run = self.run
             if isinstance(run, str):
                 run = importlib.import_module(f"...experiments.{run}", __package__).run
-            run(*arguments)
+            with contextlib.ExitStack() as locks:
+                for folder in self._folders(arguments):
+                    locks.enter_context(locked_folder(folder, f"{self.program} {self.name}"))
+                run(*arguments)
+
+    def _folders(self, arguments: Sequence[Any]) -> set[str]:
+        """Return the folders that the command writes; of several launched processes, the first holds them."""
+        if self.name == "prepare" or int(os.environ.get("RANK", 0)):  # parts of a corpus share a folder
+            return set()
+        return {str(each.output_dir) for each in arguments if getattr(each, "output_dir", None)}
 
     @contextlib.contextmanager
     def errors_in_one_line(self) -> Iterator[None]:

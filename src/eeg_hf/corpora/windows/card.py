@@ -13,6 +13,9 @@ from .shard_job import ShardJob
 
 CARD = "README.md"
 REPORT = "report.jsonl"
+UNFINISHED = ".huggingface.yaml"
+"""Hides a folder from `datasets` while it is prepared: it would return rows of any file that it finds."""
+UNFINISHED_TEXT = 'configs: "this corpus is unfinished: wait until eeg-hf prepare ends, or run it again"\n'
 _CONSENT = """\
 These are recordings of people, who consented to what the source of the corpus states: use them for nothing
 else, and do not try to find out who they are. A window of EEG can tell one person from another."""
@@ -99,4 +102,4 @@ def _split(corpus: Corpus) -> str:
     return "none is published; split by `subject`"
 
 
-__all__ = ["CARD", "REPORT", "window_card"]
+__all__ = ["CARD", "REPORT", "UNFINISHED", "UNFINISHED_TEXT", "window_card"]

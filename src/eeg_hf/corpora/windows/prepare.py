@@ -6,26 +6,29 @@
     preprocessor_config.json               how the recordings were cleaned
     report.jsonl                           one line per recording: what was decided, or why it failed
     README.md                              the card; written last, so a folder without it is unfinished
+    .huggingface.yaml                      there while it is: `datasets` then refuses the folder
 
 A second run writes only what is missing: it keeps shards whose recordings and settings are unchanged,
 rewrites the others and retries recordings that failed. A folder that holds shards of other subjects is
 refused, because `datasets` would read them as part of this corpus.
 """
 
+import contextlib
 import json
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from transformers.utils import logging
+from transformers.utils import FEATURE_EXTRACTOR_NAME, logging
 
 from ...atomic_files import write_text
+from ...folder_lock import locked_folder, program
 from ..corpus import Corpus, Recording
-from .card import CARD, REPORT, window_card
+from .card import CARD, REPORT, UNFINISHED, UNFINISHED_TEXT, window_card
 from .pool import run_jobs
 from .recording_filter import keep_recordings
 from .recording_report import RecordingReport
@@ -94,6 +97,7 @@ def prepare(
         RuntimeError: If no recording gives a window; names the most common reasons.
         ValueError: If the settings contradict each other, or `output_dir` holds shards of something else.
         OSError: If a shard cannot be written.
+        FolderInUseError: If another process prepares this folder, or the same part of it.
         TypeError: If the arguments come in another order.
 
     Example:
@@ -133,6 +137,35 @@ def prepare(
         )
         for subject, group in groupby(sorted(recordings, key=_order), key=lambda recording: recording.subject)
     ]
+    with _lock(output_dir, part):
+        try:
+            return _write_corpus(jobs, subjects, engine, num_proc, part)
+        finally:
+            if not any(output_dir.glob("data/*.parquet")):  # there is nothing to hide from `datasets`
+                (output_dir / UNFINISHED).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _lock(output_dir: Path, part: tuple[int, int]) -> Iterator[None]:
+    """Hold the folder alone, or share it with the processes that prepare other parts."""
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(locked_folder(output_dir, program(), shared=part[1] > 1))
+        if part[1] > 1:
+            mine = output_dir.with_name(f"{output_dir.name}.{part[0]}-of-{part[1]}")
+            locks.enter_context(locked_folder(mine, program()))
+        yield
+
+
+def _write_corpus(
+    jobs: list[ShardJob],
+    subjects: Collection[str] | None,
+    engine: str,
+    num_proc: int | None,
+    part: tuple[int, int],
+) -> dict[str, Any]:
+    """Write what is missing in the folder of some jobs; return the summary."""
+    corpus, root, output_dir = jobs[0].corpus, jobs[0].root, jobs[0].output_dir
+    plan, extractor = jobs[0].plan, jobs[0].extractor
     _refuse_other_shards(jobs, output_dir)
     _check_label_table(jobs)
     jobs = _choose(jobs, subjects)
@@ -164,9 +197,11 @@ def prepare(
     )
     _refuse_nothing(summary, root)  # after the report, which then explains the failures
     _warn_of_unused_labels(plan, in_order)
-    extractor.save_pretrained(output_dir)
+    write_text(output_dir / FEATURE_EXTRACTOR_NAME, extractor.to_json_string())
     if summary["is_complete"]:
         write_text(output_dir / CARD, window_card(jobs, summary))
+        if (output_dir / UNFINISHED).exists():
+            (output_dir / UNFINISHED).unlink()
     return summary
 
 
@@ -227,16 +262,22 @@ def _run(
 ) -> tuple[Reports, list[ShardJob]]:
     """Write the missing shards; return the reports of every subject, and the jobs that had to run."""
     for job in jobs:
-        job.marker_path.unlink(missing_ok=True)  # left by a preparation that was killed
+        if job.marker_path.exists():  # left by a preparation that was killed
+            job.marker_path.unlink()
     done = {job.subject: job.current_reports() or [] for job in jobs}
     # A shard is kept if it is current and no recording failed, since a failure may not repeat
-    todo = [job for job in jobs if not done[job.subject] or not all(row.is_ok for row in done[job.subject])]
+    retries = os.access(output_dir, os.W_OK)
+    todo = [
+        job
+        for job in jobs
+        if not done[job.subject] or (retries and not all(row.is_ok for row in done[job.subject]))
+    ]
     if todo:
-        # Without card and outdated shards, a run that is killed cannot be taken for a finished one
+        # Without a card, a run that is killed cannot be taken for a finished one. Outdated shards stay until
+        # they are replaced, for those who are reading them
+        write_text(output_dir / UNFINISHED, UNFINISHED_TEXT)
         for name in (CARD, REPORT):
             (output_dir / name).unlink(missing_ok=True)
-        for job in todo:
-            job.clear()
     if engine == "ray":
         from .ray_engine import run_jobs_on_ray
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset, Value, load_dataset
 from transformers.utils import logging
 
+from ...folder_lock import is_locked_elsewhere
 from ...suggestions import did_you_mean
 from .card import CARD
 from .row_groups import read_columns
@@ -57,6 +58,8 @@ def refuse_unfinished(source: str | Path) -> None:
     folder = Path(source)
     if not folder.exists():
         return
+    if (holder := is_locked_elsewhere(folder)) and not (folder / CARD).exists():
+        raise FileNotFoundError(f"{folder} is being prepared by {holder}: wait until it is finished")
     shards = sorted(folder.glob("data/*.parquet"))
     if not shards:
         raise FileNotFoundError(

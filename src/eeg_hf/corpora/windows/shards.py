@@ -40,6 +40,8 @@ def write_shard(job: ShardJob) -> list[RecordingReport]:
             while True:
                 reports, failed = _write(job)
                 if failed is None:
+                    if not any(report.is_ok for report in reports):
+                        job.clear()  # what an earlier preparation left
                     return reports
                 # Parquet cannot take rows back: start again without the recording that failed half-way
                 job = replace(job, unreadable={**job.unreadable, failed.path: failed.reason or ""})
