@@ -177,13 +177,18 @@ def test_neuroscan_cnt(tmp_path):
         read_recording(path)
 
 
-def test_persyst(tmp_path):
+def write_persyst(path: Path) -> Path:
     names = "".join(f"{name}-Ref={i + 1}\n" for i, name in enumerate(NAMES))
     header = "[FileInfo]\nFile=C:\\data\\a.dat\nFileType=Interleaved\nSamplingRate=128\nHeaderLength=0\n"
     header += f"Calibration=0.01\nWaveformCount=3\nDataType=0\n[ChannelMap]\n{names}[Patient]\n"
     header += "First=\nLast=\nSex=\nHand=\nBirthDate=01/01/80\nTestDate=2020.01.01\nTestTime=12:00:00\n"
-    (tmp_path / "a.lay").write_text(header.replace("C:\\data\\", ""))
-    (tmp_path / "a.dat").write_bytes(np.round(sines().T * 1e8).astype("<i2").tobytes())
+    path.write_text(header.replace("C:\\data\\a", path.stem))
+    path.with_suffix(".dat").write_bytes(np.round(sines().T * 1e8).astype("<i2").tobytes())
+    return path
+
+
+def test_persyst(tmp_path):
+    write_persyst(tmp_path / "a.lay")
     raw = read_recording(tmp_path / "a.lay")
     assert [name.capitalize() for name in raw.ch_names] == NAMES and raw.info["sfreq"] == RATE
     assert np.abs(raw.get_data() - sines()).max() < 1e-8
@@ -193,7 +198,7 @@ def test_persyst(tmp_path):
         read_recording(tmp_path / "a.lay")
 
 
-def test_nihon_kohden_is_told_apart_from_the_data_of_brainvision(tmp_path):
+def write_nihon_kohden(path: Path) -> Path:
     step = (3199.902 + 3200) / 65535  # uV
     data = np.round((sines() * 1e6 + 3200) / step) - 0x8000
     stored = np.vstack([data, np.zeros((1, 512))]).astype("<i2").view("<u2") + np.uint16(0x8000)
@@ -206,8 +211,12 @@ def test_nihon_kohden_is_told_apart_from_the_data_of_brainvision(tmp_path):
     block[0x1900 + 0x26] = 3
     for i, label in enumerate((0, 17, 9)):
         block[0x1900 + 0x27 + 10 * i] = label
-    path = tmp_path / "a.EEG"
     path.write_bytes(bytes(block) + stored.T.astype("<u2").tobytes())
+    return path
+
+
+def test_nihon_kohden_is_told_apart_from_the_data_of_brainvision(tmp_path):
+    path = write_nihon_kohden(tmp_path / "a.EEG")
     raw = read_recording(path)
     assert raw.ch_names == ["FP1", "CZ", "O2"] and raw.info["sfreq"] == RATE
     assert np.abs(raw.get_data() - sines()).max() < 1e-7
@@ -219,18 +228,22 @@ def test_nihon_kohden_is_told_apart_from_the_data_of_brainvision(tmp_path):
         read_recording(tmp_path / "b.eeg")
 
 
-def test_egi_mff(tmp_path):
+def write_mff(path: Path) -> Path:
     pytest.importorskip("mffpy")
     from mffpy.bin_writer import BinWriter
     from mffpy.writer import Writer
 
-    writer, signal = Writer(str(tmp_path / "a.mff")), BinWriter(sampling_rate=int(RATE))
+    writer, signal = Writer(str(path)), BinWriter(sampling_rate=int(RATE))
     writer.addxml("fileInfo", recordTime=datetime(2020, 1, 1, 12, tzinfo=UTC))
     writer.add_coordinates_and_sensor_layout("HydroCel GSN 32 1.0")
     signal.add_block((np.vstack([sines()] * 11) * 1e6).astype("f4"))
     writer.addbin(signal)
     writer.write()
-    raw = read_recording(tmp_path / "a.mff")
+    return path
+
+
+def test_egi_mff(tmp_path):
+    raw = read_recording(write_mff(tmp_path / "a.mff"))
     assert raw.info["sfreq"] == RATE and raw.ch_names[:3] == ["E1", "E2", "E3"]
     assert np.abs(raw.get_data("eeg")[:3] - sines()).max() < 1e-9
 
@@ -339,7 +352,7 @@ def test_curry(tmp_path, name):
         read_recording(path)
 
 
-def test_neuroelectrics(tmp_path):
+def write_nedf(path: Path) -> Path:
     pytest.importorskip("defusedxml")
     counts = np.round(sines() / (2.4 / (6 * 8388607))).astype(np.int64)  # (channels, time)
     montage = "".join(f"<C{i}>{name}</C{i}>" for i, name in enumerate(NAMES))
@@ -354,8 +367,12 @@ def test_neuroelectrics(tmp_path):
         for sample in range(first, first + 5):
             body += b"".join(int(c & 0xFFFFFF).to_bytes(3, "big") for c in counts[:, sample])
             body += struct.pack(">i", 7 if sample == 256 else 0)
-    path = tmp_path / "a.nedf"
     path.write_bytes(header.encode().ljust(10240, b"\0") + body)
+    return path
+
+
+def test_neuroelectrics(tmp_path):
+    path = write_nedf(tmp_path / "a.nedf")
     raw = read_recording(path)
     assert raw.ch_names == [*NAMES, "STI 014"] and raw.info["sfreq"] == RATE
     assert np.abs(raw.get_data("eeg") - sines()[:, :510]).max() < 1e-7
@@ -364,13 +381,17 @@ def test_neuroelectrics(tmp_path):
         read_recording(path)
 
 
-def test_nicolet(tmp_path):
-    (tmp_path / "a.data").write_bytes(np.round(sines().T * 1e7).astype("<i2").tobytes())  # 0.1 uV a step
-    (tmp_path / "a.head").write_text(
+def write_nicolet(path: Path) -> Path:
+    path.write_bytes(np.round(sines().T * 1e7).astype("<i2").tobytes())  # 0.1 uV a step
+    path.with_suffix(".head").write_text(
         "start_ts=2020-01-01 12:00:00.000\nnum_samples=512\nsample_freq=128\nconversion_factor=0.1\n"
         f"num_channels=3\nelec_names=[{','.join(NAMES)}]\npat_id=1\nadm_id=1\nrec_id=1\nduration_in_sec=4\n"
     )
-    raw = read_recording(tmp_path / "a.data")
+    return path
+
+
+def test_nicolet(tmp_path):
+    raw = read_recording(write_nicolet(tmp_path / "a.data"))
     assert raw.ch_names == NAMES and raw.info["sfreq"] == RATE
     assert np.abs(raw.get_data() - sines()).max() < 1e-7
     assert find_recordings(tmp_path) == [tmp_path / "a.data"]
