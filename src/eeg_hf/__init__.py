@@ -51,6 +51,9 @@ _PUBLIC_NAMES = {
     "EEGCLIPModel": "models.modeling_eeg_clip",
     "EEGConvTransformerConfig": "models.configuration_eeg_conv_transformer",
     "EEGConvTransformerModel": "models.modeling_eeg_conv_transformer",
+    "BraindecodeConfig": "models.configuration_braindecode",
+    "BraindecodeModel": "models.modeling_braindecode",
+    "BraindecodeForSequenceClassification": "models.modeling_braindecode",
     # Training: the Trainer, and what pretraining objectives are made of
     "EEGTrainer": "training.trainer",
     "InfoNCE": "models.objective_two_views",
@@ -111,12 +114,14 @@ if TYPE_CHECKING:
     from .images.vision_towers import create_vision_tower
     from .inference.recording_tokens import RecordingTokens, decode_recording, encode_recording
     from .inference.window_tokens import add_tokens, tokens_to_signal
+    from .models.configuration_braindecode import BraindecodeConfig
     from .models.configuration_eeg_clip import EEGCLIPConfig
     from .models.configuration_eeg_conv_transformer import EEGConvTransformerConfig
     from .models.configuration_eeg_foundation import EEGFoundationConfig
     from .models.configuration_eeg_fsq import EEGFSQConfig
     from .models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
     from .models.masking import random_stretch_mask
+    from .models.modeling_braindecode import BraindecodeForSequenceClassification, BraindecodeModel
     from .models.modeling_eeg_clip import EEGCLIPModel
     from .models.modeling_eeg_conv_transformer import EEGConvTransformerModel
     from .models.modeling_eeg_foundation import (

@@ -27,6 +27,10 @@ MODEL_CLASSES = {
         "AutoModel": "EEGMaskedVAEModel",
         "AutoModelForPreTraining": "EEGMaskedVAEForPreTraining",
     },
+    "BraindecodeConfig": {
+        "AutoModel": "BraindecodeModel",
+        "AutoModelForSequenceClassification": "BraindecodeForSequenceClassification",
+    },
 }
 
 

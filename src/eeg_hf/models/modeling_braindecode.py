@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any architecture of braindecode as a model of transformers, the way transformers hosts those of timm.
+
+The network inside is braindecode's own, unchanged: the same seed gives the same weights, the same input the
+same output. What it gains is a config, safetensors, the Auto classes, Trainer, pipelines and the Hub.
+"""
+
+import importlib
+import inspect
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+
+from .configuration_braindecode import BraindecodeConfig
+from .losses import task_loss
+
+_SAME_PLACE_METRES = 0.005
+
+
+def build_network(config: BraindecodeConfig) -> nn.Module:
+    """Return the network of a config with random weights.
+
+    Raises:
+        ImportError: If braindecode is not installed.
+        ValueError: If it has no such architecture, or that one refuses the size of the windows.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of montages that MNE is about to drop
+            models = importlib.import_module("braindecode.models")
+    except ModuleNotFoundError as error:
+        raise ImportError('braindecode is not installed: pip install "eeg-hf[baselines]"') from error
+    network_class = getattr(models, config.architecture, None)
+    if not (inspect.isclass(network_class) and issubclass(network_class, nn.Module)):
+        known = [name for name in models.__all__ if inspect.isclass(getattr(models, name))]
+        raise ValueError(
+            f"architecture: braindecode has no {config.architecture!r}, expected one of {', '.join(known)}"
+        )
+    sizes: dict[str, Any] = {
+        "n_chans": config.num_channels,
+        "n_times": config.num_samples,
+        "n_outputs": config.num_labels,
+        "sfreq": config.sampling_rate,
+        "chs_info": describe_channels(config),
+    }
+    known_sizes = inspect.signature(network_class.__init__).parameters
+    sizes = {name: value for name, value in sizes.items() if name in known_sizes and value is not None}
+    try:
+        # On the CPU even where from_pretrained builds on "meta": networks compute buffers that no file holds
+        with torch.device("cpu"):
+            return network_class(**{**sizes, **(config.network or {})})
+    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"{config.architecture} of braindecode cannot be built for {config.num_channels} channels, "
+            f"{config.num_samples} samples and {config.sampling_rate:g} Hz: {' '.join(str(error).split())}"
+        ) from error
+
+
+def restore_buffers(model: "BraindecodeModel") -> None:
+    """Compute the buffers of a network anew that are not saved; from_pretrained leaves them uninitialised."""
+    saved = set(model.network.state_dict())
+    names = [name for name, _ in model.network.named_buffers() if name not in saved]
+    if not names:
+        return
+    fresh = build_network(model.config)
+    for name in names:
+        parent, _, leaf = name.rpartition(".")
+        value = fresh.get_buffer(name).to(model.device)
+        model.network.get_submodule(parent).register_buffer(leaf, value, persistent=False)
+
+
+def describe_channels(config: BraindecodeConfig) -> list[dict[str, Any]] | None:
+    """Return the channels as entries of `mne.Info["chs"]`, as far as braindecode reads them."""
+    if config.channel_names is None:
+        return None
+    positions = config.channel_positions or [[0.0, 0.0, 0.0]] * config.num_channels
+    return [
+        {"ch_name": name, "kind": "eeg", "loc": [*map(float, place), *[0.0] * 9]}
+        for name, place in zip(config.channel_names, positions, strict=True)
+    ]
+
+
+class BraindecodePreTrainedModel(PreTrainedModel):
+    """Base of the hosted models."""
+
+    config_class = BraindecodeConfig
+    base_model_prefix = "model"
+    main_input_name = "input_values"
+    input_modalities: str | list[str] = "time"
+    accepts_loss_kwargs = False  # losses are means: Trainer must divide them when it accumulates gradients
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """Load as every model of transformers, then restore what no file of weights holds."""
+        loaded: Any = super().from_pretrained(*args, **kwargs)
+        restore_buffers((loaded[0] if isinstance(loaded, tuple) else loaded).base_model)
+        return loaded
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Leave the weights as braindecode initialised them."""
+
+
+class BraindecodeModel(BraindecodePreTrainedModel):
+    """A network of braindecode and what enters its last layer.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf import BraindecodeConfig, BraindecodeModel
+        >>> config = BraindecodeConfig(architecture="ShallowFBCSPNet", num_channels=4, num_samples=400)
+        >>> BraindecodeModel(config)(torch.randn(2, 4, 400)).pooler_output.shape
+        torch.Size([2, 760])
+    """
+
+    def __init__(self, config: BraindecodeConfig) -> None:
+        super().__init__(config)
+        self.network = build_network(config)
+        self.post_init()
+
+    def forward(
+        self, input_values: torch.Tensor, channel_positions: torch.Tensor | None = None, **kwargs: Any
+    ) -> BaseModelOutputWithPooling:
+        """Compute the features of windows.
+
+        Args:
+            input_values: (batch, channels, time), normalised.
+            channel_positions: (batch, channels, 3) in metres, compared with those of the config.
+            **kwargs: What else a batch has; masks mean nothing to these networks.
+
+        Returns:
+            `last_hidden_state`, what enters the last layer, and `pooler_output`, the same as one vector a
+            window.
+
+        Raises:
+            ValueError: If the network has no `final_layer`, or the windows do not fit it.
+        """
+        features: list[torch.Tensor] = []
+        last = getattr(self.network, "final_layer", None)
+        if last is None:
+            raise ValueError(f"{self.config.architecture} of braindecode has no final_layer to read before")
+        handle = last.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+        try:
+            self.compute_logits(input_values, channel_positions)
+        finally:
+            handle.remove()
+        if not features:
+            raise ValueError(f"{self.config.architecture} of braindecode does not use its final_layer")
+        return BaseModelOutputWithPooling(
+            last_hidden_state=features[-1], pooler_output=features[-1].flatten(1)
+        )
+
+    def compute_logits(
+        self, input_values: torch.Tensor, channel_positions: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the output of the network, (batch, num_labels)."""
+        self.check_windows(input_values, channel_positions)
+        logits = self.network(input_values.to(self.dtype))
+        if not isinstance(logits, torch.Tensor) or logits.shape != (len(logits), self.config.num_labels):
+            got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+            raise ValueError(
+                f"{self.config.architecture} of braindecode returns {got} and no class scores "
+                f"(batch, {self.config.num_labels}) for a window"
+            )
+        return logits
+
+    def check_windows(self, input_values: torch.Tensor, channel_positions: torch.Tensor | None) -> None:
+        """Refuse windows of another shape, or of electrodes at other places."""
+        config = self.config
+        if input_values.shape[1:] != (config.num_channels, config.num_samples):
+            raise ValueError(
+                f"input_values: {config.architecture} was built for ({config.num_channels} channels, "
+                f"{config.num_samples} samples), got {tuple(input_values.shape[1:])}: set channels and "
+                "window_seconds of the feature extractor"
+            )
+        if channel_positions is None or config.channel_positions is None or torch.compiler.is_compiling():
+            return
+        expected = torch.as_tensor(config.channel_positions).to(channel_positions)
+        off = (channel_positions - expected).norm(dim=-1).amax()
+        if off > _SAME_PLACE_METRES:
+            names = ", ".join(config.channel_names or ()) or "those of the config"
+            raise ValueError(
+                f"channel_positions: an electrode is {100 * off:.1f} cm from where {config.architecture} "
+                f"was trained: expected {names}, in this order"
+            )
+
+    def get_embeddings(self, input_values: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+        """Return one vector (batch, features) a window."""
+        return self(input_values, **inputs).pooler_output
+
+
+class BraindecodeForSequenceClassification(BraindecodePreTrainedModel):
+    """A network of braindecode that classifies windows, or predicts one number (`num_labels=1`)."""
+
+    def __init__(self, config: BraindecodeConfig) -> None:
+        super().__init__(config)
+        self.model = BraindecodeModel(config)
+        self.post_init()
+
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Classify windows.
+
+        Args:
+            input_values: (batch, channels, time), normalised.
+            channel_positions: As in [`BraindecodeModel`].
+            labels: (batch,) class indices or values, or (batch, num_labels) class shares. -100 and NaN mean
+                missing.
+            **kwargs: As in [`BraindecodeModel`].
+        """
+        logits = self.model.compute_logits(input_values, channel_positions)
+        loss = None
+        if labels is not None:
+            loss = task_loss(
+                logits,
+                labels,
+                int(self.config.num_labels or 0),
+                class_weights=self.config.class_weights,
+                label_smoothing=self.config.label_smoothing if self.training else 0.0,
+            )
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+
+__all__ = ["BraindecodeForSequenceClassification", "BraindecodeModel", "BraindecodePreTrainedModel"]

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Architectures of braindecode inside transformers: the same numbers, and all that transformers does."""
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    Trainer,
+    TrainingArguments,
+    pipeline,
+)
+
+from eeg_hf import (
+    BraindecodeConfig,
+    BraindecodeForSequenceClassification,
+    BraindecodeModel,
+    EEGFeatureExtractor,
+    create_model,
+    get_corpus,
+)
+
+models = pytest.importorskip("braindecode.models")
+
+# Filters with constraints, a transformer, buffers that no file holds, electrodes by name
+ARCHITECTURES = {
+    "EEGNet": {},
+    "ShallowFBCSPNet": {},
+    "EEGConformer": {"network": {"num_layers": 1}},
+    "BIOT": {"network": {"embed_dim": 32, "num_layers": 1, "num_heads": 2}},
+    "EEGMiner": {},
+    "SincShallowNet": {},
+}
+NAMES = ["Fp1", "Fp2", "C3", "C4"]
+
+
+def configure(architecture, **fields):
+    fields = {"num_channels": 4, "num_samples": 400, **ARCHITECTURES[architecture], **fields}
+    if "id2label" not in fields:
+        fields.setdefault("num_labels", 3)
+    return BraindecodeConfig(architecture=architecture, **fields)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_hosted_network_is_the_bare_one_also_after_a_file(architecture, tmp_path):
+    config, windows = configure(architecture), torch.randn(2, 4, 400)
+    torch.manual_seed(0)
+    hosted = BraindecodeForSequenceClassification(config).eval()
+    torch.manual_seed(0)
+    bare = getattr(models, architecture)(
+        n_chans=4, n_times=400, n_outputs=3, sfreq=200.0, **(config.network or {})
+    ).eval()
+    with torch.no_grad():
+        expected = bare(windows)
+        assert torch.equal(hosted(windows).logits, expected)
+        hosted.save_pretrained(tmp_path)
+        loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+        assert torch.equal(loaded(windows).logits, expected)
+        encoder = AutoModel.from_pretrained(tmp_path)
+        assert isinstance(encoder, BraindecodeModel) and encoder.get_embeddings(windows).ndim == 2
+        last = encoder(windows).last_hidden_state
+        assert torch.equal(encoder.network.final_layer(last).flatten(1), expected.flatten(1))
+
+
+def test_a_hosted_network_learns_with_trainer_and_answers_in_a_pipeline(tmp_path):
+    torch.manual_seed(0)
+    labels = np.arange(32) % 2
+    windows = np.random.default_rng(0).normal(size=(32, 4, 400)).astype(np.float32)
+    windows[labels == 1] *= 3
+    rows = Dataset.from_dict({"input_values": windows, "labels": labels}).with_format("torch")
+    model = BraindecodeForSequenceClassification(
+        configure("ShallowFBCSPNet", id2label={0: "calm", 1: "loud"}, channel_names=NAMES)
+    )
+    arguments = TrainingArguments(
+        tmp_path / "run", max_steps=20, learning_rate=3e-3, report_to="none", save_strategy="no"
+    )
+    trainer = Trainer(model, arguments, train_dataset=rows)
+    trainer.train()
+    scores = trainer.predict(rows).predictions.argmax(axis=1)
+    assert (scores == labels).mean() > 0.9
+    model.save_pretrained(tmp_path / "model")
+    EEGFeatureExtractor(channels=NAMES, window_seconds=2.0, reference="original").save_pretrained(
+        tmp_path / "model"
+    )
+    corpus = get_corpus("simulated", num_subjects=1, seconds=4)
+    answer = pipeline("eeg-classification", model=str(tmp_path / "model"))(
+        corpus.read(corpus.recordings()[0])
+    )
+    assert answer["label"] in ("calm", "loud") and len(answer["windows"]) == 2
+
+
+def test_regression_shares_of_classes_and_missing_labels():
+    windows = torch.randn(3, 4, 400)
+    model = BraindecodeForSequenceClassification(configure("EEGNet", num_labels=1)).eval()
+    outputs = model(windows, labels=torch.tensor([1.0, float("nan"), 3.0]))
+    expected = ((outputs.logits[:, 0] - torch.tensor([1.0, 0.0, 3.0])).square()[[0, 2]]).mean()
+    assert outputs.loss.item() == pytest.approx(expected.item())
+    model = BraindecodeForSequenceClassification(configure("EEGNet")).eval()
+    shares = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0.5, 0.5]])
+    assert model(windows, labels=shares).loss > 0
+    assert model(windows, labels=torch.tensor([-100, -100, -100])).loss == 0
+
+
+def test_it_is_found_by_name_and_its_config_is_plain_json(tmp_path):
+    config = configure("EEGNet", channel_names=NAMES)
+    config.save_pretrained(tmp_path)
+    again = AutoConfig.from_pretrained(tmp_path)
+    assert isinstance(again, BraindecodeConfig) and again.channel_names == NAMES
+    assert isinstance(create_model("braindecode", {"num_samples": 400}), BraindecodeModel)
+
+
+def test_what_does_not_fit_is_one_line():
+    with pytest.raises(ValueError, match="has no 'EEGNets', expected one of ATCNet"):
+        BraindecodeModel(BraindecodeConfig(architecture="EEGNets"))
+    with pytest.raises(ValueError, match=r"cannot be built for 4 channels, 20 samples and 200 Hz"):
+        BraindecodeModel(configure("ShallowFBCSPNet", num_samples=20))
+    positions = [[0.0, 0.1, 0.0], [0.0, -0.1, 0.0], [0.1, 0.0, 0.0], [-0.1, 0.0, 0.0]]
+    model = BraindecodeForSequenceClassification(
+        configure("EEGNet", channel_names=NAMES, channel_positions=positions)
+    )
+    places = torch.tensor(positions)[None]
+    model(torch.randn(1, 4, 400), channel_positions=places)
+    with pytest.raises(ValueError, match="expected Fp1, Fp2, C3, C4, in this order"):
+        model(torch.randn(1, 4, 400), channel_positions=places.flip(1))
+    with pytest.raises(ValueError, match=r"built for \(4 channels, 400 samples\), got \(4, 300\)"):
+        model(torch.randn(1, 4, 300))
