@@ -44,9 +44,9 @@ config = BraindecodeConfig(architecture="EEGConformer", num_channels=19, num_sam
 model = BraindecodeForSequenceClassification(config)
 ```
 
-Tried by `python tools/list_braindecode.py` with 19 electrodes at 200 Hz: {passed} of {tried} architectures
-give the output of the bare network bit for bit, have finite gradients in one step, and give the same output after
-`save_pretrained` and `from_pretrained`.
+Tried by `python tools/list_braindecode.py` with 19 electrodes at 200 Hz: {passed} of {tried}
+architectures give the output of the bare network bit for bit, have finite gradients in one step, and give the
+same output after `save_pretrained` and `from_pretrained`.
 """
 
 
