@@ -55,6 +55,7 @@ _REPEAT_SUFFIX = re.compile(r"-\d$")
 _PAIR = re.compile(
     r"^(.+?)\s*[-\u2013\u2014:/_ ]\s*(.+)$|^([A-Z]+(?:\d+|Z))([A-Z]+(?:\d+|Z))$", re.IGNORECASE
 )
+_MAX_LABEL = 120  # a longer one names no electrode, and would take long to match
 _EARS = frozenset({"A1", "A2", "M1", "M2"})
 # Cap -> banks and labels per bank; a recording with all of them can only be of that cap
 _NETS: Mapping[str, tuple[str, int]] = {
@@ -130,6 +131,8 @@ def parse_channel(label: str, montage: str | None = None) -> Channel:
         ('T7', 'Cz')
     """
     text = _tidy(label)
+    if len(text) > _MAX_LABEL:
+        return Channel(text, "eeg")
     electrode = _electrode(text, montage)
     if electrode is not None:  # before the other kinds, in which "O2" is an oxygen sensor
         return Channel(electrode, "eeg")
@@ -167,7 +170,7 @@ def parse_channels(labels: Sequence[str], montage: str | None = None) -> list[Ch
     Returns:
         One channel per label, in the same order. Two labels may get the same name (`T8-P8-0` and `T8-P8-1`).
     """
-    bare = [_EEG_PREFIX.sub("", _tidy(label)).upper() for label in labels]
+    bare = [_EEG_PREFIX.sub("", _tidy(label)[:_MAX_LABEL]).upper() for label in labels]
     montage = montage or _recognised_net(bare)
     channels = [parse_channel(label, montage) for label in labels]
     if montage is None and any(re.fullmatch(r"A([3-9]|\d\d)", label) for label in bare):

@@ -4,13 +4,14 @@
 Only the headers of arrays are read, up to that field. MNE, scipy and HDF5 would follow any name in the file.
 """
 
+import os
 import struct
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from .file_checks import require_package, sniff
-from .memory_bound import refuse_expansion
+from .memory_bound import bound_of, refuse_expansion
 
 _MATRIX, _COMPRESSED = 14, 15
 _STRUCT, _CHAR = 2, 4
@@ -53,6 +54,7 @@ class _Stream:
         self.file, self.order = file, order
         self.unpacker = zlib.decompressobj() if is_packed else None
         self.position = 0
+        self.bound = bound_of(os.fstat(file.fileno()).st_size)
 
     def read(self, count: int) -> bytes:
         if count > _MAX_NAME_BYTES:
@@ -89,6 +91,8 @@ class _Stream:
     def _take(self, count: int) -> bytes:
         if self.unpacker is None:
             data = self.file.read(count)
+        elif self.position + count > self.bound:
+            raise ValueError(f"a variable wants more than {self.bound} bytes")
         else:
             data = b""
             while len(data) < count and not self.unpacker.eof:

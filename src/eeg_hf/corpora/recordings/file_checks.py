@@ -21,6 +21,8 @@ from .memory_bound import refuse_expansion
 _HEAD_BYTES = 256
 _SAMPLE_BYTES = 2**20  # first part of the samples, enough to detect converted line endings
 _MIN_NEWLINES = 32
+_MAX_TEXT_BYTES = 2**26  # a million markers
+_MAX_TAGS = 2_000_000  # of a FIF file: a day has 86,400 buffers of a second
 CNT_BYTES = {"int16": 2, "int32": 4}
 """Bytes of a sample of a Neuroscan CNT file, which does not state them."""
 # Tags of FIF that say which file comes next
@@ -92,6 +94,30 @@ def decode_text(content: bytes) -> str:
         return content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
+
+
+def read_header_text(path: Path) -> str:
+    """Read a text header or a list of markers.
+
+    Raises:
+        ValueError: If it is too large to be one.
+    """
+    size = path.stat().st_size
+    if size > _MAX_TEXT_BYTES:
+        raise ValueError(f"{path.name} has {size} bytes, too many for a text header: it is something else")
+    return decode_text(path.read_bytes())
+
+
+def settings_of(text: str) -> dict[str, str]:
+    r"""Return the lines `name=value` of a text header, without white space; the last of a name counts.
+
+    Example:
+        >>> settings_of("DataFile = a.eeg\nCh1=Fp1,,0.1\n[Coordinates]")
+        {'DataFile': 'a.eeg', 'Ch1': 'Fp1,,0.1'}
+    """
+    # Not a regular expression: of white space at both ends of a value, it would try every division
+    pairs = (line.partition("=") for line in text.split("\n"))
+    return {name.strip(): value.strip() for name, sign, value in pairs if sign}
 
 
 def check_signature(path: Path, extension: str) -> str | None:
@@ -186,8 +212,11 @@ def _fif_tags(path: Path) -> Iterator[tuple[int, int, int]]:
     """Yield kind, first byte and number of bytes of every tag of a FIF file."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        position = 0
+        position = number = 0
         while position >= 0:
+            number += 1
+            if number > _MAX_TAGS:
+                raise ValueError(f"{path.name} is damaged: it has more than {_MAX_TAGS} tags")
             file.seek(position)
             header = file.read(16)
             if len(header) < 16:
@@ -310,8 +339,7 @@ def check_curry(path: Path) -> None:
     if header is None or not data.is_file():
         lacking = data.name if header else " or ".join(file.name for file in headers)
         raise FileNotFoundError(f"{path.name} is not complete: {lacking} is missing")
-    text = decode_text(header.read_bytes())
-    found = dict(re.findall(r"^\s*(\w{1,40})\s*=\s*(\S{0,80})", text, re.MULTILINE))
+    found = settings_of(read_header_text(header))
     if found.get("DataGuid") == _COMPRESSED_CURRY:
         raise ValueError(f"{path.name} is compressed: save it as raw float in Curry, or export it")
     try:
@@ -370,6 +398,8 @@ __all__ = [
     "check_size",
     "decode_text",
     "next_fif",
+    "read_header_text",
     "require_package",
+    "settings_of",
     "sniff",
 ]

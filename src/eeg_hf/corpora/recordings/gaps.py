@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .file_checks import decode_text
+from .file_checks import read_header_text, settings_of
 
 if TYPE_CHECKING:
     import mne
@@ -75,9 +75,13 @@ def persyst_joins(path: Path, rate: float) -> list[float]:
         path: The `.lay` header, whose section `[SampleTimes]` holds lines `sample=seconds of the day`.
         rate: Its rate in Hz.
     """
-    section = re.search(r"^\[SampleTimes\]\s*$([^\[]*)", decode_text(path.read_bytes()), re.I | re.M)
-    lines = re.findall(r"^\s*(\d{1,15})\s*=\s*([\d.]{1,20})", section[1] if section else "", re.M)
-    times = [(int(sample), float(seconds)) for sample, seconds in lines]
+    section = re.split(r"\[SampleTimes\]", read_header_text(path), maxsplit=1, flags=re.IGNORECASE)[1:]
+    lines = settings_of(section[0].partition("[")[0]) if section else {}
+    times = [
+        (int(sample), float(seconds))
+        for sample, seconds in lines.items()
+        if re.fullmatch(r"\d{1,15}", sample) and re.fullmatch(r"\d{1,15}(?:\.\d{0,15})?", seconds)
+    ]
     return [
         sample / rate
         for (before, since), (sample, until) in itertools.pairwise(times)

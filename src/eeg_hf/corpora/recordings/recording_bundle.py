@@ -24,7 +24,7 @@ from datasets.utils.file_utils import xbasename, xdirname, xjoin, xlistdir, xope
 from .bids import read_bids
 from .bids_tree import bids_root, is_in_bids_tree, sidecars
 from .containment import OutsideError
-from .file_checks import sniff
+from .file_checks import read_header_text, settings_of, sniff
 from .folder_files import PARTS
 from .formats import EXTENSIONS, companions, read_recording
 
@@ -49,7 +49,6 @@ _EXTENSION_OF = {
     "Nihon Kohden": ".eeg",
 }
 _TEXT_HEADERS = (".vhdr", ".ahdr", ".lay")
-_NAMED_FILE = re.compile(r"^(?:DataFile|MarkerFile|File)[ \t]*=[ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
 
 
 class TemporaryFolder:
@@ -214,8 +213,9 @@ def _named_parts(main: Path, outline: Iterable[Path]) -> set[Path]:
     """List the files that may belong to a recording: those named in its header, and those named like it."""
     names = [main.stem + extension for extension in PARTS.get(main.suffix.lower(), ())]
     if main.suffix.lower() in _TEXT_HEADERS:
-        text = main.read_bytes().decode("utf-8-sig", errors="replace")
-        names += [re.split(r"[\\/]", name.replace("$b", main.stem))[-1] for name in _NAMED_FILE.findall(text)]
+        settings = settings_of(read_header_text(main))
+        named = [settings[key] for key in ("DataFile", "MarkerFile", "File") if settings.get(key)]
+        names += [re.split(r"[\\/]", name.replace("$b", main.stem))[-1] for name in named]
     there = {path.name.lower(): path for path in outline if path.parent == main.parent}
     return {there.get(name.lower(), main.parent / name) for name in names}
 

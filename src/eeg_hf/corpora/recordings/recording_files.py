@@ -13,7 +13,7 @@ from transformers.utils import logging
 
 from .containment import FOLLOW, leads_out, refuse_outside
 from .eeglab_samples import named_samples
-from .file_checks import check_size, decode_text, next_fif, sniff
+from .file_checks import check_size, next_fif, read_header_text, settings_of, sniff
 
 logger = logging.get_logger(__name__)
 
@@ -220,8 +220,8 @@ def brainvision_files(path: Path) -> BrainVisionFiles:
         ValueError: If the header is damaged, or the data are shorter than header or markers require.
     """
     # Comments may contain lines that look like settings
-    text = decode_text(path.read_bytes()).split("[Comment]")[0]
-    header = dict(re.findall(r"^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*\r?$", text, re.MULTILINE))
+    text = read_header_text(path).split("[Comment]")[0]
+    header = settings_of(text)
     overrides: dict[str, str] = {}
     data = _named(path, header.get("DataFile"), (".eeg", ".dat"), "data", overrides)
     if data is None:
@@ -229,7 +229,8 @@ def brainvision_files(path: Path) -> BrainVisionFiles:
     markers = _named(path, header.get("MarkerFile"), (".vmrk", ".amrk"), "marker", overrides)
     try:
         count, interval = int(header["NumberOfChannels"]), float(header["SamplingInterval"])
-        listed = len(re.findall(r"^\s*Ch\d+\s*=\s*\S", text.split("[Coordinates]")[0], re.MULTILINE))
+        channels = settings_of(text.split("[Coordinates]")[0])
+        listed = sum(bool(value and re.fullmatch(r"Ch\d+", name)) for name, value in channels.items())
         if not (0 < count <= listed and 0 < interval < float("inf")):
             raise ValueError(f"{count} channels ({listed} described), {interval:g} us between samples")
         points = int(header.get("DataPoints") or 0)
@@ -253,11 +254,10 @@ def persyst_data(path: Path) -> Path:
         FileNotFoundError: If it is not beside the header.
         ValueError: If the header names none.
     """
-    text = decode_text(path.read_bytes())
-    named = re.search(r"^File\s*=\s*(.+?)\s*$", text, re.IGNORECASE | re.MULTILINE)
-    if named is None:
+    settings = {name.lower(): value for name, value in settings_of(read_header_text(path)).items()}
+    if not settings.get("file"):
         raise ValueError(f"{path.name} is not a Persyst header: it names no data file")
-    data = path.parent / re.split(r"[\\/]", named[1])[-1]
+    data = path.parent / re.split(r"[\\/]", settings["file"])[-1]
     if not data.is_file():
         raise FileNotFoundError(f"{path.name} names the data file {data.name}, which is not beside it")
     return data
@@ -289,7 +289,7 @@ def _last_marker(path: Path | None) -> int:
     """Return the greatest position in a marker file, counted from 1; 0 without markers."""
     if path is None:
         return 0
-    text = decode_text(path.read_bytes())
+    text = read_header_text(path)
     if not re.match(r"Brain ?Vision.* Marker File", text):
         raise ValueError(f"{path.name} is not a BrainVision marker file: it starts with {text[:16]!r}")
     positions = re.findall(r"^Mk\d+=[^,\r\n]*,[^,\r\n]*,(\d{1,18}),", text, re.MULTILINE)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _EDF_FIELDS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 # Onset, duration and texts of an annotation (TAL).
-_TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\x00]*)\x14\x00")
+_TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14(.*)\x14", re.DOTALL)
 _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8}
 _GDF_UNITS = {0: "", 512: "", 4256: "V", 4274: "mV", 4275: "uV", 4276: "nV"}
 _PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "\u00b5": 1e-6, "\u03bc": 1e-6, "n": 1e-9}
@@ -279,7 +279,9 @@ def _clock(header: SignalHeader, num_records: int) -> tuple[np.ndarray, list[tup
         header.path, np.uint8, "r", header.num_bytes, shape=(num_records, header.record_bytes)
     )
     for row in records:
-        found = [m for first, length in header.annotations for m in _TAL.findall(row[first : first + length])]
+        # One zero byte ends each: a search in all of them would try to extend every match to the end
+        lists = [bytes(row[first : first + length]).split(b"\0") for first, length in header.annotations]
+        found = [match.groups() for each in lists for text in each if (match := _TAL.fullmatch(text))]
         if not found:
             raise ValueError(f"{header.path.name} is discontinuous (EDF+D): record {len(starts)} has no time")
         starts.append(float(found[0][0]))
