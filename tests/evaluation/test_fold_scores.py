@@ -158,13 +158,37 @@ def test_one_subject_alone_has_no_interval():
     assert "interval" not in FoldScores([[fold]], 50).summary()["accuracy"]
 
 
-def test_seeds_of_other_windows_are_refused():
+def test_seeds_of_other_subjects_or_folds_are_refused():
     random = np.random.default_rng(9)
-    first, second = draw_folds(random, 2, 4), draw_folds(random, 2, 4)[::-1]
-    with pytest.raises(ValueError, match="expected the same windows in the folds of each seed"):
-        FoldScores([first, second], 10)
+    runs = draw_folds(random, 3, 4)
+    for other in (runs[:2], draw_folds(random, 3, 5)):
+        with pytest.raises(ValueError, match="expected as many folds, of the same subjects, in each seed"):
+            FoldScores([runs, other], 10)
     with pytest.raises(ValueError, match="tested on the same windows in the same folds"):
-        FoldScores([first], 10).difference(FoldScores([second], 10))
+        FoldScores([runs], 10).difference(FoldScores([runs[::-1]], 10))
+
+
+def part_of(whole, names):
+    rows = np.isin(whole.subjects, names)
+    return Predictions(*(getattr(whole, name)[rows] for name in whole.__dataclass_fields__))
+
+
+def test_seeds_may_divide_the_subjects_into_other_folds():
+    whole = Predictions.concatenate(draw_folds(np.random.default_rng(11), 3, 4))
+    subjects, runs = np.unique(whole.subjects), []
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(subjects)
+        runs.append([part_of(whole, order[fold::3]) for fold in range(3)])
+    found = FoldScores(runs, 500)
+    each = [[classification_metrics(part.labels, part.scores)["auroc"] for part in run] for run in runs]
+    auroc = found.summary()["auroc"]
+    assert auroc["mean"] == pytest.approx(np.mean(each))
+    assert auroc["values"] == pytest.approx(np.mean(each, axis=1).tolist())
+    assert auroc["interval"][0] < auroc["mean"] < auroc["interval"][1]
+    # Three divisions of the same predictions: as many subjects as one, so as wide an interval
+    width, alone = (np.ptp(FoldScores(part, 500).summary()["accuracy"]["interval"]) for part in (runs, runs[:1]))
+    assert width == pytest.approx(alone, rel=0.35)
+    assert found.num_windows == len(whole.labels)
 
 
 def better_and_worse(seed, gain, num_subjects=20):

@@ -27,7 +27,7 @@ def test_it_is_the_optimum_on_standardised_features():
     scaler = StandardScaler().fit(features)
     expected = LogisticRegression(C=1e-2, class_weight="balanced", tol=1e-6)
     expected.fit(scaler.transform(features), labels)
-    logits = features @ head.weight.T + head.bias
+    logits = features @ head.weight.T + head.bias - head.offsets
     found = torch.from_numpy(logits).softmax(dim=-1).numpy()
     np.testing.assert_allclose(found, expected.predict_proba(scaler.transform(features)), atol=5e-3)
 
@@ -38,7 +38,7 @@ def test_more_features_than_rows_give_the_same_optimum():
     scaler = StandardScaler().fit(features)
     expected = LogisticRegression(C=1e-3, class_weight="balanced", tol=1e-7)
     expected.fit(scaler.transform(features), labels)
-    difference = (features @ head.weight.T + head.bias) @ [-1.0, 1.0]
+    difference = (features @ head.weight.T + head.bias - head.offsets) @ [-1.0, 1.0]
     np.testing.assert_allclose(difference, expected.decision_function(scaler.transform(features)), atol=5e-3)
 
 
@@ -51,6 +51,19 @@ def test_the_penalty_is_chosen_on_other_subjects():
     head = fit_head(np.concatenate([features, own, noise], axis=1), labels, GROUPS)
     assert set(head.scores) == {1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1}
     assert head.scores[head.inverse_regularization] == max(head.scores.values())
+
+
+def test_the_threshold_is_that_of_the_inner_folds():
+    features, labels = draw_rows()
+    random = np.random.default_rng(2)
+    rare = (np.arange(120) % 4 == 3).astype(int)
+    features = random.normal(size=(120, 1)) * np.where(rare, 4.0, 1.0)[:, None] + 3 * rare[:, None]
+    head = fit_head(features, rare, GROUPS)
+    said = (features @ head.weight.T + head.bias).argmax(axis=1)
+    plain = (features @ head.weight.T + head.bias - head.offsets).argmax(axis=1)
+    recall, before = ([(each == rare)[rare == label].mean() for label in (0, 1)] for each in (said, plain))
+    assert head.offsets.sum() == pytest.approx(0) and head.offsets[1] != 0
+    assert np.mean(recall) > np.mean(before)
 
 
 def test_several_classes_and_missing_labels():

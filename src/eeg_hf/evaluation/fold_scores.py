@@ -3,8 +3,9 @@
 
 The number of a method is the mean over folds and seeds of the metric of each fold. Its interval draws the
 subjects of each fold with replacement, computes the metric of every fold and seed again, and takes the same
-mean. Subjects are drawn from all folds together where a fold has fewer than three, or where a subject is in
-several; a fold then counts as often as its subjects were drawn.
+mean. Subjects are drawn from all folds together where a fold has fewer than three, where a subject is in
+several, or where seeds divide the subjects differently; a fold then counts as often as its subjects were
+drawn.
 
 In a fold without one of the classes, metrics that average over classes are undefined. They are then computed
 on the windows of all folds together, and marked as pooled: a mean over the other folds would hide it.
@@ -91,28 +92,34 @@ class FoldScores:
     """The metrics of one method over folds and seeds.
 
     Args:
-        runs: One list a seed, with the predictions of each fold.
+        runs: One list a seed, with the predictions of each fold. Seeds may divide the subjects into other
+            folds, as many, and may test other windows of them.
         num_resamples: Number of bootstrap draws.
         seed: Seed of the draws: methods tested on the same windows get the same subjects.
 
     Raises:
-        ValueError: If the seeds were not tested on the same windows, fold by fold.
+        ValueError: If the seeds have different numbers of folds, or were not tested on the same subjects.
     """
 
     def __init__(
         self, runs: Sequence[Sequence[Predictions]], num_resamples: int = NUM_RESAMPLES, seed: int = 0
     ) -> None:
-        self.windows = [set(fold.window_ids.tolist()) for fold in runs[0]]
-        if any([set(fold.window_ids.tolist()) for fold in run] != self.windows for run in runs):
-            raise ValueError(
-                "runs: expected the same windows in the folds of each seed: was the split the same?"
-            )
+        self._tested = [[set(fold.window_ids.tolist()) for fold in run] for run in runs]
         self._folds = [[SubjectCounts(fold) for fold in run] for run in runs]
         self._pooled = [SubjectCounts(Predictions.concatenate(list(run))) for run in runs]
         self.subjects = self._pooled[0].subjects
-        self._places = [np.searchsorted(self.subjects, fold.subjects) for fold in self._folds[0]]
+        if len({len(run) for run in runs}) > 1 or any(
+            not np.array_equal(seed.subjects, self.subjects) for seed in self._pooled
+        ):
+            raise ValueError(
+                "runs: expected as many folds, of the same subjects, in each seed: was it the same corpus?"
+            )
+        self._places = [
+            [np.searchsorted(self.subjects, fold.subjects) for fold in folds] for folds in self._folds
+        ]
         present = self._pooled[0].present
-        self._num_lacking = sum((fold.present != present).any() for fold in self._folds[0])
+        self._num_lacking = sum((fold.present != present).any() for folds in self._folds for fold in folds)
+        self._num_lacking = -(-self._num_lacking // len(runs))  # of the folds of one seed, rounded up
         weights, self._strata = self._draw(num_resamples, np.random.default_rng(seed))
         self.means = {name: float(values[0]) for name, values in self._statistics(self._ones).items()}
         self.draws = self._statistics(weights)
@@ -125,7 +132,9 @@ class FoldScores:
         found: dict[str, MetricSummary] = {}
         for name, mean in self.means.items():
             values = by_fold[name][..., 0]  # (seeds, folds)
-            values = values[:, 0] if values.shape[1] == 1 else values.mean(axis=0)
+            # Of seeds where folds have nothing in common but their number
+            is_by_seed = values.shape[1] == 1 or self._divides_differently()
+            values = values.mean(axis=1 if is_by_seed else 0)
             defined = values[~np.isnan(values)]
             summary: MetricSummary = {
                 "mean": mean,
@@ -135,12 +144,12 @@ class FoldScores:
             interval = percentile_interval(self.draws[name], self._strata)
             if interval is not None:
                 summary["interval"] = interval
-            if len(self._places) > 1:
+            if len(self._places[0]) > 1:
                 summary["pooled"] = float(pooled[name][0])
             if not np.isnan(by_subject[name]).all():
                 summary["subject_mean"] = float(np.nanmean(by_subject[name]))
             if self._num_lacking and name in _NEEDS_EVERY_CLASS:
-                summary["undefined_folds"] = (self._num_lacking, len(self._places))
+                summary["undefined_folds"] = (self._num_lacking, len(self._places[0]))
             found[name] = summary
         return found
 
@@ -162,7 +171,7 @@ class FoldScores:
         Raises:
             ValueError: If the windows or the folds differ.
         """
-        if self.windows != other.windows:
+        if self._tested != other._tested:
             raise ValueError("expected two methods tested on the same windows in the same folds")
         ours, theirs = self.by_subject(), other.by_subject()
         counted = "accuracy" if np.isnan(ours[metric]).any() else metric
@@ -176,27 +185,41 @@ class FoldScores:
         }
 
     @property
+    def num_windows(self) -> int:
+        """Number of windows that a seed was tested on, the mean over seeds."""
+        return round(float(np.mean([sum(map(len, folds)) for folds in self._tested])))
+
+    @property
     def _ones(self) -> np.ndarray:
         return np.ones((1, len(self.subjects)))
 
     def _draw(self, num_resamples: int, random: np.random.Generator) -> tuple[np.ndarray, list[int]]:
         """Return how often each subject was drawn (resamples, subjects), and how many of each stratum."""
-        sizes, total = [len(places) for places in self._places], len(self.subjects)
-        if sum(sizes) > total or min(sizes) < _MIN_SUBJECTS:
+        sizes, total = [len(places) for places in self._places[0]], len(self.subjects)
+        if self._divides_differently() or sum(sizes) > total or min(sizes) < _MIN_SUBJECTS:
             return random.multinomial(total, np.full(total, 1 / total), num_resamples), [total]
         weights = np.zeros((num_resamples, total), int)
-        for places, size in zip(self._places, sizes, strict=True):
+        for places, size in zip(self._places[0], sizes, strict=True):
             weights[:, places] = random.multinomial(size, np.full(size, 1 / size), num_resamples)
         return weights, sizes
 
+    def _divides_differently(self) -> bool:
+        """Return whether another seed has other subjects in a fold."""
+        return any(
+            not np.array_equal(own, first)
+            for places in self._places
+            for own, first in zip(places, self._places[0], strict=True)
+        )
+
     def _statistics(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the number of each metric (draws,): the mean over seeds and folds, or the pooled one."""
-        share = np.stack([weights[:, places].mean(axis=1) for places in self._places])  # (folds, draws)
+        # (seeds, folds, draws)
+        share = np.array([[weights[:, at].mean(axis=1) for at in places] for places in self._places])
         found = {}
         for name, values in self._by_fold(weights).items():
             # A fold of which no subject was drawn has no metric, and counts as nothing
-            counted = np.where(share > 0, share * values.mean(axis=0), 0.0)
-            found[name] = counted.sum(axis=0) / share.sum(axis=0)
+            counted = np.where(share > 0, share * values, 0.0)
+            found[name] = (counted.sum(axis=1) / share.sum(axis=1)).mean(axis=0)
         if not self._num_lacking:
             return found
         pooled = _mean_over_seeds(self._pooled, weights)
@@ -206,8 +229,8 @@ class FoldScores:
         """Return the metrics (seeds, folds, draws); NaN where a fold lacks a class."""
         present = self._pooled[0].present
         found: dict[str, list[list[np.ndarray]]] = {name: [] for name in METRIC_NAMES}
-        for run in self._folds:
-            parts = [fold.metrics(weights[:, at]) for fold, at in zip(run, self._places, strict=True)]
+        for run, places in zip(self._folds, self._places, strict=True):
+            parts = [fold.metrics(weights[:, at]) for fold, at in zip(run, places, strict=True)]
             for name, rows in found.items():
                 is_undefined = [
                     name in _NEEDS_EVERY_CLASS and (fold.present != present).any() for fold in run

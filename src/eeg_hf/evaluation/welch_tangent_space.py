@@ -2,16 +2,17 @@
 """Tangent space of narrow bands and a logistic regression: the strongest classical baseline on little data.
 
 Cross-spectra of twelve bands by Welch's method, recentred, mapped by the matrix logarithm (Barachant et al.
-2012, https://doi.org/10.1109/TBME.2011.2172210). The penalty, and how much is shrunk after recentring, are
-chosen by grouped folds inside the training subjects.
+2012, https://doi.org/10.1109/TBME.2011.2172210). The penalty, how much is shrunk after recentring and the
+threshold are chosen by grouped folds inside the training subjects.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.decomposition import PCA
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.decomposition import KernelPCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
@@ -20,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from ..models.configuration_eeg_foundation import SECOND_ORDER_BANDS_HZ
 from ..models.second_order import SMALLEST_POWER, cross_spectra
 from ..models.spd_logarithm import shrink, vectorize
+from .operating_point import choose_offsets
 
 DEFAULT_INVERSE_REGULARIZATION = 1e-3
 """C where no inner fold of subjects holds every class on both sides."""
@@ -102,16 +104,29 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         return torch.cat(spectra)[:, 0].double().numpy()
 
     def fit_covariances(
-        self, covariances: np.ndarray, labels: np.ndarray, subjects: Sequence[str] | np.ndarray
+        self,
+        covariances: np.ndarray,
+        labels: np.ndarray,
+        subjects: Sequence[str] | np.ndarray,
+        references: Mapping[str, np.ndarray] | None = None,
     ) -> "WelchTangentSpace":
-        """Fit on what `covariances` returned, which several fits can share."""
+        """Fit on what `covariances` returned, which several fits can share.
+
+        Args:
+            covariances: (windows, bands, channels, channels) in uV^2.
+            labels: As in `fit`.
+            subjects: As in `fit`.
+            references: Mean covariance (bands, channels, channels) of some windows of each subject, with
+                `is_aligned`; that of the windows here by default.
+        """
         owners = np.asarray(subjects)
         self.reference_ = covariances.mean(axis=0)  # (bands, channels, channels); shrinkage is linear
-        self.classes_ = np.unique(labels)
+        self.classes_, targets = np.unique(labels, return_inverse=True)
+        self.offsets_ = np.zeros(len(self.classes_))
         folds = self._inner_folds(np.asarray(labels), owners)
         if not folds:  # nothing to choose on
             self.shrinkage_ = self.shrinkages[0]
-            vectors = self._vectors(covariances, owners, self.shrinkage_)
+            vectors = self._vectors(covariances, owners, self.shrinkage_, references)
             regression = _regression().set_params(C=DEFAULT_INVERSE_REGULARIZATION)
             self.classifier_ = make_pipeline(StandardScaler(), regression).fit(vectors, labels)
             return self
@@ -119,8 +134,10 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         best = -np.inf
         for shrinkage in self.shrinkages:
             # All principal components: fewer columns, and the same optimum with an L2 penalty
-            rotate = make_pipeline(StandardScaler(), PCA())
-            rotated = rotate.fit_transform(self._vectors(covariances, owners, shrinkage))
+            vectors = self._vectors(covariances, owners, shrinkage, references)
+            is_wide = vectors.shape[1] > len(vectors)
+            rotate = make_pipeline(StandardScaler(), KernelPCA() if is_wide else "passthrough")
+            rotated = rotate.fit_transform(vectors)
             search = GridSearchCV(
                 _regression(),
                 {"C": list(self.inverse_regularizations)},
@@ -130,16 +147,26 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
             if search.best_score_ > best:
                 best, self.shrinkage_ = search.best_score_, shrinkage
                 self.classifier_ = make_pipeline(rotate, search.best_estimator_)
+                self.offsets_ = _offsets(search.best_estimator_, rotated, targets, owners, folds)
         return self
 
     def predict_covariances(
-        self, covariances: np.ndarray, subjects: Sequence[str] | np.ndarray | None = None
+        self,
+        covariances: np.ndarray,
+        subjects: Sequence[str] | np.ndarray | None = None,
+        references: Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
-        """Return class probabilities (windows, classes) of what `covariances` returned."""
+        """Return class probabilities (windows, classes) of what `covariances` returned.
+
+        Args:
+            covariances: (windows, bands, channels, channels) in uV^2.
+            subjects: (windows,), needed with `is_aligned`.
+            references: As in `fit_covariances`.
+        """
         if self.is_aligned and subjects is None:
             raise ValueError("WelchTangentSpace: is_aligned=True needs the subject of each window")
-        vectors = self._vectors(covariances, np.asarray(subjects), self.shrinkage_)
-        return self.classifier_.predict_proba(vectors)
+        vectors = self._vectors(covariances, np.asarray(subjects), self.shrinkage_, references)
+        return softmax(self.classifier_.predict_log_proba(vectors) + self.offsets_, axis=1)
 
     def _inner_folds(self, labels: np.ndarray, owners: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return inner folds of subjects that hold every class on both sides."""
@@ -154,7 +181,11 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         ]
 
     def _vectors(
-        self, covariances: np.ndarray, owners: np.ndarray, shrinkage: tuple[float, float]
+        self,
+        covariances: np.ndarray,
+        owners: np.ndarray,
+        shrinkage: tuple[float, float],
+        references: Mapping[str, np.ndarray] | None,
     ) -> np.ndarray:
         """Return tangent vectors (windows, features) at the mean of each subject, or of the training set."""
         covariances = _shrink(covariances, shrinkage[0])
@@ -162,7 +193,10 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         if self.is_aligned:
             for owner in np.unique(owners):
                 rows = owners == owner
-                recentred[rows] = _recentre(covariances[rows], covariances[rows].mean(axis=0))
+                mean = covariances[rows].mean(axis=0)
+                if references is not None:  # shrunk like the windows, of which it is a mean
+                    mean = _shrink(references[owner], shrinkage[0])
+                recentred[rows] = _recentre(covariances[rows], mean)
         else:
             recentred = _recentre(covariances, _shrink(self.reference_, shrinkage[0]))
         values, vectors = np.linalg.eigh(_shrink(recentred, shrinkage[1]))
@@ -181,6 +215,22 @@ def _recentre(covariances: np.ndarray, mean: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(mean)
     whitening = (vectors / np.sqrt(values)[..., None, :]) @ vectors.swapaxes(-1, -2)
     return whitening @ covariances @ whitening
+
+
+def _offsets(
+    classifier: LogisticRegression,
+    vectors: np.ndarray,
+    targets: np.ndarray,
+    owners: np.ndarray,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> np.ndarray:
+    """Return the offsets of the classes that the inner folds choose."""
+    rows = np.concatenate([test for _, test in folds])
+    logits = [
+        clone(classifier).fit(vectors[train], targets[train]).predict_log_proba(vectors[test])
+        for train, test in folds
+    ]
+    return choose_offsets(np.concatenate(logits), targets[rows], owners[rows])
 
 
 def _regression() -> LogisticRegression:

@@ -223,18 +223,38 @@ class SecondOrderFeatures(nn.Module):
             matrices, log_power, is_found, is_real = self.compute_statistics(
                 values, channel_positions, channel_mask, attention_mask
             )
-            centred = recentre(matrices, recentring.whitening.float()[:, None])
-            # A component that is not there says nothing: it is decoupled from the others
-            both = is_found[:, :, None] & is_found[:, None]  # (batch, components, components)
-            identity = torch.eye(both.shape[-1], device=both.device)
-            centred = torch.where(both[:, None, None], centred, identity)
-            features = vectorize(shrunk_log(centred, self.config.second_order_shrinkage))
-            if self.config.second_order_split:
-                power = log_power - recentring.log_power.float()[:, None]
-                power = torch.where(is_found[:, None, None], power, 0.0)
-                features = torch.cat([features, power], dim=-1)
-            features = (features - self.mean.float()) / self.scale.float()
+            features = self.vectors(matrices, log_power, is_found, recentring)
         return torch.where(is_real[:, :, None, None], features, 0.0), is_real
+
+    def vectors(
+        self,
+        matrices: torch.Tensor,
+        log_power: torch.Tensor,
+        is_found: torch.Tensor,
+        recentring: Recentring,
+    ) -> torch.Tensor:
+        """Recentre the statistics that `compute_statistics` returned, and return their standardised vectors.
+
+        Args:
+            matrices: (batch, stretches, bands, components, components) float32.
+            log_power: (batch, stretches, bands, components) float32.
+            is_found: (batch, components) bool, True = the component is there.
+            recentring: Of the subjects.
+
+        Returns:
+            (batch, stretches, bands, features) float32.
+        """
+        centred = recentre(matrices, recentring.whitening.float()[:, None])
+        # A component that is not there says nothing: it is decoupled from the others
+        both = is_found[:, :, None] & is_found[:, None]  # (batch, components, components)
+        identity = torch.eye(both.shape[-1], device=both.device)
+        centred = torch.where(both[:, None, None], centred, identity)
+        features = vectorize(shrunk_log(centred, self.config.second_order_shrinkage))
+        if self.config.second_order_split:
+            power = log_power - recentring.log_power.float()[:, None]
+            power = torch.where(is_found[:, None, None], power, 0.0)
+            features = torch.cat([features, power], dim=-1)
+        return (features - self.mean.float()) / self.scale.float()
 
     def compute_statistics(
         self,

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from ..evaluation.operating_point import choose_offsets
 from ..models.second_order import mean_over_stretches
 
 logger = logging.get_logger(__name__)
@@ -50,12 +51,15 @@ class ConvexHead:
         inverse_regularization: The chosen C.
         scores: Minus the log loss over the inner folds of each C, classes counting alike; empty where nothing
             was chosen.
+        offsets: (classes,), what the inner folds add to the logits for the best balanced accuracy; part of
+            the bias.
     """
 
     weight: np.ndarray
     bias: np.ndarray
     inverse_regularization: float
     scores: Mapping[float, float]
+    offsets: np.ndarray
 
 
 def fit_head(
@@ -67,7 +71,8 @@ def fit_head(
 ) -> ConvexHead:
     """Fit a logistic regression by L-BFGS, its L2 penalty chosen by grouped folds of the training rows.
 
-    Features are standardised for the fit, and classes count alike; both are folded into the weights.
+    Features are standardised for the fit, and classes count alike; both are folded into the weights. The
+    same folds choose the threshold between the classes, see [`choose_offsets`].
 
     Args:
         features: (rows, features).
@@ -99,15 +104,21 @@ def fit_head(
         raise ValueError(f"fit_head: expected two classes or more, got {np.unique(labels).tolist()}")
     scaler = StandardScaler().fit(features)
     rotated, rotation = _rotate(scaler.transform(features))
-    scores = _score_penalties(rotated, labels, groups, inverse_regularizations, num_folds)
+    scores, held_out = _score_penalties(rotated, labels, groups, inverse_regularizations, num_folds)
     best = max(scores, key=lambda value: scores[value]) if scores else DEFAULT_INVERSE_REGULARIZATION
-    weight, bias = _per_class(_regression(best).fit(rotated, labels), int(labels.max()) + 1)
+    num_classes = int(labels.max()) + 1
+    weight, bias = _per_class(_regression(best).fit(rotated, labels), num_classes)
+    offsets = np.zeros(num_classes)
+    if scores:
+        is_tested = ~np.isnan(held_out[best]).any(axis=1)
+        offsets = choose_offsets(held_out[best][is_tested], labels[is_tested], groups[is_tested])
     weight = weight @ rotation / scaler.scale_
     return ConvexHead(
         weight=weight.astype(np.float32),
-        bias=(bias - weight @ scaler.mean_).astype(np.float32),
+        bias=(bias + offsets - weight @ scaler.mean_).astype(np.float32),
         inverse_regularization=best,
         scores=scores,
+        offsets=offsets,
     )
 
 
@@ -119,8 +130,13 @@ def _rotate(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if features.shape[1] <= len(features):
         return features, np.eye(features.shape[1], dtype=features.dtype)
-    left, values, rotation = np.linalg.svd(features, full_matrices=False)
-    return left * values, rotation
+    # The eigenvectors of the products of rows, in a third of the time of a singular value decomposition
+    wide = features.astype(np.float64)
+    values, left = np.linalg.eigh(wide @ wide.T)
+    is_real = values > 1e-9 * values[-1]
+    spread = np.sqrt(values[is_real])
+    rotation = (left[:, is_real] / spread).T @ wide
+    return (left[:, is_real] * spread).astype(features.dtype), rotation
 
 
 def _score_penalties(
@@ -129,8 +145,10 @@ def _score_penalties(
     groups: np.ndarray,
     inverse_regularizations: Sequence[float],
     num_folds: int,
-) -> dict[float, float]:
+) -> tuple[dict[float, float], dict[float, np.ndarray]]:
     """Return minus the log loss over the inner folds of each C; nothing where no fold holds all classes.
+
+    And the logits (rows, classes) of each row by the model of its fold, NaN in folds that lack a class.
 
     The log loss is what the head minimises. AUROC alone prefers penalties so weak that the threshold of
     another subject is missed, balanced accuracy alone such that ranks suffer.
@@ -138,6 +156,8 @@ def _score_penalties(
     num_folds = min(num_folds, len(np.unique(groups)))
     classes = np.unique(labels)
     found: dict[float, list[float]] = {value: [] for value in sorted(inverse_regularizations)}
+    num_classes = int(labels.max()) + 1
+    held_out = {value: np.full((len(labels), num_classes), np.nan) for value in found}
     folds = GroupKFold(num_folds).split(features, groups=groups) if num_folds > 1 else ()
     for train, test in folds:
         if not all(np.array_equal(np.unique(labels[rows]), classes) for rows in (train, test)):
@@ -148,7 +168,9 @@ def _score_penalties(
             regression.set_params(C=value).fit(features[train], labels[train])
             probabilities = regression.predict_proba(features[test])
             found[value].append(-log_loss(labels[test], probabilities, sample_weight=weights))
-    return {value: float(np.mean(each)) for value, each in found.items() if each}
+            weight, bias = _per_class(regression, num_classes)
+            held_out[value][test] = features[test] @ weight.T + bias
+    return {value: float(np.mean(each)) for value, each in found.items() if each}, held_out
 
 
 def _regression(inverse_regularization: float) -> LogisticRegression:
