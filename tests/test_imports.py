@@ -196,7 +196,17 @@ def test_importing_the_package_loads_no_optional_and_no_slow_package():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(result.stdout.splitlines()[-1]))
     assert PACKAGE in loaded
-    optional = {"open_clip", "braindecode", "pyriemann", "moabb", "ray", "onnx", "onnxruntime", "torchvision"}
+    optional = {
+        "open_clip",
+        "braindecode",
+        "pyriemann",
+        "spd_learn",
+        "moabb",
+        "ray",
+        "onnx",
+        "onnxruntime",
+        "torchvision",
+    }
     slow = {"evaluate", "sklearn", "matplotlib", "pooch", "datasets", "torchaudio", "tensorboard"}
     assert loaded & (optional | slow) == set()
 

@@ -14,6 +14,7 @@ from eeg_hf.evaluation.baselines import (
     braindecode_classifier,
     eegnet,
     recentre_bands,
+    spd_classifier,
     tangent_space_classifier,
 )
 from eeg_hf.evaluation.metrics import classification_metrics
@@ -138,11 +139,23 @@ def test_recentring_drops_the_direction_that_the_average_reference_empties():
         (lambda windows: tangent_space_classifier(80).fit(windows, [0, 1]), "below half of 80 Hz"),
         (lambda windows: recentre_bands(windows, ["a"], RATE), "each of 2 windows, got 1"),
         (lambda windows: braindecode_classifier("EEGNot", 4, 2, 200, RATE), "got 'EEGNot'"),
+        (lambda windows: spd_classifier("SPDNot", 4, 2, 200, RATE), "got 'SPDNot'"),
     ],
 )
 def test_what_cannot_work_is_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build(oscillating_windows(2)[0])
+
+
+@pytest.mark.parametrize("name", ["Green", "TSMNet"])
+def test_networks_on_covariances_learn(name):
+    pytest.importorskip("spd_learn")
+    model = spd_classifier(name, 4, 2, 200, RATE, class_weights=[1.0, 1.0])
+    windows = torch.from_numpy(oscillating_windows(8)[0]).float()
+    outputs = model(windows, labels=torch.tensor([0, 1] * 4))
+    outputs.loss.backward()
+    assert outputs.logits.shape == (8, 2)
+    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in model.parameters())
 
 
 def test_missing_extra_is_named(monkeypatch):

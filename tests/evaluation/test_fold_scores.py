@@ -186,7 +186,9 @@ def test_seeds_may_divide_the_subjects_into_other_folds():
     assert auroc["values"] == pytest.approx(np.mean(each, axis=1).tolist())
     assert auroc["interval"][0] < auroc["mean"] < auroc["interval"][1]
     # Three divisions of the same predictions: as many subjects as one, so as wide an interval
-    width, alone = (np.ptp(FoldScores(part, 500).summary()["accuracy"]["interval"]) for part in (runs, runs[:1]))
+    width, alone = (
+        np.ptp(FoldScores(part, 500).summary()["accuracy"]["interval"]) for part in (runs, runs[:1])
+    )
     assert width == pytest.approx(alone, rel=0.35)
     assert found.num_windows == len(whole.labels)
 

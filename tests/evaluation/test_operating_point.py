@@ -11,7 +11,9 @@ GROUPS = np.repeat(np.arange(12), 30)
 def draw(num_classes, bias, seed=0):
     """Return logits that tell the classes apart but for a bias, and labels of which the first is common."""
     random = np.random.default_rng(seed)
-    labels = np.tile(np.r_[np.zeros(30 - 4 * (num_classes - 1), int), np.repeat(np.arange(1, num_classes), 4)], 12)
+    labels = np.tile(
+        np.r_[np.zeros(30 - 4 * (num_classes - 1), int), np.repeat(np.arange(1, num_classes), 4)], 12
+    )
     return np.eye(num_classes)[labels] * 4 + random.normal(size=(360, num_classes)) + bias, labels
 
 

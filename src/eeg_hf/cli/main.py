@@ -22,7 +22,14 @@ from ..suggestions import did_you_mean
 VERBS = {
     "Data": ("prepare", "audit"),
     "Models": ("pretrain", "finetune", "train-phases", "train-tokenizer", "train-clip"),
-    "Results": ("evaluate", "evaluate-infilling", "evaluate-contrast", "evaluate-eeg2025", "make-submission"),
+    "Results": (
+        "evaluate",
+        "evaluate-second-order",
+        "evaluate-infilling",
+        "evaluate-contrast",
+        "evaluate-eeg2025",
+        "make-submission",
+    ),
     "Use": ("predict",),
     "Tokens and images": (
         "store-as-tokens",
@@ -74,7 +81,7 @@ def overview() -> str:
         (__doc__ or "").strip(),
     ]
     for title, names in VERBS.items():
-        lines += ["", f"{title}:", *(f"  {name:20}{summarize(name)}" for name in names)]
+        lines += ["", f"{title}:", *(f"  {name:22}{summarize(name)}" for name in names)]
     return "\n".join(lines) + "\n"
 
 

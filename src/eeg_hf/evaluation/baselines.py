@@ -340,6 +340,45 @@ def eegnet(
     )
 
 
+def spd_classifier(
+    name: str,
+    num_channels: int,
+    num_classes: int,
+    num_samples: int,
+    sampling_rate: float,
+    class_weights: Sequence[float] | None = None,
+    label_smoothing: float = 0.0,
+    **settings: Any,
+) -> BraindecodeClassifier:
+    """Return a network of spd_learn on covariances, ready for transformers' Trainer.
+
+    Args:
+        name: `"Green"` (https://github.com/Roche/neuro-green), wavelets from 1 to 45 Hz, or
+            `"TSMNet"` (https://arxiv.org/abs/2206.01323), temporal kernels a quarter of a second long.
+        num_channels: Channels of a window.
+        num_classes: Number of classes.
+        num_samples: Samples of a window.
+        sampling_rate: Rate of the windows in Hz.
+        class_weights: As in [`BraindecodeClassifier`].
+        label_smoothing: As in [`BraindecodeClassifier`].
+        **settings: Further arguments of that class.
+
+    Raises:
+        ImportError: If spd_learn is not installed.
+        ValueError: If the name is another one.
+    """
+    models = _import_extra("spd_learn.models")
+    if name == "Green":
+        # Octaves above 1 Hz, in steps of 20 ms: computing a covariance of every sample costs 4 times as much
+        defaults = {"sfreq": round(sampling_rate), "oct_max": 5.5, "conv_stride": round(sampling_rate / 50)}
+    elif name == "TSMNet":
+        defaults = {"temp_kernel_length": round(sampling_rate / 4)}
+    else:
+        raise ValueError(f"name: expected 'Green' or 'TSMNet', got {name!r}")
+    network = getattr(models, name)(n_chans=num_channels, n_outputs=num_classes, **{**defaults, **settings})
+    return BraindecodeClassifier(network, class_weights, label_smoothing)
+
+
 def _logistic_regression(inverse_regularization: float) -> list[tuple[str, BaseEstimator]]:
     regression = LogisticRegression(C=inverse_regularization, class_weight="balanced", max_iter=2000)
     return [("scale", StandardScaler()), ("classify", regression)]

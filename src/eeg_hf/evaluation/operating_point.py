@@ -15,9 +15,7 @@ _CONFIDENCE = 0.84  # of a normal distribution: one standard error
 _PLATEAU = 0.005  # thresholds whose balanced accuracy is as close to the best one are averaged
 
 
-def choose_offsets(
-    logits: np.ndarray, labels: np.ndarray, groups: Sequence[str] | np.ndarray
-) -> np.ndarray:
+def choose_offsets(logits: np.ndarray, labels: np.ndarray, groups: Sequence[str] | np.ndarray) -> np.ndarray:
     """Return what to add to the logits of each class for the best balanced accuracy, (classes,).
 
     Nothing is added unless the gain exceeds its standard error over subjects (with few subjects more, by
@@ -42,7 +40,9 @@ def choose_offsets(
         return offsets
     for _ in range(1 if len(present) == 2 else 2):
         for chosen in present[1:] if len(present) == 2 else present:
-            offsets[chosen] = _best_offset(logits + offsets * (np.arange(len(offsets)) != chosen), labels, worth, chosen)
+            offsets[chosen] = _best_offset(
+                logits + offsets * (np.arange(len(offsets)) != chosen), labels, worth, chosen
+            )
     gains = worth * (_is_right(logits + offsets, labels) - _is_right(logits, labels))
     by_group = np.array([gains[np.asarray(groups) == group].sum() for group in np.unique(groups)])
     if len(by_group) < 2:

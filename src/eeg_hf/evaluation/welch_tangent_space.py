@@ -109,6 +109,7 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         labels: np.ndarray,
         subjects: Sequence[str] | np.ndarray,
         references: Mapping[str, np.ndarray] | None = None,
+        groups: Sequence[str] | np.ndarray | None = None,
     ) -> "WelchTangentSpace":
         """Fit on what `covariances` returned, which several fits can share.
 
@@ -118,26 +119,47 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
             subjects: As in `fit`.
             references: Mean covariance (bands, channels, channels) of some windows of each subject, with
                 `is_aligned`; that of the windows here by default.
+            groups: (windows,) what the inner folds keep together; subjects by default.
         """
-        owners = np.asarray(subjects)
+        self.recentre_by(covariances)
+        vectors = {pair: self.vectors(covariances, subjects, pair, references) for pair in self.shrinkages}
+        return self.fit_vectors(vectors, labels, subjects if groups is None else groups)
+
+    def recentre_by(self, covariances: np.ndarray) -> None:
+        """Recentre by the mean of some windows wherever no subject's own mean is used."""
         self.reference_ = covariances.mean(axis=0)  # (bands, channels, channels); shrinkage is linear
+
+    def fit_vectors(
+        self,
+        vectors: Mapping[tuple[float, float], np.ndarray],
+        labels: np.ndarray,
+        groups: Sequence[str] | np.ndarray,
+    ) -> "WelchTangentSpace":
+        """Fit on what `vectors` returned for each pair of shrinkages.
+
+        Args:
+            vectors: (windows, features) of each pair to choose from.
+            labels: (windows,) class indices.
+            groups: (windows,) what the inner folds keep together.
+        """
+        groups = np.asarray(groups)
         self.classes_, targets = np.unique(labels, return_inverse=True)
         self.offsets_ = np.zeros(len(self.classes_))
-        folds = self._inner_folds(np.asarray(labels), owners)
+        folds = self._inner_folds(np.asarray(labels), groups)
         if not folds:  # nothing to choose on
-            self.shrinkage_ = self.shrinkages[0]
-            vectors = self._vectors(covariances, owners, self.shrinkage_, references)
+            self.shrinkage_ = next(iter(vectors))
             regression = _regression().set_params(C=DEFAULT_INVERSE_REGULARIZATION)
-            self.classifier_ = make_pipeline(StandardScaler(), regression).fit(vectors, labels)
+            self.classifier_ = make_pipeline(StandardScaler(), regression).fit(
+                vectors[self.shrinkage_], labels
+            )
             return self
         scoring = "roc_auc" if len(self.classes_) == 2 else "roc_auc_ovr"
         best = -np.inf
-        for shrinkage in self.shrinkages:
+        for shrinkage, values in vectors.items():
             # All principal components: fewer columns, and the same optimum with an L2 penalty
-            vectors = self._vectors(covariances, owners, shrinkage, references)
-            is_wide = vectors.shape[1] > len(vectors)
+            is_wide = values.shape[1] > len(values)
             rotate = make_pipeline(StandardScaler(), KernelPCA() if is_wide else "passthrough")
-            rotated = rotate.fit_transform(vectors)
+            rotated = rotate.fit_transform(values)
             search = GridSearchCV(
                 _regression(),
                 {"C": list(self.inverse_regularizations)},
@@ -147,7 +169,7 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
             if search.best_score_ > best:
                 best, self.shrinkage_ = search.best_score_, shrinkage
                 self.classifier_ = make_pipeline(rotate, search.best_estimator_)
-                self.offsets_ = _offsets(search.best_estimator_, rotated, targets, owners, folds)
+                self.offsets_ = _offsets(search.best_estimator_, rotated, targets, groups, folds)
         return self
 
     def predict_covariances(
@@ -165,29 +187,28 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         """
         if self.is_aligned and subjects is None:
             raise ValueError("WelchTangentSpace: is_aligned=True needs the subject of each window")
-        vectors = self._vectors(covariances, np.asarray(subjects), self.shrinkage_, references)
+        return self.predict_vectors(self.vectors(covariances, subjects, self.shrinkage_, references))
+
+    def predict_vectors(self, vectors: np.ndarray) -> np.ndarray:
+        """Return class probabilities (windows, classes) of what `vectors` returned for `shrinkage_`."""
         return softmax(self.classifier_.predict_log_proba(vectors) + self.offsets_, axis=1)
 
-    def _inner_folds(self, labels: np.ndarray, owners: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return inner folds of subjects that hold every class on both sides."""
-        num_folds = min(self.num_folds, len(np.unique(owners)))
-        if num_folds < 2:
-            return []
-        folds = GroupKFold(num_folds).split(labels, groups=owners)
-        return [
-            fold
-            for fold in folds
-            if all(np.array_equal(np.unique(labels[rows]), self.classes_) for rows in fold)
-        ]
-
-    def _vectors(
+    def vectors(
         self,
         covariances: np.ndarray,
-        owners: np.ndarray,
+        subjects: Sequence[str] | np.ndarray | None,
         shrinkage: tuple[float, float],
-        references: Mapping[str, np.ndarray] | None,
+        references: Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
-        """Return tangent vectors (windows, features) at the mean of each subject, or of the training set."""
+        """Return tangent vectors (windows, features) at the mean of each subject, or of `recentre_by`.
+
+        Args:
+            covariances: (windows, bands, channels, channels) in uV^2.
+            subjects: (windows,), used with `is_aligned`.
+            shrinkage: Before and after recentring.
+            references: As in `fit_covariances`.
+        """
+        owners = np.asarray(subjects)
         covariances = _shrink(covariances, shrinkage[0])
         recentred = np.empty_like(covariances)
         if self.is_aligned:
@@ -202,6 +223,18 @@ class WelchTangentSpace(ClassifierMixin, BaseEstimator):
         values, vectors = np.linalg.eigh(_shrink(recentred, shrinkage[1]))
         logarithms = (vectors * np.log(values)[..., None, :]) @ vectors.swapaxes(-1, -2)
         return vectorize(torch.from_numpy(logarithms)).flatten(1).float().numpy()
+
+    def _inner_folds(self, labels: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return inner folds of groups that hold every class on both sides."""
+        num_folds = min(self.num_folds, len(np.unique(groups)))
+        if num_folds < 2:
+            return []
+        folds = GroupKFold(num_folds).split(labels, groups=groups)
+        return [
+            fold
+            for fold in folds
+            if all(np.array_equal(np.unique(labels[rows]), self.classes_) for rows in fold)
+        ]
 
 
 def _shrink(covariances: np.ndarray, amount: float) -> np.ndarray:
@@ -221,7 +254,7 @@ def _offsets(
     classifier: LogisticRegression,
     vectors: np.ndarray,
     targets: np.ndarray,
-    owners: np.ndarray,
+    groups: np.ndarray,
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> np.ndarray:
     """Return the offsets of the classes that the inner folds choose."""
@@ -230,7 +263,7 @@ def _offsets(
         clone(classifier).fit(vectors[train], targets[train]).predict_log_proba(vectors[test])
         for train, test in folds
     ]
-    return choose_offsets(np.concatenate(logits), targets[rows], owners[rows])
+    return choose_offsets(np.concatenate(logits), targets[rows], groups[rows])
 
 
 def _regression() -> LogisticRegression:

@@ -20,6 +20,7 @@ EXTRAS = {
     "diffusers": "diffusion",
     "pyriemann": "baselines",
     "braindecode": "baselines",
+    "spd_learn": "baselines",
     "soundfile": "baselines",
     "openpyxl": "formats",
     "mffpy": "formats",

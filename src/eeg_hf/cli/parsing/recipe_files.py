@@ -17,7 +17,7 @@ import yaml
 from ...suggestions import did_you_mean
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-NOT_GROUPS = ("accelerate", "slurm", "studies")  # files for other programs
+NOT_GROUPS = ("accelerate", "slurm")  # files for other programs
 MAX_CHARACTERS = 100_000
 MAX_DEPTH = 5  # of recipes that extend one another
 

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables and the figure of a study."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...evaluation.plots import CYCLE, drawing
+from ...evaluation.report import format_summary
+from ...tables import NOTHING, markdown_table
+from .label_efficiency import METHODS
+
+
+def methods_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the methods by regime, with what ours is above each of the others."""
+    cells = []
+    for row in rows:
+        difference = row.get("ours_minus_this")
+        cells.append(
+            {
+                "Method": row["method"],
+                "Regime": f"`{row['regime']}`",
+                "Balanced accuracy": format_summary(row["balanced_accuracy"]),
+                "AUROC": format_summary(row["auroc"]),
+                "Ours minus this": format_difference(difference["balanced_accuracy"])
+                if difference
+                else NOTHING,
+            }
+        )
+    return markdown_table(cells, ["Method", "Regime"])
+
+
+def format_difference(difference: Mapping[str, Any]) -> str:
+    """Return `+0.010 [-0.021, +0.041], 13 of 36 higher`."""
+    text = f"{difference['mean']:+.3f}"
+    if difference["interval"]:
+        text += " [{:+.3f}, {:+.3f}]".format(*difference["interval"])
+    return f"{text}, higher in {difference['num_higher']} of {difference['num_subjects']}"
+
+
+def labels_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the methods by the number of labelled subjects."""
+    cells = []
+    for row in rows:
+        difference = row.get("pretrained_minus_this")
+        summary = {"mean": row["balanced_accuracy"], "interval": row["interval"]}
+        cells.append(
+            {
+                "Labelled": str(row["labelled"] or "all"),
+                "Method": row["method"],
+                "Balanced accuracy": format_summary(summary),
+                "AUROC": format_summary({"mean": row["auroc"]}),
+                "Pretrained minus this": format_difference(difference) if difference else NOTHING,
+            }
+        )
+    return markdown_table(cells, ["Method"])
+
+
+def plot_labels(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    """Draw the balanced accuracy by the number of labelled subjects, with intervals over tested subjects."""
+    with drawing(7.0, 4.2, path, "compressed") as figure:
+        axes = figure.add_subplot()
+        names = [str(count or "all") for count in dict.fromkeys(row["labelled"] for row in rows)]
+        for number, method in enumerate(METHODS):
+            own = [row for row in rows if row["method"] == method]
+            places = [index + 0.06 * (number - 1.5) for index in range(len(own))]
+            means = [row["balanced_accuracy"] for row in own]
+            ends = [row["interval"] or (mean, mean) for row, mean in zip(own, means, strict=True)]
+            spread = [[mean - low for mean, (low, _) in zip(means, ends, strict=True)]]
+            spread += [[high - mean for mean, (_, high) in zip(means, ends, strict=True)]]
+            axes.errorbar(
+                places, means, yerr=spread, label=method, color=CYCLE[number], marker="o", capsize=3
+            )
+        axes.set(
+            xlabel="labelled subjects",
+            ylabel="balanced accuracy",
+            xticks=range(len(names)),
+            xticklabels=names,
+        )
+        axes.set_title("Few labels: frozen features, recentred subjects")
+        axes.grid(axis="y")
+        axes.legend()
+
+
+__all__ = ["format_difference", "labels_table", "methods_table", "plot_labels"]

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The study of second-order models: cached statistics are the model's, and runs go on where they stopped."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tests.commands import fail_command, run_command
+
+from eeg_hf.collation import EEGDataCollator, EEGPreTrainingCollator, WindowDataset
+from eeg_hf.collation.group_calibrations import calibrate_groups
+from eeg_hf.experiments.second_order.arguments import SecondOrderArguments
+from eeg_hf.experiments.second_order.corpus import StudyCorpus
+from eeg_hf.experiments.second_order.methods import METHODS, build_method
+from eeg_hf.experiments.second_order.statistics import WindowStatistics, make_encoder
+from eeg_hf.experiments.second_order.vector_training import (
+    BandPretraining,
+    embed_bands,
+    make_pretraining,
+    pretrain_bands,
+    standardize,
+)
+from eeg_hf.training.convex_head import collect_features
+from eeg_hf.training.population import fit_population
+
+
+@pytest.fixture(scope="module")
+def corpus(prepared):
+    return StudyCorpus.load(SecondOrderArguments(str(prepared), "condition", "unused", folds=3))
+
+
+@pytest.fixture(scope="module")
+def statistics(corpus):
+    return WindowStatistics.read(corpus, make_encoder(corpus))
+
+
+def test_vectors_of_an_unseen_subject_are_those_of_the_model(corpus, statistics):
+    fold = next(corpus.folds("unseen", seed=0))
+    model = make_encoder(corpus)
+    collate = EEGDataCollator(corpus.extractor)
+    fit_population(model, WindowDataset(corpus.rows.select(fold.train)), collate)
+    expected = collect_features(model, WindowDataset(corpus.rows), collate)
+    found = standardize(statistics.vectors(fold, corpus.subjects), fold.train).flatten(1)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("regime", ["50P", "all"])
+def test_vectors_of_a_regime_are_those_of_its_calibrations(corpus, statistics, regime):
+    fold = next(corpus.folds(regime, seed=1))
+    model = make_encoder(corpus)
+    calibrations = calibrate_groups(corpus.rows, corpus.extractor, model, fold.is_reference)
+    collate = EEGDataCollator(corpus.extractor, calibrations=calibrations)
+    expected = collect_features(model, WindowDataset(corpus.rows), collate)
+    found = statistics.vectors(fold, corpus.subjects).flatten(1)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_no_window_that_calibrates_is_trained_on_or_scored_but_in_the_regime_all(corpus):
+    for regime in ("20P", "50P", "all"):
+        for fold in corpus.folds(regime, seed=2):
+            used = np.concatenate([fold.train, fold.test])
+            assert fold.is_reference[used].all() if regime == "all" else not fold.is_reference[used].any()
+            assert not set(corpus.groups[fold.train]) & set(corpus.groups[fold.test])
+    assert not any(fold.is_reference.any() for fold in corpus.folds("unseen", seed=0))
+
+
+def test_blocks_keep_consecutive_windows_together(prepared):
+    args = SecondOrderArguments(str(prepared), "condition", "unused", folds=2, block_windows=4)
+    blocks = StudyCorpus.load(args)
+    frame = blocks.rows.select_columns(["recording", "start_seconds"]).to_pandas().assign(block=blocks.groups)
+    for _, rows in frame.groupby("block"):
+        assert rows.recording.nunique() == 1 and len(rows) <= 4
+        assert np.ptp(rows.start_seconds) == pytest.approx(2.0 * (len(rows) - 1))
+
+
+def test_the_loss_of_vectors_is_that_of_the_pretraining_model(corpus, statistics):
+    fold = next(corpus.folds("unseen", seed=0))
+    model = make_pretraining(statistics.model.config, seed=3).eval()
+    windows = WindowDataset(corpus.rows.select(fold.train[:16]))
+    fit_population(model, windows, EEGDataCollator(corpus.extractor))
+    bands = len(model.config.second_order_bands)
+    patch = model.config.patch_size
+    collate = EEGPreTrainingCollator(corpus.extractor, patch, view=None, num_bands=bands, seed=0)
+    batch = collate(windows.__getitems__(list(range(16))))
+    with torch.no_grad():
+        expected = model(**batch).loss
+        features, _ = model.model.second_order_features(
+            **{
+                name: batch[name]
+                for name in ("input_values", "channel_positions", "channel_mask", "attention_mask")
+            }
+        )
+        found = BandPretraining(model)(features[:, 0], batch["band_noise"])["loss"]
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_pretraining_predicts_masked_bands_better_than_nothing(corpus, statistics, tmp_path):
+    fold = next(corpus.folds("all", seed=0))
+    tokens = standardize(statistics.vectors(fold, corpus.subjects), fold.train)
+    noise = torch.rand(len(fold.test), tokens.shape[1], generator=torch.Generator().manual_seed(0))
+    losses = []
+    for epochs in (0, 12):
+        model = pretrain_bands(statistics, tokens[fold.train], epochs, 0, str(tmp_path))
+        with torch.no_grad():
+            losses.append(BandPretraining(model)(tokens[fold.test], noise)["loss"].item())
+        assert embed_bands(model, tokens).shape == (len(tokens), 12 * 32)
+    assert losses[1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["second_order", "tangent_space", "band_power", "log_power", "gradient_head"]
+)
+@pytest.mark.parametrize("regime", ["unseen", "all"])
+def test_methods_score_above_chance(corpus, name, regime):
+    fold = next(corpus.folds(regime, seed=0))
+    scores = build_method(name, corpus).score(fold)
+    assert scores.shape == (len(fold.test), 2) and np.allclose(scores.sum(axis=1), 1, atol=1e-5)
+    if regime == "all":  # two of six unseen subjects tell nothing
+        assert (scores.argmax(axis=1) == corpus.labels[fold.test]).mean() > 0.6
+
+
+def test_a_study_from_the_command_line_goes_on_where_it_stopped(prepared, tmp_path):
+    words = ["--data", prepared, "--label_column", "condition", "--output_dir", tmp_path, "--folds", "2"]
+    words += ["--methods", "second_order", "band_power", "--regimes", "all"]
+    words += ["--num_labelled", "2", "--draws", "1", "--pretrain_epochs", "1"]
+    printed = run_command("evaluate-second-order", *words, "--parts", "methods", "label_efficiency")
+    assert (
+        "| second-order vectors, convex head | `all` |" in printed and "masked bands, pretrained" in printed
+    )
+    results = json.loads((tmp_path / "results.json").read_text())
+    ours, theirs = results["methods"]
+    low, high = theirs["ours_minus_this"]["balanced_accuracy"]["interval"]
+    assert low <= ours["balanced_accuracy"]["mean"] - theirs["balanced_accuracy"]["mean"] <= high
+    assert {row["labelled"] for row in results["label_efficiency"]} == {2}
+    assert (tmp_path / "few_labels.png").stat().st_size > 1000
+    # What is there is read, and a fold that is missing is computed again
+    folder = tmp_path / "predictions/band_power/all/seed-0"
+    kept = (folder / "fold-0.parquet").stat().st_mtime_ns
+    (folder / "fold-1.parquet").unlink()
+    assert run_command("evaluate-second-order", *words, "--seeds", "0", "1") != printed
+    assert (folder / "fold-0.parquet").stat().st_mtime_ns == kept and (folder / "fold-1.parquet").exists()
+    assert "other settings of folds" in fail_command("evaluate-second-order", *words, "--folds", "3")
+
+
+def test_the_scores_of_few_labels_are_of_the_same_draws(tmp_path, corpus):
+    from eeg_hf.experiments.second_order.label_efficiency import METHODS as COLUMNS
+    from eeg_hf.experiments.second_order.label_efficiency import summarize_labels
+
+    random = np.random.default_rng(0)
+    scores = pd.DataFrame(
+        [
+            {
+                "method": name,
+                "labelled": count,
+                "seed": 0,
+                "fold": fold,
+                "draw": draw,
+                "subject": f"s{fold}{who}",
+            }
+            | {"balanced_accuracy": 0.5 + 0.1 * (name == COLUMNS[0]) + 0.03 * random.normal(), "auroc": 0.6}
+            for count in (2, 0)
+            for fold in range(2)
+            for draw in range(3)
+            for who in range(4)
+            for name in COLUMNS
+        ]
+    )
+    rows = summarize_labels(scores)
+    assert [row["labelled"] for row in rows] == [2] * 4 + [0] * 4
+    for row in rows:
+        assert row["num_draws"] == 6
+        if row["method"] != COLUMNS[0]:
+            difference = row["pretrained_minus_this"]
+            assert difference["mean"] == pytest.approx(0.1, abs=0.03) and difference["num_subjects"] == 8
+            assert 0.03 < difference["interval"][0] < difference["mean"] < difference["interval"][1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--methods", "magic"], f"methods: expected some of {', '.join(METHODS)}, got 'magic'"),
+        (["--parts", "magic"], "parts: expected some of methods, label_efficiency, got magic"),
+        (
+            ["--regimes", "aligned"],
+            "regimes: expected some of unseen, first_30s, 20P, 50P, all, got aligned",
+        ),
+        (["--folds", "7"], "folds: 7 of 6 groups"),
+        (["--regimes", "first_30s"], "first_30s: 5 folds of 0 groups, as nothing else is left to score"),
+        (["--config", '{"second_order_stretch_seconds": 1}'], "second_order_stretch_seconds is not for this"),
+    ],
+)
+def test_bad_settings_end_with_a_line(prepared, tmp_path, words, message):
+    given = ["--data", prepared, "--label_column", "condition", "--output_dir", tmp_path]
+    assert message in fail_command("evaluate-second-order", *given, *words)
