@@ -4,9 +4,26 @@
 from collections.abc import Sequence
 from typing import Any
 
+_MOST = {"layers": 1000, "depth": 1000, "size": 2**24, "dim": 2**20, "dims": 2**20, "channels": 2**16}
+"""Last word of a field -> its largest value: above it, building the model takes hours or all memory."""
+_MOST_ENTRIES = 2**16
+
+
+def check_sizes(config: Any) -> None:
+    """Refuse sizes that no model has; a file of a stranger may state any."""
+    for name, value in vars(config).items():
+        most = _MOST.get(name.rpartition("_")[2])
+        entries = list(value) if isinstance(value, (list, tuple)) else [value]
+        if len(entries) > _MOST_ENTRIES:
+            raise ValueError(f"{name}: expected at most {_MOST_ENTRIES} entries, got {len(entries)}")
+        for entry in entries:
+            if most is not None and isinstance(entry, (int, float)) and entry > most:
+                raise ValueError(f"{name}: expected at most {most}, got {entry}")
+
 
 def check_positive(config: Any, *names: str) -> None:
-    """Check that fields are whole numbers of at least 1."""
+    """Check that fields are whole numbers of at least 1, and that all sizes are possible."""
+    check_sizes(config)
     for name in names:
         value = getattr(config, name)
         if not isinstance(value, int) or value < 1:

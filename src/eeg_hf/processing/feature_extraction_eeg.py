@@ -109,7 +109,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
     ) -> None:
         self._warn_of_misspelt(kwargs)
         super().__init__(**kwargs)
-        self.sampling_rate = positive("sampling_rate", sampling_rate)
+        self.sampling_rate = positive("sampling_rate", sampling_rate, at_most=1e6)
         self.highpass_hz = None if highpass_hz is None else positive("highpass_hz", highpass_hz)
         self.lowpass_hz = None if lowpass_hz is None else positive("lowpass_hz", lowpass_hz)
         self.notch_hz = notch_hz if notch_hz is None or notch_hz == "auto" else positive("notch_hz", notch_hz)
@@ -119,7 +119,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         self.unknown_channels = unknown_channels
         self.normalization = normalization
         self.clip = None if clip is None else positive("clip", clip)
-        self.window_seconds = None if window_seconds is None else positive("window_seconds", window_seconds)
+        length = None if window_seconds is None else positive("window_seconds", window_seconds, at_most=1e6)
+        self.window_seconds = length
         self.alignment = alignment
         self.bad_channels = bad_channels
         # Plain lists, since JSON holds them

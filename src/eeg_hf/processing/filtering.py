@@ -6,6 +6,7 @@ MNE designs every filter, and the results agree with its `Raw.filter`, `Raw.notc
 call take half the time of MNE's loop over blocks, and the recording is not copied.
 """
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -16,6 +17,9 @@ import numpy as np
 Span = tuple[int, int]
 """First sample of a stretch without gaps, and the sample after its last."""
 
+_MOST_TAPS = 10_000_000  # a filter of an hour at 2.8 kHz
+_LEAST_NOTCH_HZ = 5.0
+_LARGEST_TERM = 50_000  # of a ratio of rates; in these terms, it is right to 4e-10
 _LARGEST_RATIO = 640  # of rates, in lowest terms: above it the matrix takes more than 10 MB
 
 
@@ -40,6 +44,7 @@ def check_filters(
     """
     if highpass_hz is not None and lowpass_hz is not None and highpass_hz >= lowpass_hz:
         raise ValueError(f"highpass_hz must be below lowpass_hz, got {highpass_hz} and {lowpass_hz} Hz")
+    _refuse_endless(file_rate, sampling_rate, highpass_hz, lowpass_hz, notch_hz)
     filters = {"highpass_hz": highpass_hz, "lowpass_hz": lowpass_hz, "notch_hz": notch_hz}
     for name, frequency in filters.items():
         if frequency is None or isinstance(frequency, str):
@@ -56,6 +61,31 @@ def check_filters(
             f"lowpass_hz={lowpass_hz:g} Hz is at or above the Nyquist frequency of the result"
             f" ({sampling_rate:g} Hz / 2 = {sampling_rate / 2:g} Hz): lower it, raise sampling_rate, or set"
             " lowpass_hz=None"
+        )
+
+
+def _refuse_endless(
+    file_rate: float,
+    sampling_rate: float,
+    highpass_hz: float | None,
+    lowpass_hz: float | None,
+    notch_hz: float | str | None,
+) -> None:
+    """Refuse filters longer than any recording: their length is 3.3 / width of the transition."""
+    rate = file_rate if math.isfinite(file_rate) else sampling_rate
+    edges = [("highpass_hz", highpass_hz, highpass_hz or 0.0)]
+    if lowpass_hz is not None and math.isfinite(file_rate):
+        edges.append(("lowpass_hz", lowpass_hz, file_rate / 2 - lowpass_hz))
+    for name, frequency, width in edges:
+        if 0 < width < 3.3 * rate / _MOST_TAPS:
+            raise ValueError(
+                f"{name}={frequency:g} Hz needs a filter of {3.3 * rate / width:.3g} samples at {rate:g} Hz, "
+                f"expected at most {_MOST_TAPS}: choose another frequency, or {name}=None"
+            )
+    if isinstance(notch_hz, (int, float)) and 0 < notch_hz < _LEAST_NOTCH_HZ:
+        raise ValueError(
+            f"notch_hz={notch_hz:g} Hz and its multiples are no line noise, expected at least "
+            f"{_LEAST_NOTCH_HZ:g} Hz"
         )
 
 
@@ -173,7 +203,11 @@ def resample(data: np.ndarray, file_rate: float, rate: float) -> np.ndarray:
         Samples at that rate, shape (channels, new_time).
     """
     ratio = Fraction(rate).limit_denominator(1000) / Fraction(file_rate).limit_denominator(1000)
+    if max(ratio.numerator, ratio.denominator) > _LARGEST_TERM:  # else a filter of gigabytes
+        ratio = ratio.limit_denominator(_LARGEST_TERM)
     up, down = ratio.numerator, ratio.denominator
+    if max(up, down) > 20 * _LARGEST_TERM or not up:
+        raise ValueError(f"cannot change the rate from {file_rate:g} to {rate:g} Hz: they are too far apart")
     if max(up, down) > _LARGEST_RATIO:
         from scipy import signal
 

@@ -13,10 +13,12 @@ def check_option(name: str, value: object, allowed: Sequence[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
 
 
-def positive(name: str, value: object) -> float:
-    """Return a setting as float; raise a ValueError unless it is a positive finite number."""
+def positive(name: str, value: object, at_most: float = math.inf) -> float:
+    """Return a setting as float; raise a ValueError unless it is a positive finite number up to a limit."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
         raise ValueError(f"{name} must be a positive number, got {value!r}")
+    if value > at_most:
+        raise ValueError(f"{name} must be at most {at_most:g}, got {value!r}")
     return float(value)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-from tests.corpora.mutations import RATE, export, raw_sines, sines, write_set
+from tests.corpora.mutations import RATE, export, raw_sines, sines, write_csv, write_set
 
-from eeg_hf.corpora import FolderCorpus
+from eeg_hf import EEGFeatureExtractor
+from eeg_hf.corpora import FolderCorpus, prepare
 from eeg_hf.corpora.recordings.bids_tree import sidecars
 from eeg_hf.corpora.recordings.containment import OutsideError, is_inside
 from eeg_hf.corpora.recordings.formats import companions, find_recordings, read_recording
@@ -217,3 +218,13 @@ def test_folders_linked_to_each_other_give_each_recording_once(lab):
             (lab / here / there).symlink_to(lab / there)
     (lab / "again.edf").symlink_to("a/a.edf")
     assert find_recordings(lab) == [lab / "a" / "a.edf", lab / "b" / "b.edf", lab / "c" / "c.edf"]
+
+
+def test_windows_prepared_within_the_folder_are_no_recordings(lab):
+    write_csv(lab / "s01.csv")
+    corpus = FolderCorpus("lab", sampling_rate=RATE, unit="uV")
+    options = {"sampling_rate": 100.0, "lowpass_hz": 40.0, "highpass_hz": None, "window_seconds": 1.0}
+    for _ in range(2):
+        prepare(corpus, lab / "windows", EEGFeatureExtractor(**options), root=lab)
+    assert find_recordings(lab, tables=True) == [lab / "s01.csv"]
+    assert (lab / "windows" / "data" / "lab-s01.parquet").is_file()

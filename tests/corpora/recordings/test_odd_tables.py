@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from eeg_hf.corpora.recordings.formats import read_recording
+from eeg_hf.corpora.recordings.side_table import read_rows
 
 
 def test_rows_without_their_last_cell_as_mind_monitor_writes_them(tmp_path):
@@ -48,3 +49,13 @@ def test_a_format_that_is_not_read_is_named_with_a_way_to_convert_it(tmp_path, n
     (tmp_path / name).write_bytes(b"x" * 100)
     with pytest.raises(ValueError, match=f"{name} has a format that is not read, that of {match}"):
         read_recording(tmp_path / name)
+
+
+def test_a_row_with_a_surplus_cell_is_left_out_and_not_the_corpus(tmp_path, caplog):
+    path = tmp_path / "metadata.csv"
+    path.write_text("file_name,age\na.edf,1\nb.edf,2,too,many\nc.edf,3,,\n")
+    assert read_rows(path) == [{"file_name": "a.edf", "age": "1"}, {"file_name": "c.edf", "age": "3"}]
+    assert "row 3 has 4 cells, its header names 2 columns: 1 such rows are left out" in caplog.text
+    path.write_text("file_name,age\na.edf,1,2\nb.edf,2,3\n")
+    with pytest.raises(ValueError, match="row 2 has 3 cells, its header names 2 columns"):
+        read_rows(path)

@@ -44,8 +44,11 @@ def load_yaml(text: str) -> Any:
     """Read YAML that may come from strangers.
 
     Raises:
-        ValueError: If it is not YAML, too long, or uses aliases, with which a few bytes become gigabytes.
+        ValueError: If it is not YAML, too long, or uses aliases or `${...}`, with which a few bytes become
+            gigabytes, or environment variables settings.
     """
+    if "${" in text:
+        raise ValueError("expected YAML without ${...}: write the values out")
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"expected at most {MAX_CHARACTERS:,} characters of YAML, got {len(text):,}")
     try:

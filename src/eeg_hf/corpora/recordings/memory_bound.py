@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bound on what a small file may become in memory: a file of a megabyte must not want gigabytes."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
 _FREE_BYTES = 2**28
 _MAX_RATIO = 100  # recordings shrink by less than ten times, also sparse ones
 
@@ -28,4 +36,22 @@ def refuse_expansion(name: str, num_packed: int, num_bytes: float) -> None:
         )
 
 
-__all__ = ["bound_of", "refuse_expansion"]
+def bounded_batches(path: Path, file: "ParquetFile", num_rows: int) -> "Iterator[pa.RecordBatch]":
+    """Yield the rows of a Parquet file: one value may stand in it for any number of equal ones.
+
+    Args:
+        path: The file, for the message.
+        file: The file, opened.
+        num_rows: Rows read at a time.
+
+    Raises:
+        ValueError: If the rows become too large.
+    """
+    num_bytes = 0
+    for batch in file.iter_batches(batch_size=num_rows):
+        num_bytes += batch.nbytes
+        refuse_expansion(path.name, path.stat().st_size, num_bytes)
+        yield batch
+
+
+__all__ = ["bounded_batches", "bound_of", "refuse_expansion"]

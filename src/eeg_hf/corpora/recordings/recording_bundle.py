@@ -246,11 +246,20 @@ def _sidecar_files(path: Path) -> list[Path]:
     return [sidecar for name in _SIDECARS for sidecar in sidecars(path, name)]
 
 
+def _refuse_overlap(entries: Iterable[zipfile.ZipInfo], num_bytes: int) -> None:
+    """Refuse a zip without compression whose entries are larger than itself."""
+    total = sum(max(entry.file_size, entry.compress_size) for entry in entries)
+    if total > num_bytes:
+        raise ValueError(f"the zip of this recording has {num_bytes} bytes and promises {total}: refused")
+
+
 def _unzip(data: bytes, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError("expected an uncompressed zip of a recording, got a compressed one")
+            # Entries that share their bytes would become many times the size of the zip
+            _refuse_overlap(archive.infolist(), len(data))
             places = [archive.extract(entry, folder) for entry in archive.infolist()]
             return Path(places[0])  # not the name in the zip, which may point out of the folder
     except (zipfile.BadZipFile, IndexError, OSError) as error:

@@ -38,6 +38,8 @@ _NO_RAW_FIF = re.compile(
 )
 _PARTS_OF_CDT = (".dpa", ".dpo", ".cef", ".ceo", ".hpi")
 _ILLEGIBLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # the last are bytes of names in Latin-1
+FOOTER_KEY = b"eeg_hf"
+"""Key of the metadata of a Parquet file of prepared windows."""
 _BLOCK_BYTES, _NUM_BLOCKS = 4096, 5  # of the content of a file that tell it from another
 _BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 
@@ -382,6 +384,8 @@ def _entries(base: Path) -> list[os.DirEntry[str]]:
 def _is_main_file(path: Path) -> bool:
     """Return whether a file with a recording's extension is one, and not a part of another."""
     extension = extension_of(path)
+    if extension == ".parquet":
+        return not _is_shard(path)
     if extension == ".eeg":  # data of BrainVision, or a recording of Nihon Kohden
         return not _sibling(path, ".vhdr") and _is_nihon_kohden(path)
     if extension == ".data":
@@ -393,6 +397,16 @@ def _is_main_file(path: Path) -> bool:
         )
         return not is_part and not _NO_RAW_FIF.fullmatch(path.name)
     return True
+
+
+def _is_shard(path: Path) -> bool:
+    """Return whether a Parquet file holds prepared windows; these may lie in the folder of the recordings."""
+    import pyarrow.parquet as pq
+
+    try:
+        return path.is_file() and FOOTER_KEY in (pq.read_metadata(path).metadata or {})
+    except (OSError, ValueError):
+        return False
 
 
 def _is_nihon_kohden(path: Path) -> bool:
@@ -408,6 +422,7 @@ def _is_nihon_kohden(path: Path) -> bool:
 
 __all__ = [
     "EXTENSIONS",
+    "FOOTER_KEY",
     "TABLE_EXTENSIONS",
     "BrainVisionFiles",
     "brainvision_files",

@@ -15,11 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from transformers.utils import logging
 
 from ..corpus import Label
 from ..windows.encoding import window_schema
 from .file_checks import decode_text
+from .memory_bound import bounded_batches, refuse_expansion
 
 logger = logging.get_logger(__name__)
 
@@ -32,6 +34,8 @@ _MISSING = frozenset({"", "n/a"})  # n/a in BIDS
 _MISSING_WORDS = frozenset({"na", "nan", "none", "null"})
 _CODE = re.compile(r"[+-]?0\d")  # a number with a leading zero names something
 _DELIMITERS = "\t,;"
+_MAX_TEXT_BYTES = 2**28  # three million events
+_BYTES_OF_CELL = 64  # in Python
 _COLUMNS_OF_WINDOWS = frozenset(window_schema({}).names)
 
 
@@ -50,16 +54,15 @@ def read_rows(path: Path, has_classes: bool = True) -> list[dict[str, str | None
         Columns without a name, such as the index of pandas, are left out.
 
     Raises:
-        ValueError: If a row has more cells than the header, or two columns have the same name.
+        ValueError: If every row has more cells than the header, two columns have the same name, or the file
+            is too large for a table. Single rows with too many cells are left out with a warning.
         ImportError: If the file is XLSX and openpyxl is not installed.
     """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        import pyarrow.parquet as pq
-
         try:
-            rows: Iterable[Mapping[str, Any]] = pq.read_table(path).to_pylist()
-        except ValueError as error:
+            rows: Iterable[Mapping[str, Any]] = _read_parquet(path)
+        except (ValueError, pa.ArrowException) as error:
             raise ValueError(f"{path} is not a complete Parquet file: {error}") from None
     elif suffix == ".xlsx":
         rows = _read_xlsx(path)
@@ -97,6 +100,9 @@ def _decide_words(path: Path, rows: Sequence[dict[str, str | None]], name: str, 
 
 def text_of(path: Path) -> str:
     """Read a text file: UTF-8 with or without a byte-order mark, UTF-16 with one, else Latin-1."""
+    size = path.stat().st_size
+    if size > _MAX_TEXT_BYTES:
+        raise ValueError(f"{path} has {size} bytes, too many for a table: expected at most {_MAX_TEXT_BYTES}")
     return decode_text(path.read_bytes())
 
 
@@ -193,18 +199,31 @@ def _read_delimited(path: Path) -> list[dict[str, str]]:
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise ValueError(f"{path} has more than one column {', '.join(twice)}: rename one of them")
-    rows = []
+    rows, surplus = [], []
     for place, line in enumerate(lines[1:], start=2):
         if any(cell.strip() for cell in line[len(names) :]):
-            raise ValueError(
-                f"{path}: row {place} has {len(line)} cells, its header names {len(names)} columns"
-            )
+            surplus.append((place, len(line)))  # which of its cells belong to which column is unknown
+            continue
         cells = [cell.strip().strip('"') for cell in line] if is_tabbed else line
         rows.append(dict(zip(names, cells, strict=False)))
+    _report_surplus(path, surplus, len(names), is_all=not rows)
     if delimiter == ";":  # Excel's delimiter in locales with a decimal comma
         for name in names:
             _write_points(rows, name)
     return rows
+
+
+def _report_surplus(path: Path, surplus: Sequence[tuple[int, int]], num_columns: int, is_all: bool) -> None:
+    """Warn of rows with more cells than the header has columns; refuse a table of nothing else."""
+    if not surplus:
+        return
+    place, number = surplus[0]
+    message = f"{path}: row {place} has {number} cells, its header names {num_columns} columns"
+    if is_all:
+        raise ValueError(message)
+    logger.warning(
+        f"{message}: {len(surplus)} such rows are left out; put cells with a comma into quotation marks"
+    )
 
 
 def _write_points(rows: Sequence[dict[str, str]], name: str) -> None:
@@ -215,6 +234,16 @@ def _write_points(rows: Sequence[dict[str, str]], name: str) -> None:
     if _all_numbers([cell for cell in pointed.values() if cell.lower() not in _MISSING | _MISSING_WORDS]):
         for place, cell in pointed.items():
             rows[place][name] = cell
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    """Read a Parquet table in small steps: a cell that repeats a million times is stored once."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        num_cells = file.metadata.num_rows * file.metadata.num_columns
+        refuse_expansion(path.name, path.stat().st_size, _BYTES_OF_CELL * num_cells)
+        return [row for batch in bounded_batches(path, file, 64) for row in batch.to_pylist()]
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -239,6 +268,8 @@ def _read_xlsx(path: Path) -> list[dict[str, Any]]:
             f'{path.name} needs openpyxl: pip install "eeg-hf[formats]", or save it as CSV'
         ) from None
     try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_expansion(path.name, path.stat().st_size, sum(e.file_size for e in archive.infolist()))
         sheet = load_workbook(path, read_only=True, data_only=True).worksheets[0]
     except (zipfile.BadZipFile, KeyError, IndexError, ValueError) as error:
         raise ValueError(f"{path} is not a complete XLSX file: {error}") from None

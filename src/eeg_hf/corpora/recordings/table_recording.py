@@ -22,6 +22,7 @@ import pyarrow.parquet
 from ...processing.channels import parse_channel
 from ...processing.electrode_templates import template_positions
 from .file_checks import decode_text
+from .memory_bound import bounded_batches, refuse_expansion
 from .signal_header import voltage_factor
 
 if TYPE_CHECKING:
@@ -108,9 +109,11 @@ def _read_parquet(path: Path) -> dict[str, np.ndarray | pa.ChunkedArray]:
     try:
         file = pyarrow.parquet.ParquetFile(path)
         size = 8 * file.metadata.num_rows * file.metadata.num_columns
-        if not 0 <= size < psutil.virtual_memory().available:
-            raise ValueError(f"{path.name} promises {file.metadata.num_rows} rows: more than fit into memory")
-        return _checked(path, file.read())
+        if size < 0:
+            raise ValueError(f"{path.name} promises {file.metadata.num_rows} rows, which is impossible")
+        refuse_expansion(path.name, path.stat().st_size, size)
+        batches = list(bounded_batches(path, file, 2**14))
+        return _checked(path, pa.Table.from_batches(batches, file.schema_arrow))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path.name} cannot be read as Parquet: {error}") from None
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...atomic_files import partial_path
+from ..recordings.recording_files import FOOTER_KEY
 from .limits import TimeLimitError
 
-FOOTER_KEY = b"eeg_hf"
 _NO_DICTIONARY = ("signal", "scale", "signal_hash", "window_id")  # no value occurs twice
 
 
@@ -90,4 +90,4 @@ def read_footer(path: Path) -> dict[str, Any] | None:
     return footer
 
 
-__all__ = ["FOOTER_KEY", "WholeFile", "WriteError", "read_footer"]
+__all__ = ["WholeFile", "WriteError", "read_footer"]
