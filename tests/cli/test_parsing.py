@@ -148,6 +148,7 @@ def test_what_cannot_be_is_refused_in_one_line(parse, capsys, words, message):
         ("- data", "expected settings and values, got list"),
         ("data: [", "not YAML"),
         ("a: &a [x, x]\nb: &b [*a, *a]\ndata: [*b, *b]", "expected YAML without aliases"),
+        ("data: ${oc.env:HOME}", r"expected YAML without ${...}: write the values out"),
         ("extends: recipe.yaml\ndata: a", "more than 5 recipes extend one another"),
         ("rate: fast\ndata: a", "invalid float value: 'fast'"),
         ("rate: {x: 1}\ndata: a", "rate: expected one value, got {'x': 1}"),
