@@ -292,7 +292,7 @@ def braindecode_classifier(
     # Importing braindecode asks MNE for montages by names that MNE is about to drop, which it says twice
     with warnings.catch_warnings(), mne.use_log_level("ERROR"):
         warnings.simplefilter("ignore", FutureWarning)
-        models = _import_extra("braindecode.models")
+        models = import_extra("braindecode.models")
     if name not in getattr(models, "__all__", ()):
         raise ValueError(f"name: expected one of braindecode's {sorted(models.__all__)}, got {name!r}")
     network = getattr(models, name)(
@@ -367,7 +367,7 @@ def spd_classifier(
         ImportError: If spd_learn is not installed.
         ValueError: If the name is another one.
     """
-    models = _import_extra("spd_learn.models")
+    models = import_extra("spd_learn.models")
     if name == "Green":
         # Octaves above 1 Hz, in steps of 20 ms: computing a covariance of every sample costs 4 times as much
         defaults = {"sfreq": round(sampling_rate), "oct_max": 5.5, "conv_stride": round(sampling_rate / 50)}
@@ -415,10 +415,11 @@ def _in_batches(function: Callable[[np.ndarray], np.ndarray], windows: np.ndarra
 
 
 def _pyriemann(module: str) -> ModuleType:
-    return _import_extra(f"pyriemann.{module}")
+    return import_extra(f"pyriemann.{module}")
 
 
-def _import_extra(module: str) -> ModuleType:
+def import_extra(module: str) -> ModuleType:
+    """Import a module of the extra `baselines`, or raise an ImportError that names it."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

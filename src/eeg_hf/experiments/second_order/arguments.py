@@ -32,6 +32,9 @@ class SecondOrderArguments:
     group_column: str = option("Column that folds keep together.", "subject")
     block_windows: int = option("Folds keep blocks of this many consecutive windows together instead.", 0)
     config: dict[str, Any] = option("Fields of EEGFoundationConfig (JSON).", factory=dict, block=True)
+    stimulus_hz: list[float] | None = option(
+        "Stimuli of cca and fbcca in Hz; default: the class names.", None
+    )
     num_epochs: int = option("Epochs of the networks of braindecode.", 30)
     # Label efficiency
     num_labelled: list[int] = option(

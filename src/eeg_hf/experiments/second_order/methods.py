@@ -180,10 +180,21 @@ def _network(name: str, corpus: StudyCorpus) -> Method:
     return Network(corpus, name)
 
 
+def _locked(name: str, corpus: StudyCorpus, **settings: Any) -> Method:
+    from . import locked_methods  # likewise
+
+    return getattr(locked_methods, name)(corpus, **settings)
+
+
 METHODS: dict[str, Callable[[StudyCorpus], Method]] = {
     "second_order": SecondOrder,
     "tangent_space": TangentSpace,
     "band_power": BandPowers,
+    "chosen_features": partial(_locked, "ChosenFeatures"),
+    "erp_covariances": partial(_locked, "Evoked", kind="erp"),
+    "xdawn_covariances": partial(_locked, "Evoked", kind="xdawn"),
+    "cca": partial(_locked, "SteadyState", num_bands=1),
+    "fbcca": partial(_locked, "SteadyState", num_bands=5),
     # One thing of ours left out at a time
     "log_power": partial(SecondOrder, title="log power of the vectors alone", features="power"),
     "covariances": partial(SecondOrder, title="covariances, not split", second_order_split=False),

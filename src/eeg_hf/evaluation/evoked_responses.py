@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Classical methods for evoked responses: covariances that hold the mean time course of each class.
+
+A covariance of a window forgets when something happened. Beside the class means, stacked above the window, it
+also holds how much the window resembles each of them (Barachant and Congedo 2014,
+https://arxiv.org/abs/1409.0107); xDAWN filters first (Rivet et al. 2009,
+https://doi.org/10.1109/TBME.2009.2012869).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from scipy import signal
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from .baselines import import_extra
+
+NUM_COMPONENTS = 4
+
+
+class EvokedCovariances(ClassifierMixin, BaseEstimator):
+    """Classify windows that are locked to an event by covariances with the mean response of each class.
+
+    Args:
+        sampling_rate: Rate of the windows in Hz.
+        method: `"erp"` (the class means) or `"xdawn"` (four filters a class first).
+        lowpass_hz: Evoked responses are slow: what is faster is removed.
+        inverse_regularizations: C of the logistic regression, chosen by grouped folds of the training rows.
+        num_folds: Inner folds.
+
+    Raises:
+        ImportError: If pyriemann is not installed.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> windows_uv, labels = random.normal(0, 10, (40, 4, 200)), np.tile([0, 1], 20)
+        >>> windows_uv[labels == 1, 0] += 10 * np.sin(np.arange(200) / 20)
+        >>> classifier = EvokedCovariances(200).fit(windows_uv, labels, np.repeat(list("abcd"), 10))
+        >>> classifier.predict_proba(windows_uv).shape
+        (40, 2)
+    """
+
+    def __init__(
+        self,
+        sampling_rate: float,
+        method: Literal["erp", "xdawn"] = "erp",
+        lowpass_hz: float = 20.0,
+        inverse_regularizations: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
+        num_folds: int = 4,
+    ) -> None:
+        self.sampling_rate = sampling_rate
+        self.method = method
+        self.lowpass_hz = lowpass_hz
+        self.inverse_regularizations = inverse_regularizations
+        self.num_folds = num_folds
+
+    def fit(
+        self, windows_uv: np.ndarray, labels: np.ndarray, groups: Sequence[str] | np.ndarray
+    ) -> "EvokedCovariances":
+        """Fit the means, and choose C by folds in which the means are fitted anew.
+
+        Args:
+            windows_uv: (windows, channels, time) in uV.
+            labels: (windows,) class indices.
+            groups: (windows,) what the inner folds keep together.
+        """
+        labels, groups = np.asarray(labels), np.asarray(groups)
+        self.classes_ = np.unique(labels)
+        slow, pipeline = self._slow(windows_uv), self._pipeline(np.shape(windows_uv)[1])
+        num_folds = min(self.num_folds, len(np.unique(groups)))
+        folds = [*GroupKFold(num_folds).split(slow, groups=groups)] if num_folds > 1 else []
+        if not folds or any(
+            len(np.unique(labels[rows])) < len(self.classes_) for fold in folds for rows in fold
+        ):
+            self.classifier_ = pipeline.fit(slow, labels)
+            return self
+        scoring = "roc_auc" if len(self.classes_) == 2 else "roc_auc_ovr"
+        values = {"classify__C": list(self.inverse_regularizations)}
+        search = GridSearchCV(pipeline, values, scoring=scoring, cv=folds).fit(slow, labels)
+        self.classifier_ = search.best_estimator_
+        return self
+
+    def predict_proba(self, windows_uv: np.ndarray) -> np.ndarray:
+        """Return class probabilities (windows, classes)."""
+        return self.classifier_.predict_proba(self._slow(windows_uv))
+
+    def predict(self, windows_uv: np.ndarray) -> np.ndarray:
+        """Return the likeliest class of each window, (windows,)."""
+        return self.classes_[self.predict_proba(windows_uv).argmax(axis=1)]
+
+    def _slow(self, windows_uv: np.ndarray) -> np.ndarray:
+        return slow_part(windows_uv, self.sampling_rate, self.lowpass_hz).astype(np.float64)
+
+    def _pipeline(self, num_channels: int) -> Pipeline:
+        estimation = import_extra("pyriemann.estimation")
+        if self.method == "xdawn":
+            number = min(NUM_COMPONENTS, num_channels)
+            covariances: Any = estimation.XdawnCovariances(nfilter=number, estimator="oas")
+        else:
+            covariances = estimation.ERPCovariances(
+                estimator="oas", svd=min(2 * NUM_COMPONENTS, num_channels)
+            )
+        return Pipeline(
+            [
+                ("covariances", covariances),
+                ("tangent_space", import_extra("pyriemann.tangentspace").TangentSpace("logeuclid")),
+                ("scale", StandardScaler()),
+                ("classify", LogisticRegression(C=1e-2, class_weight="balanced", max_iter=2000)),
+            ]
+        )
+
+
+def slow_part(windows_uv: np.ndarray, sampling_rate: float, lowpass_hz: float) -> np.ndarray:
+    """Return (windows, channels, time) without what is faster than a frequency, at a rate that holds it."""
+    if lowpass_hz >= sampling_rate / 2:
+        return windows_uv
+    sections = signal.butter(4, lowpass_hz, fs=sampling_rate, output="sos")
+    slow = signal.sosfiltfilt(sections, windows_uv, axis=-1)
+    return slow[..., :: max(int(sampling_rate / (3 * lowpass_hz)), 1)]
+
+
+__all__ = ["EvokedCovariances", "slow_part"]
