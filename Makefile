@@ -52,11 +52,12 @@ $(VENV)/.created:
 	@touch $@
 
 # torch comes first, so that what needs it takes the build that is there instead of choosing another
-$(VENV)/.installed: $(VENV)/.created setup.cfg constraints.txt tools/mend_cpu_torch.py
+$(VENV)/.installed: $(VENV)/.created setup.cfg constraints.txt tools/mend_cpu_torch.py tools/fetch_common_tests.py
 	@echo "installing into $(VENV): a few minutes the first time"
 	$(PIP) $(TORCH_FLAGS) torch
 	$(PIP) -e ".[test]"
 	$(BIN)/python tools/mend_cpu_torch.py
+	$(BIN)/python tools/fetch_common_tests.py
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

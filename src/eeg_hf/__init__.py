@@ -164,6 +164,7 @@ for _module, _function in {
     "transformers.models.auto.configuration_auto": "register_configs",
     "transformers.models.auto.feature_extraction_auto": "register_feature_extractor",
     "transformers.models.auto.modeling_auto": "register_models",
+    "transformers.conversion_mapping": "register_conversions",
     "transformers.pipelines": "register_pipelines",
     "datasets": "register_recordings",
     "eeg_hf.models.vision_registry": "register_vision_towers",

@@ -73,6 +73,16 @@ def register_models() -> None:
             mapping._modules[model_type_to_module_name(config_class.model_type)] = sys.modules[__package__]
 
 
+def register_conversions() -> None:
+    """Let `from_pretrained` read checkpoints of older versions."""
+    from transformers.conversion_mapping import register_checkpoint_conversion_mapping
+
+    from .models.scalar_parameter import SCALARS, conversions
+
+    for model_type in SCALARS:
+        register_checkpoint_conversion_mapping(model_type, conversions(model_type), overwrite=True)
+
+
 def register_vision_towers() -> None:
     """Let EEGCLIPModel build its image tower by name."""
     from .models.vision_registry import set_tower_builder

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every model passes: add a tiny one to `CASES`, and a check of all of them to `CHECKS`."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch.distributed.fsdp import fully_shard
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -125,29 +128,20 @@ def adapter_case(name: str) -> Case:
         adapter_size=8,
         adapter_heads=2,
     )
-    # At fixed places no patch is wholly hidden: another electrode is near
-    never_learned = () if name == "zero_pad" else ("model.embeddings.mask_token",)
     inputs = {**WINDOWS, "mask": HIDDEN}
-    return Case(
-        f"foundation-{name}",
-        AutoModelForPreTraining,
-        config,
-        inputs,
-        never_learned=never_learned,
-    )
+    return Case(f"foundation-{name}", AutoModelForPreTraining, config, inputs)
 
 
 LATENT_HEADS = tuple(
     f"{head}.{name}" for head in ("mean_head", "log_variance_head") for name in ("weight", "bias")
 )
-UNSEEN = ("embeddings.mask_token",)  # where nothing is hidden
 GUESS = tuple(
     f"embeddings.spatial_guess.{name}"
     for name in ("noise", "dense.weight", "dense.bias", "out.weight", "out.bias")
 )
 
 CASES = [
-    Case("foundation", AutoModel, FOUNDATION, WINDOWS, has_loss=False, never_learned=UNSEEN),
+    Case("foundation", AutoModel, FOUNDATION, WINDOWS, has_loss=False),
     Case("foundation-pretraining", AutoModelForPreTraining, FOUNDATION, {**WINDOWS, "mask": HIDDEN}),
     Case(
         "foundation-codes",
@@ -160,14 +154,12 @@ CASES = [
         AutoModelForSequenceClassification,
         FOUNDATION,
         {**WINDOWS, "labels": torch.tensor([0, 2])},
-        never_learned=("model.embeddings.mask_token",),  # nothing is hidden when classifying
     ),
     Case(
         "foundation-second-order",
         AutoModelForSequenceClassification,
         EEGFoundationConfig(**ENCODER, **SECOND_ORDER, num_labels=3),
         {**WINDOWS, "labels": torch.tensor([0, 2])},
-        never_learned=("model.embeddings.mask_token", "model.second_order.projection.mask_token"),
     ),
     Case(
         "foundation-bands",
@@ -197,7 +189,7 @@ CASES = [
         MASKED_VAE,
         WINDOWS,
         has_loss=False,
-        never_learned=(*UNSEEN, *GUESS, *LATENT_HEADS),  # pooled is what comes before the last
+        never_learned=(*GUESS, *LATENT_HEADS),  # nothing is hidden; pooled is what comes before the last
     ),
     Case("masked-vae-pretraining", AutoModelForPreTraining, MASKED_VAE, {**WINDOWS, "mask": HIDDEN}),
     *(
@@ -223,7 +215,6 @@ CASES = [
         AutoModel,
         EEGCLIPConfig(eeg_config=FOUNDATION, vision_projection="linear", **PAIRED),
         {**WINDOWS, **IMAGES},
-        never_learned=("eeg_model.embeddings.mask_token",),
         relating=("image_ids",),
         between=("logits_per_eeg",),
     ),
@@ -309,13 +300,96 @@ def check_every_parameter_gets_a_gradient(case: Case, folder: Path) -> None:
     )
 
 
-def check_bf16_stays_near(case: Case, folder: Path) -> None:
+def main_output(case: Case, outputs: dict) -> torch.Tensor:
+    return outputs["loss" if case.has_loss else "pooler_output"].float()
+
+
+def assert_near(found: torch.Tensor, expected: torch.Tensor, share: float) -> None:
+    assert found.isfinite().all()
+    assert (found - expected).norm() < share * expected.norm()
+
+
+def check_autocast_stays_near(case: Case, folder: Path) -> None:
     model = case.build()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rounded = model(**case.inputs)
-    name = "loss" if case.has_loss else "pooler_output"
-    expected = model(**case.inputs)[name]
-    assert (rounded[name].float() - expected).norm() < 0.1 * expected.norm()
+    assert_near(main_output(case, rounded), main_output(case, model(**case.inputs)), 0.1)
+
+
+def check_half_precision_takes_what_float32_takes(case: Case, folder: Path) -> None:
+    model = case.build()
+    expected = main_output(case, model(**case.inputs))
+    model.save_pretrained(folder)
+    for dtype in (torch.bfloat16, torch.float16):
+        loaded = type(model).from_pretrained(folder, dtype=dtype)
+        outputs = loaded(**case.inputs)
+        assert loaded.dtype == dtype
+        assert_near(main_output(case, outputs), expected, 0.05)
+        halved = {name: cast(value, dtype) for name, value in case.inputs.items()}
+        assert_near(main_output(case, loaded(**halved)), expected, 0.05)
+        loaded.save_pretrained(folder / str(dtype))
+        again = type(model).from_pretrained(folder / str(dtype))
+        assert again.dtype == dtype
+        assert_same_outputs(again(**case.inputs), outputs)
+
+
+def cast(value: torch.Tensor | dict, dtype: torch.dtype) -> torch.Tensor | dict:
+    return value.to(dtype) if torch.is_tensor(value) and value.is_floating_point() else value
+
+
+def check_dynamic_int8_stays_near(case: Case, folder: Path) -> None:
+    model = case.build()
+    expected = main_output(case, model(**case.inputs))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would have us use torchao
+        quantized = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+    assert any(isinstance(each, torch.ao.nn.quantized.dynamic.Linear) for each in quantized.modules())
+    assert_near(main_output(case, quantized(**case.inputs)), expected, 0.1)
+
+
+def check_it_runs_from_disk(case: Case, folder: Path) -> None:
+    model = case.build()
+    model.save_pretrained(folder)
+    offloaded = type(model).from_pretrained(folder, device_map={"": "disk"}, offload_folder=folder / "off")
+    assert all(parameter.is_meta for parameter in offloaded.parameters())
+    assert_same_outputs(offloaded(**case.inputs), model(**case.inputs))
+
+
+def check_fsdp2_shards_it(case: Case, folder: Path) -> None:
+    model, plain = case.build().train(), case.build().train()
+    with one_process():
+        mesh = torch.distributed.init_device_mesh("cpu", (1,))
+        for module in model.modules():
+            if type(module).__name__ in model._no_split_modules:
+                fully_shard(module, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        for each in (model, plain):
+            torch.manual_seed(0)
+            main_output(case, each(**case.inputs)).sum().backward()
+        for (name, found), expected in zip(model.named_parameters(), plain.parameters(), strict=True):
+            assert (found.grad is None) == (expected.grad is None), name
+            if expected.grad is not None:
+                torch.testing.assert_close(found.grad.full_tensor(), expected.grad, msg=name)
+
+
+@contextmanager
+def one_process() -> Iterator[None]:
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def check_an_export_takes_batches_of_any_size(case: Case, folder: Path) -> None:
+    model = case.build()
+    names = ("input_values", "channel_mask", "attention_mask", "mask", "sampling_rate", "image_embeds")
+    inputs = {name: case.inputs[name] for name in names if name in case.inputs}
+    sizes = {name: {0: torch.export.Dim.DYNAMIC} for name in inputs}
+    exported = torch.export.export(model, (), kwargs=inputs, dynamic_shapes=sizes, strict=False).module()
+    larger = {name: torch.cat([value, value.flip(0), value]) for name, value in inputs.items()}
+    assert_same_outputs(exported(**larger), model(**larger))
 
 
 def check_it_answers_as_a_tuple(case: Case, folder: Path) -> None:
@@ -341,7 +415,12 @@ CHECKS: list[Callable[[Case, Path], None]] = [
     check_a_window_does_not_depend_on_its_batch,
     check_what_is_padding_reaches_no_loss,
     check_every_parameter_gets_a_gradient,
-    check_bf16_stays_near,
+    check_autocast_stays_near,
+    check_half_precision_takes_what_float32_takes,
+    check_dynamic_int8_stays_near,
+    check_it_runs_from_disk,
+    check_fsdp2_shards_it,
+    check_an_export_takes_batches_of_any_size,
     check_it_answers_as_a_tuple,
     check_it_compiles_as_one_graph,
 ]

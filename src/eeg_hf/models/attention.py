@@ -41,15 +41,22 @@ def eager_attention_forward(
     attention_mask: torch.Tensor | None,
     scaling: float,
     dropout: float = 0.0,
+    grid: torch.Size | None = None,
     **kwargs: object,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attend by matrix products; the only implementation that returns its weights."""
+    """Attend by matrix products; the only implementation that returns its weights.
+
+    The weights have the shape (*grid, heads, length, length) if the rows of the batch are those of a grid;
+    what is attended is made of them, so that they can have a gradient.
+    """
     weights = query @ key.transpose(-1, -2) * scaling  # (batch, heads, length, length)
     if attention_mask is not None:
         weights = weights + attention_mask
     weights = weights.softmax(dim=-1)
-    # (batch, heads, length, head_dim)
-    attended = nn.functional.dropout(weights, p=dropout, training=module.training) @ value
+    if grid is not None:
+        weights = weights.unflatten(0, grid)
+    kept = nn.functional.dropout(weights, p=dropout, training=module.training)
+    attended = kept.reshape(-1, *kept.shape[-3:]) @ value  # (batch, heads, length, head_dim)
     return attended.transpose(1, 2).contiguous(), weights
 
 
@@ -68,9 +75,20 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        grid: torch.Size | None = None,
+        **kwargs: object,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the attended tokens (batch, length, hidden_size) and, with `eager`, the weights."""
+        """Return the attended tokens (batch, length, hidden_size) and, with `eager`, the weights.
+
+        Args:
+            hidden_states: (batch, length, hidden_size).
+            attention_mask: In the form of the attention implementation.
+            grid: Shape of the rows of the batch, which that of the weights begins with; (batch,) by default.
+            **kwargs: Passed to the attention implementation.
+        """
         query, key, value = (
             project(hidden_states).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
             for project in (self.q_proj, self.k_proj, self.v_proj)
@@ -78,6 +96,8 @@ class Attention(nn.Module):
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )
+        if attend is eager_attention_forward:
+            kwargs["grid"] = grid
         attended, weights = attend(
             self,
             query,

@@ -11,6 +11,7 @@ must see the same channels from every corpus, or fewer of them, because its cost
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,6 +20,8 @@ from transformers import initialization as init
 
 from .configuration_eeg_foundation import EEGFoundationConfig
 from .electrode_embedding import HEAD_RADIUS_METRES, NUM_PLACE_FEATURES, place_features
+from .idle_parameters import idle_zero
+from .parameter_dtype import parameter_dtype
 from .spherical_splines import fit_centre, spline_matrix
 
 
@@ -40,7 +43,11 @@ class AdaptedSignal:
 
 
 class ChannelAdapter(nn.Module):
-    """Maps windows to the target channels, and a decoder's output back to the recorded ones."""
+    """Maps windows to the target channels, and a decoder's output back to the recorded ones.
+
+    Subclasses implement `adapt` and `undo`. Both are reached through `forward`, where hooks of PyTorch fetch
+    weights that are sharded or offloaded.
+    """
 
     def forward(
         self,
@@ -48,7 +55,8 @@ class ChannelAdapter(nn.Module):
         channel_positions: torch.Tensor,
         channel_mask: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
-    ) -> AdaptedSignal:
+        restores: bool = False,
+    ) -> Any:
         """Map windows to the target channels.
 
         Args:
@@ -56,8 +64,14 @@ class ChannelAdapter(nn.Module):
             channel_positions: (batch, channels, 3), metres in the head frame, finite.
             channel_mask: (batch, channels) bool, True = real; None means all.
             mask: (batch, channels, time) bool, True = removed; None means nothing.
+            restores: Map back instead, see [`restore`].
+
+        Returns:
+            An [`AdaptedSignal`]; a tensor if mapped back.
         """
-        raise NotImplementedError(f"{type(self).__name__}.forward")
+        if restores:
+            return self.undo(values, channel_positions, channel_mask)
+        return self.adapt(values, channel_positions, channel_mask, mask)
 
     def restore(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
@@ -72,7 +86,23 @@ class ChannelAdapter(nn.Module):
         Returns:
             (batch, channels, time).
         """
-        raise NotImplementedError(f"{type(self).__name__}.restore")
+        return self(values, channel_positions, channel_mask, restores=True)
+
+    def adapt(
+        self,
+        values: torch.Tensor,
+        channel_positions: torch.Tensor,
+        channel_mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> AdaptedSignal:
+        """Map windows to the target channels; the arguments are those of `forward`."""
+        raise NotImplementedError(f"{type(self).__name__}.adapt")
+
+    def undo(
+        self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Map back to the recorded channels; the arguments are those of `restore`."""
+        raise NotImplementedError(f"{type(self).__name__}.undo")
 
     def reset_parameters(self) -> None:
         """Initialize the parameters and buffers of this module, without its children."""
@@ -95,7 +125,7 @@ class ZeroPadChannelAdapter(ChannelAdapter):
         super().__init__()
         self.target_channels = target_channels
 
-    def forward(
+    def adapt(
         self,
         values: torch.Tensor,
         channel_positions: torch.Tensor,
@@ -123,7 +153,7 @@ class ZeroPadChannelAdapter(ChannelAdapter):
             None if mask is None else nn.functional.pad(mask, rows, value=False),
         )
 
-    def restore(
+    def undo(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Remove the appended channels; see [`ChannelAdapter.restore`]."""
@@ -180,7 +210,7 @@ class SplineChannelAdapter(TargetMontageAdapter):
         torch.Size([2, 64, 500])
     """
 
-    def forward(
+    def adapt(
         self,
         values: torch.Tensor,
         channel_positions: torch.Tensor,
@@ -192,13 +222,13 @@ class SplineChannelAdapter(TargetMontageAdapter):
         weights = spline_matrix(centred, self.centred_targets(), channel_mask)  # (batch, targets, channels)
         return self.locate(weights.to(values.dtype) @ values, channel_mask)
 
-    def restore(
+    def undo(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Interpolate at the positions of the input; see [`ChannelAdapter.restore`]."""
         centred = channel_positions.double() - fit_centre(channel_positions, channel_mask)
         # (batch, channels, targets)
-        weights = spline_matrix(self.centred_targets().expand(len(values), -1, 3), centred)
+        weights = spline_matrix(self.centred_targets().expand(values.shape[0], -1, 3), centred)
         return weights.to(values.dtype) @ values
 
     def centred_targets(self) -> torch.Tensor:
@@ -216,7 +246,7 @@ class PlaceEmbedding(nn.Module):
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         """Map (..., 3) in metres to (..., d_model)."""
-        return nn.functional.gelu(self.dense(place_features(positions, self.dense.weight.dtype)))
+        return nn.functional.gelu(self.dense(place_features(positions, parameter_dtype(self.dense))))
 
 
 class LocalScores(nn.Module):
@@ -242,12 +272,30 @@ class LocalScores(nn.Module):
         return (queries @ keys.mT).float() * queries.shape[-1] ** -0.5
 
     def forward(
-        self, queries: torch.Tensor, keys: torch.Tensor, query_places: torch.Tensor, key_places: torch.Tensor
+        self,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        query_places: torch.Tensor,
+        key_places: torch.Tensor,
+        null: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return float32 scores (batch, heads, queries, keys) of queries and keys at their positions."""
+        """Return float32 scores (batch, heads, queries, keys) of queries and keys at their positions.
+
+        Args:
+            queries: (batch or 1, queries, d_model).
+            keys: (batch or 1, keys, d_model).
+            query_places: (batch or 1, queries, 3), metres.
+            key_places: (batch or 1, keys, 3), metres.
+            null: (heads, queries), scores of a key without a place, which counts as one head radius away and
+                comes last.
+        """
         # (batch or 1, queries, keys, 3)
         steps = (query_places[..., None, :] - key_places[:, None]).float() / HEAD_RADIUS_METRES
-        return self.match(queries, keys) - self.fall(steps.square().sum(dim=-1)[:, None])
+        scores = self.match(queries, keys) - self.fall(steps.square().sum(dim=-1)[:, None])
+        if null is None:
+            return scores
+        null = null[..., None] - self.fall(1.0)
+        return torch.cat([scores, null.expand(scores.shape[0], -1, -1, 1)], dim=-1)
 
     def fall(self, squared_distance: torch.Tensor | float) -> torch.Tensor:
         """Return the fall of scores (batch, heads, queries, keys) at a squared distance in head radii."""
@@ -308,7 +356,7 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         for gain in (self.gain, self.restore_gain):
             init.constant_(gain, 1 / len(gain))
 
-    def forward(
+    def adapt(
         self,
         values: torch.Tensor,
         channel_positions: torch.Tensor,
@@ -330,8 +378,12 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         block = max(1, (1 << 26 if values.is_cuda else 1 << 22) // scores.numel())
         attend = partial(checkpoint, self.attend, use_reentrant=False, preserve_rng_state=False)
         blocks = zip(samples.split(block, dim=-1), is_masked.split(block, dim=-1), strict=True)
-        read = [attend(scores, slopes, *each) for each in blocks]
-        return self.locate(torch.cat(read, dim=-1).to(values.dtype), channel_mask)
+        adapted = torch.cat([attend(scores, slopes, *each) for each in blocks], dim=-1)
+        if self.training:  # `undo` has its own parameters, and is not called where nothing is reconstructed
+            idle = (self.restore_query, self.restore_key, self.restore_scores)
+            parameters = [parameter for module in idle for parameter in module.parameters()]
+            adapted = adapted + idle_zero([*parameters, self.restore_gain])
+        return self.locate(adapted.to(values.dtype), channel_mask)
 
     def score_places(
         self, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None, null: torch.Tensor
@@ -341,11 +393,11 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         The null key counts as an electrode 10 cm away; without any channel, attention falls back on it.
         """
         keys = self.key_of_position(self.place_embedding(channel_positions))  # (batch, channels, d_model)
-        scores = self.scores(self.queries, keys, self.target_positions, channel_positions)
-        if channel_mask is not None:
-            scores = scores.masked_fill(~channel_mask.bool()[:, None, None], float("-inf"))
-        null = null[..., None] - self.scores.fall(1.0)
-        return torch.cat([scores, null.expand(len(scores), -1, -1, 1)], dim=-1)
+        scores = self.scores(self.queries, keys, self.target_positions, channel_positions, null)
+        if channel_mask is None:
+            return scores
+        is_missing = nn.functional.pad(~channel_mask.bool(), (0, 1), value=False)
+        return scores.masked_fill(is_missing[:, None, None], float("-inf"))
 
     def attend(
         self, scores: torch.Tensor, slopes: torch.Tensor, samples: torch.Tensor, is_masked: torch.Tensor
@@ -359,7 +411,7 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         by_head = (weights * samples[:, :, None]).sum(dim=3)  # (batch, heads, targets, time)
         return (self.gain[:, None, None] * by_head).sum(dim=1)
 
-    def restore(
+    def undo(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Mix the target channels with signed weights of positions; see [`ChannelAdapter.restore`]."""

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from .objective import Objective
+from .scalar_parameter import register_scalar
 
 if torch.distributed.is_available():
     from torch.distributed.nn.functional import all_gather
@@ -71,17 +72,19 @@ class Temperature(nn.Module):
         is_learnable: Train it.
     """
 
+    log_temperature: nn.Parameter
+
     def __init__(self, temperature: float = 0.07, is_learnable: bool = False) -> None:
         super().__init__()
         check_temperature(temperature)
         self.start = temperature
         if is_learnable:
-            self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+            register_scalar(self, "log_temperature", math.log(temperature))
         self.is_learnable = is_learnable
 
     def forward(self) -> float | torch.Tensor:
         """Return the temperature, at least 0.01: below, one pair decides all (CLIP, section 2.5)."""
-        return self.log_temperature.exp().clamp(min=0.01) if self.is_learnable else self.start
+        return self.log_temperature[0].exp().clamp(min=0.01) if self.is_learnable else self.start
 
 
 class GatheredBatchNorm(nn.BatchNorm1d):
@@ -91,7 +94,7 @@ class GatheredBatchNorm(nn.BatchNorm1d):
         """Map (batch, features) to the same shape."""
         if not self.training:  # running statistics, the same on all processes
             return super().forward(input)
-        return super().forward(gather_rows(input))[own_rows(len(input))]
+        return super().forward(gather_rows(input))[own_rows(input.shape[0])]
 
 
 class ContrastiveProjectionHead(nn.Module):

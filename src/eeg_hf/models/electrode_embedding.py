@@ -8,6 +8,8 @@ from torch import nn
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
+from .parameter_dtype import parameter_dtype
+
 HEAD_RADIUS_METRES = 0.1  # brings electrode coordinates to about [-1, 1]
 NUM_POSITION_OCTAVES = 4  # sin and cos of x, y, z at 1, 2, 4, 8 half periods per head radius
 NUM_PLACE_FEATURES = 3 + 6 * NUM_POSITION_OCTAVES
@@ -35,5 +37,5 @@ class ChannelPositionEmbedding(nn.Module):
     def forward(self, channel_positions: torch.Tensor) -> torch.Tensor:
         """Map (batch, channels, 3) in metres to (batch, channels, hidden_size)."""
         # (batch, channels, NUM_PLACE_FEATURES)
-        features = place_features(channel_positions, self.dense.weight.dtype)
+        features = place_features(channel_positions, parameter_dtype(self.dense))
         return self.norm(self.out(self.activation(self.dense(features))))

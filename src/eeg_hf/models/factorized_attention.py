@@ -5,6 +5,8 @@ The factorisation of CBraMod (https://arxiv.org/abs/2412.07236): the cost grows 
 (channels + patches), not with (channels * patches)^2.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import PreTrainedConfig
@@ -18,26 +20,25 @@ class TemporalAttention(Attention):
     """Attention among the patches of one channel."""
 
     def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend along axis 2 of (batch, channels, num_patches, hidden_size)."""
-        shape = hidden_states.shape[:2]
-        attended, weights = super().forward(hidden_states.flatten(0, 1), attention_mask, **kwargs)
-        return attended.unflatten(0, shape), None if weights is None else weights.unflatten(0, shape)
+        grid = hidden_states.shape[:2]
+        attended, weights = super().forward(hidden_states.flatten(0, 1), attention_mask, grid, **kwargs)
+        return attended.unflatten(0, grid), weights
 
 
 class ChannelAttention(Attention):
     """Attention among the channels of one patch."""
 
     def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend along axis 1 of (batch, channels, num_patches, hidden_size)."""
         by_patch = hidden_states.transpose(1, 2)  # (batch, num_patches, channels, hidden_size)
-        shape = by_patch.shape[:2]
-        attended, weights = super().forward(by_patch.flatten(0, 1), attention_mask, **kwargs)
-        attended = attended.unflatten(0, shape).transpose(1, 2)
-        return attended, None if weights is None else weights.unflatten(0, shape)
+        grid = by_patch.shape[:2]
+        attended, weights = super().forward(by_patch.flatten(0, 1), attention_mask, grid, **kwargs)
+        return attended.unflatten(0, grid).transpose(1, 2), weights
 
 
 class FeedForward(nn.Module):

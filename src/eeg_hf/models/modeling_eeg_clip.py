@@ -24,7 +24,9 @@ from .configuration_eeg_clip import EEGCLIPConfig
 from .contrast import contrast_positives, gather_rows, own_rows, similarities
 from .modeling_eeg_conv_transformer import EEGConvTransformerModel
 from .modeling_eeg_foundation import EEGFoundationModel
+from .parameter_dtype import parameter_dtype
 from .pretrained_model import EEGPreTrainedModel
+from .scalar_parameter import register_scalar
 from .vision_registry import build_tower
 
 MAX_LOGIT_SCALE = math.log(100)  # beyond, one pair decides the loss (section 2.5 of the paper)
@@ -44,7 +46,7 @@ def matching_loss(
         image_ids: (batch,), equal for equal images.
         logit_scale: Factor of the cosine similarities.
     """
-    ids, own = gather_rows(image_ids), own_rows(len(eeg))
+    ids, own = gather_rows(image_ids), own_rows(eeg.shape[0])
     is_positive = ids[own, None] == ids[None]  # (batch, rows of all processes)
     losses = []
     for anchors, candidates in ((eeg, images), (images, eeg)):
@@ -78,12 +80,16 @@ class EEGCLIPOutput(ModelOutput):
         logits_per_eeg: (batch, batch), scaled cosine similarities of windows and images of this process.
         eeg_embeds: (batch, projection_dim), unit vectors.
         image_embeds: (batch, projection_dim), unit vectors; None without images.
+        hidden_states: Of the EEG tower, on request.
+        attentions: Likewise.
     """
 
     loss: torch.Tensor | None = None
     logits_per_eeg: torch.Tensor | None = None
     eeg_embeds: torch.Tensor | None = None
     image_embeds: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
 
 
 class EEGCLIPPreTrainedModel(EEGPreTrainedModel):
@@ -120,7 +126,7 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         self.eeg_model = build_encoder(config.eeg_config)
         self.eeg_projection = ProjectionHead(config, config.pooler_size)
         self.image_projection = build_projection(config)
-        self.logit_scale = nn.Parameter(torch.empty(()))
+        register_scalar(self, "logit_scale", -math.log(config.temperature))
         self._frozen_tower: list[nn.Module] = []  # a list hides it from the parameters and from saving
         if not config.freeze_vision:
             is_loading = torch.empty(0).is_meta  # from_pretrained builds on the meta device
@@ -185,21 +191,23 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         if self.training and image_embeds is not None and not self.config.freeze_vision:
             raise ValueError("freeze_vision=False: expected pixel_values; embeddings do not train the tower")
         # (batch, projection_dim)
-        eeg = self.get_eeg_features(input_values, channel_positions, channel_mask, attention_mask, **kwargs)
+        outputs = self.encode_eeg(input_values, channel_positions, channel_mask, attention_mask, **kwargs)
+        eeg = self.project_eeg(outputs.pooler_output)
+        inner = {"hidden_states": outputs.hidden_states, "attentions": outputs.attentions}
         if image_embeds is None and pixel_values is None:  # EEG alone
-            return EEGCLIPOutput(eeg_embeds=eeg)
+            return EEGCLIPOutput(eeg_embeds=eeg, **inner)
         images = self.get_image_features(pixel_values=pixel_values, image_embeds=image_embeds)
-        if len(images) != len(eeg):
-            raise ValueError(f"expected one image for each of {len(eeg)} windows, got {len(images)}")
+        if images.shape[0] != eeg.shape[0]:
+            raise ValueError(f"expected one image for each of {eeg.shape[0]} windows, got {images.shape[0]}")
         scale = self.clamped_logit_scale()
         loss = None
         if return_loss:
             if image_ids is None:  # all images differ, also those of other processes
-                own = own_rows(len(eeg))
+                own = own_rows(eeg.shape[0])
                 image_ids = torch.arange(own.start, own.stop, device=eeg.device)
             loss = matching_loss(eeg, images, image_ids, scale)
         logits = similarities(eeg, images) * scale  # (batch, batch), of this process only
-        return EEGCLIPOutput(loss=loss, logits_per_eeg=logits, eeg_embeds=eeg, image_embeds=images)
+        return EEGCLIPOutput(loss=loss, logits_per_eeg=logits, eeg_embeds=eeg, image_embeds=images, **inner)
 
     def get_eeg_features(
         self,
@@ -210,14 +218,29 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         **kwargs: Any,
     ) -> torch.Tensor:
         """Return unit vectors (batch, projection_dim) of windows; the arguments are those of `forward`."""
-        outputs = self.eeg_model(
+        outputs = self.encode_eeg(input_values, channel_positions, channel_mask, attention_mask, **kwargs)
+        return self.project_eeg(outputs.pooler_output)
+
+    def encode_eeg(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> ModelOutput:
+        """Return the output of the EEG tower; the arguments are those of `forward`."""
+        return self.eeg_model(
             input_values,
             channel_positions=channel_positions,
             channel_mask=channel_mask,
             attention_mask=attention_mask,
             **{**kwargs, "return_dict": True},
         )
-        return nn.functional.normalize(self.eeg_projection(outputs.pooler_output).float(), dim=-1)
+
+    def project_eeg(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Map pooled windows (batch, pooler_size) to unit vectors (batch, projection_dim)."""
+        return nn.functional.normalize(self.eeg_projection(pooled).float(), dim=-1)
 
     def get_image_features(
         self, pixel_values: torch.Tensor | None = None, image_embeds: torch.Tensor | None = None
@@ -241,28 +264,30 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
             )
         embeds = nn.functional.normalize(image_embeds.float(), dim=-1)
         # Features of order 1 whatever the tower: embeddings of CLIP have a norm of 10, others of 30
+        embeds = embeds.to(parameter_dtype(self.image_projection))
         embeds = self.image_projection(embeds * math.sqrt(self.config.vision_dim))
         return nn.functional.normalize(embeds.float(), dim=-1)
 
     def embed_pixels(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Embed (batch, 3, height, width) with the image tower; a frozen one is loaded on first use."""
         if not self.config.freeze_vision:
-            return self.vision_model(pixel_values)
+            return self.vision_model(pixel_values.to(parameter_dtype(self.vision_model)))
         if not self._frozen_tower:
             self.set_vision_tower(build_tower(self.config.vision_tower))
         tower = self._frozen_tower[0].to(pixel_values.device)
         with torch.no_grad():
-            return tower(pixel_values)
+            return tower(pixel_values.to(parameter_dtype(tower)))
 
     def clamped_logit_scale(self) -> torch.Tensor:
         """Return the factor of similarities, 1 to 100.
 
-        The parameter itself is clamped: a clamp of its exponential would have no gradient beyond the limits,
-        and the parameter would never return.
+        In training the parameter itself is clamped: a clamp of its exponential would have no gradient beyond
+        the limits, and the parameter would never return. Evaluation writes no weights.
         """
-        with torch.no_grad():
-            self.logit_scale.clamp_(0.0, MAX_LOGIT_SCALE)
-        return self.logit_scale.float().exp()
+        if self.training:
+            with torch.no_grad():
+                self.logit_scale.clamp_(0.0, MAX_LOGIT_SCALE)
+        return self.logit_scale[0].float().clamp(0.0, MAX_LOGIT_SCALE).exp()
 
 
 def build_encoder(config: Any) -> PreTrainedModel:

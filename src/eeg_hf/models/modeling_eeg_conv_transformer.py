@@ -22,6 +22,7 @@ from .channel_adapters import ChannelAdapter, LocalScores, build_channel_adapter
 from .configuration_eeg_conv_transformer import EEGConvTransformerConfig
 from .factorized_attention import FeedForward
 from .masking import zero_masked
+from .parameter_dtype import parameter_dtype
 from .pretrained_model import EEGPreTrainedModel
 
 SAME_PLACE = 0.005  # metres; electrodes of the densest caps are 15 mm apart
@@ -90,15 +91,17 @@ class ConvTransformerEmbeddings(nn.Module):
         self, values: torch.Tensor, is_real: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return tokens (batch, num_tokens, hidden_size), the CLS token first, and which are real."""
+        values = values.to(parameter_dtype(self))
         for convolution, stride in zip(self.convolutions, self.strides, strict=True):
             values = convolution(values)
             if is_real is not None:  # zeros, as beyond the edges of a window
                 is_real = is_real[:, ::stride]
                 values = torch.where(is_real[:, None], values, 0.0)
         tokens = self.projection(values.transpose(1, 2))  # (batch, num_tokens, hidden_size)
-        tokens = tokens + self.time_positions.weight[: tokens.shape[1]]
+        tokens = tokens + self.time_positions(torch.arange(tokens.shape[1], device=tokens.device))
         if hasattr(self, "cls_token"):
-            tokens = torch.cat([self.cls_token.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
+            first = self.cls_token.to(tokens.dtype).expand(tokens.shape[0], 1, -1)
+            tokens = torch.cat([first, tokens], dim=1)
             is_real = None if is_real is None else nn.functional.pad(is_real, (1, 0), value=True)
         return self.dropout(tokens), is_real
 
@@ -124,7 +127,8 @@ class EEGConvTransformerPreTrainedModel(EEGPreTrainedModel):
     """Base class with the weight initialisation."""
 
     config: EEGConvTransformerConfig
-    _no_split_modules = ["ConvTransformerEmbeddings", "TransformerLayer"]
+    _no_split_modules = ["ConvTransformerEmbeddings", "TransformerLayer", "PerceiverChannelAdapter"]
+    _input_embed_layer = "projection"  # of the embeddings
     _can_record_outputs = {"hidden_states": TransformerLayer, "attentions": Attention}
 
     @torch.no_grad()
@@ -220,7 +224,7 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
             return values
         if positions is None:
             positions = torch.tensor(config.channel_positions, device=values.device)
-        positions = positions.expand(len(values), -1, -1)
+        positions = positions.expand(values.shape[0], -1, -1)
         return self.channel_adapter(values, positions, channel_mask, None).values
 
     def check_montage(self, values: torch.Tensor, positions: torch.Tensor | None) -> None:

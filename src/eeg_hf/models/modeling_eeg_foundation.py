@@ -29,6 +29,7 @@ from .contrast import Temperature
 from .electrode_embedding import ChannelPositionEmbedding
 from .factorized_attention import ChannelAttention, FactorizedLayer, TemporalAttention
 from .finite_scalar_quantization import FiniteScalarQuantizer
+from .idle_parameters import idle_zero
 from .losses import task_loss
 from .masking import zero_masked
 from .objective import EncodedWindows, Objective
@@ -78,8 +79,11 @@ class EEGFoundationEmbeddings(nn.Module):
                 patchify((~mask).to(values.dtype), *cut).amax(dim=-1) > 0
             )  # (batch, channels, patches)
             tokens = torch.where(is_visible[..., None], tokens, self.mask_token.to(tokens.dtype))
+        elif self.training:
+            tokens = tokens + idle_zero([self.mask_token])
         # Positions in time and on the head, also of masked patches
-        tokens = tokens + self.time_positions.weight[: tokens.shape[2]]  # (num_patches, hidden_size)
+        places = torch.arange(tokens.shape[2], device=tokens.device)  # (num_patches,)
+        tokens = tokens + self.time_positions(places)
         tokens = tokens + self.channel_positions(channel_positions)[:, :, None]
         return self.dropout(tokens)
 
@@ -181,7 +185,12 @@ class EEGFoundationPreTrainedModel(EEGPreTrainedModel):
     """Base class with the weight initialisation."""
 
     config: EEGFoundationConfig
-    _no_split_modules = ["EEGFoundationEmbeddings", "FactorizedLayer"]
+    _no_split_modules = [
+        "EEGFoundationEmbeddings",
+        "FactorizedLayer",
+        "PerceiverChannelAdapter",
+        "BandProjection",
+    ]
     _can_record_outputs = {
         "hidden_states": FactorizedLayer,
         "attentions": TemporalAttention,
@@ -500,14 +509,25 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         """Return the weighted sum of all losses, None without any, and the fields of the model's output."""
         # Losses of all objectives in one stack: the sum does not depend on how they are grouped
         modules, losses, found = dict(self.named_children()), [], {}
+        idle: set[str] = set()
         for objective in self.objectives.values():
             results = objective.compute(modules, encoded, batch)
             found.update(results)
+            if not any(name in results for name in objective.weights):
+                idle.update(objective.build_heads())
             losses += [
                 weight * results[name] for name, weight in objective.weights.items() if name in results
             ]
         others = {name: found.pop(name) for name in sorted(set(found) - set(_OUTPUT_FIELDS))}
-        return torch.stack(losses).sum() if losses else None, {**found, "others": others or None}
+        if not losses:
+            return None, {**found, "others": others or None}
+        loss = torch.stack(losses).sum()
+        if self.training:
+            for name in sorted(idle):
+                loss = loss + idle_zero(modules[name].parameters())
+            if self.config.second_order:  # tokens that only some objectives read
+                loss = loss + 0.0 * encoded.outputs["pooler_output"].float().sum()
+        return loss, {**found, "others": others or None}
 
     def resolve_mask(
         self,

@@ -27,6 +27,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .configuration_eeg_fsq import EEGFSQConfig
 from .finite_scalar_quantization import FiniteScalarQuantizer
+from .parameter_dtype import parameter_dtype
 
 REFERENCE_RATE_HZ = 200.0  # embeds as zero
 NUM_RATE_OCTAVES = 4  # sin and cos of the logarithm of the rate at 1, 2, 4, 8 half periods a doubling
@@ -70,7 +71,7 @@ class RateEmbedding(nn.Module):
         doublings = torch.log2(sampling_rates.float() / REFERENCE_RATE_HZ)[:, None]  # (batch, 1)
         phase = doublings * math.pi / 2 * 2.0 ** torch.arange(NUM_RATE_OCTAVES, device=doublings.device)
         features = torch.cat([doublings, phase.sin(), phase.cos()], dim=-1)
-        return self.out(nn.functional.silu(self.dense(features.to(self.dense.weight.dtype))))
+        return self.out(nn.functional.silu(self.dense(features.to(parameter_dtype(self.dense)))))
 
 
 class ZeroLinear(nn.Linear):
@@ -274,6 +275,7 @@ class EEGFSQPreTrainedModel(PreTrainedModel):
     accepts_loss_kwargs = False  # the loss is a mean: Trainer must divide it when it accumulates gradients
     _no_split_modules = ["EEGFSQEncoder", "EEGFSQDecoder"]
     _can_compile_fullgraph = True
+    _input_embed_layer = "encoder"
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -361,8 +363,8 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
         # (batch, [channels,] patches, patch_size)
         patches = input_values.unflatten(-1, (-1, self.config.patch_size))
         # Encoder and quantizer see all patches as one batch
-        embedding = self.embed_rate(sampling_rate, patches.shape[:-1])
-        latents = self.encoder(patches.flatten(0, -2).to(self.dtype), embedding)
+        embedding = self.embed_rate(sampling_rate, patches.shape[:-1], patches.device)
+        latents = self.encoder(patches.flatten(0, -2).to(parameter_dtype(self.encoder)), embedding)
         codes = self.quantizer(latents.unflatten(-1, (-1, self.config.code_dim)))
         # (batch, [channels,] tokens, code_dim)
         codes = codes.unflatten(0, patches.shape[:-1]).flatten(-3, -2)
@@ -401,22 +403,22 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
             )
         # (batch, [channels,] patches, codes_per_patch, code_dim)
         codes = codes.unflatten(-2, (-1, codes_per_patch))
-        embedding = self.embed_rate(sampling_rate, codes.shape[:-2])
+        embedding = self.embed_rate(sampling_rate, codes.shape[:-2], codes.device)
         latents = self.quantizer.unbound(codes).flatten(0, -3).flatten(1)  # (all patches, latent_dim)
-        patches = self.decoder(latents.to(self.dtype), embedding)
+        patches = self.decoder(latents.to(parameter_dtype(self.decoder)), embedding)
         return patches.unflatten(0, codes.shape[:-2]).flatten(-2)
 
     def embed_rate(
-        self, sampling_rate: torch.Tensor | float | None, shape: torch.Size
+        self, sampling_rate: torch.Tensor | float | None, shape: torch.Size, device: torch.device
     ) -> torch.Tensor | None:
         """Return the embedded rate of each patch, (all patches, conditioning_dim); None if unused."""
         if self.rate_embedding is None:
             return None
         if sampling_rate is None:
             raise ValueError("sampling_rate: this codec is conditioned on it, expected one in Hz, got None")
-        rates = torch.as_tensor(sampling_rate, device=self.device, dtype=torch.float32).reshape(-1)
-        if len(rates) not in (1, shape[0]):
-            raise ValueError(f"sampling_rate: expected 1 or {shape[0]} rates, got {len(rates)}")
+        rates = torch.as_tensor(sampling_rate, device=device, dtype=torch.float32).reshape(-1)
+        if rates.shape[0] not in (1, shape[0]):
+            raise ValueError(f"sampling_rate: expected 1 or {shape[0]} rates, got {rates.shape[0]}")
         if not torch.compiler.is_compiling() and not bool((rates.isfinite() & (rates > 0)).all()):
             raise ValueError(f"sampling_rate: expected more than 0 Hz, got {rates.tolist()}")
         # One rate a window, repeated for its channels and patches

@@ -33,8 +33,10 @@ from .attention import refuse_unknown_options
 from .configuration_eeg_masked_vae import EEGMaskedVAEConfig
 from .electrode_embedding import ChannelPositionEmbedding
 from .factorized_attention import ChannelAttention, FactorizedLayer, TemporalAttention
+from .idle_parameters import idle_zero
 from .losses import masked_reconstruction_loss
 from .masking import zero_masked
+from .parameter_dtype import parameter_dtype
 from .patching import count_patches, patchify, unpatchify
 from .pretrained_model import EEGPreTrainedModel
 from .spatial_guess import FIRST_NOISE, SpatialGuess
@@ -87,7 +89,7 @@ class PlaceEmbedding(nn.Module):
         places = self.channel_positions(channel_positions)[:, :, None]  # (batch, channels, 1, hidden_size)
         # Sines and cosines, half of the width each: phase (num_patches, hidden_size / 2)
         half = torch.arange(places.shape[-1] // 2, device=places.device)
-        frequency = LONGEST_PERIOD ** (-half / len(half))
+        frequency = LONGEST_PERIOD ** (-half / half.shape[0])
         phase = torch.arange(num_patches, device=places.device)[:, None] * frequency
         return places + torch.cat([phase.sin(), phase.cos()], dim=-1).to(places.dtype)
 
@@ -112,12 +114,14 @@ class EEGMaskedVAEEmbeddings(nn.Module):
     ) -> torch.Tensor:
         """Return (batch, channels, num_patches, hidden_size); masked samples in `values` are 0."""
         cut = (self.patch_size, self.patch_size)
-        patches = patchify(values, *cut)  # (batch, channels, num_patches, patch_size)
+        # (batch, channels, num_patches, patch_size)
+        patches = patchify(values, *cut).to(parameter_dtype(self.projection))
         places = self.places(
             channel_positions, patches.shape[2]
         )  # (batch, channels, num_patches, hidden_size)
         if mask is None:
-            return self.projection(patches) + places
+            tokens = self.projection(patches) + places
+            return tokens + idle_zero([self.mask_token]) if self.training else tokens
         is_masked = patchify(mask.to(values.dtype), *cut) > 0  # (batch, channels, num_patches, patch_size)
         has_masked = is_masked.any(dim=-1)
         if self.spatial_guess is not None:

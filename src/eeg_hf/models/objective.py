@@ -40,11 +40,11 @@ class EncodedWindows:
     def input(self, name: str) -> Any:
         """Return an input of the encoder for the windows alone, (batch, ...); None if it was not given."""
         value = self.inputs.get(name)
-        return None if value is None else value[: len(self.values)]
+        return None if value is None else value[: self.values.shape[0]]
 
     def output(self, name: str) -> Any:
         """Return an output of the encoder for the windows alone, (batch, ...)."""
-        return self.outputs[name][: len(self.values)]
+        return self.outputs[name][: self.values.shape[0]]
 
 
 class Objective:

@@ -56,7 +56,7 @@ def movie_isc_loss(
     # Anchors are the windows of this process, candidates those of all processes
     candidates = gather_rows(features)  # (all windows, features)
     stimulus_ids, seconds, subject_ids = map(gather_rows, (stimulus_ids, seconds, subject_ids))
-    own = own_rows(len(features))
+    own = own_rows(features.shape[0])
     is_positive, is_negative = pair_relations(stimulus_ids, seconds, subject_ids, guard_seconds, own)
     similarity = similarities(features, candidates) / temperature  # (batch, windows of all processes)
     # Windows without a positive are no anchors: their loss is 0 and they do not count

@@ -56,10 +56,10 @@ def info_nce_loss(
         unlike = nn.functional.normalize(negatives.float(), dim=-1).expand(batch, -1, -1)
         others = similarities(first[:, None], unlike).squeeze(1)  # (batch, num_negatives)
         logits = torch.cat([(first * second).sum(dim=-1, keepdim=True), others], dim=-1)
-        targets = torch.zeros(len(first), dtype=torch.long, device=first.device)
+        targets = torch.zeros(first.shape[0], dtype=torch.long, device=first.device)
         return nn.functional.cross_entropy(logits / temperature, targets)
     # Partner i of this process is row own.start + i among the rows of all processes
-    own = own_rows(len(first))
+    own = own_rows(first.shape[0])
     targets = torch.arange(own.start, own.stop, device=first.device)
     losses = [
         nn.functional.cross_entropy(similarities(anchors, gather_rows(candidates)) / temperature, targets)
@@ -128,7 +128,8 @@ class TwoViews(ContrastiveObjective):
         if "stimulus_ids" in batch:
             return {}
         features = modules["projection_head"](encoded.outputs["pooler_output"])  # windows, then their views
-        windows, views = features[: len(encoded.values)], features[len(encoded.values) :]
+        batch_size = encoded.values.shape[0]
+        windows, views = features[:batch_size], features[batch_size:]
         if "augmented_values" not in batch:
             return {"contrastive_features": windows}
         loss = info_nce_loss(windows, views, modules["temperature"]())

@@ -18,6 +18,7 @@ class EEGPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+    _input_embed_layer = "embeddings"  # what makes tokens of signals
 
     def get_embeddings(self, input_values: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
         """Return one vector (batch, hidden_size) a window: the pooled output of the encoder.

@@ -21,6 +21,7 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from .attention import Attention
 from .factorized_attention import FeedForward
+from .idle_parameters import idle_zero
 from .spatial_basis import channel_matrix, harmonic_matrix
 from .spd_logarithm import shrink, shrunk_log, vectorize
 
@@ -337,7 +338,9 @@ class BandProjection(nn.Module):
             is_masked: (batch, stretches, bands) bool, True = replaced by the mask token.
         """
         tokens = torch.einsum("bskf,kfh->bskh", features.to(self.weight.dtype), self.weight) + self.bias
-        return tokens if is_masked is None else torch.where(is_masked[..., None], self.mask_token, tokens)
+        if is_masked is not None:
+            return torch.where(is_masked[..., None], self.mask_token, tokens)
+        return tokens + idle_zero([self.mask_token]) if self.training else tokens
 
 
 class BandDecoder(nn.Module):

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from .electrode_embedding import NUM_PLACE_FEATURES, place_features
+from .parameter_dtype import parameter_dtype
+from .scalar_parameter import register_scalar
 from .temporal_encoder import UnitLinear
 
 KERNEL_WIDTH = 64
@@ -20,18 +22,20 @@ LEAST_NOISE = 0.01  # share of the variance; keeps the system solvable whatever 
 class SpatialGuess(nn.Module):
     """Predict patches of channels from the same patches of the known channels."""
 
+    noise: nn.Parameter
+
     def __init__(self) -> None:
         super().__init__()
         self.dense = UnitLinear(NUM_PLACE_FEATURES, KERNEL_WIDTH)
         self.out = UnitLinear(KERNEL_WIDTH, KERNEL_WIDTH)
-        self.noise = nn.Parameter(torch.tensor(FIRST_NOISE))  # logit of the share that channels do not share
+        register_scalar(self, "noise", FIRST_NOISE)  # logit of the share that channels do not share
 
     def kernel(self, channel_positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map (batch, channels, 3) in metres to covariances (batch, channels, channels), and the noise.
 
         The variance of a channel, noise included, is 1: windows are normalised for each channel.
         """
-        places = place_features(channel_positions, self.dense.weight.dtype)
+        places = place_features(channel_positions, parameter_dtype(self.dense))
         # Unit vectors (batch, channels, KERNEL_WIDTH), whose products are correlations
         features = nn.functional.normalize(self.out(nn.functional.gelu(self.dense(places))).float(), dim=-1)
         noise = LEAST_NOISE + (1 - LEAST_NOISE) * self.noise.float().sigmoid()

@@ -82,7 +82,7 @@ def _solve(sources: torch.Tensor, targets: torch.Tensor, real: torch.Tensor) -> 
     # The spline's equations, bordered by the condition that its weights add up to 0 (Perrin's eq. 2)
     both_real = real[:, :, None] * real[:, None]
     smoothing = SMOOTHING * torch.eye(count, dtype=real.dtype, device=real.device)
-    system = real.new_zeros(len(real), count + 1, count + 1)
+    system = real.new_zeros(real.shape[0], count + 1, count + 1)
     system[:, :count, :count] = both_real * _spline(sources @ sources.mT) + smoothing
     system[:, :count, count] = system[:, count, :count] = real
     system[:, count, count] = real.sum(dim=1) == 0  # otherwise singular without real channels

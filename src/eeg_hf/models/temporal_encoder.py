@@ -8,6 +8,7 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from .configuration_eeg_foundation import EEGFoundationConfig
+from .parameter_dtype import parameter_dtype
 
 POWER_FLOOR = 0.01  # power below which a band counts as silent; the total of a normalised signal is about 1
 
@@ -74,14 +75,13 @@ class MultiScaleTemporalEncoder(nn.Module):
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Map (batch, channels, num_patches, patch_size) to (batch, channels, num_patches, hidden_size)."""
+        patches = patches.to(parameter_dtype(self))
         power, waves = [], []
         for scale, filterbank, waveform in zip(self.scales, self.filterbanks, self.waveforms, strict=True):
             windows = patches.unflatten(-1, (scale, -1))  # (batch, channels, num_patches, scale, window_size)
             power.append(filterbank(windows))
             waves.append(self.activation(waveform(windows)).flatten(-2))
-        bands = torch.cat(power, dim=-1).to(
-            self.power_norm.weight.dtype
-        )  # float32 does not mix with bf16 weights
+        bands = torch.cat(power, dim=-1).to(patches.dtype)  # of float32
         # (batch, channels, num_patches, bands of all scales)
-        spectrum = self.power_norm(bands).to(patches.dtype)
+        spectrum = self.power_norm(bands).to(patches.dtype)  # autocast may have changed it
         return self.projection(torch.cat([spectrum, *waves], dim=-1))

@@ -173,7 +173,7 @@ class EEGTrainer(Trainer):
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Return the names of decaying parameters, without scalars such as a learned temperature."""
-        numbers = {name for name, parameter in model.named_parameters() if parameter.ndim == 0}
+        numbers = {name for name, parameter in model.named_parameters() if parameter.numel() == 1}
         return [name for name in super().get_decay_parameter_names(model) if name not in numbers]
 
     def compute_loss(
