@@ -16,6 +16,7 @@ from eeg_hf import (
     get_corpus,
 )
 from eeg_hf.corpora import prepare
+from eeg_hf.processing import long_recordings
 
 TINY = {"d_model": 32, "n_layers": 1, "n_heads": 2, "d_ff": 64, "overlap": 0.0}
 
@@ -239,3 +240,22 @@ def test_what_cannot_be_meant_is_refused_in_one_line(classify, recordings, input
     with pytest.raises((ValueError, OSError), match=message) as caught:
         classify(recordings[0] if inputs is None else inputs, **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["eeg-classification", "eeg-feature-extraction"])
+def test_a_recording_too_long_for_memory_gives_the_same(tmp_path, monkeypatch, task):
+    save(tmp_path)
+    rng = np.random.default_rng(0)
+    info = mne.create_info(["C3", "C4", "O1", "O2"], 256.0, "eeg")
+    raw = mne.io.RawArray(20e-6 * rng.normal(size=(4, 256 * 151)), info, verbose="ERROR")
+    run = pipeline(task, model=str(tmp_path))
+    expected, several = run(raw), run([raw, raw])
+    monkeypatch.setattr(long_recordings, "LARGEST_HELD_BYTES", 0)
+    monkeypatch.setattr(long_recordings, "_BLOCK_SAMPLES", 20_000)
+    found = run(raw, batch_size=7)
+    assert len(found["windows"]) == 76
+    key = "scores" if task == "eeg-classification" else "embedding"
+    results = (found, expected, run([raw, raw])[1])
+    values = [list(r[key].values()) if key == "scores" else r[key] for r in results]
+    assert values[0] == pytest.approx(values[1], abs=1e-5) and values[2] == pytest.approx(values[1], abs=1e-5)
+    assert len(several) == 2

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import mne
 import pyarrow as pa
 import torch
 from transformers import BatchFeature, Pipeline
@@ -21,6 +22,7 @@ from transformers import BatchFeature, Pipeline
 from ..collation import decode_windows
 from ..corpora.recordings.formats import read_recording
 from ..processing.calibration import Calibration
+from ..processing.long_recordings import is_long
 
 _INPUT_OPTIONS = (
     "sampling_rate",
@@ -96,6 +98,8 @@ class _EEGPipeline(Pipeline):
         )
         if num_samples == 0:
             raise ValueError("the recording holds no samples: expected at least one window")
+        if isinstance(inputs, mne.io.BaseRaw) and self._goes_in_blocks(inputs, options):
+            return {"features": self.feature_extractor.iterate(inputs, return_report=True, **options)}
         if isinstance(inputs, Mapping):
             features, report = self._extract_from_row(inputs, options.get("calibration")), None
         else:
@@ -103,6 +107,12 @@ class _EEGPipeline(Pipeline):
             report = features.pop("report")[0]
         # `to` casts floating-point tensors only
         return {"features": dict(features.to(self.dtype)), "report": report}
+
+    def _goes_in_blocks(self, raw: "mne.io.BaseRaw", options: Mapping[str, Any]) -> bool:
+        """Return whether a recording is so long that its windows must not be held together."""
+        allowed = ("reference_covariance", "montage", "calibration")
+        is_plain = self.feature_extractor.window_seconds is not None and set(options) <= set(allowed)
+        return is_plain and is_long(len(raw.ch_names), raw.n_times)
 
     def _extract_from_row(self, row: Mapping[str, Any], calibration: Calibration | None) -> BatchFeature:
         """Return the features of a window of a prepared corpus, which is clean already."""
@@ -122,12 +132,21 @@ class _EEGPipeline(Pipeline):
     def _forward(self, model_inputs: dict[str, Any], window_batch_size: int = 32) -> dict[str, Any]:
         """Run the model on the windows in batches."""
         features = model_inputs["features"]
-        batches = _split(features, window_batch_size)
-        values = torch.cat([self._select(self.model(**batch)) for batch in batches])  # (windows, n)
+        found, lengths, report = [], [], model_inputs.get("report")
+        for part in [features] if isinstance(features, Mapping) else map(self._to_device, features):
+            report = part.pop("report", [report])[0]
+            for batch in _split(part, window_batch_size):
+                found.append(self._select(self.model(**batch)))
+            lengths.append(part["attention_mask"].sum(dim=-1))
+        values = torch.cat(found)  # (windows, n)
         if not values.isfinite().all():
             raise ValueError(self._explain_non_finite())
-        num_samples = features["attention_mask"].sum(dim=-1)
-        return {"values": values, "num_samples": num_samples, "report": model_inputs.get("report")}
+        return {"values": values, "num_samples": torch.cat(lengths), "report": report}
+
+    def _to_device(self, features: BatchFeature) -> dict[str, Any]:
+        """Move one batch of a long recording to the model; transformers moves the windows of others."""
+        report = features.pop("report")
+        return {**features.to(self.dtype).to(self.device), "report": report}
 
     @abstractmethod
     def _select(self, outputs: Any) -> torch.Tensor:

@@ -1,25 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bad channels of a recording: found, set to zero, and filled by interpolation if asked.
+"""Bad channels of a recording: found before it is cleaned, and filled by interpolation if asked."""
 
-The functions work in place on `rows`: canonical name -> samples in V, shape (time,).
-"""
-
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 
 import mne
 import numpy as np
 
 from .channel_selection import ChannelSelection
+from .recorded_channels import RecordedChannels
 from .signal_quality import FLAT_UV, LARGEST_UV, noisy_channels
 
 
-def blank_bad(
-    rows: Mapping[str, np.ndarray], marked: Collection[str], spared: Collection[str]
-) -> dict[str, str]:
-    """Set channels to zero that are marked bad, not finite, or flat.
+def find_bad(channels: RecordedChannels, marked: Collection[str], spared: Collection[str]) -> dict[str, str]:
+    """Find the channels that are marked bad, not finite, or flat.
 
     Args:
-        rows: The channels.
+        channels: The channels.
         marked: Names of channels that the recording marks as bad.
         spared: Names of channels that may be flat.
 
@@ -31,9 +27,8 @@ def blank_bad(
     """
     bad: dict[str, str] = {}
     largest_uv, num_alive = 0.0, 0
-    for name, samples in rows.items():
-        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity show in the deviation
-            deviation_uv = float(samples.std()) * 1e6
+    for name in channels.names:
+        deviation_uv = channels.deviation(name) * 1e6  # shows NaN and infinity too
         is_flat = deviation_uv < FLAT_UV
         if not np.isfinite(deviation_uv):
             bad[name] = "NaN or infinite samples"
@@ -43,10 +38,8 @@ def blank_bad(
             bad[name] = "marked bad in the recording"
         num_alive += name not in bad and not is_flat
         largest_uv = max(largest_uv, deviation_uv if is_flat else 0.0)
-        if name in bad:
-            samples[:] = 0.0
     if not num_alive:
-        listed = ", ".join(f"{name} ({bad.get(name, 'flat')})" for name in rows)
+        listed = ", ".join(f"{name} ({bad.get(name, 'flat')})" for name in channels.names)
         raise ValueError(
             f"every EEG channel is bad; live ones deviate by {FLAT_UV} uV or more, flat ones here by at most"
             f" {largest_uv:.2g} uV: {listed}; if the recording is alive, its unit is not the one stated,"
@@ -55,22 +48,22 @@ def blank_bad(
     return bad
 
 
-def blank_beyond_limit(rows: Mapping[str, np.ndarray], bad: dict[str, str]) -> None:
-    """Set channels to zero that hold samples above a volt; adds the reason for each to `bad`.
+def find_beyond_limit(channels: RecordedChannels, bad: Collection[str]) -> dict[str, str]:
+    """Find the good channels with samples above a volt; return name -> reason.
 
-    Where all do, nothing is set: the unit is wrong, or `refuse_beyond_limit` raises.
+    The result is empty where all have: the unit is wrong, or `refuse_beyond_limit` raises.
     """
-    good = {name: samples for name, samples in rows.items() if name not in bad}
-    peaks_uv = {name: _peak_uv(samples) for name, samples in good.items()}
-    beyond = [name for name, peak in peaks_uv.items() if peak > LARGEST_UV]
-    for name in beyond if len(beyond) < len(good) else ():
-        bad[name] = f"samples up to {peaks_uv[name] / 1e6:.2g} V: expected at most {LARGEST_UV / 1e6:g} V"
-        rows[name][:] = 0.0
+    peaks_uv = {name: _peak_uv(channels, name) for name in channels.names if name not in bad}
+    beyond = {name: peak for name, peak in peaks_uv.items() if peak > LARGEST_UV}
+    if len(beyond) == len(peaks_uv):
+        return {}
+    limit = f"expected at most {LARGEST_UV / 1e6:g} V"
+    return {name: f"samples up to {peak / 1e6:.2g} V: {limit}" for name, peak in beyond.items()}
 
 
-def refuse_beyond_limit(rows: Mapping[str, np.ndarray]) -> None:
+def refuse_beyond_limit(channels: RecordedChannels, live: Sequence[str]) -> None:
     """Raise if the good channels hold samples above a volt, which only happens if all of them do."""
-    peak_uv = max(map(_peak_uv, rows.values()), default=0.0)
+    peak_uv = max((_peak_uv(channels, name) for name in live), default=0.0)
     if peak_uv > LARGEST_UV:
         raise ValueError(
             f"every EEG channel holds samples up to {peak_uv / 1e6:.2g} V, expected at most"
@@ -78,22 +71,19 @@ def refuse_beyond_limit(rows: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def _peak_uv(samples: np.ndarray) -> float:
-    with np.errstate(over="ignore"):
-        return float(max(samples.max(), -samples.min()) * 1e6)
+def _peak_uv(channels: RecordedChannels, name: str) -> float:
+    return channels.peak(name) * 1e6
 
 
-def blank_noisy(rows: Mapping[str, np.ndarray], bad: dict[str, str], rate: float) -> None:
-    """Set noisy channels to zero; adds the reason for each to `bad`."""
-    for name, why in noisy_channels(rows, rate).items():
-        bad[name] = why
-        rows[name][:] = 0.0
+def find_noisy(channels: RecordedChannels, names: Sequence[str]) -> dict[str, str]:
+    """Find the noisy ones among some channels; return name -> reason."""
+    return noisy_channels(channels.spread(names, 2, 60), channels.rate)
 
 
-def silent_vertex(rows: Mapping[str, np.ndarray]) -> list[str]:
+def silent_vertex(channels: RecordedChannels) -> list[str]:
     """Return the vertex of an EGI net if it is zero: it is the reference of all others, not dead."""
-    is_net = any(name.startswith("GSN-HydroCel") for name in rows)
-    return ["Cz"] if is_net and "Cz" in rows and not rows["Cz"].any() else []
+    is_net = any(name.startswith("GSN-HydroCel") for name in channels.names)
+    return ["Cz"] if is_net and "Cz" in channels.names and channels.is_zero("Cz") else []
 
 
 def interpolate(
@@ -141,9 +131,9 @@ def interpolate(
 
 
 __all__ = [
-    "blank_bad",
-    "blank_beyond_limit",
-    "blank_noisy",
+    "find_bad",
+    "find_beyond_limit",
+    "find_noisy",
     "interpolate",
     "refuse_beyond_limit",
     "silent_vertex",

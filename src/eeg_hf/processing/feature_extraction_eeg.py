@@ -8,7 +8,7 @@ names what it expected and what it got.
 
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -300,7 +300,65 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             else:
                 clean = self._clean([to_recording(item, info) for item in samples_uv], montage)
 
-        # Windows along the batch; masks and positions are those of their recording
+        features = self._to_features(clean, reference_covariance, calibration, return_tensors)
+        if return_report:
+            features["report"] = [report.to_dict() for report in clean.reports]
+        for warning in {warning for report in clean.reports for warning in report.warnings}:
+            logger.warning(warning)
+        return features
+
+    def iterate(
+        self,
+        raw: "mne.io.BaseRaw",
+        batch_size: int = 64,
+        reference_covariance: np.ndarray | None = None,
+        montage: str | None = None,
+        calibration: "Calibration | None" = None,
+        return_report: bool = False,
+    ) -> Iterator[BatchFeature]:
+        """Turn a recording of any length into batches of windows, without holding all of them.
+
+        Args:
+            raw: MNE recording.
+            batch_size: Windows in a batch.
+            reference_covariance: As of `__call__`.
+            montage: As of `__call__`.
+            calibration: As of `__call__`.
+            return_report: Whether every batch has the `report` of the recording.
+
+        Yields:
+            What `__call__` returns for consecutive windows.
+
+        Raises:
+            ValueError: As `__call__`; or if `window_seconds` is None.
+        """
+        self._check_covariance(reference_covariance)
+        if self.window_seconds is None:
+            raise ValueError("without window_seconds there are no batches: set it, or call the extractor")
+        clean, report = self.preprocess(raw, montage)
+        report.warnings.extend(self._bad_windows(raw))
+        for warning in dict.fromkeys(report.warnings):
+            logger.warning(warning)
+        is_good = np.array([[name not in report.bad_channels for name in clean.ch_names]])
+        positions = positions_from_raw(clean, prefer="file")
+        step = batch_size * round(self.window_seconds * self.sampling_rate)
+        for start in range(0, clean.n_times, step):
+            stop = min(start + step, clean.n_times)
+            values = (clean.get_data(start=start, stop=stop) * UV_PER_VOLT).astype(np.float32)
+            part = _CleanSignal(values[None], is_good, positions, [report])
+            features = self._to_features(part, reference_covariance, calibration, "pt")
+            if return_report:
+                features["report"] = [report.to_dict()]
+            yield features
+
+    def _to_features(
+        self,
+        clean: "_CleanSignal",
+        reference_covariance: np.ndarray | None,
+        calibration: "Calibration | None",
+        return_tensors: str,
+    ) -> BatchFeature:
+        """Cut clean signals into windows along the batch and normalise them."""
         values, attention_mask = self._cut(torch.from_numpy(clean.values_uv))  # (windows, channels, time)
         num_windows = len(values) // len(clean.values_uv)
         channel_mask = torch.from_numpy(clean.is_good).repeat_interleave(num_windows, dim=0)
@@ -327,17 +385,14 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             features.update(calibration.to_inputs(len(values)))
         if return_tensors != "pt":
             features = BatchFeature({key: value.numpy() for key, value in features.items()}, return_tensors)
-        if return_report:
-            features["report"] = [report.to_dict() for report in clean.reports]
-        for warning in {warning for report in clean.reports for warning in report.warnings}:
-            logger.warning(warning)
         return features
 
     def _clean(self, recordings: "Sequence[mne.io.BaseRaw]", montage: str | None) -> "_CleanSignal":
         """Preprocess recordings that have the same channels."""
         cleaned = [self.preprocess(raw, montage) for raw in recordings]
+        first, *others = (to_microvolts(raw) for raw, _ in cleaned)
         return _CleanSignal(
-            values_uv=np.stack([to_microvolts(raw) for raw, _ in cleaned]),
+            values_uv=np.stack([first, *others]) if others else first[None],
             is_good=np.array(
                 [[name not in report.bad_channels for name in raw.ch_names] for raw, report in cleaned]
             ),

@@ -21,7 +21,12 @@ UV_PER_UNIT = {"V": UV_PER_VOLT, "mV": 1e3, "uV": 1.0}
 
 def to_microvolts(raw: "mne.io.BaseRaw") -> np.ndarray:
     """Return the samples of a recording in microvolts, float32, shape (channels, time)."""
-    return (raw.get_data() * UV_PER_VOLT).astype(np.float32)
+    if raw.preload:
+        return (raw.get_data() * UV_PER_VOLT).astype(np.float32)
+    samples = np.empty((len(raw.ch_names), raw.n_times), np.float32)
+    for channel, row in enumerate(samples):  # one at a time: double precision of all may not fit into memory
+        row[:] = raw.get_data(picks=[channel])[0] * UV_PER_VOLT
+    return samples
 
 
 def to_recording(samples_uv: np.ndarray, info: mne.Info) -> "mne.io.BaseRaw":

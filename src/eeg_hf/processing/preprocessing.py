@@ -10,15 +10,16 @@ electrode, a filter that the rate does not allow) raises, unless `adaptive=True`
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import mne
 import numpy as np
 
 from .bad_channels import (
-    blank_bad,
-    blank_beyond_limit,
-    blank_noisy,
+    find_bad,
+    find_beyond_limit,
+    find_noisy,
     interpolate,
     refuse_beyond_limit,
     silent_vertex,
@@ -27,16 +28,18 @@ from .channel_selection import ChannelSelection, select_channels
 from .channels import parse_channel
 from .electrode_positions import Position
 from .filtering import Span, apply_fir, check_filters, design_band_pass, design_notch, resample
+from .long_recordings import StoredSignal, Stretches, clean_in_blocks, is_long
 from .preprocessing_report import PreprocessingReport
+from .recorded_channels import HeldChannels, RecordedChannels, StreamedChannels, measure
 from .referencing import assemble, rereference
 from .setting_checks import check_option
 from .signal_quality import (
     CLIPPED_SHARE,
     check_amplitude,
-    clipped_share,
-    jumping_channels,
+    jumps,
     line_noise,
     loud_channels,
+    measure_amplitude,
     needs_highpass,
     unit_factor,
     usable_share,
@@ -145,48 +148,65 @@ def preprocess(
         [] if isinstance(reference, str) else [parse_channel(name, montage).name for name in reference]
     )
     helpers = selection.unipolar if missing_channels == "interpolate" else []
-    samples, rows = _read(raw, selection, [*helpers, *electrodes], scale)
+    source = Stretches.of(
+        raw, selection.found, _names_to_read(raw, selection, [*helpers, *electrodes]), scale
+    )
+    channels = _measure(source, selection)
+    if source.lost == [(0, source.num_samples)]:
+        raise ValueError("every EEG channel is bad: NaN or infinite samples only")
     if adaptive:
-        _correct_unit(samples, report)
+        _correct_unit(channels, report)
+        source.scale *= report.scale_uv
 
     # Bad channels become zero before the reference, which must not contain them
     marked = [name for name, entry in selection.found.items() if entry.label in raw.info["bads"]]
-    spared = silent_vertex(rows) if reference == "average" else []
-    bad = blank_bad(rows, marked, spared if bad_channels != "none" else rows)
-    blank_beyond_limit(rows, bad)
-    live = {name: row for name, row in rows.items() if name not in bad and row.any()}
-    report.amplitude_uv = check_amplitude(list(live.values()), file_rate)
-    refuse_beyond_limit(live)
-    _report_clipping(live, report)
+    spared = silent_vertex(channels) if reference == "average" else []
+    bad = find_bad(channels, marked, spared if bad_channels != "none" else channels.names)
+    bad |= find_beyond_limit(channels, bad)
+    live = [name for name in channels.names if name not in bad and not channels.is_zero(name)]
+    report.amplitude_uv = check_amplitude(channels.moving_seconds(live), file_rate)
+    refuse_beyond_limit(channels, live)
+    _report_clipping(channels, live, report)
     if bad_channels == "auto" or (adaptive and bad_channels == "flat"):
         # Noise of a reference electrode is in every channel: dropping the electrode would not remove it
         spared = [*electrodes, *(name for name, e in selection.found.items() if e.channel.is_bipolar)]
-        blank_noisy({name: row for name, row in live.items() if name not in spared}, bad, file_rate)
+        bad |= find_noisy(channels, [name for name in live if name not in spared])
     kind = reference if isinstance(reference, str) else "electrodes"
     judged = [name for name in live if name not in bad and not selection.found[name].channel.is_bipolar]
-    outlying, spread = _outliers({name: rows[name] for name in judged}, kind, electrodes, report)
+    outlying, spread = _outliers(channels, judged, kind, electrodes, report)
     if not robust_reference:
         outlying = {}
     elif kind == "average":
         report.reference_outliers, spread = outlying, 0.0
-    if missing_channels == "interpolate":
-        report.interpolated_channels = interpolate(rows, bad, selection, file_rate, outlying)
+    treatment = _Treatment(
+        selection, bad, kind, electrodes, outlying, missing_channels == "interpolate", file_rate
+    )
 
-    report.reference = rereference(rows, bad, selection, kind, electrodes, outlying)
-    data, report.bad_channels = assemble(samples, rows, bad, selection)  # (channels, time) in V
-    del samples, rows, live  # as large as the recording
+    spans = _gapless_spans(raw, source.lost)
+    if isinstance(channels, HeldChannels):
+        samples, rows = channels.samples, dict(channels.rows)
+        del channels  # as large as the recording
+        data = treatment.apply(samples, rows, report)  # (channels, time) in V
+        del samples, rows
+        for taps in _choose_filters(data, data, notch_hz, adaptive, report):
+            apply_fir(data, taps, spans)
+        if sampling_rate != file_rate:
+            data = resample(data, file_rate, float(sampling_rate))
+        report.quality = round(_quality(data, report) / (1 + spread**2), 4)
+        return _as_recording(data, raw, selection, report, source.lost), report
+    assert isinstance(channels, StreamedChannels)
+    head, pieces = (
+        treatment.apply(part, dict(zip(source.names, part, strict=True)), report)
+        for part in (channels.head.copy(), channels.all_pieces(20, 15).copy())
+    )
+    filters = _choose_filters(head, pieces, notch_hz, adaptive, report)
+    stored = clean_in_blocks(source, treatment.clean, filters, spans, len(head), float(sampling_rate))
+    report.quality = round(_quality(stored, report) / (1 + spread**2), 4)
+    return _as_recording(stored, raw, selection, report, source.lost), report
 
-    _filter(data, _gapless_spans(raw), notch_hz, adaptive, report)
-    if sampling_rate != file_rate:
-        data = resample(data, file_rate, float(sampling_rate))
-    report.quality = round(_quality(data, report) / (1 + spread**2), 4)
-    return _as_recording(data, raw, selection, report), report
 
-
-def _read(
-    raw: "mne.io.BaseRaw", selection: ChannelSelection, others: Sequence[str], scale: float
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Read the channels that are needed; return samples (channels, time) in V, and views of them by name."""
+def _names_to_read(raw: "mne.io.BaseRaw", selection: ChannelSelection, others: Sequence[str]) -> list[str]:
+    """List the channels of the file that are needed, in the file's order."""
     lacking = [name for name in others if name not in selection.found]
     if lacking:
         raise ValueError(
@@ -195,31 +215,79 @@ def _read(
         )
     if raw.n_times == 0:
         raise ValueError("the recording holds no samples")
-    names = sorted(selection.needed(others), key=lambda name: selection.found[name].pick)
-    data = raw.get_data(picks=[selection.found[name].pick for name in names], verbose="ERROR")
-    if scale != 1.0:
-        data *= scale
-    return data, dict(zip(names, data, strict=True))
+    return sorted(selection.needed(others), key=lambda name: selection.found[name].pick)
 
 
-def _correct_unit(samples: np.ndarray, report: PreprocessingReport) -> None:
+def _measure(source: Stretches, selection: ChannelSelection) -> RecordedChannels:
+    """Read the channels: all at once, or a long recording once in blocks, of which only measures are kept."""
+    if not is_long(len(source.names), source.num_samples):
+        samples = source.read(0, source.num_samples)
+        return HeldChannels(dict(zip(source.names, samples, strict=True)), samples, source.rate)
+    return measure(source.names, source.rate, source.num_samples, source.blocks(), source.read)
+
+
+@dataclass(frozen=True)
+class _Treatment:
+    """What makes a clean stretch, before filtering, of one as it was recorded; the same for all stretches."""
+
+    selection: ChannelSelection
+    bad: Mapping[str, str]
+    reference: str
+    electrodes: Sequence[str]
+    outlying: Mapping[str, str]
+    interpolates: bool
+    rate: float
+
+    def apply(
+        self, samples: np.ndarray, rows: dict[str, np.ndarray], report: PreprocessingReport
+    ) -> np.ndarray:
+        """Treat a stretch, whose array may be changed, and report what was done; (wanted channels, time)."""
+        bad = dict(self.bad)
+        for name in bad:
+            rows[name][:] = 0.0
+        if self.interpolates:
+            filled = interpolate(rows, bad, self.selection, self.rate, self.outlying)
+            report.interpolated_channels = filled
+        report.reference = rereference(
+            rows, bad, self.selection, self.reference, self.electrodes, self.outlying
+        )
+        data, report.bad_channels = assemble(samples, rows, bad, self.selection)
+        return data
+
+    def clean(self, samples: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """Treat one of many stretches."""
+        nothing = PreprocessingReport([], {}, {}, [], [], self.rate, self.rate)
+        return self.apply(samples, dict(zip(names, samples, strict=True)), nothing)
+
+
+def _correct_unit(channels: RecordedChannels, report: PreprocessingReport) -> None:
     """Correct a wrong unit that the amplitude proves, in place."""
-    moving = [row for row in samples if np.isfinite(row).all() and np.ptp(row) > 0]
-    report.scale_uv = unit_factor(moving, report.original_sampling_rate) if moving else 1.0
+    rate = report.original_sampling_rate
+    moving = [name for name in channels.names if channels.is_moving(name)]
+    if not moving:
+        return
+    amplitude = measure_amplitude(channels.moving_seconds(moving), rate)
+    pieces = list(channels.spread(moving, 2, 60).values())
+    report.scale_uv = unit_factor(pieces, rate, amplitude)
     if report.scale_uv != 1.0:
-        samples *= report.scale_uv
+        channels.scale(report.scale_uv)
         report.warnings.append(
             f"the amplitude shows that the unit is not the one stated: multiplied by {report.scale_uv:g}"
         )
 
 
 def _outliers(
-    channels: Mapping[str, np.ndarray], kind: str, electrodes: Sequence[str], report: PreprocessingReport
+    channels: RecordedChannels,
+    judged: Sequence[str],
+    kind: str,
+    electrodes: Sequence[str],
+    report: PreprocessingReport,
 ) -> tuple[dict[str, str], float]:
     """Find the channels that must not be in the reference, and warn of them.
 
     Args:
-        channels: Good unipolar channels in V by name.
+        channels: The channels of the recording.
+        judged: The good unipolar ones.
         kind: `"average"`, `"original"` or `"electrodes"`.
         electrodes: The reference electrodes, if it is those.
         report: Gets the warnings.
@@ -227,14 +295,15 @@ def _outliers(
     Returns:
         Name -> reason; and how many times as loud as the EEG they are in a reference that contains them.
     """
-    members = list(channels) if kind == "average" else [name for name in electrodes if name in channels]
+    members = list(judged) if kind == "average" else [name for name in electrodes if name in judged]
     if not members:
         return {}, 0.0
     rate = report.original_sampling_rate
-    loud, jumping = loud_channels(channels, rate, report.lowpass_hz), jumping_channels(channels, rate)
+    loud = loud_channels(channels.spread(judged, 2, 30), rate, report.lowpass_hz)
+    jumping = jumps(judged, *channels.swings(judged))
     why = {name: f"swings by {swing:.0f} uV, unlike the others" for name, swing in jumping.items()}
     why |= {name: f"{ratio:.1f} times as loud as the others" for name, ratio in loud.items()}
-    why = {name: why[name] for name in channels if name in why}
+    why = {name: why[name] for name in judged if name in why}
     spread = float(np.sqrt(sum(loud[name] ** 2 for name in members if name in loud))) / len(members)
     if kind == "average" and len(members) == 2:
         report.warnings.append(
@@ -246,9 +315,9 @@ def _outliers(
     return why, spread
 
 
-def _report_clipping(live: Mapping[str, np.ndarray], report: PreprocessingReport) -> None:
+def _report_clipping(channels: RecordedChannels, live: Sequence[str], report: PreprocessingReport) -> None:
     """Report how much of each channel lies at its converter's limit, and warn if that is much."""
-    shares = {name: clipped_share(row) for name, row in live.items()}
+    shares = {name: channels.clipped(name) for name in live}
     report.clipped_share = {name: share for name, share in shares.items() if share > 0}
     # In a recording of a hundred samples one flat peak is already 3 %
     least = max(CLIPPED_SHARE, 100 / max(1, round(report.duration_seconds * report.original_sampling_rate)))
@@ -257,38 +326,48 @@ def _report_clipping(live: Mapping[str, np.ndarray], report: PreprocessingReport
         report.warnings.append(f"clipped: samples lie at the converter's limit in {', '.join(much)}")
 
 
-def _gapless_spans(raw: "mne.io.BaseRaw") -> list[Span]:
-    """Return the stretches between annotated gaps, which filters must not cross."""
+def _gapless_spans(raw: "mne.io.BaseRaw", lost: Sequence[Span]) -> list[Span]:
+    """Return the stretches between gaps, annotated or without any sample, which filters must not cross."""
     rate, spans, position = float(raw.info["sfreq"]), [], 0
-    for mark in raw.annotations:  # sorted by onset
+    gaps = list(lost)
+    for mark in raw.annotations:
         if mark["description"].lower().startswith(_GAPS):
             start = round((mark["onset"] - raw.first_time) * rate)
-            if start > position:
-                spans.append((position, min(start, raw.n_times)))
-            position = max(position, start + round(mark["duration"] * rate))
+            gaps.append((start, start + round(mark["duration"] * rate)))
+    for start, end in sorted(gaps):
+        if start > position:
+            spans.append((position, min(start, raw.n_times)))
+        position = max(position, end)
     if position < raw.n_times:
         spans.append((position, raw.n_times))
     return spans
 
 
-def _filter(
-    data: np.ndarray,
-    spans: Sequence[Span],
+def _choose_filters(
+    head: np.ndarray,
+    pieces: np.ndarray,
     notch_hz: float | str | None,
     adaptive: bool,
     report: PreprocessingReport,
-) -> None:
-    """Band-pass and notch the continuous signal, in place."""
+) -> list[np.ndarray]:
+    """Design the band-pass and the notch, in this order.
+
+    Args:
+        head: The first minute of the treated recording, or more, (channels, time).
+        pieces: All of it, or its pieces that show drifts, (channels, time).
+        notch_hz: As of `preprocess`.
+        adaptive: As of `preprocess`.
+        report: Gets what was decided.
+    """
     rate = report.original_sampling_rate
     base = None if notch_hz is None or notch_hz == "auto" else float(notch_hz)
     if notch_hz == "auto" or adaptive:
-        report.line_noise_ratio, report.line_freq = line_noise(data[data.any(axis=1)], rate)
+        report.line_noise_ratio, report.line_freq = line_noise(head[head.any(axis=1)], rate)
         base = report.line_freq or base
     if adaptive:
-        _raise_highpass(data, report)
+        _raise_highpass(pieces, report)
     band = (report.highpass_hz, report.lowpass_hz)
-    if band != (None, None):
-        apply_fir(data, design_band_pass(rate, *band), spans)
+    filters = [] if band == (None, None) else [design_band_pass(rate, *band)]
 
     # Beyond the roll-off of the low-pass (or of the anti-alias filter) there is nothing to notch
     end = min(rate / 2 - 1, 1.25 * report.sampling_rate / 2)
@@ -297,7 +376,7 @@ def _filter(
     if base is not None:
         report.notch_hz = [float(frequency) for frequency in np.arange(base, end, base)]
         if report.notch_hz:
-            apply_fir(data, design_notch(rate, report.notch_hz), spans)
+            filters.append(design_notch(rate, report.notch_hz))
         elif base != report.line_freq:
             report.warnings.append(f"no notch at {base:g} Hz: the result ends at {end:g} Hz")
 
@@ -309,6 +388,7 @@ def _filter(
             f"the recording ({report.duration_seconds:.3g} s) is shorter than its filter ({shortest:.3g} s):"
             " the signal is distorted throughout"
         )
+    return filters
 
 
 def _raise_highpass(data: np.ndarray, report: PreprocessingReport) -> None:
@@ -323,22 +403,34 @@ def _raise_highpass(data: np.ndarray, report: PreprocessingReport) -> None:
         report.warnings.append(f"drifts louder than the EEG: high-pass at {report.highpass_hz:g} Hz")
 
 
-def _quality(data: np.ndarray, report: PreprocessingReport) -> float:
+def _quality(data: "np.ndarray | StoredSignal", report: PreprocessingReport) -> float:
     """Return the share of the result that was measured and looks like EEG."""
     is_measured = [name not in report.interpolated_channels for name in report.channels]
-    share = usable_share(data[is_measured], report.sampling_rate) if any(is_measured) else 0.0
+    measured = (row for row, is_real in zip(data, is_measured, strict=True) if is_real)
+    share = usable_share(measured, report.sampling_rate) if any(is_measured) else 0.0
     return share * sum(is_measured) / len(is_measured)
 
 
 def _as_recording(
-    data: np.ndarray, raw: "mne.io.BaseRaw", selection: ChannelSelection, report: PreprocessingReport
+    data: "np.ndarray | StoredSignal",
+    raw: "mne.io.BaseRaw",
+    selection: ChannelSelection,
+    report: PreprocessingReport,
+    lost: Sequence[Span],
 ) -> "mne.io.BaseRaw":
     """Return clean samples (channels, time) in V as a recording, with the metadata of the original."""
     first = round(raw.first_samp * report.sampling_rate / report.original_sampling_rate)
     info = mne.create_info(report.channels, report.sampling_rate, "eeg")
-    result = mne.io.RawArray(data, info, first, verbose="ERROR")
+    result = (
+        data.as_recording(info, first)
+        if isinstance(data, StoredSignal)
+        else mne.io.RawArray(data, info, first, verbose="ERROR")
+    )
     result.set_meas_date(raw.info["meas_date"])
     annotations = raw.annotations.copy()
+    rate = report.original_sampling_rate
+    for start, end in lost:
+        annotations.append(raw.first_time + start / rate, (end - start) / rate, "BAD_ACQ_SKIP")
     if annotations.orig_time is None:  # MNE counts undated onsets from the first sample, but only when set
         annotations.onset -= raw.first_time
     result.set_annotations(annotations, emit_warning=False, verbose="ERROR")

@@ -9,7 +9,7 @@ channels of a good recording may be so similar that 5 deviations mean nothing, a
 (too few channels, a montage in which no two neighbours correlate) is not judged.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def measure_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) 
     """
     num_samples = len(channels[0])
     length = min(max(round(rate), 2), num_samples)
-    starts = np.linspace(0, num_samples - length, num=min(10, max(1, num_samples // length))).astype(int)
+    starts = evenly_spread(num_samples, length, 10)
     blocks = _cut(channels, starts, length)
     moves = np.ptp(blocks, axis=-1).any(axis=0)  # (num_blocks,)
     if not moves.all() and num_samples > length:
@@ -77,6 +77,11 @@ def measure_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) 
     if amplitude < PLAUSIBLE_UV[0]:
         amplitude = _median_deviation(blocks.reshape(len(blocks), 1, -1))
     return amplitude
+
+
+def evenly_spread(num_samples: int, length: int, most: int) -> np.ndarray:
+    """Return the starts of at most `most` evenly spread pieces of a recording."""
+    return np.linspace(0, num_samples - length, num=min(most, num_samples // length)).astype(int)
 
 
 def _cut(channels: Sequence[np.ndarray] | np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
@@ -128,12 +133,15 @@ def check_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) ->
     return amplitude
 
 
-def unit_factor(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
+def unit_factor(
+    channels: Sequence[np.ndarray] | np.ndarray, rate: float, amplitude: float | None = None
+) -> float:
     """Find the factor that corrects a wrong unit, if exactly one does.
 
     Args:
         channels: Samples in what the file calls V, one array of shape (time,) per channel.
         rate: Their rate in Hz.
+        amplitude: Result of `measure_amplitude`, if it is known.
 
     Returns:
         1e-6, 1e-3, 1e3 or 1e6 if the amplitude lies outside `PLAUSIBLE_UV` and the factor brings it into
@@ -143,7 +151,7 @@ def unit_factor(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> flo
     length = round(2 * rate)
     if len(channels[0]) < length:
         return 1.0
-    amplitude = measure_amplitude(channels, rate)
+    amplitude = measure_amplitude(channels, rate) if amplitude is None else amplitude
     if PLAUSIBLE_UV[0] <= amplitude <= PLAUSIBLE_UV[1]:
         return 1.0
     in_band, _ = _band_amplitudes(*_spectra(_blocks(channels, length, 60), rate), rate)
@@ -160,10 +168,10 @@ def clipped_share(samples: np.ndarray) -> float:
 
     Returns:
         Share of the samples that equal the channel's maximum or minimum in runs of three or more, which
-        single peaks do not form.
+        single peaks do not form. Zeros do not count: programs fill gaps with them.
     """
     count = 0
-    for extreme in (samples.max(), samples.min()):
+    for extreme in filter(None, (samples.max(), samples.min())):
         places = np.flatnonzero(samples == extreme)
         if len(places) >= 3:
             # Runs of consecutive places end where the next place is further than one sample
@@ -299,19 +307,38 @@ def jumping_channels(channels: Mapping[str, np.ndarray], rate: float) -> dict[st
         Name -> largest swing within two seconds, in uV: more than 600, and ten times that of the median
         channel. Empty for fewer than 3 channels.
     """
-    if len(channels) < 3:
-        return {}
-    samples = list(channels.values())
+    return jumps(list(channels), *swings(list(channels.values()), rate))
+
+
+def swings(samples: Sequence[np.ndarray] | np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return highest and lowest sample of each piece of a second, the last of which may be shorter.
+
+    Args:
+        samples: One array of shape (time,) per channel.
+        rate: Their rate in Hz.
+
+    Returns:
+        Two arrays (channels, pieces).
+    """
+    if not len(samples):
+        return np.zeros((0, 1)), np.zeros((0, 1))
     starts = np.arange(0, len(samples[0]), max(round(rate), 1))
-    highest = np.stack([np.maximum.reduceat(row, starts) for row in samples])  # (channels, pieces)
+    highest = np.stack([np.maximum.reduceat(row, starts) for row in samples])
     lowest = np.stack([np.minimum.reduceat(row, starts) for row in samples])
-    if len(starts) > 1:  # pairs of neighbours, so that a step between two pieces counts
+    return highest, lowest
+
+
+def jumps(names: Sequence[str], highest: np.ndarray, lowest: np.ndarray) -> dict[str, float]:
+    """Find the channels of `jumping_channels` by the results of `swings`."""
+    if len(names) < 3:
+        return {}
+    if highest.shape[1] > 1:  # pairs of neighbours, so that a step between two pieces counts
         highest = np.maximum(highest[:, 1:], highest[:, :-1])
         lowest = np.minimum(lowest[:, 1:], lowest[:, :-1])
     swing_uv = (highest - lowest) * 1e6
     least = np.maximum(_JUMP_UV, _JUMP_FACTOR * np.median(swing_uv, axis=0))
     largest = np.where(swing_uv > least, swing_uv, 0.0).max(axis=1)
-    return {name: float(swing) for name, swing in zip(channels, largest, strict=True) if swing > 0}
+    return {name: float(swing) for name, swing in zip(names, largest, strict=True) if swing > 0}
 
 
 def drift_ratio(data: np.ndarray, rate: float, taps: np.ndarray | None = None) -> float:
@@ -345,31 +372,31 @@ def needs_highpass(data: np.ndarray, rate: float, taps: np.ndarray | None) -> bo
     return drift_ratio(data, rate, taps) > _DRIFT_RATIO
 
 
-def usable_share(data: np.ndarray, rate: float) -> float:
+def usable_share(data: Iterable[np.ndarray], rate: float) -> float:
     """Measure the quality of a clean recording.
 
     Args:
-        data: Clean samples in V, bad and masked channels zero, shape (channels, time).
+        data: Clean samples in V, bad and masked channels zero: one array of shape (time,) per channel.
         rate: Their rate in Hz.
 
     Returns:
         Share, 0 to 1, of the pieces of one second and one channel that are not flat and have a peak-to-peak
         amplitude below 400 uV.
     """
-    length = min(max(round(rate), 1), data.shape[1])
-    usable = data.shape[1] // length * length
-    count = 0
+    count = total = 0
     for row in data:
+        length = min(max(round(rate), 1), len(row))
+        usable = len(row) // length * length
+        total += usable
         pieces = row[:usable].reshape(-1, length)
         swing_uv = (pieces.max(axis=1) - pieces.min(axis=1)) * 1e6
-        count += int(((swing_uv > 0) & (swing_uv < LARGEST_SWING_UV)).sum())
-    return count * length / (len(data) * usable)
+        count += length * int(((swing_uv > FLAT_UV) & (swing_uv < LARGEST_SWING_UV)).sum())
+    return count / total
 
 
 def _blocks(channels: Sequence[np.ndarray] | np.ndarray, length: int, most: int) -> np.ndarray:
     """Cut at most `most` evenly spread blocks in uV, without offset, (channels, num_blocks, length)."""
-    num_samples = len(channels[0])
-    starts = np.linspace(0, num_samples - length, num=min(most, num_samples // length)).astype(int)
+    starts = evenly_spread(len(channels[0]), length, most)
     blocks = _cut(channels, starts, length)
     return blocks - blocks.mean(axis=-1, keepdims=True)
 
@@ -431,12 +458,15 @@ __all__ = [
     "check_amplitude",
     "clipped_share",
     "drift_ratio",
+    "evenly_spread",
     "jumping_channels",
+    "jumps",
     "line_noise",
     "loud_channels",
     "measure_amplitude",
     "needs_highpass",
     "noisy_channels",
+    "swings",
     "unit_factor",
     "usable_share",
 ]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
 import time
+from types import SimpleNamespace
 
 import mne
 import numpy as np
@@ -41,7 +42,9 @@ class Huge:
     n_times = psutil.virtual_memory().total
 
 
-def test_a_recording_larger_than_the_memory_is_refused_before_it_is_loaded():
+def test_a_recording_larger_than_the_memory_is_refused_before_it_is_loaded(monkeypatch):
+    refuse_too_large(Huge())  # a gigabyte suffices for blocks of it
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2**20))
     with pytest.raises(MemoryError, match="64 channels x .* GiB are free"):
         refuse_too_large(Huge())
     refuse_too_large(mne.io.RawArray(np.zeros((2, 100)), mne.create_info(2, 100.0, "eeg"), verbose="ERROR"))

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from ...processing.covariance import mean_covariance
 from ...processing.electrode_positions import positions_from_raw
-from ...processing.microvolts import to_microvolts
+from ...processing.microvolts import UV_PER_VOLT, to_microvolts
 from ...processing.signal_quality import FLAT_UV, LARGEST_UV
 from ..corpus import Event, Recording, annotated
 from ..recordings.recording_files import legible
@@ -52,15 +52,24 @@ class MeanCovariance:
 
 @dataclass
 class _Cleaned:
-    """A recording ready to be cut: samples (channels, time) float32 in uV, bad channels zero."""
+    """A recording ready to be cut; samples are float32 in uV, bad channels zero."""
 
-    signal: np.ndarray
+    clean: "mne.io.BaseRaw"
+    held: np.ndarray | None  # (channels, time); None for a long recording, whose windows are read one by one
     is_good: np.ndarray  # (channels,)
     info: mne.Info
     positions: np.ndarray  # (channels, 3) in metres
     length: int
     cuts: Cuts
     event_names: Sequence[str]
+
+    def window(self, start: int) -> np.ndarray:
+        """Return the window that begins at a sample, (channels, length)."""
+        if self.held is not None:
+            return self.held[:, start : start + self.length]
+        samples = self.clean.get_data(start=int(start), stop=int(start) + self.length) * UV_PER_VOLT
+        samples[~self.is_good] = 0.0
+        return samples.astype(np.float32)
 
 
 def cut_or_report(
@@ -178,7 +187,7 @@ def _clean_epochs(
     report.seconds = float(joined.n_times / joined.info["sfreq"])
     clean, decisions = job.extractor.preprocess(joined)
     if scale != 1.0:
-        clean.apply_function(lambda samples: samples / scale, picks="all", channel_wise=False)
+        clean.load_data().apply_function(lambda samples: samples / scale, picks="all", channel_wise=False)
         decisions.amplitude_uv /= scale
     report.decisions = decisions.to_dict()
     cuts = Cuts(np.arange(len(epochs), dtype=np.int64) * length, list(events), {})
@@ -225,15 +234,19 @@ def _events(
 def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, events: Sequence[Event]) -> _Cleaned:
     """Take the samples out of a cleaned recording; from here on they are in microvolts."""
     is_good = np.array([name not in clean.info["bads"] for name in clean.ch_names])
-    signal = to_microvolts(clean)  # (channels, time)
-    signal[~is_good] = 0.0
-    peak = np.maximum(signal.max(axis=1), -signal.min(axis=1))
-    finite = peak < _LARGEST_UV  # False for NaN too
+    held = to_microvolts(clean) if clean.preload else None  # (channels, time)
+    if held is not None:
+        held[~is_good] = 0.0
+    read = (clean.get_data(picks=[channel])[0] * UV_PER_VOLT for channel in range(len(is_good)))
+    rows = read if held is None else held
+    peak = np.array([max(row.max(), -row.min()) for row in rows])
+    finite = ~is_good | (peak < _LARGEST_UV)  # False for NaN too
     if not finite.all():
         spoilt = [name for name, is_finite in zip(clean.ch_names, finite, strict=True) if not is_finite]
         raise ValueError(f"samples that are not finite remain after cleaning, in {', '.join(spoilt)}")
     positions = positions_from_raw(clean, prefer="file")  # where cleaning placed them, user's positions first
-    return _Cleaned(signal, is_good, clean.info, positions, length, cuts, [event.name for event in events])
+    names = [event.name for event in events]
+    return _Cleaned(clean, held, is_good, clean.info, positions, length, cuts, names)
 
 
 def _blocks(
@@ -244,7 +257,7 @@ def _blocks(
     for first in range(0, len(starts), _ROWS_AT_ONCE):
         rows = np.arange(first, min(first + _ROWS_AT_ONCE, len(starts)))
         # (windows, channels, time), a copy: overlapping windows share samples
-        windows = np.stack([cleaned.signal[:, start : start + cleaned.length] for start in starts[rows]])
+        windows = np.stack([cleaned.window(start) for start in starts[rows]])
         good = windows[:, cleaned.is_good]  # (windows, good channels, time)
         is_flat = (good.std(axis=-1) < FLAT_UV).all(axis=1)
         is_high = np.zeros(len(rows), dtype=bool)

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from ...processing.long_recordings import is_long
+
 if TYPE_CHECKING:
     import mne
 
 _COPIES = 3  # of a recording in float64 that cleaning holds at a time
+_BLOCKS_BYTES = 2**30  # cleaning in blocks, with the pieces that are kept of a recording
 _PATIENCE = 1.5  # times the limit, after which a process that ignores it is ended
 
 
@@ -78,7 +81,8 @@ def refuse_too_large(raw: "mne.io.BaseRaw") -> None:
     Raises:
         MemoryError: If it does not fit; names the needed and the free memory.
     """
-    needed = _COPIES * 8 * len(raw.ch_names) * raw.n_times
+    whole = 8 * len(raw.ch_names) * raw.n_times
+    needed = _BLOCKS_BYTES if is_long(len(raw.ch_names), raw.n_times) else _COPIES * whole
     free = psutil.virtual_memory().available
     if needed > free:
         raise MemoryError(
