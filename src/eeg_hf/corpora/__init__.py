@@ -31,6 +31,7 @@ from .windows.leaks import LeakError, check_disjoint
 from .windows.mixture import mixture
 from .windows.prepare import prepare
 from .windows.prepared import drop_unlabelled, load_windows, with_classes
+from .windows.protocols import protocol_folds
 from .windows.seen_windows import ContaminationError, SeenWindows
 from .windows.split_contents import SplitContents
 from .windows.split_methods import split_for_pretraining, split_windows
@@ -123,6 +124,7 @@ __all__ = [
     "mixture",
     "official_split",
     "prepare",
+    "protocol_folds",
     "read_recording",
     "read_spectrogram",
     "split_by",

@@ -4,6 +4,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .fold_scores import FoldScores
 from .predictions import Predictions
 from .report import Regime, ResultRow
@@ -64,9 +66,21 @@ def compare_methods(methods: Sequence[MethodRuns], split: str, protocol: str = "
                 seeds=own.seeds,
                 difference=difference,
                 protocol=protocol,
+                by_subject=_by_subject(found),
             )
         )
     return rows
+
+
+def _by_subject(scores: FoldScores) -> dict[str, dict[str, float]]:
+    """Return the metrics of each subject that are defined."""
+    metrics = scores.by_subject()
+    return {
+        str(subject): {
+            name: float(values[at]) for name, values in metrics.items() if not np.isnan(values[at])
+        }
+        for at, subject in enumerate(scores.subjects)
+    }
 
 
 __all__ = ["MAIN_METRIC", "MethodRuns", "compare_methods"]

@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,6 +61,8 @@ class ResultRow:
         difference: Difference to the best baseline: its name as `baseline`, and a `PairedDifference`.
         protocol: "cross-subject", "cross-session" or "within-session", see `SplitContents`; empty in reports
             of before.
+        by_subject: Subject -> its metrics, a mean over seeds; without those that are undefined for lack of a
+            class.
 
     Raises:
         ValueError: If the regime is unknown.
@@ -75,6 +77,7 @@ class ResultRow:
     seeds: tuple[int, ...] = ()
     difference: Mapping[str, Any] | None = None
     protocol: str = ""
+    by_subject: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.regime not in REGIMES:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options that split windows, shared by all commands."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,19 +10,33 @@ from .options import option
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
+    from ..corpora.windows.split_contents import Protocol
+
+# What each protocol does with that many folds; 0 where their number is not given
+_PROTOCOLS: dict[str, Callable[[int], str]] = {
+    "within-session": lambda folds: f"{folds or 5} folds of each session",
+    "cross-session": lambda folds: (
+        f"{folds} session folds of each subject" if folds else "each session left out"
+    ),
+    "cross-subject": lambda folds: f"{folds} stratified subject folds" if folds else "each subject left out",
+}
+
 
 @dataclass
 class SplitArguments:
     """How the windows are split. The help of each option describes it."""
 
     split: str = option(
-        "official, subject, session, fold, none, column:<name> (e.g. column:concept), or "
-        "leave_out:<subject>; several joined by + keep all of them apart, e.g. official+leave_out:08.",
+        "official, subject, session, fold, none, column:<name> (e.g. column:concept), leave_out:<subject>, "
+        "or one fold of within-session, cross-session or cross-subject; several joined by + keep all of "
+        "them apart, e.g. official+leave_out:08.",
         "official",
     )
     split_column: str = option("Column whose values --split fold and leave_out keep in one part.", "subject")
-    num_folds: int = option("Number of folds of --split fold.", 5)
-    fold: int = option("Index of the fold that --split fold tests.", 0)
+    num_folds: int | None = option(
+        "Number of folds of --split fold (default 5), and of each protocol, see --protocol.", None
+    )
+    fold: int = option("Index of the fold that --split fold, or that of a protocol, tests.", 0)
     num_validation_subjects: int = option(
         "Number of validation subjects of --split fold and leave_out, to select epochs.", 4
     )
@@ -38,29 +53,50 @@ class SplitArguments:
             "column": self.split_column,
         }
 
-    def describe(self, folds: int = 0) -> str:
+    def describe(self, folds: int = 0, protocol: str | None = None) -> str:
         """Return in words what `apply` does with these options."""
+        if protocol:
+            return _PROTOCOLS[protocol](folds)
         if folds:
             return f"{folds} {self.split_column} folds"
         if self.split == "fold":
-            return f"fold {self.fold} of {self.num_folds} {self.split_column} folds"
+            return f"fold {self.fold} of {self.num_folds or 5} {self.split_column} folds"
+        if self.split in _PROTOCOLS:
+            return f"fold {self.fold} of {_PROTOCOLS[self.split](self.num_folds or 0)}"
         return f"{self.split} split"
 
-    def apply(self, dataset: "Dataset", folds: int = 0) -> "list[DatasetDict]":
+    def apply(
+        self,
+        dataset: "Dataset",
+        folds: int = 0,
+        protocol: "Protocol | None" = None,
+        label_column: str | None = None,
+    ) -> "list[DatasetDict]":
         """Split windows once, or into cross-validation folds.
 
         Args:
             dataset: Windows of one corpus.
             folds: Number of cross-validation folds, which overrides `split`; 0 for the one split that the
                 options describe.
+            protocol: Takes the folds of a protocol instead, see `protocol_folds`.
+            label_column: Classes of which each fold of a protocol gets its share.
 
         Returns:
             One split, or one per fold.
         """
-        from ..corpora import split_windows  # imports datasets, which --help does not need
+        from ..corpora import protocol_folds, split_windows  # imports datasets, which --help does not need
 
+        if protocol:
+            return protocol_folds(
+                dataset,
+                protocol,
+                label_column=label_column,
+                num_folds=folds or None,
+                num_validation_subjects=self.num_validation_subjects,
+                seed=self.split_seed,
+            )
         if not folds:
-            return [split_windows(dataset, self.split, **self.options)]
+            return [split_windows(dataset, self.split, **self.options, label_column=label_column)]
         return [
             split_windows(dataset, "fold", **{**self.options, "num_folds": folds, "fold": fold})
             for fold in range(folds)

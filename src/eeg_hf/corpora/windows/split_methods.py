@@ -11,7 +11,9 @@ from transformers.utils import logging
 from ..corpus import Corpus
 from .leaks import check_across, check_disjoint
 from .prepared import load_windows
+from .protocols import protocol_folds
 from .row_groups import read_columns
+from .split_contents import PROTOCOLS
 from .splits import (
     cross_splits,
     folds,
@@ -26,8 +28,10 @@ logger = logging.get_logger(__name__)
 
 SPLIT_METHODS = (
     *("official", "subject", "session", "fold", "none", "column:<name>", "leave_out:<subject>"),
+    *PROTOCOLS,
     "several joined by +",
 )
+NUM_FOLDS = 5
 _LEAVE_OUT = "leave_out:"
 
 
@@ -35,11 +39,12 @@ def split_windows(
     dataset: Dataset,
     method: str,
     *,
-    num_folds: int = 5,
+    num_folds: int | None = None,
     fold: int = 0,
     num_validation_subjects: int = 4,
     seed: int = 0,
     column: str = "subject",
+    label_column: str | None = None,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
 ) -> DatasetDict:
     """Split the windows of one corpus, and refuse leaks.
@@ -48,17 +53,19 @@ def split_windows(
         dataset: Windows of one corpus.
         method: `"official"` (the corpus's own split), `"subject"` or `"session"` (80/10/10),
             `"column:<name>"` (80/10/10 by any other column, such as a release or a concept), `"fold"` (one of
-            `num_folds`), `"leave_out:<subject>"` (tests one value of `column`) or `"none"`. Several methods
-            joined by `+` are crossed: `"subject+column:concept"` keeps both subjects and concepts apart,
+            `num_folds`), `"leave_out:<subject>"` (tests one value of `column`), `"none"`, or a protocol of
+            MOABB (`"within-session"`, `"cross-session"`, `"cross-subject"`; one of the folds of
+            `protocol_folds`). Several methods joined by `+` are crossed: `"subject+column:concept"` keeps both subjects and concepts apart,
             `"official+leave_out:08"` tests one subject on the official test part of a corpus split by
             concept.
-        num_folds: Number of folds.
+        num_folds: Number of folds; by default 5, and as in `protocol_folds` for a protocol.
         fold: Index of the fold to return.
         num_validation_subjects: Subjects (values of `column`) taken from training for validation, for
             `"fold"` and `"leave_out"`.
         seed: Seed of a random split, and of the validation subjects of a fold or of an official split that
             has none.
         column: Column whose values `"fold"` and `"leave_out"` keep in one part.
+        label_column: Classes of which each fold of a protocol gets its share.
         fractions: Shares of train, validation and test in a random split.
 
     Returns:
@@ -72,14 +79,19 @@ def split_windows(
     if "+" in method:
         settings: dict[str, Any] = {"num_folds": num_folds, "fold": fold, "seed": seed, "column": column}
         settings |= {"num_validation_subjects": num_validation_subjects, "fractions": fractions}
+        settings |= {"label_column": label_column}
         return cross_splits([split_windows(dataset, one.strip(), **settings) for one in method.split("+")])
     by = column
     if method == "official":
         splits, by = _official(dataset, seed)
     elif method == "fold":
-        if not 0 <= fold < num_folds:
-            raise ValueError(f"fold: expected 0 to {num_folds - 1}, got {fold}")
-        splits = folds(dataset, num_folds, num_validation_subjects, seed, column)[fold]
+        number = NUM_FOLDS if num_folds is None else num_folds
+        splits = _fold(folds(dataset, number, num_validation_subjects, seed, column), fold)
+    elif method in PROTOCOLS:
+        how: dict[str, Any] = {"label_column": label_column, "num_folds": num_folds, "seed": seed}
+        return _fold(
+            protocol_folds(dataset, method, num_validation_subjects=num_validation_subjects, **how), fold
+        )
     elif method.startswith(_LEAVE_OUT):
         splits = leave_out(dataset, method.removeprefix(_LEAVE_OUT), num_validation_subjects, seed, column)
     elif method == "none":
@@ -90,6 +102,12 @@ def split_windows(
         raise ValueError(f"split: expected one of {', '.join(SPLIT_METHODS)}, got {method!r}")
     check_disjoint(splits, by)
     return splits
+
+
+def _fold(found: Sequence[DatasetDict], fold: int) -> DatasetDict:
+    if not 0 <= fold < len(found):
+        raise ValueError(f"fold: expected 0 to {len(found) - 1}, got {fold}")
+    return found[fold]
 
 
 def split_for_pretraining(sources: Sequence[str | Path], method: str, **kwargs: Any) -> list[DatasetDict]:
@@ -118,7 +136,7 @@ def split_where_possible(dataset: Dataset, method: str, *, name: str, **kwargs: 
     """
     column = str(kwargs.get("column", "subject")) if method == "fold" else _random_column(method) or "subject"
     values = dataset.unique(column) if column in dataset.column_names else []
-    needed = {"official": 1, "none": 0, "fold": int(kwargs.get("num_folds", 5))}.get(method, 3)
+    needed = {"official": 1, "none": 0, "fold": int(kwargs.get("num_folds") or NUM_FOLDS)}.get(method, 3)
     applies = len(values) >= needed
     if applies and method == "official":
         corpus = _corpus_of(dataset)

@@ -23,6 +23,11 @@ class FinetuneArguments:
     config: dict[str, Any] = option("Fields of EEGFoundationConfig (JSON).", factory=dict, block=True)
     alignment: Alignment = option("euclidean whitens each subject by unlabelled windows.", "none")
     folds: int = option("Number of cross-validation folds, instead of --split.", 0)
+    protocol: Literal["within-session", "cross-session", "cross-subject"] | None = option(
+        "Folds of a protocol of MOABB, instead of --split: of each session's trials (--folds, default 5), of "
+        "each subject's sessions, or of subjects (default: each is left out).",
+        None,
+    )
     contaminated: Literal["refuse", "mark"] = option(
         "Refuse or mark weights that have seen test subjects.", "refuse"
     )
@@ -49,6 +54,11 @@ class EvaluateArguments:
     model: str | None = option("Saved classifier, run on the test part.", None)
     baselines: bool = option("Fit the classical baselines.", True)
     folds: int = option("Number of cross-validation folds, instead of --split.", 0)
+    protocol: Literal["within-session", "cross-session", "cross-subject"] | None = option(
+        "Folds of a protocol of MOABB, instead of --split: of each session's trials (--folds, default 5), of "
+        "each subject's sessions, or of subjects (default: each is left out).",
+        None,
+    )
     contaminated: Literal["refuse", "mark"] = option(
         "Refuse or mark weights that have seen test subjects.", "refuse"
     )
@@ -63,6 +73,7 @@ class EvaluateArguments:
         if not self.codecs and len(self.data) > 1:
             raise ValueError(f"data: expected one corpus to compare classifiers on, got {len(self.data)}")
         given = {"runs": self.runs, "model": self.model, "folds": self.folds, "class_names": self.class_names}
+        given["protocol"] = self.protocol
         if self.codecs and any(given.values()):
             names = ", ".join(f"--{name}" for name, value in given.items() if value)
             raise ValueError(f"{names}: for classifiers only; codecs take --codecs and --split")

@@ -37,10 +37,10 @@ def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, out
 
     label_column = str(args.label_column)
     dataset, class_names = with_classes(load_windows(args.data[0]), label_column, args.class_names)
-    splits = split_args.apply(dataset, args.folds)
+    splits = split_args.apply(dataset, args.folds, args.protocol, label_column)
     refuse_missing_test(splits, split_args.split)
     contents = SplitContents.of(splits)
-    described = f"{split_args.describe(args.folds)}, {contents.protocol}"
+    described = f"{split_args.describe(args.folds, args.protocol)}, {contents.protocol}"
     methods = collect_classifiers(args, dataset, splits, class_names, contents)
     rows = compare_methods([*methods], described, contents.protocol)
     chance = chance_level([class_names.index(label) for label in dataset[label_column]])

@@ -55,19 +55,20 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     training_args.remove_unused_columns = False
     dataset, class_names = with_classes(load_windows(args.data), args.label_column, args.class_names)
     output_dir = Path(str(training_args.output_dir))
-    splits = split_args.apply(dataset, args.folds)
+    splits = split_args.apply(dataset, args.folds, args.protocol, args.label_column)
+    is_folded = bool(args.folds or args.protocol)
     refuse_missing_parts(splits, split_args.split)
-    folds = range(args.folds) if args.folds else [split_args.fold]
+    folds = range(len(splits)) if is_folded else [split_args.fold]
     judged = [  # all folds before the first one is trained
         judge((args.model or "").format(fold=fold), parts, args.contaminated)
         for fold, parts in zip(folds, splits, strict=True)
     ]
     records = [  # beside the metrics: what a card needs to know of the test
-        describe_test(split_args.describe(args.folds), parts, note)
+        describe_test(split_args.describe(args.folds, args.protocol), parts, note)
         for parts, note in zip(splits, judged, strict=True)
     ]
     metrics: dict[str, Any] = {}
-    if args.folds:
+    if is_folded:
         metrics["folds"] = [
             finetune(
                 parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold, records[fold]
@@ -80,12 +81,12 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
         )
     if training_args.process_index == 0:
         summary: Mapping[str, Any] = {name: {"mean": value} for name, value in metrics.items()}
-        if args.folds:
+        if is_folded:
             saved = [output_dir / f"fold-{fold}/predictions.parquet" for fold in range(len(splits))]
             of_folds = summarize_predictions([[Predictions.load(path) for path in saved]])
             metrics["summary"] = summary = {**aggregate_folds(metrics["folds"]), **of_folds}
         note = next((note for note in judged if note), None)
-        record = describe_test(split_args.describe(args.folds), splits, note)
+        record = describe_test(split_args.describe(args.folds, args.protocol), splits, note)
         write_json(output_dir / "metrics.json", {**metrics, **record})
         logger.warning(f"{record['split']}: {record['split_holds']}")
         names = ("balanced_accuracy", "auroc")
@@ -258,7 +259,8 @@ def evaluate_classifier(
         plot_confusion_matrix(
             labels, scores.argmax(axis=-1), class_names, path=output_dir / "confusion_matrix.png"
         )
-        plot_training_curves(trainer.state.log_history, path=output_dir / "training_curves.png")
+        if any({"loss", "eval_loss"} & entry.keys() for entry in trainer.state.log_history):
+            plot_training_curves(trainer.state.log_history, path=output_dir / "training_curves.png")
     return metrics
 
 

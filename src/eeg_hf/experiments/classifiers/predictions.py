@@ -45,6 +45,7 @@ def collect_classifiers(
 ) -> Iterator[MethodRuns]:
     """Yield every method with its regime, its seeds and the predictions of its runs."""
     is_known = contents.protocol != "cross-subject"
+    is_folded = bool(args.folds or args.protocol)
     if args.baselines:
         windows = load_arrays(dataset)
         fit = partial(fit_baseline, splits=splits, column=str(args.label_column), class_names=class_names)
@@ -63,12 +64,12 @@ def collect_classifiers(
         found = fit(BASELINES[TANGENT_SPACE], windows)
         yield MethodRuns(TANGENT_SPACE, regime_of(is_known, True), [found], is_baseline=True)
     for name, folders in named_paths("runs", args.runs).items():
-        runs = [load_run(folder, splits, bool(args.folds)) for folder in folders]
+        runs = [load_run(folder, splits, is_folded) for folder in folders]
         seeds = [seed for folder in folders if (seed := run_seed(folder)) is not None]
         judged = [
             verdict
             for folder in folders
-            for verdict in judge_run(folder, splits, bool(args.folds), args.contaminated)
+            for verdict in judge_run(folder, splits, is_folded, args.contaminated)
         ]
         regime = regime_of(knows_subjects(judged, is_known), read_alignment(folders[0]) != "none")
         yield MethodRuns(mark(name, judged), regime, runs, tuple(seeds))

@@ -178,5 +178,6 @@ def evaluate_test_part(
         predictions = Predictions(np.array(rows["window_id"]), np.array(rows["subject"]), labels, numbers)
         predictions.save(output_dir / "predictions.parquet")
         write_json(output_dir / "metrics.json", metrics)
-        plot_training_curves(trainer.state.log_history, path=output_dir / "training_curves.png")
+        if any({"loss", "eval_loss"} & entry.keys() for entry in trainer.state.log_history):
+            plot_training_curves(trainer.state.log_history, path=output_dir / "training_curves.png")
     return metrics
