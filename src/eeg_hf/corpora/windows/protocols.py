@@ -34,7 +34,7 @@ Fold = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Rows that train, validate and test."""
 
 
-class Unsplittable(ValueError):
+class IndivisibleError(ValueError):
     """A subject or session that a protocol cannot divide."""
 
 
@@ -104,7 +104,7 @@ class _Labels:
         for code in np.unique(self.codes[groups >= 0]):
             having = np.unique(groups[(self.codes == code) & (groups >= 0)])
             if len(having) == 1:
-                raise Unsplittable(
+                raise IndivisibleError(
                     f"class {self.names[code]!r} is in one {what} only ({names[having[0]]}): it cannot be "
                     "both trained on and tested"
                 )
@@ -175,7 +175,7 @@ def _cross_subject(
     try:
         labels.refuse_lonely(codes, names, "subject")
         tests = [*_leave_out(codes, labels.codes, num_folds, "subjects")]
-    except Unsplittable as reason:
+    except IndivisibleError as reason:
         raise ValueError(f"cross-subject: {reason}") from None
     folds = []
     for test in tests:
@@ -193,7 +193,7 @@ def _cross_subject(
 
 def _cross_session(
     dataset: Dataset, labels: _Labels, num_folds: int | None, is_validated: bool, random: np.random.Generator
-) -> "Iterator[tuple[str, list[Fold] | Unsplittable]]":
+) -> "Iterator[tuple[str, list[Fold] | IndivisibleError]]":
     """Yield the folds of each subject over its sessions, or why it has none."""
     subjects, names = group_rows(dataset, "subject")
     sessions, session_names = group_rows(dataset, "session")
@@ -203,7 +203,7 @@ def _cross_session(
         own = np.where(subjects == subject, sessions, -1)
         try:
             if len(np.unique(sessions[rows])) < 2:
-                raise Unsplittable("one session")
+                raise IndivisibleError("one session")
             labels.refuse_lonely(own, session_names, "session")
             folds = []
             for at in _leave_out(sessions[rows], labels.codes[rows], num_folds, "sessions"):
@@ -214,13 +214,13 @@ def _cross_session(
                 else:
                     folds.append((*_take_validation(rest, clock, labels, is_validated), rows[at]))
             yield name, folds
-        except Unsplittable as reason:
+        except IndivisibleError as reason:
             yield name, reason
 
 
 def _within_session(
     dataset: Dataset, labels: _Labels, num_folds: int | None, is_validated: bool
-) -> "Iterator[tuple[str, list[Fold] | Unsplittable]]":
+) -> "Iterator[tuple[str, list[Fold] | IndivisibleError]]":
     """Yield the folds of each session over its trials, or why it has none."""
     sessions, names = group_rows(dataset, "session")
     clock = _Clock(dataset)
@@ -232,18 +232,18 @@ def _within_session(
                 rest = clock.apart(np.setdiff1d(rows, test), test)
                 folds.append((*_take_validation(rest, clock, labels, is_validated), test))
             yield name, folds
-        except Unsplittable as reason:
+        except IndivisibleError as reason:
             yield name, reason
 
 
 def _divide_each(
-    protocol: str, group: str, found: "Iterable[tuple[str, list[Fold] | Unsplittable]]"
+    protocol: str, group: str, found: "Iterable[tuple[str, list[Fold] | IndivisibleError]]"
 ) -> list[Fold]:
     """Return the folds of all groups; log which have none, and refuse where none has any."""
     folds, reasons, number = [], [], 0
     for name, each in found:
         number += 1
-        if isinstance(each, Unsplittable):
+        if isinstance(each, IndivisibleError):
             reasons.append(f"{name}: {each}")
         else:
             folds += each
@@ -265,7 +265,7 @@ def _leave_out(
 
     number = len(np.unique(groups))
     if num_folds is not None and not 2 <= num_folds <= number:
-        raise Unsplittable(f"{num_folds} folds need 2 or more, and as many {what}: there are {number}")
+        raise IndivisibleError(f"{num_folds} folds need 2 or more, and as many {what}: there are {number}")
     divide = LeaveOneGroupOut() if num_folds in (None, number) else StratifiedGroupKFold(num_folds)
     for _, test in divide.split(labels, labels, groups):
         yield test
@@ -281,7 +281,7 @@ def _trial_folds(rows: np.ndarray, clock: _Clock, labels: _Labels, num_folds: in
     rows = rows[np.argsort(clock.order[rows])]
     present = np.unique(labels.codes[rows])
     if len(labels.names) > 1 and len(present) < 2:
-        raise Unsplittable(f"{labels.names[present[0]]!r} is its only class")
+        raise IndivisibleError(f"{labels.names[present[0]]!r} is its only class")
     for units in (clock.trials[rows], np.arange(len(rows))):
         _, first, owners = np.unique(units, return_index=True, return_inverse=True)
         kinds = labels.codes[rows[first]]
@@ -291,7 +291,7 @@ def _trial_folds(rows: np.ndarray, clock: _Clock, labels: _Labels, num_folds: in
             for _, test in StratifiedKFold(num_folds).split(in_time, kinds[in_time]):
                 yield rows[np.isin(owners, in_time[test])]
             return
-    raise Unsplittable(
+    raise IndivisibleError(
         f"{num_folds} folds need 2 or more, and as many windows of each class: there are {counts.min()} of "
         f"{labels.names[present[counts.argmin()]]!r}"
     )

@@ -55,9 +55,9 @@ def split_windows(
             `"column:<name>"` (80/10/10 by any other column, such as a release or a concept), `"fold"` (one of
             `num_folds`), `"leave_out:<subject>"` (tests one value of `column`), `"none"`, or a protocol of
             MOABB (`"within-session"`, `"cross-session"`, `"cross-subject"`; one of the folds of
-            `protocol_folds`). Several methods joined by `+` are crossed: `"subject+column:concept"` keeps both subjects and concepts apart,
-            `"official+leave_out:08"` tests one subject on the official test part of a corpus split by
-            concept.
+            `protocol_folds`). Several methods joined by `+` are crossed: `"subject+column:concept"` keeps
+            both subjects and concepts apart, `"official+leave_out:08"` tests one subject on the official test
+            part of a corpus split by concept.
         num_folds: Number of folds; by default 5, and as in `protocol_folds` for a protocol.
         fold: Index of the fold to return.
         num_validation_subjects: Subjects (values of `column`) taken from training for validation, for
