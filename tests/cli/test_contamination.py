@@ -2,9 +2,11 @@
 """A model is not tested on subjects it was pretrained on, unless the row says so."""
 
 import json
+from shutil import copytree
 
 import pytest
 
+from eeg_hf.cli.main import main
 from eeg_hf.corpora import SeenWindows
 from tests.commands import fail_command, run_command
 
@@ -49,6 +51,39 @@ def test_the_same_split_is_clean_and_its_windows_are_carried_on(prepared, pretra
     table = ("--data", prepared, "--label_column", "condition", "--baselines", "false", *SPLIT)
     done = run_command("evaluate", *table, "--output_dir", tmp_path / "table", "--runs", f"clean={tmp_path}")
     assert "| clean |" in done
+
+
+def test_an_audit_names_what_a_checkpoint_has_seen(prepared, pretrained, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        run_command("audit", prepared, "--against", pretrained, "--output", tmp_path / "audit.json")
+    (found,) = json.loads((tmp_path / "audit.json").read_text())["against"]
+    seen = SeenWindows.load(pretrained)
+    assert ended.value.code == 1 and set(found["subjects"]) == seen.subjects
+    assert set(found["trained"]) == seen.trained.subjects and len(found["trained"]) == 2
+    assert (found["num_subjects"], found["num_seen"], found["num_windows"]) == (6, len(seen), 120)
+
+
+def test_an_audit_of_other_subjects_is_clean(prepared, pretrained, tmp_path):
+    folds = tmp_path / "folds"
+    other = SeenWindows.load(pretrained)
+    (folds / "fold-0").mkdir(parents=True)
+    SeenWindows(other.table.slice(0, 0)).save(folds / "fold-0")
+    printed = run_command("audit", prepared, "--against", folds)
+    assert "CLEAN: " in printed and "has seen none of 6 subjects and none of 120 windows" in printed
+
+
+def test_a_checkpoint_in_the_registry_is_found_and_one_that_says_nothing_refused(
+    prepared, pretrained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    copytree(pretrained, tmp_path / "models/registry/tiny/v1.0")
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", str(prepared), "--against", "tiny/v1.0"])
+    assert ended.value.code == 1
+    assert "SEEN: tiny/v1.0 has seen 3 of 6 subjects and" in capsys.readouterr().out
+    (tmp_path / "models/registry/tiny/v1.0/seen_windows.parquet").unlink()
+    assert "tiny does not say which windows" in fail_command("audit", prepared, "--against", "tiny")
+    assert "is neither a folder" in fail_command("audit", prepared, "--against", "nowhere")
 
 
 def test_a_contaminated_row_is_refused_or_marked(prepared, pretrained, tmp_path):

@@ -3,8 +3,11 @@
 
     eeg-hf audit runs/data/eegmat
     eeg-hf audit runs/data/hbn runs/data/tuab --output audit.json
+    eeg-hf audit runs/data/eegmat --against runs/pretrained
 
-Copies of one corpus in another are found if both are given. The exit code is 0 whatever is found.
+Copies of one corpus in another are found if both are given. With --against, the exit code is 1 where a
+checkpoint has seen a subject or a window of the data, whose names are printed, and 2 where it does not say.
+Otherwise it is 0, whatever is found.
 """
 
 from ..experiments.auditing_arguments import AuditArguments
