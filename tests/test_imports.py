@@ -14,14 +14,23 @@ PACKAGE = "eeg_hf"
 
 # The layers of the package, lowest first: a part imports from the layers below its own
 LAYERS = (
-    {"import_hooks", "atomic_files", "folder_lock", "suggestions", "tables", "processing", "models"},
+    {
+        "import_hooks",
+        "atomic_files",
+        "folder_lock",
+        "legible_text",
+        "suggestions",
+        "tables",
+        "processing",
+        "models",
+    },
     {"collation", "corpora"},
     {"evaluation", "training", "inference", "images", "hub"},
     {"experiments"},
     {"cli", "auto"},
 )
 # What a part may import of its own layer
-SIBLINGS = {"training": {"evaluation", "hub"}, "hub": {"evaluation"}}
+SIBLINGS = {"training": {"evaluation", "hub"}, "hub": {"evaluation"}, "tables": {"legible_text"}}
 ALLOWED = {
     part: set().union(*LAYERS[:level]) | SIBLINGS.get(part, set())
     for level, layer in enumerate(LAYERS)

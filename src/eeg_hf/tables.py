@@ -3,6 +3,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from .legible_text import legible, without_tags
+
 NOTHING = "–"
 
 
@@ -21,13 +23,14 @@ def markdown_table(rows: Sequence[Mapping[str, str]], texts: Collection[str] = (
     """
     columns = [title for title in rows[0] if any(row[title] != NOTHING for row in rows)]
     alignment = [":--" if title in texts else "--:" for title in columns]
-    lines = [columns, alignment, *([row[title] for title in columns] for row in rows)]
+    cells = [[without_tags(row[title]) for title in columns] for row in rows]
+    lines = [[without_tags(title) for title in columns], alignment, *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def escape_cell(text: str) -> str:
     """Return text that can neither end its cell nor its row."""
-    return " ".join(text.split()).replace("|", "\\|")
+    return legible(" ".join(text.split())).replace("|", "\\|")
 
 
 __all__ = ["NOTHING", "escape_cell", "markdown_table"]

@@ -6,8 +6,11 @@ import torch
 from transformers import TrainingArguments
 
 from eeg_hf import create_model
+from eeg_hf.folder_lock import FolderInUseError
 from eeg_hf.training import EEGTrainer, resume_checkpoint
+from eeg_hf.training.phases import without_tokens
 from eeg_hf.training.transfer import ArrayWindows
+from tests.holders import Holder
 
 
 def find(folder, wanted):
@@ -98,3 +101,22 @@ def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(tmp_path):
     with pytest.raises(ValueError, match="weights are not finite, the first is .*: nothing is saved"):
         trainer.save_model(str(tmp_path / "final"))
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_token_is_in_no_file(tmp_path):
+    secret = "hf_" + "x" * 30
+    trainer = train(tmp_path / "run", max_steps=1, hub_token=secret)
+    trainer.save_model()
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert {"training_args.bin", "training_args.json", "optimizer.pt"} <= {path.name for path in files}
+    assert not [path for path in files if secret.encode() in path.read_bytes()]
+    assert trainer.args.hub_token == secret  # a push needs it
+    described = {"training": {"hub_token": secret, "seed": 0}, "data": ["a"]}
+    assert without_tokens(described) == {"training": {"seed": 0}, "data": ["a"]}
+
+
+def test_a_second_training_into_a_folder_says_who_has_it(tmp_path):
+    with Holder(tmp_path / "run"), pytest.raises(FolderInUseError, match=r"in use by process \d+ on "):
+        train(tmp_path / "run", max_steps=1)
+    train(tmp_path / "run", max_steps=1)
+    assert not list(tmp_path.glob(".*"))

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging
 
+from ..legible_text import legible
 from .download import cache_folder, fetch_listed, is_complete
 from .licences import hub_licence
 from .recordings.containment import FOLLOW, leads_out
-from .recordings.recording_files import legible, state_of
+from .recordings.recording_files import state_of
 
 if TYPE_CHECKING:
     import mne

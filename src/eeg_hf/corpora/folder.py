@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from transformers.utils import logging
 
+from ..legible_text import legible
 from .corpus import NOT_EVENTS, Corpus, Event, Label, Recording, annotated, check_name
 from .folder_layout import LabelFrom, Place, match_pattern, read_layout, without_suffix
 from .folder_table import FolderTable
 from .recordings.bids import annotate
 from .recordings.bids_tree import is_bids, refuse_pointers
 from .recordings.formats import TABLE_EXTENSIONS, find_recordings, read_recording
-from .recordings.recording_files import legible, state_of
+from .recordings.recording_files import state_of
 from .recordings.side_table import column_types, free_name, typed
 
 if TYPE_CHECKING:

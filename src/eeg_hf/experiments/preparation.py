@@ -18,7 +18,7 @@ def run(args: PrepareArguments, signal: SignalArguments) -> None:
         ValueError: If no recording could be prepared.
     """
     try:
-        corpus = get_corpus(args.corpus, **{"follow_links": args.follow_links, **args.corpus_options})
+        corpus = get_corpus(args.corpus, **args.corpus_options)
         report = prepare(
             corpus,
             args.output_dir,

@@ -15,7 +15,6 @@ class PrepareArguments:
     output_dir: str = option("Folder for the windows.")
     data_dir: str | None = option("Folder with the recordings.", None)
     download: bool = option("Whether a missing corpus may be downloaded.", True)
-    follow_links: bool = option("Whether links out of the folder with the recordings are followed.", False)
     subjects: list[str] | None = option("Prepare (and download) only these subjects.", None)
     corpus_options: dict[str, Any] = option(
         'Options of the corpus, such as \'{"dataset": "BNCI2014_001"}\' of moabb.', factory=dict

@@ -230,6 +230,15 @@ def read_finished(folder: Path) -> dict[str, Any]:
     return json.loads((folder / FINISHED).read_text(encoding="utf-8"))
 
 
+def without_tokens(settings: Any) -> Any:
+    """Return settings without those that are a secret, such as `hub_token`: they are written to files."""
+    if not isinstance(settings, Mapping):
+        return settings
+    return {
+        name: without_tokens(value) for name, value in settings.items() if not str(name).endswith("_token")
+    }
+
+
 def mark_started(folder: Path, description: Mapping[str, Any]) -> None:
     """Write the description of a phase before its first checkpoint."""
     write_text(folder / STARTED, json.dumps({"description": description}, indent=2))
@@ -250,4 +259,5 @@ __all__ = [
     "mark_started",
     "parse_phases",
     "read_finished",
+    "without_tokens",
 ]

@@ -205,7 +205,11 @@ class EEGTrainer(Trainer):
                 f"{len(broken)} weights are not finite, the first is {broken[0]}: nothing is saved; resume "
                 "from the last checkpoint with a lower learning rate"
             )
-        super()._save(output_dir, state_dict)
+        token, self.args.hub_token = self.args.hub_token, None  # Trainer would pickle it
+        try:
+            super()._save(output_dir, state_dict)
+        finally:
+            self.args.hub_token = token
         if not self.args.should_save:  # another process makes the folder, maybe later
             return
         folder = Path(output_dir or str(self.args.output_dir))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ...folder_lock import locked_folder
+from ...legible_text import legible
 from .help_text import format_help
 
 # Packages that only an extra installs, by import name
@@ -130,7 +131,7 @@ class Command:
 
     def fail(self, message: str) -> NoReturn:
         """Write one line and end with exit code 2."""
-        sys.stderr.write(f"{self.program} {self.name}: {' '.join(message.split())}\n")
+        sys.stderr.write(f"{self.program} {self.name}: {legible(' '.join(message.split()))}\n")
         sys.exit(2)
 
 

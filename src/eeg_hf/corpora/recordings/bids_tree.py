@@ -30,6 +30,7 @@ from typing import Any
 
 from transformers.utils import logging
 
+from ...legible_text import legible
 from .containment import FOLLOW, leads_out
 from .formats import EXTENSIONS
 from .side_table import read_rows, text_of
@@ -178,13 +179,24 @@ def read_json(paths: Sequence[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            content = json.loads(text_of(path))
+            content = json.loads(text_of(path), object_pairs_hook=_legible_object)
         except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"{path.name} is not JSON: {error}") from None
         if not isinstance(content, dict):
             raise ValueError(f"{path.name} is not a JSON object")
         merged.update(content)
     return merged
+
+
+def _legible_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {
+        legible(name): [legible(each) if isinstance(each, str) else each for each in value]
+        if isinstance(value, list)
+        else legible(value)
+        if isinstance(value, str)
+        else value
+        for name, value in pairs
+    }
 
 
 def refuse_pointers(path: Path) -> None:

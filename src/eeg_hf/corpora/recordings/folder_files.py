@@ -9,10 +9,10 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from ...legible_text import legible
 from .containment import FOLLOW, leads_out
 from .file_checks import sniff
 from .formats import EXTENSIONS, TABLE_EXTENSIONS, find_recordings
-from .recording_files import legible
 
 logger = logging.get_logger(__name__)
 

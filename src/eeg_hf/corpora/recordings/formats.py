@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers.utils import logging
 
+from ...legible_text import legible
 from .containment import refuse_outside
 from .file_checks import CNT_BYTES, check_file, check_size
 from .gaps import joins_of, mark_joins, mark_missing_runs
@@ -120,6 +121,7 @@ def read_recording(
         refuse_outside(path, [file for file in raw.filenames if file is not None], follow_links)
         joins += joins_of(path, raw, extension, kind)
         _check_opened(path, raw, sampling_rate)
+        _make_legible(raw)
         mark_joins(raw, joins)
         if extension == ".gdf":
             mark_missing_runs(raw, joins)
@@ -163,7 +165,7 @@ def _open(path: Path, extension: str, kind: str | None = None, **options: Any) -
         warnings.simplefilter("always")
         raw = reader(path, preload=False, verbose="WARNING", **options)
     for warning in caught:
-        message = " ".join(str(warning.message).split())
+        message = legible(" ".join(str(warning.message).split()))[:2000]
         if _TROUBLE.search(message):
             raise ValueError(f"{path.name} is damaged: {message}")
         if _LEFT_OUT.search(message):
@@ -210,6 +212,16 @@ def _check_opened(path: Path, raw: "mne.io.BaseRaw", sampling_rate: float | None
             raise ValueError(f"{path.name} is truncated: {place} is not there") from error
 
 
+def _make_legible(raw: "mne.io.BaseRaw") -> None:
+    """Escape control characters in the names of channels and events, which reach terminals and pages."""
+    renamed = {name: legible(name) for name in raw.ch_names if legible(name) != name}
+    if renamed:
+        raw.rename_channels(renamed, allow_duplicates=True, verbose="ERROR")
+    texts = raw.annotations.description
+    if any(legible(text) != text for text in texts):
+        raw.annotations.description = np.array([legible(text) for text in texts])
+
+
 @contextlib.contextmanager
 def _in_one_line(path: Path) -> Iterator[None]:
     """Convert any error of a reader to one line that names the file."""
@@ -232,7 +244,7 @@ def _in_one_line(path: Path) -> Iterator[None]:
         if path.name not in message:
             message = f"{path.name} cannot be read: {message}"
         kind = next((k for k in (FileNotFoundError, ImportError) if isinstance(error, k)), ValueError)
-        raise kind(message[:500]) from error
+        raise kind(legible(message)[:500]) from error
 
 
 __all__ = [

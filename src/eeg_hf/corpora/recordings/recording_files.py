@@ -11,6 +11,7 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from ...legible_text import legible
 from .containment import FOLLOW, leads_out, refuse_outside
 from .eeglab_samples import named_samples
 from .file_checks import check_size, next_fif, read_header_text, settings_of, sniff
@@ -37,7 +38,6 @@ _NO_RAW_FIF = re.compile(
     re.IGNORECASE,
 )
 _PARTS_OF_CDT = (".dpa", ".dpo", ".cef", ".ceo", ".hpi")
-_ILLEGIBLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # the last are bytes of names in Latin-1
 FOOTER_KEY = b"eeg_hf"
 """Key of the metadata of a Parquet file of prepared windows."""
 _BLOCK_BYTES, _NUM_BLOCKS = 4096, 5  # of the content of a file that tell it from another
@@ -63,16 +63,6 @@ def extension_of(path: Path) -> str:
     """Return a file's extension in lower case, `.fif.gz` as one."""
     name = path.name.lower()
     return ".fif.gz" if name.endswith(".fif.gz") else path.suffix.lower()
-
-
-def legible(text: str) -> str:
-    r"""Escape control characters, and bytes that are not UTF-8.
-
-    Example:
-        >>> legible("P1\n.edf")
-        'P1\\n.edf'
-    """
-    return _ILLEGIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def companions(path: Path | str, follow_links: bool = False) -> list[Path]:
@@ -429,7 +419,6 @@ __all__ = [
     "companions",
     "extension_of",
     "find_recordings",
-    "legible",
     "persyst_data",
     "state_of",
 ]

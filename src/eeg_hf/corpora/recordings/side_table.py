@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 from transformers.utils import logging
 
+from ...legible_text import legible
 from ..corpus import Label
 from ..windows.encoding import window_schema
 from .file_checks import decode_text
@@ -70,7 +71,9 @@ def read_rows(path: Path, has_classes: bool = True) -> list[dict[str, str | None
         rows = _read_jsonl(path)
     else:
         rows = _read_delimited(path)
-    table = [{name.strip(): _text(cell) for name, cell in row.items() if name.strip()} for row in rows]
+    table = [
+        {legible(name.strip()): _text(cell) for name, cell in row.items() if name.strip()} for row in rows
+    ]
     for name in dict.fromkeys(name for row in table for name in row):
         _decide_words(path, table, name, has_classes)
     return table
@@ -173,7 +176,7 @@ def _text(cell: Any) -> str | None:
         return None
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
-    text = "" if cell is None else str(cell).strip()
+    text = "" if cell is None else legible(str(cell).strip())
     return None if text.lower() in _MISSING else text
 
 

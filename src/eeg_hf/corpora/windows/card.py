@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ...legible_text import legible, without_tags
 from ..corpus import Corpus
 from .shard_job import ShardJob
 
@@ -35,7 +36,7 @@ def window_card(jobs: Sequence[ShardJob], summary: Mapping[str, Any]) -> str:
     digest = hashlib.sha256("".join(job.fingerprint() for job in jobs).encode()).hexdigest()[:16]
     header = {
         "license": corpus.hub_licence,
-        "pretty_name": f"{corpus.title}, {plan.window_seconds:g}-s windows",
+        "pretty_name": f"{_plain(corpus.title)}, {plan.window_seconds:g}-s windows",
         "tags": ["eeg", "eeg_hf"],
         "configs": [
             {"config_name": name, "data_files": f"{folder}/*.parquet", "description": digest, **default}
@@ -56,15 +57,16 @@ def window_card(jobs: Sequence[ShardJob], summary: Mapping[str, Any]) -> str:
     channels = ", ".join(
         f"{number} recordings with {count}" for count, number in summary["channel_counts"].items()
     )
+    cited = _plain(corpus.citation)
     # `hub/run_facts.py` reads licence, source, citation, reference, unit and `_SIMULATED` from this text
     return f"""---
 {yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
 
-# {corpus.title}: windows
+# {_plain(corpus.title)}: windows
 
 {summary["windows"]} windows of {plan.window_seconds:g} s, {how}, from {summary["recordings_ok"]} recordings
 ({summary["hours"]:.2f} hours; {summary["recordings_failed"]} recordings failed, see `{REPORT}`).
-Windows dropped: {dropped}. Channels: {channels}. Recorded against: {corpus.reference}.
+Windows dropped: {_plain(dropped)}. Channels: {channels}. Recorded against: {_plain(corpus.reference)}.
 Subjects: {summary["subjects"]}. Split: {_split(corpus)}.
 
 Prepared with eeg_hf; readable without it:
@@ -84,12 +86,17 @@ without their scale.
 
 {_CONSENT if corpus.is_of_people else _SIMULATED}
 
-Licence: {corpus.licence}. Source: {corpus.url or corpus.title}. Cite: {corpus.citation}
+Licence: {_plain(corpus.licence)}. Source: {_plain(corpus.url or corpus.title)}. Cite: {cited}
 
 ```json
 {settings}
 ```
 """
+
+
+def _plain(text: str) -> str:
+    """Return what a corpus's own files state of it on one line, without HTML."""
+    return without_tags(legible(" ".join(text.split())))
 
 
 def _split(corpus: Corpus) -> str:

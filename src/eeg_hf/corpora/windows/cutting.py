@@ -16,12 +16,12 @@ import mne
 import numpy as np
 import pyarrow as pa
 
+from ...legible_text import legible
 from ...processing.covariance import mean_covariance
 from ...processing.electrode_positions import positions_from_raw
 from ...processing.microvolts import UV_PER_VOLT, to_microvolts
 from ...processing.signal_quality import FLAT_UV, LARGEST_UV
 from ..corpus import Event, Recording, annotated
-from ..recordings.recording_files import legible
 from .encoding import encode_windows
 from .limits import refuse_too_large, time_limit
 from .recording_report import RecordingReport

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ...legible_text import legible
 from ..corpus import Corpus, Recording
-from ..recordings.recording_files import legible
 from .recording_report import RecordingReport
 from .whole_file import read_footer
 from .window_plan import WindowPlan

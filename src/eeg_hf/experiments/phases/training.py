@@ -24,6 +24,7 @@ from ...training import (
     mark_started,
     resume_checkpoint,
 )
+from ...training.phases import without_tokens
 from ..classifiers.finetuning import evaluate_classifier
 from ..split_arguments import SplitArguments
 from .arguments import PhasesArguments
@@ -52,13 +53,15 @@ def run(args: PhasesArguments, split_args: SplitArguments) -> None:
     for phase in phases:
         folder = Path(args.output_dir) / phase.name
         earlier = weights[phase.after or before]
-        description = {
-            "phase": phase.to_dict(),
-            "earlier": earlier and str(earlier.name),
-            "tiny": args.tiny,
-            "common": {name: getattr(args, name) for name in COMMON},
-            "split": vars(split_args),
-        }
+        description = without_tokens(
+            {
+                "phase": phase.to_dict(),
+                "earlier": earlier and str(earlier.name),
+                "tiny": args.tiny,
+                "common": {name: getattr(args, name) for name in COMMON},
+                "split": vars(split_args),
+            }
+        )
         if is_finished(folder, description):
             logger.warning(f"{phase.name}: finished before, skipped")
         else:
