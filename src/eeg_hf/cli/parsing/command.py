@@ -31,6 +31,9 @@ EXTRAS = {
     "xlrd": "sleep",
     "moabb": "moabb",
     "optuna": "sweep",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "export",
     "ray": "ray",
 }
 

@@ -18,7 +18,9 @@ from ...atomic_files import atomic_path
 from ...collation import EEGDataCollator, WindowDataset
 from ...corpora import load_alignments, load_windows
 from ...evaluation import write_json
+from ...inference.onnx_model import FILE_NAME, OnnxModel
 from ...processing.calibration import Calibration, calibrate
+from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from .arguments import PredictArguments
 from .known_labels import judge, refuse_unknown_label
 from .sources import Source, find_sources, is_prepared
@@ -41,9 +43,7 @@ def run(args: PredictArguments) -> None:
     sources = find_sources([word for word in args.inputs if word not in prepared], args.corpus_options)
     if args.label_column:
         refuse_unknown_label(sources, args.label_column)
-    build: Any = pipeline  # its overloads know the tasks of transformers only
-    classify = build("eeg-classification", model=args.model, device=args.device)
-    classify.model.eval()
+    classify = load_pipeline(str(args.model), args.device)
     rows = [row for folder in prepared for row in predict_windows(classify, folder, args)]
     for source in tqdm(sources, "predicting", unit="recording", disable=None):
         rows += predict_recording(classify, source, args)
@@ -56,6 +56,17 @@ def run(args: PredictArguments) -> None:
         metrics, text = judge(table, args.label_column, classify.model.config)
         write_json(Path(args.output).with_suffix(".metrics.json"), metrics)
         sys.stdout.write(f"\n{text}\n")
+
+
+def load_pipeline(model: str, device: str) -> Any:
+    """Return the pipeline of a trained model, or of a folder that `eeg-hf export` wrote."""
+    build: Any = pipeline  # its overloads know the tasks of transformers only
+    if not (Path(model) / FILE_NAME).exists():
+        classify = build("eeg-classification", model=model, device=device)
+        classify.model.eval()
+        return classify
+    extractor = EEGFeatureExtractor.from_pretrained(model)
+    return build("eeg-classification", model=OnnxModel.load(model), feature_extractor=extractor)
 
 
 def predict_recording(classify: Any, source: Source, args: PredictArguments) -> list[Row]:

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Export a trained classifier to ONNX, with the differences from the original measured and written down.
+
+    eeg-hf export runs/classifier --output_dir runs/exported
+    eeg-hf export runs/classifier --int8 true --data runs/data/eegmat --output_dir runs/exported
+    eeg-hf export runs/classifier --input_name eeg_data --output_name predictions
+
+The numbers of windows, channels and samples stay free, but for architectures that are built for fixed ones.
+The signal contract travels along, so `eeg-hf predict runs/exported recording.edf` runs the file by onnxruntime.
+`card.json` and `README.md` in the folder hold the largest and mean difference of the outputs, and the share of
+windows with the same class, on the windows of --data, or on simulated EEG.
+"""
+
+from ..experiments.exporting_arguments import ExportModelArguments, take_model
+from .parsing import Command
+
+COMMAND = main = Command(
+    "export", __doc__, "exporting", (ExportModelArguments,), positional="words", adapt=take_model
+)
+
+if __name__ == "__main__":
+    main()
