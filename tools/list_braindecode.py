@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from eeg_hf import BraindecodeConfig, BraindecodeForSequenceClassification
 from eeg_hf.atomic_files import write_text
-from eeg_hf.models.modeling_braindecode import build_network
+from eeg_hf.models.modeling_braindecode import build_network, forward_options
 from eeg_hf.processing.electrode_positions import electrode_positions
 from eeg_hf.tables import escape_cell, markdown_table
 
@@ -104,7 +104,7 @@ def judge(config: BraindecodeConfig) -> tuple[str, int]:
     hosted = BraindecodeForSequenceClassification(config).eval()
     size = sum(weight.numel() for weight in hosted.parameters())
     with torch.no_grad():
-        expected = output_of(lambda: bare(windows))
+        expected = output_of(lambda: bare(windows, **forward_options(bare, config)))
         if not torch.equal(hosted(windows).logits, expected):
             return "other output than the bare network", size
     hosted.train()

@@ -6,9 +6,9 @@
     eeg-hf export runs/classifier --input_name eeg_data --output_name predictions
 
 The numbers of windows, channels and samples stay free, but for architectures that are built for fixed ones.
-The signal contract travels along, so `eeg-hf predict runs/exported recording.edf` runs the file by onnxruntime.
-`card.json` and `README.md` in the folder hold the largest and mean difference of the outputs, and the share of
-windows with the same class, on the windows of --data, or on simulated EEG.
+The signal contract travels along: `eeg-hf predict runs/exported recording.edf` runs the file by onnxruntime.
+`card.json` and `README.md` in the folder hold the largest and mean difference of the outputs, and the share
+of windows with the same class, on the windows of --data, or on simulated EEG.
 """
 
 from ..experiments.exporting_arguments import ExportModelArguments, take_model

@@ -73,6 +73,12 @@ def restore_buffers(model: "BraindecodeModel") -> None:
         model.network.get_submodule(parent).register_buffer(leaf, value, persistent=False)
 
 
+def forward_options(network: nn.Module, config: BraindecodeConfig) -> dict[str, Any]:
+    """Return the arguments of a network besides the windows: Labram looks its electrodes up in every call."""
+    takes_names = "ch_names" in inspect.signature(network.forward).parameters
+    return {"ch_names": list(config.channel_names)} if takes_names and config.channel_names else {}
+
+
 def describe_channels(config: BraindecodeConfig) -> list[dict[str, Any]] | None:
     """Return the channels as entries of `mne.Info["chs"]`, as far as braindecode reads them."""
     if config.channel_names is None:
@@ -157,7 +163,7 @@ class BraindecodeModel(BraindecodePreTrainedModel):
     ) -> torch.Tensor:
         """Return the output of the network, (batch, num_labels)."""
         self.check_windows(input_values, channel_positions)
-        logits = self.network(input_values.to(self.dtype))
+        logits = self.network(input_values.to(self.dtype), **forward_options(self.network, self.config))
         if not isinstance(logits, torch.Tensor) or logits.shape != (len(logits), self.config.num_labels):
             got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise ValueError(
