@@ -17,6 +17,7 @@ from .hms import HMS, read_spectrogram
 from .isc_video import ISCVideo
 from .moabb import MOABB
 from .recordings.formats import read_recording
+from .recordings.recording_audit import audit_recordings
 from .simulated import Simulated
 from .simulated_film import SimulatedFilm
 from .simulated_things import SimulatedThings
@@ -113,6 +114,7 @@ __all__ = [
     "ThingsEEG1",
     "ThingsEEG2",
     "audit",
+    "audit_recordings",
     "check_disjoint",
     "cross_splits",
     "drop_unlabelled",
