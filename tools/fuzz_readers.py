@@ -23,7 +23,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +51,8 @@ _NUMBERS = (
 TABLE = {"sampling_rate": 128.0, "unit": "uV"}
 
 
-def write_originals(folder: Path) -> list[str]:
-    """Write one whole recording of every format; return the names of the main files."""
+def write_originals(folder: Path, wanted: Collection[str] | None = None) -> list[str]:
+    """Write one whole recording of every format, or of some; return the names of the main files."""
     from tests.corpora import mutations, test_amplifier_formats
     from tests.corpora.recordings import test_gaps, test_lost_samples
 
@@ -75,6 +75,8 @@ def write_originals(folder: Path) -> list[str]:
     }
     names = []
     for name, write in writers.items():
+        if wanted and name not in wanted:
+            continue
         (folder / name).mkdir()
         try:
             write(folder / name / name)
@@ -374,7 +376,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="originals-") as folder:
         originals = Path(folder)
-        names = [name for name in write_originals(originals) if not args.formats or name in args.formats]
+        names = write_originals(originals, args.formats)
         if args.only:
             name, _, seed = args.only.rpartition(":")
             path = make(originals, name, int(seed), args.keep or originals / "kept")
