@@ -37,7 +37,8 @@ def arguments(prepared, output_dir, **options):
 def classifier(prepared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier")
     run_command(
-        "finetune", *arguments(prepared, folder, alignment="euclidean", mixup_alpha=0.2, augment="true")
+        "finetune",
+        *arguments(prepared, folder, head="finetune", alignment="euclidean", mixup_alpha=0.2, augment="true"),
     )
     return folder
 
@@ -63,7 +64,13 @@ def test_the_table_holds_runs_and_baselines_of_both_regimes(tmp_path):
     data, folds = tmp_path / "data", tmp_path / "folds"
     extractor = EEGFeatureExtractor(window_seconds=2.0, channels=["Fp1", "C3", "Cz", "O1", "O2"])
     prepare(Simulated(num_subjects=6, seconds=10), data, extractor)
-    eegnet = {"architecture": "eegnet", "folds": 2, "patience": 0, "num_validation_subjects": 1}
+    eegnet = {
+        "architecture": "eegnet",
+        "head": "finetune",
+        "folds": 2,
+        "patience": 0,
+        "num_validation_subjects": 1,
+    }
     run_command("finetune", *arguments(data, folds, **eegnet))
     printed = run_command(
         *("evaluate", "--data", data, "--label_column", "condition", "--folds", "2"),

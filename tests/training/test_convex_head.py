@@ -6,7 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from eeg_hf import EEGFoundationForSequenceClassification
-from eeg_hf.training.convex_head import collect_features, fit_classifier, fit_head, write_head
+from eeg_hf.training.classifier_head import fit_classifier, write_head
+from eeg_hf.training.convex_head import fit_head
+from eeg_hf.training.frozen_features import collect_features
 from eeg_hf.training.population import fit_population
 from tests.models.test_modeling_eeg_foundation import signal, tiny_config
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calibrations of all subjects of a prepared corpus, from the windows that a regime allows."""
 
+import zlib
 from collections import defaultdict
 from typing import Any
 
@@ -10,13 +11,9 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from ..processing.calibration import Calibration, SignalOrigin
-from ..processing.feature_extraction_eeg import EEGFeatureExtractor
+from ..processing.feature_extraction_eeg import REGIMES, EEGFeatureExtractor
 from .data_collator import EEGDataCollator
 from .window_dataset import WindowDataset
-
-REGIMES = ("unseen", "first_30s", "20P", "50P", "all")
-"""Unlabelled windows of a tested subject that may be used: `unseen` is MOABB's TRAIN, `20P`, `50P` and `all`
-its TRAIN_AND_TARGET_UNLABELED_20P, _50P and _FULL."""
 
 
 def calibration_windows(
@@ -50,10 +47,11 @@ def calibration_windows(
         chosen = is_early
     else:
         share = {"20P": 0.2, "50P": 0.5}[regime]
-        random = np.random.default_rng(seed)
+        # By the windows' names: a subject's windows are the same whatever other rows there are
+        drawn = np.array([zlib.crc32(f"{seed} {name}".encode()) for name in dataset["window_id"]])
         for group in np.unique(groups):
             rows = np.flatnonzero(groups == group)
-            chosen[random.permutation(rows)[: max(round(share * len(rows)), 1)]] = True
+            chosen[rows[np.argsort(drawn[rows])[: max(round(share * len(rows)), 1)]]] = True
     missing = sorted(set(groups) - set(groups[chosen]))
     if missing:
         raise ValueError(f"{regime}: no window to calibrate {', '.join(missing)} on")

@@ -26,6 +26,9 @@ class WindowDataset(torch.utils.data.Dataset):
         dataset: A `datasets.Dataset` with the columns of a prepared corpus.
         columns: Columns to read besides those of the signal, such as the labels.
 
+    Attributes:
+        rows: The dataset with all its columns.
+
     Example:
         >>> from datasets import load_dataset
         >>> rows = load_dataset("runs/data/eegmat", split="train")  # doctest: +SKIP
@@ -36,6 +39,7 @@ class WindowDataset(torch.utils.data.Dataset):
         missing = sorted({*SIGNAL_COLUMNS, *columns} - set(dataset.column_names))
         if missing:
             raise ValueError(f"dataset lacks the columns {missing}; it has {sorted(dataset.column_names)}")
+        self.rows = dataset
         self.dataset = dataset.select_columns([*SIGNAL_COLUMNS, *columns]).with_format("arrow")
 
     @property

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     import mne
 
 CONDITIONS: tuple[str, ...] = ("rest", "task")
+# Mean and standard deviation over subjects, of logarithms where the unit is uV
+ALPHA_HZ, ALPHA_RANGE_HZ = (10.0, 0.8), (8.5, 11.5)
+ALPHA_UV, ALPHA_DECAY, BACKGROUND_UV = (11.0, 0.6), (0.55, 0.1), (7.0, 0.15)
 _BLOCK_SECONDS = 10.0
 _BLINK_SECONDS = 0.4
 
@@ -97,16 +100,16 @@ class Simulated(SimulatedCorpus):
         """Return the parameters of a subject."""
         # The order of the draws is fixed: another order makes other subjects
         random = np.random.default_rng([self.seed, int(subject)])
-        rest_uv = 11.0 * math.exp(0.6 * self._rank(int(subject)))
-        task_uv = rest_uv * math.exp(-random.normal(0.55, 0.1))
+        rest_uv = ALPHA_UV[0] * math.exp(ALPHA_UV[1] * self._rank(int(subject)))
+        task_uv = rest_uv * math.exp(-random.normal(*ALPHA_DECAY))
         dead = {
             condition: str(random.choice(STANDARD_19)) if random.random() < 0.15 else None
             for condition in CONDITIONS
         }
         return SimulatedTruth(
-            alpha_hz=float(np.clip(random.normal(10.0, 0.8), 8.5, 11.5)),
+            alpha_hz=float(np.clip(random.normal(*ALPHA_HZ), *ALPHA_RANGE_HZ)),
             alpha_uv={"rest": rest_uv, "task": task_uv},
-            background_uv=7.0 * math.exp(random.normal(0.0, 0.15)),
+            background_uv=BACKGROUND_UV[0] * math.exp(random.normal(0.0, BACKGROUND_UV[1])),
             line_uv=float(random.uniform(1.0, 4.0)),
             dead_channel=dead,
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST_SUBJECTS = 1000
 _COUNTS = {"num_subjects", "num_films"}
 _ALPHA_PLACES, _ALPHA_WIDTH = ("O1", "O2"), 0.06
-_ALPHA_HALF_BAND_HZ = 1.2
+ALPHA_HALF_BAND_HZ = 1.2
 
 
 class SimulatedCorpus(Corpus):
@@ -109,6 +109,11 @@ def slow_noise(num: int, num_samples: int, rate: float, random: np.random.Genera
     return noise(amplitude, num, num_samples, random)
 
 
+def slow_noise_density(frequencies: np.ndarray, nyquist_hz: float) -> np.ndarray:
+    """Return the power of `slow_noise` per Hz at some frequencies above 0.5 Hz; over all it adds up to 1."""
+    return 1 / frequencies / (1 + np.log(nyquist_hz / 0.5))
+
+
 def background(num_samples: int, rate: float, random: np.random.Generator) -> np.ndarray:
     """Return 1/f noise of unit root mean square, similar at neighbouring electrodes, (19, num_samples)."""
     return background_mixing() @ slow_noise(len(STANDARD_19), num_samples, rate, random)
@@ -117,7 +122,7 @@ def background(num_samples: int, rate: float, random: np.random.Generator) -> np
 def alpha(hz: float, num_samples: int, rate: float, random: np.random.Generator) -> np.ndarray:
     """Return a waxing and waning rhythm around `hz`, strongest at O1 and O2, (19, num_samples)."""
     frequencies = np.fft.rfftfreq(num_samples, 1 / rate)
-    amplitude = np.exp(-(((frequencies - hz) / _ALPHA_HALF_BAND_HZ) ** 2))
+    amplitude = np.exp(-(((frequencies - hz) / ALPHA_HALF_BAND_HZ) ** 2))
     return alpha_pattern()[:, None] * noise(amplitude, 1, num_samples, random)
 
 
@@ -146,6 +151,7 @@ def _distances() -> np.ndarray:
 
 
 __all__ = [
+    "ALPHA_HALF_BAND_HZ",
     "SimulatedCorpus",
     "alpha",
     "alpha_pattern",
@@ -154,4 +160,5 @@ __all__ = [
     "noise",
     "pattern",
     "slow_noise",
+    "slow_noise_density",
 ]

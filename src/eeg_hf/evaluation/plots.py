@@ -24,9 +24,10 @@ INK, GREY, PALE, PEACH = "#222222", "#8C8C8C", "#E4E4E4", "#FBE3D0"
 # Of the bars, pale enough for whiskers and dots to be seen on them, and of the title
 _REGIME_COLORS = {
     "unseen": ("#80B9D9", BLUE),
+    **dict.fromkeys(("first_30s", "20P", "50P"), ("#D9CB80", "#7A6A00")),
     "aligned": ("#80CFB9", "#007A59"),
     "known": ("#EAAE80", "#A34A00"),
-    "known_aligned": ("#E5BCD3", "#8F4A73"),
+    **dict.fromkeys(("known_first_30s", "known_20P", "known_50P", "known_aligned"), ("#E5BCD3", "#8F4A73")),
 }
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 _STYLE: dict[Any, Any] = {

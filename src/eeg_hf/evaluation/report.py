@@ -19,20 +19,34 @@ from .by_subject import describe_difference
 if TYPE_CHECKING:
     from .metrics import MetricSummary
 
-Regime = Literal["unseen", "aligned", "known", "known_aligned"]
+Calibration = Literal["unseen", "first_30s", "20P", "50P", "aligned"]
+Regime = Literal[Calibration, "known", "known_first_30s", "known_20P", "known_50P", "known_aligned"]
 
+_CALIBRATED: Mapping[str, str] = {
+    "first_30s": "calibrated on the subject's first 30 s",
+    "20P": "calibrated on 20 % of the subject's unlabelled windows",
+    "50P": "calibrated on 50 % of the subject's unlabelled windows",
+}
 REGIMES: Mapping[str, str] = {
     "unseen": "subject unseen",
+    **_CALIBRATED,
     "aligned": "unlabelled windows of the subject used",
     "known": "subject trained on",
+    **{f"known_{name}": f"subject trained on, and {text}" for name, text in _CALIBRATED.items()},
     "known_aligned": "subject trained on, and unlabelled windows of the test used",
 }
-_WITHOUT_TARGET, _WITH_TARGET = "TRAIN", "TRAIN_AND_TARGET_UNLABELED_FULL"
+"""What is known of a tested subject; windows that calibrate are not scored, except where all are used."""
+_TARGET_DATA = {
+    "unseen": "TRAIN",
+    "first_30s": "TRAIN and the first 30 s of the target, unlabelled",
+    "20P": "TRAIN_AND_TARGET_UNLABELED_20P",
+    "50P": "TRAIN_AND_TARGET_UNLABELED_50P",
+    "aligned": "TRAIN_AND_TARGET_UNLABELED_FULL",
+}
 TARGET_DATA: Mapping[str, str] = {
-    "unseen": _WITHOUT_TARGET,
-    "aligned": _WITH_TARGET,
-    "known": _WITHOUT_TARGET,
-    "known_aligned": _WITH_TARGET,
+    **_TARGET_DATA,
+    "known": _TARGET_DATA["unseen"],
+    **{f"known_{name}": text for name, text in _TARGET_DATA.items() if name != "unseen"},
 }
 """Regime -> what MOABB calls the data of the target that were used."""
 METRIC_TITLES: Mapping[str, str] = {
@@ -51,8 +65,8 @@ class ResultRow:
     Attributes:
         method: Name, such as "EEGNet".
         regime: "unseen" where nothing of a tested subject was used before the test, "aligned" where their
-            unlabelled windows were; "known" and "known_aligned" where the training had labelled windows of
-            tested subjects.
+            unlabelled windows were, or some of them ("first_30s", "20P", "50P"); "known" and so on where the
+            training had labelled windows of tested subjects.
         split: How the data were split, such as "5 subject folds, cross-subject".
         metrics: Summary of each metric, see [`FoldScores`].
         num_subjects: Number of tested subjects.
@@ -89,16 +103,23 @@ class ResultRow:
         return TARGET_DATA[self.regime]
 
 
-def regime_of(is_known: bool, is_aligned: bool) -> Regime:
+def regime_of(is_known: bool, calibration: Calibration) -> Regime:
     """Return the regime of a test.
 
     Args:
         is_known: Whether windows of a tested subject were trained on.
-        is_aligned: Whether unlabelled windows of the test were used.
+        calibration: Which unlabelled windows of the tested subjects were used.
     """
-    if is_known:
-        return "known_aligned" if is_aligned else "known"
-    return "aligned" if is_aligned else "unseen"
+    if not is_known:
+        return calibration
+    known: Any = "known" if calibration == "unseen" else f"known_{calibration}"
+    return known
+
+
+def calibration_of(signal: Mapping[str, Any]) -> Calibration:
+    """Return which unlabelled windows of tested subjects a model uses, by its extractor's settings."""
+    regime = signal.get("calibration_regime", "unseen")
+    return "aligned" if regime == "all" or signal.get("alignment", "none") != "none" else regime
 
 
 def sort_rows(rows: Sequence[ResultRow], metric: str = "balanced_accuracy") -> list[ResultRow]:

@@ -38,6 +38,8 @@ STRUCTURE = (
     *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
     *("patch_size", "overlap", "scale_factors", "use_multi_scale", "use_channel_attention", "max_seq_length"),
     *("channel_adapter", "adapter_size", "adapter_heads", "second_order", "second_order_layers"),
+    *("second_order_bands", "second_order_basis", "second_order_degree", "second_order_split"),
+    *("second_order_frame_seconds", "second_order_regularization", "second_order_shrinkage"),
 )
 """Fields of EEGFoundationConfig that pretrained weights were made for."""
 

@@ -6,6 +6,7 @@ from dataclasses import MISSING, field
 from typing import Any, Literal
 
 Alignment = Literal["none", "euclidean"]
+Regime = Literal["unseen", "first_30s", "20P", "50P", "all"]
 
 
 def option(
@@ -29,4 +30,4 @@ def option(
     return field(default=default, default_factory=factory, metadata=metadata)
 
 
-__all__ = ["Alignment", "option"]
+__all__ = ["Alignment", "Regime", "option"]

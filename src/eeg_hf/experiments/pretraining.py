@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
+import numpy as np
+from datasets import Dataset, concatenate_datasets
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -18,14 +19,28 @@ from transformers import (
 from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
 
-from ..collation import DEFAULT_VIEW, SIGNAL_COLUMNS, EEGPreTrainingCollator, WindowDataset
+from ..collation import (
+    DEFAULT_VIEW,
+    SIGNAL_COLUMNS,
+    EEGDataCollator,
+    EEGPreTrainingCollator,
+    WindowDataset,
+)
+from ..collation.group_calibrations import calibrate_groups
 from ..corpora import SeenWindows, load_alignments, mixture, split_for_pretraining
 from ..corpora.windows.seen_windows import COLUMNS
 from ..models.configuration_eeg_foundation import EEGFoundationConfig
 from ..models.configuration_eeg_fsq import EEGFSQConfig
 from ..models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
+from ..processing.calibration import Calibration
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
-from ..training import ChannelGroupedSampler, EEGTrainer, PlotReconstruction, resume_checkpoint
+from ..training import (
+    ChannelGroupedSampler,
+    EEGTrainer,
+    PlotReconstruction,
+    fit_population,
+    resume_checkpoint,
+)
 from .config_fields import check_config_fields
 from .joined_parts import join_parts
 from .pretraining_arguments import PretrainArguments
@@ -39,6 +54,8 @@ SIGNAL_SETTINGS = (
     *("normalization", "clip", "alignment"),
 )
 """Settings that a codec must share with the windows whose codes it provides."""
+STREAM_WINDOWS = 1024
+"""Windows of a stream that tell the statistics of second-order tokens."""
 
 
 def run(args: PretrainArguments, split_args: SplitArguments, training_args: TrainingArguments) -> None:
@@ -51,17 +68,27 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
     train, validation, seen = load_parts(args, split_args, training_args, weights)
     if validation is None:
         training_args.eval_strategy, training_args.load_best_model_at_end = IntervalStrategy.NO, False
-    extractor = EEGFeatureExtractor.from_pretrained(next(iter(weights)), alignment=args.alignment)
+    extractor = EEGFeatureExtractor.from_pretrained(
+        next(iter(weights)), alignment=args.alignment, calibration_regime=args.regime
+    )
     alignments = load_alignments(*weights) if args.alignment != "none" else None
 
     model = build_model(args, extractor)
     config = model.config
-    view = DEFAULT_VIEW if getattr(config, "contrastive_weight", 0) > 0 else None
-    stretch_size = getattr(config, "stretch_size", config.patch_size)
+    calibrations = prepare_bands(model, extractor, train, validation, alignments)
+    # The epoch of the second one stays 0: every evaluation hides the same stretches
     collators = [
-        EEGPreTrainingCollator(extractor, stretch_size, view, alignments=alignments, seed=training_args.seed)
+        EEGPreTrainingCollator(
+            extractor,
+            getattr(config, "stretch_size", config.patch_size),
+            DEFAULT_VIEW if getattr(config, "contrastive_weight", 0) > 0 else None,
+            num_bands=len(config.second_order_bands) if getattr(config, "second_order", False) else 0,
+            alignments=alignments,
+            calibrations=calibrations,
+            seed=training_args.seed,
+        )
         for _ in range(2)
-    ]  # the epoch of the second one stays 0: every evaluation hides the same stretches
+    ]
 
     trainer = EEGTrainer(
         model=model,
@@ -86,6 +113,37 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
     trainer.save_state()
     if validation is not None:
         trainer.save_metrics("eval", trainer.evaluate())
+
+
+def prepare_bands(
+    model: PreTrainedModel,
+    extractor: EEGFeatureExtractor,
+    train: Any,
+    validation: Dataset | None,
+    alignments: Mapping[str, np.ndarray] | None,
+) -> dict[str, Calibration] | None:
+    """Give second-order tokens the statistics of the training windows, and calibrate all subjects.
+
+    Returns:
+        The calibrations, or None where the regime recentres all subjects alike.
+
+    Raises:
+        ValueError: If subjects are to be calibrated for a model without such tokens, or of a stream.
+    """
+    has_bands, regime = getattr(model.config, "second_order", False), extractor.calibration_regime
+    if not has_bands and regime == "unseen":
+        return None
+    windows = train if isinstance(train, WindowDataset) else WindowDataset(train.take(STREAM_WINDOWS))
+    calibrations = None
+    if regime != "unseen":
+        if not has_bands or windows is not train:
+            wanted = "no --streaming" if has_bands else "config.second_order=true"
+            raise ValueError(f"regime: {regime} needs {wanted}")
+        rows = [windows.rows, *([] if validation is None else [validation])]
+        calibrations = calibrate_groups(concatenate_datasets(rows), extractor, model)
+    collate = EEGDataCollator(extractor, alignments=alignments, calibrations=calibrations)
+    fit_population(model, windows, collate)
+    return calibrations
 
 
 def build_model(args: PretrainArguments, extractor: EEGFeatureExtractor) -> PreTrainedModel:

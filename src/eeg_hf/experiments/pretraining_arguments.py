@@ -29,6 +29,9 @@ class PretrainArguments:
     )
     codec: str | None = option("Trained tokenizer whose codes are predicted, if target is codes.", None)
     alignment: Alignment = option("euclidean whitens each subject by unlabelled windows.", "none")
+    regime: Literal["unseen", "all"] = option(
+        "all recentres second-order tokens by each subject's own windows, unseen by those of all.", "unseen"
+    )
 
 
 __all__ = ["PretrainArguments"]

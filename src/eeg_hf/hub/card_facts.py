@@ -11,10 +11,20 @@ from typing import Any, Literal
 from .card_kinds import CardKind, card_kind
 
 UNKNOWN = "not recorded"
+_CALIBRATED: Mapping[str, str] = {
+    "first_30s": "calibrated on the first 30 s of the subject tested",
+    "20P": "calibrated on 20 % of the unlabelled windows of the subject tested",
+    "50P": "calibrated on 50 % of the unlabelled windows of the subject tested",
+}
 REGIMES: Mapping[str, str] = {
     "unseen": "the subject tested is unseen",
+    **_CALIBRATED,
     "aligned": "unlabelled windows of the subject tested were used",
     "known": "the subject tested was in the training",
+    **{
+        f"known_{name}": f"the subject tested was in the training; {text}"
+        for name, text in _CALIBRATED.items()
+    },
     "known_aligned": "the subject tested was in the training, and unlabelled windows of the test were used",
 }
 ROLES = ("pretraining", "fine-tuning", "evaluation")
@@ -239,7 +249,7 @@ class CardFacts:
             return "test subjects"
         if self.own_results and self.saw_test_subjects is None and (shared or not pretrained_on):
             return "unknown"
-        if any(row.regime.endswith("aligned") for row in self.own_results):
+        if any(row.regime not in ("unseen", "known") for row in self.own_results):
             return "unlabelled windows"
         return "same corpus" if shared else "none"
 

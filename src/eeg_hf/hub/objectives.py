@@ -11,16 +11,20 @@ _FOUNDATION: Mapping[str, str] = {
     "code_weight": "masked prediction of a codec's tokens",
     "contrastive_weight": "contrast of two views",
 }
+_PARTS: Mapping[str, str] = {"pooled": "embeddings", "bands": "second-order vectors"}
 _UNUSED: Mapping[str, str] = {"signal": "code_weight", "codes": "reconstruction_weight"}  # by target
 
 
-def describe_objective(config: Mapping[str, Any]) -> str:
+def describe_objective(config: Mapping[str, Any], head: Mapping[str, Any] | None = None) -> str:
     """Return the training objective of the class that a config names.
 
     Args:
         config: Content of a saved config.json.
+        head: Content of the head.json beside it, where the head was fitted at once.
     """
     name = (config.get("architectures") or [""])[0]
+    if head:
+        return _fitted_head(config, head)
     if name.endswith("ForSequenceClassification"):
         weighted = ", each class counting alike" if config.get("class_weights") else ""
         smoothing = config.get("label_smoothing")
@@ -35,6 +39,16 @@ def describe_objective(config: Mapping[str, Any]) -> str:
     return _masked_vae(config) if config["model_type"] == "eeg_masked_vae" else _foundation(config)
 
 
+def _fitted_head(config: Mapping[str, Any], head: Mapping[str, Any]) -> str:
+    kind = "ridge regression" if len(read_labels(config)) == 1 else "logistic regression"
+    read = " and ".join(_PARTS[part] for part in head["parts"])
+    tuned = ", then fine-tuned with the encoder" if head["kept"] == "finetuned" else ""
+    return (
+        f"{kind} on frozen {read}, C = {head['inverse_regularization']:g} chosen by folds of the training "
+        f"subjects{tuned}"
+    )
+
+
 def read_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the classes in order; transformers does not save the names LABEL_0 and LABEL_1."""
     names: Mapping[str, str] = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
@@ -47,6 +61,8 @@ def _foundation(config: Mapping[str, Any]) -> str:
     parts = [f"{_FOUNDATION[name]} (weight {config[name]:g})" for name in used]
     if used and used[0] != "contrastive_weight" and "mask_ratio" in config:
         parts[0] += f" of {config['mask_ratio']:.0%} of the signal"
+    if "masked_bands" in (config.get("objectives") or {}):
+        parts.append("masked prediction of the covariances of frequency bands")
     return " and ".join(parts) or UNKNOWN
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
+from ..evaluation.report import calibration_of
 from .card_facts import ROLES, CardFacts, ComputeFacts, CorpusFacts
 from .card_kinds import card_kind
 from .objectives import describe_objective, read_labels
@@ -20,7 +21,7 @@ from .run_results import Evaluation, Results, read_evaluation, read_json, read_o
 
 _SIGNAL = (
     *("sampling_rate", "highpass_hz", "lowpass_hz", "notch_hz", "reference", "channels"),
-    *("missing_channels", "window_seconds", "normalization", "clip", "alignment"),
+    *("missing_channels", "window_seconds", "normalization", "clip", "alignment", "calibration_regime"),
 )
 
 
@@ -77,9 +78,7 @@ def facts_from_run(
     signal = read_json(signal_path, "a feature extractor") if signal_path.is_file() else {}
     data = data or {}
     name = re.sub(r"(Model|For[A-Z]\w+)$", "", model_class)
-    regime = "aligned" if signal.get("alignment") == "euclidean" else "unseen"
-    if saw_test_subjects:
-        regime = "known"
+    regime = "known" if saw_test_subjects else calibration_of(signal)
     if evaluation:
         found = read_evaluation(config["model_type"], evaluation, own_methods, name, regime, folder)
     else:
@@ -94,11 +93,12 @@ def facts_from_run(
         parameters=count_parameters(folder),
         config=_shown_config(config),
         labels=labels,
-        signal={name: signal[name] for name in _SIGNAL if name in signal},
+        signal={name: signal[name] for name in _SIGNAL if signal.get(name, "unseen") != "unseen"},
         channels=_training_channels(config, data.get("pretraining", ())),
         corpora=_corpora(data, hub_ids or {}),
         objectives=tuple(
-            describe_objective(read_json(stage / "config.json", "a saved model")) for stage in stages
+            describe_objective(read_json(stage / "config.json", "a saved model"), read_head(stage))
+            for stage in stages
         ),
         weights=weights,
         results=found.rows,
@@ -111,6 +111,12 @@ def facts_from_run(
         packages=found.provenance.get("packages") or {},
         machine=found.provenance.get("machine"),
     )
+
+
+def read_head(folder: Path) -> dict[str, Any] | None:
+    """Return how the head of a run was fitted; None where it was trained with the encoder."""
+    path = folder / "head.json"
+    return read_json(path, "a fitted head") if path.is_file() else None
 
 
 def corpus_facts(folder: str | Path, roles: Collection[str]) -> CorpusFacts:

@@ -131,13 +131,15 @@ def known_regime(regime: str, saved: Mapping[str, Any]) -> str:
     """Return the regime of a run's own test, which its split, or the weights it started from, may worsen.
 
     Args:
-        regime: By the signal contract alone: "unseen" or "aligned".
+        regime: By the signal contract alone, such as "unseen" or "aligned".
         saved: The `metrics.json` of eeg-hf finetune.
     """
     is_clean = saved.get("protocol", "cross-subject") == "cross-subject"
     if is_clean and not str(saved.get("contamination", "")).startswith("the pretrained weights have seen"):
         return regime
-    return {"unseen": "known", "aligned": "known_aligned"}.get(regime, regime)
+    if regime.startswith("known"):
+        return regime
+    return "known" if regime == "unseen" else f"known_{regime}"
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

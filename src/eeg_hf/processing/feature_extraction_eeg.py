@@ -38,6 +38,9 @@ logger = logging.get_logger(__name__)
 
 NORMALIZATIONS = ("robust", "zscore", "microvolt", "none")
 ALIGNMENTS = ("none", "euclidean")
+REGIMES = ("unseen", "first_30s", "20P", "50P", "all")
+"""Unlabelled windows of a tested subject that may be used: `unseen` is MOABB's TRAIN, `20P`, `50P` and `all`
+its TRAIN_AND_TARGET_UNLABELED_20P, _50P and _FULL."""
 MICROVOLT_SCALE = 100.0
 """`normalization="microvolt"` divides by this many uV, so that EEG is of order one."""
 
@@ -72,6 +75,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             to them (see `preprocessing.preprocess`); clean recordings are not affected.
         robust_reference: Whether loud channels are left out of the average reference (see
             `preprocessing.preprocess`). Extractors saved by versions without this setting do not.
+        calibration_regime: Which unlabelled windows of each subject the model was calibrated on in training,
+            one of `REGIMES`; `"unseen"` for none. With another, expect to pass a calibration.
         **kwargs: Further attributes, kept and saved.
 
     Raises:
@@ -105,6 +110,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         positions: Mapping[str, Position] | None = None,
         adaptive: bool = False,
         robust_reference: bool = True,
+        calibration_regime: Literal["unseen", "first_30s", "20P", "50P", "all"] = "unseen",
         **kwargs: object,
     ) -> None:
         self._warn_of_misspelt(kwargs)
@@ -128,6 +134,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         self.positions = {name: place.tolist() for name, place in checked.items()} or None
         self.adaptive = bool(adaptive)
         self.robust_reference = bool(robust_reference)
+        self.calibration_regime = calibration_regime
         self._check_settings()
 
     @classmethod
@@ -383,6 +390,12 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if calibration is not None:
             calibration.check(self, clean.reports[0].channels)
             features.update(calibration.to_inputs(len(values)))
+        elif self.calibration_regime != "unseen":
+            logger.warning_once(
+                f"the model was trained with a calibration of each subject ({self.calibration_regime}): pass "
+                "calibration=calibrate(recording, extractor, model), for which 30 s of rest are enough; the "
+                "mean of the training subjects stands in, with worse results"
+            )
         if return_tensors != "pt":
             features = BatchFeature({key: value.numpy() for key, value in features.items()}, return_tensors)
         return features
@@ -494,6 +507,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         """Raise if settings contradict each other or are unknown."""
         check_filters(float("inf"), self.sampling_rate, self.highpass_hz, self.lowpass_hz, self.notch_hz)
         allowed = {**OPTIONS, "normalization": NORMALIZATIONS, "alignment": ALIGNMENTS}
+        allowed["calibration_regime"] = REGIMES
         for name, values in allowed.items():
             check_option(name, getattr(self, name), values)
         if isinstance(self.reference, str) and self.reference not in ("average", "original"):
@@ -552,4 +566,4 @@ def _canonical(setting: str, names: Sequence[str]) -> list[str]:
     return canonical
 
 
-__all__ = ["ALIGNMENTS", "NORMALIZATIONS", "EEGFeatureExtractor"]
+__all__ = ["ALIGNMENTS", "NORMALIZATIONS", "REGIMES", "EEGFeatureExtractor"]

@@ -4,7 +4,9 @@
 from .callbacks import FreezeEncoder, PlotReconstruction, SetCollatorEpoch
 from .carry_over import CarryReport, carry_over
 from .checkpoint import resume_checkpoint
+from .classifier_head import fit_classifier
 from .codec_trainer import EEGTokenizerTrainer
+from .convex_head import ConvexHead
 from .label_statistics import balanced_class_weights, fit_auxiliary_tasks
 from .pair_sampler import PairSampler
 from .phases import (
@@ -18,6 +20,7 @@ from .phases import (
     parse_phases,
     read_finished,
 )
+from .population import fit_population
 from .probe import EncoderProbe, probe_encoder, read_probe_curve
 from .sampler import ChannelGroupedSampler, padding_share
 from .trainer import EEGTrainer
@@ -36,6 +39,7 @@ __all__ = [
     "mark_started",
     "parse_phases",
     "ChannelGroupedSampler",
+    "ConvexHead",
     "EEGFoundationTrainer",
     "EEGTokenizerTrainer",
     "EEGTrainer",
@@ -47,6 +51,8 @@ __all__ = [
     "SetCollatorEpoch",
     "TransferLearningPipeline",
     "balanced_class_weights",
+    "fit_classifier",
+    "fit_population",
     "padding_share",
     "probe_encoder",
     "read_finished",

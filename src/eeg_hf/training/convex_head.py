@@ -6,39 +6,23 @@ https://arxiv.org/abs/2202.10054). On small corpora the optimiser costs as much 
 stops far from the optimum of a strongly regularised head, L-BFGS does not.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
-from torch import nn
-from torch.utils.data import DataLoader, Dataset
-from transformers import PreTrainedModel
-from transformers.utils import logging
 
 from ..evaluation.operating_point import choose_offsets
-from ..models.second_order import mean_over_stretches
-
-logger = logging.get_logger(__name__)
+from .frozen_features import collect_features
 
 INVERSE_REGULARIZATIONS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
 DEFAULT_INVERSE_REGULARIZATION = 1e-3
 """Where no inner fold can choose: windows of one subject are alike, so there is less data than rows."""
-PARTS = ("pooled", "bands")
-_SIGNAL_INPUTS = (
-    "input_values",
-    "channel_positions",
-    "channel_mask",
-    "attention_mask",
-    "recentring_whitening",
-    "recentring_log_power",
-)
 
 
 @dataclass(frozen=True)
@@ -49,10 +33,11 @@ class ConvexHead:
         weight: (classes, features) float32; logits = features @ weight.T + bias.
         bias: (classes,) float32.
         inverse_regularization: The chosen C.
-        scores: Minus the log loss over the inner folds of each C, classes counting alike; empty where nothing
-            was chosen.
+        scores: Minus the log loss over the inner folds of each C, classes counting alike; of a regression
+            minus the mean squared error. Empty where nothing was chosen.
         offsets: (classes,), what the inner folds add to the logits for the best balanced accuracy; part of
             the bias.
+        parts: What the columns of the features are, see `collect_features`; empty where that is not known.
     """
 
     weight: np.ndarray
@@ -60,6 +45,12 @@ class ConvexHead:
     inverse_regularization: float
     scores: Mapping[float, float]
     offsets: np.ndarray
+    parts: tuple[str, ...] = ()
+
+    @property
+    def best_score(self) -> float:
+        """The score of the chosen penalty; minus infinity where nothing was chosen."""
+        return max(self.scores.values(), default=-math.inf)
 
 
 def fit_head(
@@ -103,7 +94,7 @@ def fit_head(
     if len(np.unique(labels)) < 2:
         raise ValueError(f"fit_head: expected two classes or more, got {np.unique(labels).tolist()}")
     scaler = StandardScaler().fit(features)
-    rotated, rotation = _rotate(scaler.transform(features))
+    rotated, rotation = rotate(scaler.transform(features))
     scores, held_out = _score_penalties(rotated, labels, groups, inverse_regularizations, num_folds)
     best = max(scores, key=lambda value: scores[value]) if scores else DEFAULT_INVERSE_REGULARIZATION
     num_classes = int(labels.max()) + 1
@@ -122,7 +113,7 @@ def fit_head(
     )
 
 
-def _rotate(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rotate(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotate (rows, features) to as many columns as there are rows, at most; L2 penalties stay the same.
 
     Returns:
@@ -190,112 +181,4 @@ def _per_class(regression: LogisticRegression, num_classes: int) -> tuple[np.nda
     return full_weight, full_bias
 
 
-@torch.no_grad()
-def collect_features(
-    model: PreTrainedModel,
-    dataset: Dataset,
-    collator: Callable[[Any], dict[str, Any]],
-    parts: Sequence[str] | None = None,
-    batch_size: int = 64,
-) -> np.ndarray:
-    """Return what a classifier's head reads of every window, (windows, features) float32.
-
-    Args:
-        model: An encoder, or a classifier with its encoder as `base_model`.
-        dataset: Map-style dataset of windows.
-        collator: Makes batches of them; nothing may be augmented.
-        parts: `"pooled"` (the encoder's `pooler_output`), `"bands"` (the second-order vectors of all bands),
-            or both; by default the vectors where the model has them.
-        batch_size: Windows at a time.
-    """
-    parts = resolve_parts(model, parts)
-    encoder: Any = model.base_model
-    was_training = model.training
-    encoder.eval()
-    rows = []
-    for batch in DataLoader(dataset, batch_size=batch_size, collate_fn=collator):
-        inputs = {name: batch[name].to(model.device) for name in _SIGNAL_INPUTS if name in batch}
-        read = []
-        if "pooled" in parts:
-            outputs = encoder(**inputs)
-            read.append(outputs.pooler_output.float())
-            bands, is_real = outputs.get("band_features"), outputs.get("stretch_mask")
-        elif "bands" in parts:  # the patches need not be encoded
-            bands, is_real = encoder.second_order_features(**inputs)
-        if "bands" in parts:
-            read.append(mean_over_stretches(bands, is_real).flatten(1))
-        rows.append(torch.cat(read, dim=1).cpu())
-    model.train(was_training)
-    return torch.cat(rows).numpy()
-
-
-def resolve_parts(model: PreTrainedModel, parts: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the parts that a head reads, in order, or raise unless the model has them."""
-    has_bands = bool(getattr(model.config, "second_order", False))
-    if parts is None:
-        return ("bands",) if has_bands else ("pooled",)
-    unknown = sorted(set(parts) - set(PARTS))
-    if unknown or not parts or ("bands" in parts and not has_bands):
-        raise ValueError(
-            f"parts: expected some of {', '.join(PARTS)} ('bands' with second_order=True), got {list(parts)}"
-        )
-    return tuple(part for part in PARTS if part in parts)
-
-
-@torch.no_grad()
-def write_head(model: PreTrainedModel, head: ConvexHead, parts: Sequence[str] | None = None) -> None:
-    """Write a fitted head into a classifier as its ordinary weights; parts that it does not read become 0.
-
-    Args:
-        model: A classifier with one task, such as [`EEGFoundationForSequenceClassification`].
-        head: Fitted on `collect_features(model, ..., parts)`.
-        parts: As there.
-
-    Raises:
-        ValueError: If the head has another number of features or classes than the classifier.
-    """
-    used = resolve_parts(model, parts)
-    classifier: Any = model
-    layers: dict[str, nn.Linear] = {"pooled": classifier.classifier.out}
-    if getattr(model.config, "second_order", False):
-        layers["bands"] = classifier.band_classifier
-    expected = (layers["pooled"].out_features, sum(layers[part].in_features for part in used))
-    if head.weight.shape != expected:
-        raise ValueError(
-            f"write_head: expected weights (classes, features) {expected}, got {head.weight.shape}: fit the "
-            "head on collect_features of this model and these parts"
-        )
-    for layer in layers.values():
-        layer.weight.zero_()
-        layer.bias.zero_()
-    weights = torch.from_numpy(head.weight).split([layers[part].in_features for part in used], dim=1)
-    for part, weight in zip(used, weights, strict=True):
-        layers[part].weight.copy_(weight)
-    layers[used[0]].bias.copy_(torch.from_numpy(head.bias))
-
-
-def fit_classifier(
-    model: PreTrainedModel,
-    dataset: Dataset,
-    collator: Callable[[Any], dict[str, Any]],
-    labels: np.ndarray,
-    groups: Sequence[str] | np.ndarray,
-    parts: Sequence[str] | None = None,
-) -> ConvexHead:
-    """Fit the head of a classifier on its frozen encoder and write it into the model.
-
-    Args:
-        model: A classifier with one task of two classes or more.
-        dataset: Map-style dataset of the training windows.
-        collator: Makes batches of them.
-        labels: (windows,) class indices.
-        groups: (windows,) subjects.
-        parts: As in [`collect_features`].
-    """
-    head = fit_head(collect_features(model, dataset, collator, parts), labels, groups)
-    write_head(model, head, parts)
-    logger.info(f"convex head: C = {head.inverse_regularization:g} of {dict(head.scores)}")
-    return head
-
-
-__all__ = ["ConvexHead", "collect_features", "fit_classifier", "fit_head", "resolve_parts", "write_head"]
+__all__ = ["INVERSE_REGULARIZATIONS", "ConvexHead", "collect_features", "fit_head", "rotate"]

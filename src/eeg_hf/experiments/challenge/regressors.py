@@ -101,7 +101,8 @@ def run_regressor(challenge: Challenge, output_dir: str) -> np.ndarray:
         outputs = model.config.tasks or f"num_labels={model.config.num_labels}"
         raise ValueError(f"{challenge.model}: expected a regression (num_labels=1), got {outputs}")
     extractor = EEGFeatureExtractor.from_pretrained(challenge.model)
-    return run_model(model, extractor, challenge.data, challenge.test, challenge.target, None, output_dir)
+    where = (challenge.data, output_dir)
+    return run_model(model, extractor, challenge.test, challenge.target, None, *where)
 
 
 def run_ridge(challenge: Challenge, max_fitted: int) -> np.ndarray:

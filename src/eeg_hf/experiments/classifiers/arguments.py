@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..options import Alignment, option
+from ..options import Alignment, Regime, option
 
 
 @dataclass
@@ -14,6 +14,9 @@ class FinetuneArguments:
     data: str = option("Prepared corpus, folder or Hub name.")
     label_column: str = option("Column of the labels.")
     class_names: list[str] | None = option("Classes in order; default: those found.", None)
+    task: Literal["classification", "regression"] = option(
+        "Tell classes apart, or predict a number.", "classification"
+    )
     model: str | None = option(
         "Pretrained weights, folder or Hub name; default: none, from scratch.",
         None,
@@ -22,6 +25,19 @@ class FinetuneArguments:
     architecture: Literal["eeg_foundation", "eegnet"] = option("eegnet is a baseline.", "eeg_foundation")
     config: dict[str, Any] = option("Fields of EEGFoundationConfig (JSON).", factory=dict, block=True)
     alignment: Alignment = option("euclidean whitens each subject by unlabelled windows.", "none")
+    regime: Regime = option(
+        "Unlabelled windows of a subject that second-order tokens are recentred by.", "unseen"
+    )
+    rest: str | None = option(
+        "Label of rest, or column=value, whose first 30 s calibrate in the regime first_30s; default: all "
+        "first 30 s.",
+        None,
+    )
+    head: Literal["convex", "finetune", "both"] = option(
+        "convex fits a linear head to its optimum on the frozen encoder, with the validation subjects; both "
+        "then fine-tunes at a tenth of the learning rate, and keeps what is better on them.",
+        "finetune",
+    )
     folds: int = option("Number of cross-validation folds, instead of --split.", 0)
     protocol: Literal["within-session", "cross-session", "cross-subject"] | None = option(
         "Folds of a protocol of MOABB, instead of --split: of each session's trials (--folds, default 5), of "
@@ -52,6 +68,7 @@ class EvaluateArguments:
     class_names: list[str] | None = option("Classes in order; default: those found.", None)
     runs: list[str] = option("name=folder of eeg-hf finetune, …", factory=list)
     model: str | None = option("Saved classifier, run on the test part.", None)
+    rest: str | None = option("As in eeg-hf finetune, for a --model of the regime first_30s.", None)
     baselines: bool = option("Fit the classical baselines.", True)
     folds: int = option("Number of cross-validation folds, instead of --split.", 0)
     protocol: Literal["within-session", "cross-session", "cross-subject"] | None = option(

@@ -1,63 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fine-tune a classifier on the windows of a prepared corpus, split by subject."""
+"""Fine-tune a classifier or regressor on the windows of a prepared corpus, split by subject."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
-from datasets import Dataset, DatasetDict
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    EarlyStoppingCallback,
-    PreTrainedModel,
-    Trainer,
-    TrainingArguments,
-    set_seed,
-)
+from datasets import DatasetDict
+from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
+from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
 
 from ...collation import DEFAULT_VIEW, EEGDataCollator, MixupCollator, WindowDataset
-from ...corpora import (
-    ContaminationError,
-    SeenWindows,
-    SplitContents,
-    load_alignments,
-    load_windows,
-    with_classes,
-)
-from ...evaluation import (
-    Predictions,
-    aggregate_folds,
-    classification_metrics,
-    eegnet,
-    make_compute_metrics,
-    plot_confusion_matrix,
-    plot_training_curves,
-    summarize_predictions,
-    write_json,
-)
+from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments
+from ...evaluation import Predictions, aggregate_folds, summarize_predictions, write_json
 from ...evaluation.report import format_summary
-from ...models.configuration_eeg_foundation import EEGFoundationConfig
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
-from ...training import EEGTrainer, FreezeEncoder, balanced_class_weights, resume_checkpoint
-from ..config_fields import check_config_fields, keep_structure
+from ...training import EEGTrainer, FreezeEncoder
 from ..split_arguments import SplitArguments
 from .arguments import FinetuneArguments
+from .calibrated_split import CalibratedSplit, calibrate_split
+from .head import train_head
+from .model import build_model
+from .target import REGRESSION_METRIC, Target, load_target
+from .testing import judge_test_part
 
 logger = logging.get_logger(__name__)
+
+GENTLE = 0.1
+"""Learning rate of a fine-tuning that starts from a fitted head, as a share of what is set."""
 
 
 def run(args: FinetuneArguments, split_args: SplitArguments, training_args: TrainingArguments) -> None:
     """Fine-tune once or for every fold, and write the test metrics."""
-    training_args.remove_unused_columns = False
-    dataset, class_names = with_classes(load_windows(args.data), args.label_column, args.class_names)
+    check_options(args)
+    dataset, target = load_target(args.data, args.label_column, args.task == "regression", args.class_names)
+    training_args = adapt_training(training_args, args, target)
     output_dir = Path(str(training_args.output_dir))
     splits = split_args.apply(dataset, args.folds, args.protocol, args.label_column)
     is_folded = bool(args.folds or args.protocol)
-    refuse_missing_parts(splits, split_args.split)
+    refuse_missing_parts(splits, split_args.split, needs_validation=args.head != "convex")
     folds = range(len(splits)) if is_folded else [split_args.fold]
     judged = [  # all folds before the first one is trained
         judge((args.model or "").format(fold=fold), parts, args.contaminated)
@@ -70,32 +51,69 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     metrics: dict[str, Any] = {}
     if is_folded:
         metrics["folds"] = [
-            finetune(
-                parts, class_names, args, training_args, output_dir / f"fold-{fold}", fold, records[fold]
-            )
+            finetune(parts, target, args, training_args, output_dir / f"fold-{fold}", fold, records[fold])
             for fold, parts in enumerate(splits)
         ]
     else:
-        metrics |= finetune(
-            splits[0], class_names, args, training_args, output_dir, split_args.fold, records[0]
-        )
+        metrics |= finetune(splits[0], target, args, training_args, output_dir, split_args.fold, records[0])
     if training_args.process_index == 0:
         summary: Mapping[str, Any] = {name: {"mean": value} for name, value in metrics.items()}
         if is_folded:
-            saved = [output_dir / f"fold-{fold}/predictions.parquet" for fold in range(len(splits))]
-            of_folds = summarize_predictions([[Predictions.load(path) for path in saved]])
-            metrics["summary"] = summary = {**aggregate_folds(metrics["folds"]), **of_folds}
+            summary = metrics["summary"] = summarize_folds(metrics["folds"], target, output_dir)
         note = next((note for note in judged if note), None)
         record = describe_test(split_args.describe(args.folds, args.protocol), splits, note)
         write_json(output_dir / "metrics.json", {**metrics, **record})
         logger.warning(f"{record['split']}: {record['split_holds']}")
-        names = ("balanced_accuracy", "auroc")
-        logger.warning("test: " + ", ".join(f"{name} {format_summary(summary[name])}" for name in names))
+        shown = ", ".join(f"{name} {format_summary(summary[name])}" for name in target.shown_metrics)
+        logger.warning(f"test: {shown}")
+
+
+def check_options(args: FinetuneArguments) -> None:
+    """Refuse options that contradict each other."""
+    if args.alignment != "none" and args.regime != "unseen":
+        raise ValueError(
+            f"regime: {args.regime} and --alignment {args.alignment} both recentre a subject: choose one"
+        )
+    if args.architecture == "eegnet" and (args.head != "finetune" or args.regime != "unseen"):
+        raise ValueError("architecture: eegnet is fine-tuned: it takes --head finetune and --regime unseen")
+    of_training = ("augment", "mixup_alpha", "freeze_epochs", "gradual_unfreezing")
+    unused = [f"--{name}" for name in of_training if getattr(args, name)]
+    if args.head == "convex" and unused:
+        raise ValueError(
+            f"head: convex is fitted at once, without {', '.join(unused)}: take finetune or both"
+        )
+    if args.task == "regression" and args.mixup_alpha:
+        raise ValueError("mixup_alpha: mixes classes; leave it out of a regression")
+
+
+def adapt_training(
+    training_args: TrainingArguments, args: FinetuneArguments, target: Target
+) -> TrainingArguments:
+    """Return the settings of Trainer for this target and this head."""
+    changes: dict[str, Any] = {"remove_unused_columns": False}
+    if target.is_regression and training_args.metric_for_best_model in ("balanced_accuracy", "auroc"):
+        changes |= {"metric_for_best_model": REGRESSION_METRIC, "greater_is_better": False}
+    if args.head == "both":
+        changes["learning_rate"] = training_args.learning_rate * GENTLE
+    if args.head == "convex":  # nothing is selected by epochs
+        changes |= {"eval_strategy": IntervalStrategy.NO, "load_best_model_at_end": False}
+    for name, value in changes.items():
+        setattr(training_args, name, value)
+    return training_args
+
+
+def summarize_folds(folds: list[dict[str, float]], target: Target, output_dir: Path) -> dict[str, Any]:
+    """Return the metrics over folds, of classes with intervals over subjects."""
+    if target.is_regression:
+        return {**aggregate_folds(folds)}
+    saved = [output_dir / f"fold-{fold}/predictions.parquet" for fold in range(len(folds))]
+    of_subjects = summarize_predictions([[Predictions.load(path) for path in saved]])
+    return {**aggregate_folds(folds), **of_subjects}
 
 
 def finetune(
     splits: DatasetDict,
-    class_names: list[str],
+    target: Target,
     args: FinetuneArguments,
     training_args: TrainingArguments,
     output_dir: Path,
@@ -105,8 +123,8 @@ def finetune(
     """Train on one split, keep the best epoch, save everything, and return the metrics of the test part.
 
     Args:
-        splits: `train`, `validation` and `test`.
-        class_names: Classes in order.
+        splits: `train`, `test` and, but for a convex head, `validation`.
+        target: What is predicted.
         args: The options.
         training_args: Settings of Trainer; their output folder is replaced.
         output_dir: Folder of this run.
@@ -116,42 +134,17 @@ def finetune(
     set_seed(training_args.seed)
     training_args.output_dir = str(output_dir)
     source = (args.model or "").format(fold=fold)
-    known = SeenWindows.load(source) if source else None
-    extractor = EEGFeatureExtractor.from_pretrained(source or args.data, alignment=args.alignment)
-    label2id = {name: index for index, name in enumerate(class_names)}
-    alignments = load_alignments(args.data) if args.alignment != "none" else None
-    collate = (extractor, args.label_column, label2id, alignments)
-    eval_collator = EEGDataCollator(*collate)
-    train_collator: Any = EEGDataCollator(
-        *collate, augmentation=DEFAULT_VIEW if args.augment else None, seed=training_args.seed
+    extractor = EEGFeatureExtractor.from_pretrained(
+        source or args.data, alignment=args.alignment, calibration_regime=args.regime
     )
-    if args.mixup_alpha:
-        train_collator = MixupCollator(train_collator, len(class_names), args.mixup_alpha, training_args.seed)
-    train_labels = [label2id[label] for label in splits["train"][args.label_column]]
-    refuse_missing_classes(train_labels, class_names, args.label_column)
-    model = build_model(args, source, splits["train"], extractor, class_names, train_labels)
-
-    windows = {part: WindowDataset(rows, [args.label_column]) for part, rows in splits.items()}
-    callbacks: list[Any] = [EarlyStoppingCallback(args.patience)] if args.patience else []
-    if args.freeze_epochs or args.gradual_unfreezing:
-        callbacks.append(FreezeEncoder(args.freeze_epochs, args.gradual_unfreezing))
-    trainer = EEGTrainer(
-        model=model,
-        args=training_args,
-        train_dataset=windows["train"],
-        eval_dataset=windows["validation"],
-        data_collator=train_collator,
-        eval_data_collator=eval_collator,
-        processing_class=extractor,
-        compute_metrics=make_compute_metrics(class_names),
-        callbacks=callbacks,
-        layer_decay=args.layer_decay,
-        seen_windows=SeenWindows.of([splits["train"]], [splits["validation"]]) | known,
-    )
-    trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
+    model = build_model(args, source, splits["train"], extractor, target)
+    split = calibrate_split(splits, extractor, model, target.column, args.rest)
+    seen = describe_seen(splits, args.head) | (SeenWindows.load(source) if source else None)
+    trainer = build_trainer(model, extractor, split, target, args, training_args, seen)
+    train_head(trainer, split.parts, target, args.head, is_pretrained=bool(source))
     trainer.save_model()
     trainer.save_state()
-    metrics = evaluate_classifier(trainer, splits["test"], windows["test"], class_names, output_dir)
+    metrics = judge_test_part(trainer, split.parts["test"], target, output_dir)
     if record and trainer.is_world_process_zero():
         write_json(output_dir / "metrics.json", {**metrics, **record})
     return metrics
@@ -170,14 +163,57 @@ def describe_test(
     return record if contamination is None else {**record, "contamination": contamination}
 
 
-def refuse_missing_classes(train_labels: list[int], class_names: list[str], label_column: str) -> None:
-    """Refuse classes that nothing could be learned of, such as the numbers of a column that is no class."""
-    missing = [name for index, name in enumerate(class_names) if index not in set(train_labels)]
-    if missing:
-        raise ValueError(
-            f"{label_column}: {len(missing)} of {len(class_names)} classes have no window to train on "
-            f"({', '.join(missing[:3])}): choose a column of classes, --class_names or another split"
-        )
+def build_trainer(
+    model: Any,
+    extractor: EEGFeatureExtractor,
+    split: CalibratedSplit,
+    target: Target,
+    args: FinetuneArguments,
+    training_args: TrainingArguments,
+    seen: SeenWindows,
+) -> EEGTrainer:
+    """Return the trainer with its windows, collators and callbacks."""
+    alignments = load_alignments(args.data) if args.alignment != "none" else None
+    collate: dict[str, Any] = {
+        "feature_extractor": extractor,
+        "label_column": target.column,
+        "label2id": target.label2id,
+        "alignments": alignments,
+        "calibrations": split.calibrations,
+    }
+    seed = training_args.seed
+    train_collator: Any = EEGDataCollator(
+        **collate, augmentation=DEFAULT_VIEW if args.augment else None, seed=seed
+    )
+    if args.mixup_alpha:
+        train_collator = MixupCollator(train_collator, len(target.class_names), args.mixup_alpha, seed)
+    callbacks: list[Any] = []
+    if args.patience and args.head != "convex":
+        callbacks.append(EarlyStoppingCallback(args.patience))
+    if args.freeze_epochs or args.gradual_unfreezing:
+        callbacks.append(FreezeEncoder(args.freeze_epochs, args.gradual_unfreezing))
+    windows = {part: WindowDataset(rows, [target.column]) for part, rows in split.parts.items()}
+    return EEGTrainer(
+        model=model,
+        args=training_args,
+        train_dataset=windows["train"],
+        eval_dataset=windows.get("validation"),
+        data_collator=train_collator,
+        eval_data_collator=EEGDataCollator(**collate),
+        processing_class=extractor,
+        compute_metrics=target.compute_metrics(),
+        callbacks=callbacks,
+        layer_decay=args.layer_decay,
+        seen_windows=seen,
+    )
+
+
+def describe_seen(parts: DatasetDict, head: str) -> SeenWindows:
+    """Return the windows of a training; a convex head is fitted on the validation subjects too."""
+    validation = [parts["validation"]] if "validation" in parts else []
+    if head == "convex":
+        return SeenWindows.of([parts["train"], *validation])
+    return SeenWindows.of([parts["train"]], validation)
 
 
 def judge(source: str, splits: DatasetDict, policy: Literal["refuse", "mark"]) -> str | None:
@@ -195,6 +231,8 @@ def judge(source: str, splits: DatasetDict, policy: Literal["refuse", "mark"]) -
     # What selected the pretraining may select again; what tests may not have done either
     parts = {part: [rows for name, rows in splits.items() if name not in ("test", part)] for part in splits}
     for part, seen in (("validation", known.trained), ("test", known)):
+        if part not in splits:
+            continue
         overlap = seen.overlap(splits[part], parts[part])
         if overlap and policy == "refuse":
             raise ContaminationError(
@@ -208,64 +246,9 @@ def judge(source: str, splits: DatasetDict, policy: Literal["refuse", "mark"]) -
     return None
 
 
-def build_model(
-    args: FinetuneArguments,
-    source: str,
-    train: Dataset,
-    extractor: EEGFeatureExtractor,
-    class_names: list[str],
-    train_labels: list[int],
-) -> PreTrainedModel | torch.nn.Module:
-    """Return a pretrained encoder with a new head, a new model, or the baseline."""
-    weights = balanced_class_weights(train_labels, len(class_names)) if args.class_weights else None
-    first = train[0]
-    if args.architecture == "eegnet":
-        return eegnet(
-            num_channels=len(first["channels"]),
-            num_classes=len(class_names),
-            num_samples=first["num_samples"],
-            sampling_rate=extractor.sampling_rate,
-            class_weights=weights,
-        )
-    fields = {
-        **check_config_fields(args.config, EEGFoundationConfig),
-        "id2label": dict(enumerate(class_names)),
-        "label2id": {name: index for index, name in enumerate(class_names)},
-        "class_weights": weights,
-        "label_smoothing": args.label_smoothing,
-        "num_channels": len(first["channels"]),
-        "channel_names": first["channels"],
-        "channel_positions": np.reshape(first["channel_positions"], (-1, 3)).tolist(),
-    }
-    if source:
-        fields = keep_structure(fields, AutoConfig.from_pretrained(source), source)
-        return AutoModelForSequenceClassification.from_pretrained(source, **fields)
-    config = EEGFoundationConfig(sampling_rate=extractor.sampling_rate, **fields)
-    return AutoModelForSequenceClassification.from_config(config)
-
-
-def evaluate_classifier(
-    trainer: Trainer, rows: Dataset, windows: WindowDataset, class_names: list[str], output_dir: Path
-) -> dict[str, float]:
-    """Predict the test part, save scores and figures, and return its metrics."""
-    predicted = trainer.predict(windows)
-    scores = torch.from_numpy(predicted.predictions).float().softmax(dim=-1).numpy()
-    labels = np.asarray(predicted.label_ids)
-    metrics = classification_metrics(labels, scores, class_names)
-    if trainer.is_world_process_zero():
-        predictions = Predictions(np.array(rows["window_id"]), np.array(rows["subject"]), labels, scores)
-        predictions.save(output_dir / "predictions.parquet")
-        write_json(output_dir / "metrics.json", metrics)
-        plot_confusion_matrix(
-            labels, scores.argmax(axis=-1), class_names, path=output_dir / "confusion_matrix.png"
-        )
-        if any({"loss", "eval_loss"} & entry.keys() for entry in trainer.state.log_history):
-            plot_training_curves(trainer.state.log_history, path=output_dir / "training_curves.png")
-    return metrics
-
-
-def refuse_missing_parts(splits: list[DatasetDict], method: str) -> None:
+def refuse_missing_parts(splits: list[DatasetDict], method: str, needs_validation: bool = True) -> None:
     """Refuse a split without a part that selects epochs, or one to test."""
-    missing = sorted({"train", "validation", "test"} - set(splits[0]))
+    needed = {"train", "test", *(["validation"] if needs_validation else [])}
+    missing = sorted(needed - set(splits[0]))
     if missing:
-        raise ValueError(f"split {method!r} has no {missing} part: choose official, subject or fold")
+        raise ValueError(f"split {method!r} has no {missing[0]} part: choose official, subject or fold")

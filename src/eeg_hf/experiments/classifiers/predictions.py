@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 
 from ...collation import EEGDataCollator, WindowDataset, decode_windows
 from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments
+from ...corpora.simulated import CONDITIONS
 from ...evaluation import (
     MethodRuns,
     Predictions,
@@ -22,13 +23,18 @@ from ...evaluation import (
     recentre_bands,
     tangent_space_classifier,
 )
+from ...evaluation.best_decoder import BestDecoder
 from ...evaluation.provenance import run_seed
-from ...evaluation.report import regime_of
+from ...evaluation.report import Calibration, calibration_of, regime_of
+from ...processing.calibration import Calibration as SubjectCalibration
+from ...processing.channels import STANDARD_19
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..named_paths import named_paths
 from .arguments import EvaluateArguments
+from .calibrated_split import calibrate_split
 
 TANGENT_SPACE = "tangent space + logistic regression"
+BEST_DECODER = "ceiling: best decoder, which knows the simulation"
 WELCH_TANGENT_SPACE = "tangent space of 12 bands + logistic regression"
 BASELINES: dict[str, Callable] = {
     "band power + logistic regression": band_power_classifier,
@@ -49,20 +55,25 @@ def collect_classifiers(
     if args.baselines:
         windows = load_arrays(dataset)
         fit = partial(fit_baseline, splits=splits, column=str(args.label_column), class_names=class_names)
-        for alignment in ("none", "bands"):
-            welch = partial(WelchTangentSpace, is_aligned=alignment == "bands")
+        used: Calibration
+        for used in ("unseen", "aligned"):
+            welch = partial(WelchTangentSpace, is_aligned=used == "aligned")
             found = fit(welch, windows, uses_subjects=True)
-            yield MethodRuns(
-                WELCH_TANGENT_SPACE, regime_of(is_known, alignment == "bands"), [found], is_baseline=True
-            )
+            yield MethodRuns(WELCH_TANGENT_SPACE, regime_of(is_known, used), [found], is_baseline=True)
         for method, build in BASELINES.items():
-            yield MethodRuns(method, regime_of(is_known, False), [fit(build, windows)], is_baseline=True)
+            yield MethodRuns(method, regime_of(is_known, "unseen"), [fit(build, windows)], is_baseline=True)
         # Whitening each band is a stronger baseline than whitening the whole signal
         rate = dataset[0]["sampling_rate"]
         values = recentre_bands(np.stack(list(windows.values())), dataset["subject"], rate)
         windows = dict(zip(windows, values, strict=True))
         found = fit(BASELINES[TANGENT_SPACE], windows)
-        yield MethodRuns(TANGENT_SPACE, regime_of(is_known, True), [found], is_baseline=True)
+        yield MethodRuns(TANGENT_SPACE, regime_of(is_known, "aligned"), [found], is_baseline=True)
+    if is_simulated(dataset, class_names):
+        for used in ("unseen", "aligned"):
+            found = [
+                decode_best(split["test"], str(args.label_column), class_names, used) for split in splits
+            ]
+            yield MethodRuns(BEST_DECODER, regime_of(is_known, used), [found])
     for name, folders in named_paths("runs", args.runs).items():
         runs = [load_run(folder, splits, is_folded) for folder in folders]
         seeds = [seed for folder in folders if (seed := run_seed(folder)) is not None]
@@ -71,7 +82,7 @@ def collect_classifiers(
             for folder in folders
             for verdict in judge_run(folder, splits, is_folded, args.contaminated)
         ]
-        regime = regime_of(knows_subjects(judged, is_known), read_alignment(folders[0]) != "none")
+        regime = regime_of(knows_subjects(judged, is_known), read_calibration(folders[0]))
         yield MethodRuns(mark(name, judged), regime, runs, tuple(seeds))
     if args.model:
         extractor = EEGFeatureExtractor.from_pretrained(args.model)
@@ -79,8 +90,23 @@ def collect_classifiers(
         seed = run_seed(args.model)
         seeds = [] if seed is None else [seed]
         judged = [judge_model(args.model, split, args.contaminated) for split in splits]
-        regime = regime_of(knows_subjects(judged, is_known), extractor.alignment != "none")
+        regime = regime_of(knows_subjects(judged, is_known), calibration_of(extractor.to_dict()))
         yield MethodRuns(mark(args.model, judged), regime, [run], tuple(seeds))
+
+
+def is_simulated(dataset: Dataset, class_names: list[str]) -> bool:
+    """Return whether the best decoder of these windows is known."""
+    is_of_corpus = dataset.unique("corpus") == ["simulated"] and sorted(class_names) == sorted(CONDITIONS)
+    return is_of_corpus and all(len(names) == len(STANDARD_19) for names in dataset["channels"][:])
+
+
+def decode_best(test: Dataset, column: str, class_names: list[str], used: Calibration) -> Predictions:
+    """Return what the best decoder of the simulation says, which knows how it was made."""
+    decoder = BestDecoder(test[0]["sampling_rate"], is_aligned=used == "aligned")
+    values = np.concatenate([values for _, values in read_batches(WindowDataset(test))])
+    scores = decoder.predict_proba(values, test["subject"])
+    order = [CONDITIONS.index(name) for name in class_names]
+    return to_predictions(test, column, class_names, scores[:, order])
 
 
 class Verdict(NamedTuple):
@@ -191,9 +217,11 @@ def load_run(folder: Path, splits: list[DatasetDict], is_folded: bool) -> list[P
     """
     folders = [folder / f"fold-{fold}" for fold in range(len(splits))] if is_folded else [folder]
     predictions = [Predictions.load(part / "predictions.parquet") for part in folders]
+    # Windows that calibrate are not scored
+    is_partial = read_calibration(folder) not in ("unseen", "aligned")
     for part, found, split in zip(folders, predictions, splits, strict=True):
         expected, got = set(split["test"]["window_id"]), set(found.window_ids.tolist())
-        if expected != got:
+        if not (got <= expected if is_partial else got == expected):
             raise ValueError(
                 f"{part} was tested on {len(got)} windows, of which {len(got & expected)} are among the "
                 f"{len(expected)} of this split: give --data, --split and --folds of that run"
@@ -201,17 +229,19 @@ def load_run(folder: Path, splits: list[DatasetDict], is_folded: bool) -> list[P
     return predictions
 
 
-def read_alignment(folder: Path) -> str:
-    """Return the alignment that a run used."""
+def read_calibration(folder: Path) -> Calibration:
+    """Return which unlabelled windows of tested subjects a run used."""
     path = next(iter(sorted(folder.rglob("preprocessor_config.json"))))
-    return json.loads(path.read_text(encoding="utf-8"))["alignment"]
+    return calibration_of(json.loads(path.read_text(encoding="utf-8")))
 
 
 def predict(args: EvaluateArguments, test: Dataset, extractor: EEGFeatureExtractor) -> Predictions:
     """Run a saved classifier on a test part."""
     model = AutoModelForSequenceClassification.from_pretrained(str(args.model))
     column, label2id = str(args.label_column), model.config.label2id
-    outputs = run_model(model, extractor, args.data[0], test, column, label2id, args.output_dir)
+    split = calibrate_split(DatasetDict({"test": test}), extractor, model.eval(), column, args.rest)
+    test, where = split.parts["test"], (args.data[0], args.output_dir)
+    outputs = run_model(model, extractor, test, column, label2id, *where, split.calibrations)
     names = [model.config.id2label[index] for index in range(model.config.num_labels)]
     scores = torch.from_numpy(outputs).float().softmax(dim=-1).numpy()
     return to_predictions(test, column, names, scores)
@@ -220,28 +250,32 @@ def predict(args: EvaluateArguments, test: Dataset, extractor: EEGFeatureExtract
 def run_model(
     model: Any,
     extractor: EEGFeatureExtractor,
-    data: str,
     test: Dataset,
     label_column: str,
     label2id: dict[str, int] | None,
+    data: str,
     output_dir: str,
+    calibrations: Mapping[str, SubjectCalibration] | None = None,
 ) -> np.ndarray:
     """Return the logits (windows, outputs) of a saved model for some windows of a prepared corpus.
 
     Args:
         model: Classifier or regressor.
         extractor: Its feature extractor.
-        data: The prepared corpus.
         test: The windows.
         label_column: Column of the labels.
         label2id: Index of each class; None for numbers.
+        data: The prepared corpus.
         output_dir: Folder that Trainer requires.
+        calibrations: Of each `alignment_group`, where the model was trained with them.
     """
     alignments = load_alignments(data) if extractor.alignment != "none" else None
     trainer = Trainer(
         model=model,
         args=TrainingArguments(output_dir, remove_unused_columns=False, report_to="none"),
-        data_collator=EEGDataCollator(extractor, label_column, label2id, alignments),
+        data_collator=EEGDataCollator(
+            extractor, label_column, label2id, alignments, calibrations=calibrations
+        ),
     )
     return np.asarray(trainer.predict(WindowDataset(test, [label_column])).predictions)
 

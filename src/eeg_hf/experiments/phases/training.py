@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import Dataset
-from transformers import Trainer, set_seed
+from transformers import set_seed
 from transformers.utils import logging
 
 from ...collation import PairColumns, WindowDataset
 from ...corpora import SeenWindows
-from ...evaluation import Predictions, plot_training_curves, regression_metrics, write_json
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import (
     START,
@@ -25,7 +23,8 @@ from ...training import (
     resume_checkpoint,
 )
 from ...training.phases import without_tokens
-from ..classifiers.finetuning import evaluate_classifier
+from ..classifiers.target import Target
+from ..classifiers.testing import judge_test_part
 from ..split_arguments import SplitArguments
 from .arguments import PhasesArguments
 from .models import auxiliary_tasks, build_config, build_model
@@ -149,7 +148,8 @@ def train_phase(
         logger.warning(f"{phase.name}: split {split.split!r} has no test part, nothing is tested")
     elif not phase.is_pretraining:
         folder = Path(args.output_dir) if is_last else Path(str(training_args.output_dir))
-        report["test"] = evaluate_test_part(trainer, parts["test"], columns, classes, folder)
+        target = Target(str(phase.label_column), classes)
+        report["test"] = judge_test_part(trainer, parts["test"], target, folder)
     return trainer, report
 
 
@@ -157,30 +157,3 @@ def seen_windows(parts: Mapping[str, Dataset], earlier: Path | None) -> SeenWind
     """Return the windows that a model has seen after a phase and the phases before it."""
     seen = SeenWindows.of([parts["train"]], [parts["validation"]] if "validation" in parts else [])
     return seen if earlier is None else seen | SeenWindows.load(earlier)
-
-
-def evaluate_test_part(
-    trainer: Trainer, rows: Dataset, columns: list[str], classes: list[str], output_dir: Path
-) -> dict[str, float]:
-    """Predict the test part, save the predictions, and return its metrics.
-
-    Args:
-        trainer: The trained classifier or regressor.
-        rows: Windows of the test part.
-        columns: The column of the labels.
-        classes: Classes in order; empty for a regression.
-        output_dir: Folder of the predictions.
-    """
-    windows = WindowDataset(rows, columns)
-    if classes:
-        return evaluate_classifier(trainer, rows, windows, classes, output_dir)
-    predicted = trainer.predict(windows)
-    labels, numbers = np.asarray(predicted.label_ids), np.asarray(predicted.predictions)
-    metrics = regression_metrics(labels, numbers)
-    if trainer.is_world_process_zero():
-        predictions = Predictions(np.array(rows["window_id"]), np.array(rows["subject"]), labels, numbers)
-        predictions.save(output_dir / "predictions.parquet")
-        write_json(output_dir / "metrics.json", metrics)
-        if any({"loss", "eval_loss"} & entry.keys() for entry in trainer.state.log_history):
-            plot_training_curves(trainer.state.log_history, path=output_dir / "training_curves.png")
-    return metrics

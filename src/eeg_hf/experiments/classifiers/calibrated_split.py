@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A split whose subjects are calibrated on the unlabelled windows that a regime allows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from datasets import DatasetDict, concatenate_datasets
+from transformers import PreTrainedModel
+
+from ...collation.group_calibrations import calibrate_groups, calibration_windows
+from ...processing.calibration import Calibration
+from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+
+
+@dataclass(frozen=True)
+class CalibratedSplit:
+    """The windows of each part to train on or to score, and the calibrations of their subjects.
+
+    Attributes:
+        parts: `train`, `validation` and `test`, without the windows that subjects are calibrated on, except
+            in the regime `all`.
+        calibrations: Of each `alignment_group`; None in the regime `unseen`.
+    """
+
+    parts: DatasetDict
+    calibrations: dict[str, Calibration] | None = None
+
+
+def calibrate_split(
+    parts: DatasetDict,
+    extractor: EEGFeatureExtractor,
+    model: PreTrainedModel,
+    label_column: str,
+    rest: str | None = None,
+) -> CalibratedSplit:
+    """Calibrate the subjects of a split as the regime of the extractor says.
+
+    Args:
+        parts: The split.
+        extractor: Of the model, with its `calibration_regime`.
+        model: With second-order tokens, unless the regime is `unseen`.
+        label_column: Column of the labels.
+        rest: What marks rest, for `first_30s`: a value of the label column, or `column=value`.
+
+    Raises:
+        ValueError: If the model has nothing to recentre, or a part has no window left.
+    """
+    regime = extractor.calibration_regime
+    if regime == "unseen":
+        return CalibratedSplit(parts)
+    if not getattr(model.config, "second_order", False):
+        raise ValueError(
+            f"regime: {regime} recentres second-order tokens, which this model lacks: set "
+            "config.second_order=true, or take --alignment euclidean"
+        )
+    whole = concatenate_datasets(list(parts.values()))
+    column, _, value = (rest or "").rpartition("=")
+    is_used = calibration_windows(whole, regime, column or label_column, value or None)
+    calibrations = calibrate_groups(whole, extractor, model, is_used)
+    if regime == "all":
+        return CalibratedSplit(parts, calibrations)
+    used = np.split(is_used, np.cumsum([len(part) for part in parts.values()])[:-1])
+    left = {
+        name: part.select(np.flatnonzero(~rows))
+        for (name, part), rows in zip(parts.items(), used, strict=True)
+    }
+    empty = [name for name, part in left.items() if not len(part)]
+    if empty:
+        raise ValueError(
+            f"regime: {regime} leaves no window of part {empty[0]!r} to use: choose another regime"
+        )
+    return CalibratedSplit(DatasetDict(left), calibrations)
+
+
+__all__ = ["CalibratedSplit", "calibrate_split"]

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head of a model: fitted at once, fine-tuned with the encoder, or the first and then the second."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from transformers.utils import logging
+
+from ...collation import WindowDataset
+from ...evaluation import write_json
+from ...training import ConvexHead, EEGTrainer, fit_classifier, fit_population, resume_checkpoint
+from .target import Target
+
+logger = logging.get_logger(__name__)
+
+FILE = "head.json"
+
+
+def train_head(
+    trainer: EEGTrainer, parts: DatasetDict, target: Target, head: str, is_pretrained: bool
+) -> None:
+    """Train a model as `--head` says, and write down what was chosen.
+
+    Args:
+        trainer: Of the model, with its windows and collators.
+        parts: The split.
+        target: What is predicted.
+        head: `convex`, `finetune` or `both`.
+        is_pretrained: Whether the encoder is worth reading besides its second-order vectors.
+    """
+    folder = Path(str(trainer.args.output_dir))
+    # A convex head selects nothing on the validation subjects, so it may learn from them
+    is_all = head == "convex" and "validation" in parts
+    train = concatenate_datasets([parts["train"], parts["validation"]]) if is_all else parts["train"]
+    if getattr(getattr(trainer.model, "config", None), "second_order", False):
+        fit_population(trainer.model, WindowDataset(train, [target.column]), trainer.eval_data_collator)
+    if head == "finetune":
+        trainer.train(resume_from_checkpoint=resume_checkpoint(trainer.args))
+        return
+    fitted = fit_head(trainer, train, target, is_pretrained)
+    facts = {
+        "kept": "convex",
+        "parts": fitted.parts,
+        "inverse_regularization": fitted.inverse_regularization,
+        "scores": {str(value): score for value, score in fitted.scores.items()},
+        "num_windows": len(train),
+    }
+    if head == "both":
+        facts |= finetune_gently(trainer)
+    if trainer.is_world_process_zero():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / FILE, facts)
+
+
+def fit_head(trainer: EEGTrainer, train: Dataset, target: Target, is_pretrained: bool) -> ConvexHead:
+    """Fit the head on what the frozen encoder says of the training windows."""
+    model: Any = trainer.model
+    has_bands = getattr(model.config, "second_order", False)
+    candidates = [("bands",), ("pooled", "bands")] if has_bands and is_pretrained else [None]
+    fitted = fit_classifier(
+        model,
+        WindowDataset(train, [target.column]),
+        trainer.eval_data_collator,
+        target.encode(train),
+        np.char.add(np.char.add(train["corpus"][:], "/"), train["subject"][:]),
+        candidates=candidates,
+    )
+    logger.warning(
+        f"convex head on {' + '.join(fitted.parts)}: C = {fitted.inverse_regularization:g}, chosen by inner "
+        f"folds of {len(set(train['subject']))} subjects"
+    )
+    return fitted
+
+
+def finetune_gently(trainer: EEGTrainer) -> dict[str, Any]:
+    """Fine-tune from the fitted head; go back to it unless the validation subjects prefer what follows.
+
+    Returns:
+        What was kept, and the selecting metric of both on the validation subjects.
+    """
+    model: Any = trainer.model
+    metric = f"eval_{(trainer.args.metric_for_best_model or 'loss').removeprefix('eval_')}"
+    before = trainer.evaluate()[metric]
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    trainer.train(resume_from_checkpoint=resume_checkpoint(trainer.args))
+    after = trainer.evaluate()[metric]
+    is_better = after > before if trainer.args.greater_is_better else after < before
+    if not is_better:
+        model.load_state_dict(weights)
+    kept = "finetuned" if is_better else "convex"
+    logger.warning(
+        f"{metric.removeprefix('eval_')} of the validation subjects: convex head {before:.3f}, fine-tuned "
+        f"{after:.3f}: {kept} is kept"
+    )
+    return {"kept": kept, "validation": {"metric": metric, "convex": before, "finetuned": after}}
+
+
+__all__ = ["FILE", "train_head"]

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model that is fine-tuned: pretrained or new, of the shape that its windows need."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers.utils import logging
+
+from ...evaluation import eegnet
+from ...models.configuration_eeg_foundation import EEGFoundationConfig
+from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+from ..config_fields import check_config_fields, keep_structure
+from .arguments import FinetuneArguments
+from .target import Target
+
+logger = logging.get_logger(__name__)
+
+MIN_PATCHES = 2
+"""Windows that hold fewer patches of the usual length get shorter ones."""
+
+
+def build_model(
+    args: FinetuneArguments, source: str, train: Dataset, extractor: EEGFeatureExtractor, target: Target
+) -> PreTrainedModel | torch.nn.Module:
+    """Return a pretrained encoder with a new head, a new model, or the baseline."""
+    labels = target.config_fields(train, args.class_weights)
+    if args.architecture == "eegnet":
+        return build_eegnet(train, extractor, target, labels)
+    fields = {
+        **check_config_fields(args.config, EEGFoundationConfig),
+        **labels,
+        "label_smoothing": args.label_smoothing,
+    }
+    if source:
+        pretrained = AutoConfig.from_pretrained(source)
+        if not is_of_places(pretrained):
+            fields |= describe_channels(train)
+        fields = keep_structure(fields, pretrained, source)
+        return AutoModelForSequenceClassification.from_pretrained(source, **fields)
+    fields = {"sampling_rate": extractor.sampling_rate, **fields, **describe_channels(train)}
+    return AutoModelForSequenceClassification.from_config(
+        EEGFoundationConfig(**fit_to_windows(fields, train, extractor))
+    )
+
+
+def build_eegnet(
+    train: Dataset, extractor: EEGFeatureExtractor, target: Target, labels: Mapping[str, Any]
+) -> torch.nn.Module:
+    """Return the baseline, which takes windows of one length."""
+    if target.is_regression:
+        raise ValueError("architecture: eegnet tells classes apart; take eeg_foundation for a regression")
+    return eegnet(
+        num_channels=len(train[0]["channels"]),
+        num_classes=len(target.class_names),
+        num_samples=train[0]["num_samples"],
+        sampling_rate=extractor.sampling_rate,
+        class_weights=labels["class_weights"],
+    )
+
+
+def describe_channels(train: Dataset) -> dict[str, Any]:
+    """Return the fields of the channels of the first window."""
+    first = train[0]
+    return {
+        "num_channels": len(first["channels"]),
+        "channel_names": first["channels"],
+        "channel_positions": np.reshape(first["channel_positions"], (-1, 3)).tolist(),
+    }
+
+
+def is_of_places(pretrained: Any) -> bool:
+    """Return whether weights hold a component for each of their own channels, found by its place."""
+    return bool(getattr(pretrained, "second_order", False)) and pretrained.second_order_basis == "channels"
+
+
+def fit_to_windows(
+    fields: Mapping[str, Any], train: Dataset, extractor: EEGFeatureExtractor
+) -> dict[str, Any]:
+    """Return the fields with patches, frames and bands that the windows can hold; what is given stays.
+
+    Args:
+        fields: Of a new config.
+        train: Training windows.
+        extractor: Of the windows.
+    """
+    num_samples, rate = int(np.median(train["num_samples"][:])), extractor.sampling_rate
+    fitted = {**fields}
+    usual = EEGFoundationConfig.patch_size
+    scales = fields.get("scale_factors", EEGFoundationConfig.scale_factors)
+    if "patch_size" not in fields and num_samples < MIN_PATCHES * usual:
+        fitted["patch_size"] = fitting_patch(num_samples, math.lcm(*scales))
+        logger.warning(
+            f"windows of {num_samples} samples hold fewer than {MIN_PATCHES} patches of {usual}: patch_size "
+            f"is {fitted['patch_size']}"
+        )
+    if not fields.get("second_order"):
+        return fitted
+    frame = EEGFoundationConfig.second_order_frame_seconds
+    fitted.setdefault("second_order_frame_seconds", min(frame, num_samples / rate))
+    if "second_order_bands" not in fields:
+        fitted["second_order_bands"] = bands_that_fit(extractor, fitted["second_order_frame_seconds"])
+    if not fitted["second_order_bands"]:
+        logger.warning("no frequency band fits windows and filters: second_order is off")
+        return {**fitted, "second_order": False, "second_order_bands": EEGFoundationConfig.second_order_bands}
+    if "second_order_basis" not in fields and len({tuple(names) for names in train["channels"][:]}) > 1:
+        fitted["second_order_basis"] = "harmonics"
+        logger.warning("recordings have different channels: second_order_basis is harmonics")
+    return fitted
+
+
+def fitting_patch(num_samples: int, multiple: int) -> int:
+    """Return the longest patch that a short window holds twice or more, without a remainder if there is one.
+
+    Args:
+        num_samples: Of a window.
+        multiple: What the patch must be a multiple of.
+    """
+    lengths = range(multiple * max(2 // multiple, 1), num_samples // MIN_PATCHES + 1, multiple)
+    usable = [length for length in lengths if length >= 2 * multiple]
+    if not usable:
+        return max(num_samples // multiple, 2) * multiple
+    whole = [length for length in usable if num_samples % length == 0 and length >= usable[-1] // 3]
+    return max(whole or usable)
+
+
+def bands_that_fit(extractor: EEGFeatureExtractor, frame_seconds: float) -> list[list[float]]:
+    """Return the usual bands that lie in the pass band, each with a frequency of the frames in it."""
+    low = extractor.highpass_hz or 0.0
+    high = min(extractor.lowpass_hz or math.inf, extractor.sampling_rate / 2)
+    frame_size = round(frame_seconds * extractor.sampling_rate)
+    frequencies = np.arange(1, (frame_size + 1) // 2) * extractor.sampling_rate / frame_size
+    return [
+        [float(edge) for edge in band]
+        for band in EEGFoundationConfig.second_order_bands
+        if band[1] <= extractor.sampling_rate / 2
+        and low <= (band[0] + band[1]) / 2 <= high
+        and ((frequencies >= band[0]) & (frequencies < band[1])).any()
+    ]
+
+
+__all__ = ["build_model", "fit_to_windows"]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is predicted of a window: one of several classes, or a number."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset
+
+from ...corpora import drop_unlabelled, load_windows, with_classes
+from ...corpora.windows.row_groups import read_columns
+from ...evaluation import make_compute_metrics, regression_metrics
+from ...training import balanced_class_weights, fit_auxiliary_tasks
+
+REGRESSION_METRIC = "nrmse_std"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A column of labels.
+
+    Attributes:
+        column: Its name.
+        class_names: Classes in order; empty for a regression.
+    """
+
+    column: str
+    class_names: Sequence[str] = ()
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether numbers are predicted."""
+        return not self.class_names
+
+    @property
+    def label2id(self) -> dict[str, int] | None:
+        """Index of each class; None for a regression."""
+        if self.is_regression:
+            return None
+        return {name: index for index, name in enumerate(self.class_names)}
+
+    @property
+    def shown_metrics(self) -> tuple[str, str]:
+        """The metrics to name in one line."""
+        return (REGRESSION_METRIC, "pearson") if self.is_regression else ("balanced_accuracy", "auroc")
+
+    def encode(self, rows: Dataset) -> np.ndarray:
+        """Return the class indices, or the numbers, of some windows, (windows,)."""
+        if self.label2id is None:
+            return np.asarray(rows[self.column][:], float)
+        return np.array([self.label2id[label] for label in rows[self.column][:]])
+
+    def config_fields(self, train: Dataset, weights_classes: bool) -> dict[str, Any]:
+        """Return the fields of a model's config that follow from the training labels.
+
+        Raises:
+            ValueError: If nothing could be learned: a class without a window, or a single number.
+        """
+        if self.is_regression:
+            numbers = fit_auxiliary_tasks({self.column: {}}, {self.column: train[self.column][:]})
+            names = {"num_labels": 1, "id2label": {0: self.column}, "label2id": {self.column: 0}}
+            return {**names, **{f"regression_{name}": numbers[self.column][name] for name in ("mean", "std")}}
+        labels = self.encode(train).tolist()
+        self.refuse_missing_classes(labels)
+        weights = balanced_class_weights(labels, len(self.class_names)) if weights_classes else None
+        id2label = dict(enumerate(self.class_names))
+        return {"id2label": id2label, "label2id": self.label2id, "class_weights": weights}
+
+    def refuse_missing_classes(self, train_labels: Sequence[int]) -> None:
+        """Refuse classes that nothing could be learned of, as of a column of measurements."""
+        missing = [name for index, name in enumerate(self.class_names) if index not in set(train_labels)]
+        if missing:
+            raise ValueError(
+                f"{self.column}: {len(missing)} of {len(self.class_names)} classes have no window to train "
+                f"on ({', '.join(missing[:3])}): choose a column of classes, --class_names, --task "
+                "regression or another split"
+            )
+
+    def compute_metrics(self) -> Callable[[Any], dict[str, float]]:
+        """Return the metrics of an evaluation of Trainer."""
+        if not self.is_regression:
+            return make_compute_metrics(list(self.class_names))
+        return lambda prediction: regression_metrics(prediction.label_ids, prediction.predictions)
+
+
+def load_target(
+    data: str, column: str, is_regression: bool, class_names: Sequence[str] | None
+) -> tuple[Dataset, Target]:
+    """Return the labelled windows of a prepared corpus, and what is predicted of them.
+
+    Raises:
+        ValueError: If there is no such column, or it does not hold what is to be predicted.
+    """
+    if not is_regression:
+        dataset, names = with_classes(load_windows(data), column, class_names)
+        return dataset, Target(column, names)
+    if class_names:
+        raise ValueError("class_names: a regression has none; leave out --class_names or --task regression")
+    dataset = drop_unlabelled(load_windows(data), column)
+    kind = read_columns(dataset, [column]).column(0).type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        raise ValueError(f"label_column {column!r}: a regression needs numbers, the column holds {kind}")
+    return dataset, Target(column)
+
+
+__all__ = ["REGRESSION_METRIC", "Target", "load_target"]

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The test of a trained classifier or regressor: predictions, metrics and figures."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import Trainer
+
+from ...collation import WindowDataset
+from ...evaluation import (
+    Predictions,
+    classification_metrics,
+    plot_confusion_matrix,
+    plot_training_curves,
+    regression_metrics,
+    write_json,
+)
+from .target import Target
+
+
+def judge_test_part(trainer: Trainer, rows: Dataset, target: Target, output_dir: Path) -> dict[str, float]:
+    """Predict the test part, save scores and figures, and return its metrics.
+
+    Args:
+        trainer: Of the trained model.
+        rows: Windows of the test part.
+        target: What is predicted.
+        output_dir: Folder of the files.
+    """
+    predicted = trainer.predict(WindowDataset(rows, [target.column]))
+    labels, outputs = np.asarray(predicted.label_ids), torch.from_numpy(predicted.predictions).float()
+    if target.is_regression:
+        scores = outputs.numpy()
+        metrics = regression_metrics(labels, scores)
+    else:
+        scores = outputs.softmax(dim=-1).numpy()
+        metrics = classification_metrics(labels, scores, target.class_names)
+    if trainer.is_world_process_zero():
+        predictions = Predictions(np.array(rows["window_id"]), np.array(rows["subject"]), labels, scores)
+        predictions.save(output_dir / "predictions.parquet")
+        write_json(output_dir / "metrics.json", metrics)
+        if not target.is_regression:
+            picture = output_dir / "confusion_matrix.png"
+            plot_confusion_matrix(labels, scores.argmax(axis=-1), target.class_names, path=picture)
+        # A head that is fitted at once has no curve
+        if any({"loss", "eval_loss"} & entry.keys() for entry in trainer.state.log_history):
+            plot_training_curves(trainer.state.log_history, path=output_dir / "training_curves.png")
+    return metrics
+
+
+__all__ = ["judge_test_part"]

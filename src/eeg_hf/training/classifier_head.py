@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head of a classifier or regressor: fitted to its optimum on the frozen encoder, put into the model."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import PreTrainedModel
+from transformers.utils import logging
+
+from .convex_head import ConvexHead, fit_head
+from .frozen_features import collect_features, part_sizes, resolve_parts
+from .ridge_head import fit_ridge_head
+
+logger = logging.get_logger(__name__)
+
+
+@torch.no_grad()
+def write_head(model: PreTrainedModel, head: ConvexHead, parts: Sequence[str] | None = None) -> None:
+    """Write a fitted head into a classifier as its ordinary weights; parts that it does not read become 0.
+
+    Args:
+        model: A classifier with one task, such as [`EEGFoundationForSequenceClassification`].
+        head: Fitted on `collect_features(model, ..., parts)`.
+        parts: As there.
+
+    Raises:
+        ValueError: If the head has another number of features or classes than the classifier.
+    """
+    used = resolve_parts(model, parts)
+    classifier: Any = model
+    layers: dict[str, nn.Linear] = {"pooled": classifier.classifier.out}
+    if getattr(model.config, "second_order", False):
+        layers["bands"] = classifier.band_classifier
+    sizes = part_sizes(model, used)
+    expected = (layers["pooled"].out_features, sum(sizes.values()))
+    if head.weight.shape != expected:
+        raise ValueError(
+            f"write_head: expected weights (classes, features) {expected}, got {head.weight.shape}: fit the "
+            "head on collect_features of this model and these parts"
+        )
+    for layer in layers.values():
+        layer.weight.zero_()
+        layer.bias.zero_()
+    weights = torch.from_numpy(head.weight).split(list(sizes.values()), dim=1)
+    for part, weight in zip(used, weights, strict=True):
+        layers[part].weight.copy_(weight)
+    layers[used[0]].bias.copy_(torch.from_numpy(head.bias))
+
+
+def fit_classifier(
+    model: PreTrainedModel,
+    dataset: Dataset,
+    collator: Callable[[Any], dict[str, Any]],
+    labels: np.ndarray,
+    groups: Sequence[str] | np.ndarray,
+    parts: Sequence[str] | None = None,
+    candidates: Sequence[Sequence[str]] = (),
+) -> ConvexHead:
+    """Fit the head of a classifier or regressor on its frozen encoder and write it into the model.
+
+    Args:
+        model: With one task: two classes or more, or one number (`num_labels=1`).
+        dataset: Map-style dataset of the training windows.
+        collator: Makes batches of them.
+        labels: (windows,) class indices, or numbers.
+        groups: (windows,) subjects.
+        parts: As in [`collect_features`].
+        candidates: Several such choices instead, of which the inner folds take the best; the first where they
+            cannot choose. So a pretraining that does not help is seen and left out.
+    """
+    wanted = [resolve_parts(model, choice) for choice in (candidates or [parts])]
+    read = resolve_parts(model, [part for choice in wanted for part in choice])
+    columns = np.cumsum(list(part_sizes(model, read).values()))[:-1]
+    features = dict(
+        zip(read, np.split(collect_features(model, dataset, collator, read), columns, axis=1), strict=True)
+    )
+    heads = [
+        replace(
+            _fit(model, np.concatenate([features[part] for part in choice], axis=1), labels, groups),
+            parts=choice,
+        )
+        for choice in wanted
+    ]
+    for head in heads:
+        logger.info(
+            f"head on {' + '.join(head.parts)}: C = {head.inverse_regularization:g} of {dict(head.scores)}"
+        )
+    head = max(heads, key=lambda each: each.best_score)  # the first of equals
+    write_head(model, head, head.parts)
+    return head
+
+
+def _fit(
+    model: PreTrainedModel, features: np.ndarray, labels: np.ndarray, groups: Sequence[str] | np.ndarray
+) -> ConvexHead:
+    """Fit a head for classes, or for a number in the unit of the labels."""
+    if model.config.num_labels > 1:
+        return fit_head(features, labels, groups)
+    # The model adds the mean to its output, in units of the standard deviation
+    scaled = (np.asarray(labels, float) - model.config.regression_mean) / model.config.regression_std
+    return fit_ridge_head(features, scaled, groups)
+
+
+__all__ = ["fit_classifier", "write_head"]

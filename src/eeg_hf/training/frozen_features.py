@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the head of a classifier reads of every window while the encoder stays as it is."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from transformers import PreTrainedModel
+
+from ..models.second_order import mean_over_stretches
+
+PARTS = ("pooled", "bands")
+_SIGNAL_INPUTS = (
+    "input_values",
+    "channel_positions",
+    "channel_mask",
+    "attention_mask",
+    "recentring_whitening",
+    "recentring_log_power",
+)
+
+
+@torch.no_grad()
+def collect_features(
+    model: PreTrainedModel,
+    dataset: Dataset,
+    collator: Callable[[Any], dict[str, Any]],
+    parts: Sequence[str] | None = None,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Return what a classifier's head reads of every window, (windows, features) float32.
+
+    Args:
+        model: An encoder, or a classifier with its encoder as `base_model`.
+        dataset: Map-style dataset of windows.
+        collator: Makes batches of them; nothing may be augmented.
+        parts: `"pooled"` (the encoder's `pooler_output`), `"bands"` (the second-order vectors of all bands),
+            or both; by default the vectors where the model has them.
+        batch_size: Windows at a time.
+    """
+    parts = resolve_parts(model, parts)
+    encoder: Any = model.base_model
+    was_training = model.training
+    encoder.eval()
+    rows = []
+    for batch in DataLoader(dataset, batch_size=batch_size, collate_fn=collator):
+        inputs = {name: batch[name].to(model.device) for name in _SIGNAL_INPUTS if name in batch}
+        read = []
+        if "pooled" in parts:
+            outputs = encoder(**inputs)
+            read.append(outputs.pooler_output.float())
+            bands, is_real = outputs.get("band_features"), outputs.get("stretch_mask")
+        elif "bands" in parts:  # the patches need not be encoded
+            bands, is_real = encoder.second_order_features(**inputs)
+        if "bands" in parts:
+            read.append(mean_over_stretches(bands, is_real).flatten(1))
+        rows.append(torch.cat(read, dim=1).cpu())
+    model.train(was_training)
+    return torch.cat(rows).numpy()
+
+
+def resolve_parts(model: PreTrainedModel, parts: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the parts that a head reads, in order, or raise unless the model has them."""
+    has_bands = bool(getattr(model.config, "second_order", False))
+    if parts is None:
+        return ("bands",) if has_bands else ("pooled",)
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown or not parts or ("bands" in parts and not has_bands):
+        raise ValueError(
+            f"parts: expected some of {', '.join(PARTS)} ('bands' with second_order=True), got {list(parts)}"
+        )
+    return tuple(part for part in PARTS if part in parts)
+
+
+def part_sizes(model: PreTrainedModel, parts: Sequence[str]) -> dict[str, int]:
+    """Return the number of features of each part, in order."""
+    bands = len(getattr(model.config, "second_order_bands", ())) * getattr(
+        model.config, "num_band_features", 0
+    )
+    sizes = {"pooled": model.config.hidden_size, "bands": bands}
+    return {part: sizes[part] for part in parts}
+
+
+__all__ = ["PARTS", "collect_features", "part_sizes", "resolve_parts"]
