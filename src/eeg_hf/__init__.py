@@ -37,6 +37,8 @@ _PUBLIC_NAMES = {
     "PairColumns": "collation",
     "EEGTokenizerCollator": "collation",
     # Models
+    "bundled": "bundled_weights",
+    "bundled_names": "bundled_weights",
     "create_model": "auto",
     "EEGFoundationConfig": "models.configuration_eeg_foundation",
     "EEGFoundationModel": "models.modeling_eeg_foundation",
@@ -89,6 +91,7 @@ __all__ = ["__version__", *_PUBLIC_NAMES]
 if TYPE_CHECKING:
     from . import collation, corpora, evaluation, hub, images, inference, models, processing, training
     from .auto import create_model
+    from .bundled_weights import bundled, bundled_names
     from .collation import (
         EEGDataCollator,
         EEGPreTrainingCollator,

@@ -25,6 +25,7 @@ def quickstart(tmp_path_factory):
         patch.setenv("EEG_HF_CACHE", str(folder / "cache"))
         patch.setenv("https_proxy", "http://127.0.0.1:9")  # where nothing listens: as without a network
         options = ["--output_dir", folder / "run", "--pretrain_epochs", 0.2, "--finetune_epochs", 1]
+        options += ["--num_subjects", 6]
         printed = run_command("quickstart", *options)
     logger.removeHandler(handler)
     return folder / "run", printed, "\n".join(logged)
@@ -37,14 +38,17 @@ def test_it_goes_all_the_way_and_says_that_the_eeg_is_simulated(quickstart):
     assert AutoModelForSequenceClassification.from_pretrained(folder / "classifier").config.num_labels == 2
     for name in ("report.md", "results.png", "classifier/confusion_matrix.png"):
         assert (folder / name).stat().st_size > 500
-    methods = {row["method"] for row in json.loads((folder / "metrics.json").read_text())["results"]}
-    assert len(methods) == 6 and any("pretrained" in method for method in methods)
+    rows = json.loads((folder / "metrics.json").read_text())["results"]
+    found = {row["method"]: row["regime"] for row in rows}
+    assert len(found) == 9 and found["EEGFoundation tiny, pretrained"] == "unseen"
+    assert found["EEGFoundation tiny, pretrained, aligned"] == "aligned"
     assert "| tangent space + logistic regression |" in printed
+    assert sum(row["method"].startswith("ceiling: best decoder") for row in rows) == 2
 
 
 def test_every_command_is_shown_and_a_finished_training_is_kept(quickstart, capsys):
     folder, printed, _ = quickstart
     commands = [shlex.split(line)[2:] for line in printed.splitlines() if line.startswith("$ eeg-hf ")]
-    assert [verb for verb, *_ in commands] == ["prepare", "pretrain", *["finetune"] * 3, "evaluate"]
+    assert [verb for verb, *_ in commands] == ["prepare", "pretrain", *["finetune"] * 5, "evaluate"]
     train_once(folder / "pretrained", *commands[1][:-4])  # the rest is --output_dir and resuming
     assert "is finished; delete it to train again" in capsys.readouterr().out

@@ -49,6 +49,8 @@ class EEGDataCollator:
                 f"alignment={feature_extractor.alignment!r} needs alignments: the whitening matrix of every "
                 "group, see load_alignments"
             )
+        for calibration in (calibrations or {}).values():
+            calibration.check(feature_extractor)
         self.feature_extractor = feature_extractor
         self.label_column = label_column
         self.label2id = label2id

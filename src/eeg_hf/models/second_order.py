@@ -220,6 +220,7 @@ class SecondOrderFeatures(nn.Module):
         """
         if recentring is None:
             recentring = Recentring(self.whitening[None], self.log_power[None])
+        self.check_recentring(recentring)
         with torch.autocast(values.device.type, enabled=False):
             matrices, log_power, is_found, is_real = self.compute_statistics(
                 values, channel_positions, channel_mask, attention_mask
@@ -256,6 +257,15 @@ class SecondOrderFeatures(nn.Module):
             power = torch.where(is_found[:, None, None], power, 0.0)
             features = torch.cat([features, power], dim=-1)
         return (features - self.mean.float()) / self.scale.float()
+
+    def check_recentring(self, recentring: Recentring) -> None:
+        """Raise a ValueError unless a calibration has the bands and components of this model."""
+        expected, got = tuple(self.whitening.shape), tuple(recentring.whitening.shape[1:])
+        if got != expected or tuple(recentring.log_power.shape[1:]) != expected[:2]:
+            raise ValueError(
+                f"recentring: expected (bands, components, components) {expected}, got {got}: calibrate the "
+                "subject with this model"
+            )
 
     def compute_statistics(
         self,

@@ -135,9 +135,14 @@ class Calibration:
         arrays = {name: torch.from_numpy(getattr(self, name)) for name in ARRAYS}
         return {f"recentring_{name}": a.expand(batch_size, *a.shape) for name, a in arrays.items()}
 
-    def check(self, extractor: EEGFeatureExtractor, channels: Sequence[str]) -> None:
-        """Raise a ValueError with the first difference unless it applies to the signals of an extractor."""
-        for name, got in _signal_settings(extractor, channels).items():
+    def check(self, extractor: EEGFeatureExtractor, channels: Sequence[str] | None = None) -> None:
+        """Raise a ValueError with the first difference unless it applies to the signals of an extractor.
+
+        Args:
+            extractor: That made or makes the signals.
+            channels: Their channels, in order; None where they are not known.
+        """
+        for name, got in _signal_settings(extractor, channels or self.origin.channels).items():
             expected = getattr(self.origin, name)
             if expected != got:
                 raise ValueError(

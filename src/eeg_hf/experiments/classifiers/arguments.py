@@ -18,7 +18,7 @@ class FinetuneArguments:
         "Tell classes apart, or predict a number.", "classification"
     )
     model: str | None = option(
-        "Pretrained weights, folder or Hub name; default: none, from scratch.",
+        "Pretrained weights: folder, Hub name or eeg-foundation-tiny, which comes along; default: none.",
         None,
         formerly=["model_name_or_path"],
     )

@@ -4,12 +4,19 @@
 from dataclasses import dataclass
 
 import numpy as np
-from datasets import DatasetDict, concatenate_datasets
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
 from ...collation.group_calibrations import calibrate_groups, calibration_windows
+from ...corpora.windows.row_groups import some
 from ...processing.calibration import Calibration
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+
+logger = logging.get_logger(__name__)
+
+MAX_SHARE_DIFFERENCE = 0.25
+"""How far the share of a class may be from the median of all subjects."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,13 @@ def calibrate_split(
     whole = concatenate_datasets(list(parts.values()))
     column, _, value = (rest or "").rpartition("=")
     is_used = calibration_windows(whole, regime, column or label_column, value or None)
+    used = np.split(is_used, np.cumsum([len(part) for part in parts.values()])[:-1])
+    if "train" in parts:
+        rows = parts["train"].select(np.flatnonzero(used[list(parts).index("train")]))
+        warn_of_shares(rows, label_column)
     calibrations = calibrate_groups(whole, extractor, model, is_used)
     if regime == "all":
         return CalibratedSplit(parts, calibrations)
-    used = np.split(is_used, np.cumsum([len(part) for part in parts.values()])[:-1])
     left = {
         name: part.select(np.flatnonzero(~rows))
         for (name, part), rows in zip(parts.items(), used, strict=True)
@@ -70,6 +80,31 @@ def calibrate_split(
             f"regime: {regime} leaves no window of part {empty[0]!r} to use: choose another regime"
         )
     return CalibratedSplit(DatasetDict(left), calibrations)
+
+
+def warn_of_shares(rows: Dataset, label_column: str) -> None:
+    """Warn where training subjects are calibrated on different shares of the classes.
+
+    Recentring would then move them by the difference between the classes. Of tested subjects the labels are
+    not looked at.
+
+    Args:
+        rows: The windows that training subjects are calibrated on.
+        label_column: Column of the labels; numbers of a regression have no shares.
+    """
+    if not len(rows) or rows.features[label_column].dtype != "string":
+        return
+    owners, labels = np.array(rows["alignment_group"][:]), np.array(rows[label_column][:])
+    groups, classes = np.unique(owners), np.unique(labels)
+    shares = np.array([[np.mean(labels[owners == g] == c) for c in classes] for g in groups])
+    distance = np.abs(shares - np.median(shares, axis=0)).max(axis=1)  # (subjects,)
+    if (distance > MAX_SHARE_DIFFERENCE).any():
+        odd = groups[distance > MAX_SHARE_DIFFERENCE]
+        logger.warning(
+            f"{len(odd)} of {len(groups)} training subjects are calibrated on other shares of the classes "
+            f"({some(odd)}), which recentring takes for a difference between subjects: calibrate on rest "
+            "(--regime first_30s --rest), or leave them out"
+        )
 
 
 __all__ = ["CalibratedSplit", "calibrate_split"]

@@ -10,6 +10,7 @@ from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
 
+from ...bundled_weights import find_weights
 from ...collation import DEFAULT_VIEW, EEGDataCollator, MixupCollator, WindowDataset
 from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments
 from ...evaluation import Predictions, aggregate_folds, summarize_predictions, write_json
@@ -41,7 +42,7 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     refuse_missing_parts(splits, split_args.split, needs_validation=args.head != "convex")
     folds = range(len(splits)) if is_folded else [split_args.fold]
     judged = [  # all folds before the first one is trained
-        judge((args.model or "").format(fold=fold), parts, args.contaminated)
+        judge(find_weights((args.model or "").format(fold=fold)), parts, args.contaminated)
         for fold, parts in zip(folds, splits, strict=True)
     ]
     records = [  # beside the metrics: what a card needs to know of the test
@@ -133,7 +134,7 @@ def finetune(
     """
     set_seed(training_args.seed)
     training_args.output_dir = str(output_dir)
-    source = (args.model or "").format(fold=fold)
+    source = find_weights((args.model or "").format(fold=fold))
     extractor = EEGFeatureExtractor.from_pretrained(
         source or args.data, alignment=args.alignment, calibration_regime=args.regime
     )

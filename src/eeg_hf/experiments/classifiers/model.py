@@ -13,6 +13,7 @@ from transformers.utils import logging
 
 from ...evaluation import eegnet
 from ...models.configuration_eeg_foundation import EEGFoundationConfig
+from ...models.spatial_basis import channel_matrix
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..config_fields import check_config_fields, keep_structure
 from .arguments import FinetuneArguments
@@ -38,6 +39,7 @@ def build_model(
     }
     if source:
         pretrained = AutoConfig.from_pretrained(source)
+        check_places(pretrained, train, source)
         if not is_of_places(pretrained):
             fields |= describe_channels(train)
         fields = keep_structure(fields, pretrained, source)
@@ -46,6 +48,28 @@ def build_model(
     return AutoModelForSequenceClassification.from_config(
         EEGFoundationConfig(**fit_to_windows(fields, train, extractor))
     )
+
+
+def check_places(pretrained: Any, train: Dataset, source: str) -> None:
+    """Warn of electrodes of pretrained weights that windows lack; refuse windows that have hardly any.
+
+    Raises:
+        ValueError: If fewer than two are there.
+    """
+    if not is_of_places(pretrained):
+        return
+    positions = torch.tensor(np.reshape(train[0]["channel_positions"], (1, -1, 3)))
+    places = torch.tensor(pretrained.channel_positions)
+    number, found = len(places), int(channel_matrix(positions, None, places).sum())
+    if found < 2:
+        raise ValueError(
+            f"{source} reads {number} electrodes by their places, of which the windows have {found}: "
+            "pretrain with config.second_order_basis=harmonics, which reads any montage"
+        )
+    if found < number:
+        logger.warning(
+            f"{source} reads {number} electrodes by their places, of which the windows have {found}"
+        )
 
 
 def build_eegnet(
@@ -107,10 +131,22 @@ def fit_to_windows(
     if not fitted["second_order_bands"]:
         logger.warning("no frequency band fits windows and filters: second_order is off")
         return {**fitted, "second_order": False, "second_order_bands": EEGFoundationConfig.second_order_bands}
-    if "second_order_basis" not in fields and len({tuple(names) for names in train["channels"][:]}) > 1:
+    montages = {tuple(names) for names in train["channels"][:]}
+    if "second_order_basis" not in fields and len(montages) > 1:
         fitted["second_order_basis"] = "harmonics"
         logger.warning("recordings have different channels: second_order_basis is harmonics")
-    return fitted
+    return fit_harmonics(fitted, min(map(len, montages)))
+
+
+def fit_harmonics(fields: Mapping[str, Any], num_channels: int) -> dict[str, Any]:
+    """Return the fields with no more harmonics than the channels of the smallest montage can tell apart."""
+    if fields.get("second_order_basis") != "harmonics" or "second_order_degree" in fields:
+        return {**fields}
+    usual = EEGFoundationConfig.second_order_degree
+    degree = max((d for d in range(1, usual + 1) if (d + 1) ** 2 - 1 <= num_channels), default=1)
+    if degree < usual:
+        logger.warning(f"{num_channels} channels: second_order_degree is {degree} instead of {usual}")
+    return {**fields, "second_order_degree": degree}
 
 
 def fitting_patch(num_samples: int, multiple: int) -> int:
