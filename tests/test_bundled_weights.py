@@ -41,7 +41,7 @@ def test_together_they_are_small():
     assert sum(path.stat().st_size for path in files) < 2_000_000
     for name in (ENCODER, CLASSIFIER):
         card = (eeg_hf.bundled(name) / "README.md").read_text(encoding="utf-8")
-        assert "ODC-By 1.0" in card and f'eeg_hf.bundled("{name}")' in card
+        assert "ODC-By-1.0" in card and f'eeg_hf.bundled("{name}")' in card
 
 
 def test_the_encoder_embeds_any_montage():
@@ -51,7 +51,7 @@ def test_the_encoder_embeds_any_montage():
     corpus = eeg_hf.get_corpus("simulated")
     raw = corpus.read(corpus.recordings()[0])
     for names in (raw.ch_names, ["C3", "Cz", "O1", "O2"]):
-        inputs = extractor(raw.copy().pick(names).crop(0, 10))
+        inputs = extractor(raw.copy().pick(names).crop(0, 9.99))
         embeddings = model.get_embeddings(**inputs)
         assert embeddings.shape == (2, model.config.hidden_size) and embeddings.isfinite().all()
 

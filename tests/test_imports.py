@@ -24,7 +24,7 @@ LAYERS = (
         "processing",
         "models",
     },
-    {"collation", "corpora"},
+    {"collation", "corpora", "bundled_weights"},
     {"evaluation", "training", "inference", "images", "hub"},
     {"experiments"},
     {"cli", "auto"},

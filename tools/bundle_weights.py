@@ -11,6 +11,7 @@
 Statistics of second-order tokens stay in single precision. Pretraining heads are left out.
 """
 
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,15 +66,19 @@ def run(args: BundleArguments) -> None:
             saw_test_subjects=False if name == CLASSIFIER else None,
             caveats=CAVEATS,
         )
-        call = f'eeg_hf.bundled("{name}")'
-        card = model_card(facts, name).replace(f'"{name}"', call)
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        (folder / "README.md").write_text(describe(model_card(facts, name), name), encoding="utf-8")
     total = sum(path.stat().st_size for path in Path(args.output_dir).rglob("*") if path.is_file())
     if total > MAX_BYTES:
         raise ValueError(
             f"{args.output_dir}: {total:,} bytes, at most {MAX_BYTES:,} may come with the package"
         )
     sys.stdout.write(f"{args.output_dir}: {total:,} bytes\n")
+
+
+def describe(card: str, name: str) -> str:
+    """Return the card of weights that come with the package, without what is for the Hub."""
+    kept = re.sub(r"With transformers and mne only.*?(?=^## )", "", card, flags=re.DOTALL | re.MULTILINE)
+    return kept.replace(f'"{name}"', f'eeg_hf.bundled("{name}")')
 
 
 def pack(model: PreTrainedModel, source: Path, folder: Path) -> None:
@@ -89,6 +94,8 @@ def pack(model: PreTrainedModel, source: Path, folder: Path) -> None:
     if seen is None:
         raise ValueError(f"{source} does not say which windows it has seen: train it anew")
     seen.save(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors writes for the owner only
 
 
 COMMAND = main = Command("bundle_weights", __doc__, run, (BundleArguments,), program="python tools/")
