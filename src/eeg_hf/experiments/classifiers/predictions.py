@@ -68,7 +68,7 @@ def collect_classifiers(
         windows = dict(zip(windows, values, strict=True))
         found = fit(BASELINES[TANGENT_SPACE], windows)
         yield MethodRuns(TANGENT_SPACE, regime_of(is_known, "aligned"), [found], is_baseline=True)
-    if is_simulated(dataset, class_names):
+    if args.baselines and is_simulated(dataset, class_names):
         for used in ("unseen", "aligned"):
             found = [
                 decode_best(split["test"], str(args.label_column), class_names, used) for split in splits
