@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 import torch
 from torch.distributed.fsdp import fully_shard
 from transformers import (
@@ -289,6 +290,11 @@ def check_what_is_padding_reaches_no_loss(case: Case, folder: Path) -> None:
     torch.testing.assert_close(outputs[name], expected[name], atol=1e-6, rtol=0)
 
 
+def check_an_empty_batch_is_one_clear_line(case: Case, folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"^input_values: expected one window and one channel or more, got"):
+        case.build()(case.inputs["input_values"][:0])
+
+
 def check_every_parameter_gets_a_gradient(case: Case, folder: Path) -> None:
     model = case.build().train()
     outputs = model(**case.inputs)
@@ -414,6 +420,7 @@ CHECKS: list[Callable[[Case, Path], None]] = [
     check_the_same_seed_gives_the_same_bits,
     check_a_window_does_not_depend_on_its_batch,
     check_what_is_padding_reaches_no_loss,
+    check_an_empty_batch_is_one_clear_line,
     check_every_parameter_gets_a_gradient,
     check_autocast_stays_near,
     check_half_precision_takes_what_float32_takes,

@@ -3,9 +3,11 @@
 
 import pytest
 import torch
+from datasets import Dataset
 from transformers import TrainingArguments
 
 from eeg_hf import create_model
+from eeg_hf.corpora import SeenWindows
 from eeg_hf.folder_lock import FolderInUseError
 from eeg_hf.training import EEGTrainer, resume_checkpoint
 from eeg_hf.training.phases import without_tokens
@@ -35,23 +37,28 @@ def test_the_last_complete_checkpoint_is_taken(tmp_path):
 WINDOWS = torch.randn(8, 19, 400, generator=torch.Generator().manual_seed(0)).numpy()
 
 
-def make_trainer(folder, max_steps=4, **options):
+def make_trainer(folder, max_steps=4, hidden_size=16, seen_windows=None, **options):
     torch.manual_seed(0)
-    config = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = {
+        "hidden_size": hidden_size,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
     model = create_model("eeg_foundation", {**config, "overlap": 0.0}).add_classification_head(2)
     arguments = TrainingArguments(
         str(folder),
         max_steps=max_steps,
-        per_device_train_batch_size=4,
         save_steps=1,
         save_total_limit=3,
         logging_steps=1,
         report_to="none",
         disable_tqdm=True,
         resume_from_checkpoint="true",
-        **options,
+        **{"per_device_train_batch_size": 4, **options},
     )
-    return EEGTrainer(model=model, args=arguments, train_dataset=ArrayWindows(WINDOWS, [0, 1] * 4, 2))
+    windows = ArrayWindows(WINDOWS, [0, 1] * 4, 2)
+    return EEGTrainer(model=model, args=arguments, train_dataset=windows, seen_windows=seen_windows)
 
 
 def train(folder, **options):
@@ -120,3 +127,30 @@ def test_a_second_training_into_a_folder_says_who_has_it(tmp_path):
         train(tmp_path / "run", max_steps=1)
     train(tmp_path / "run", max_steps=1)
     assert not list(tmp_path.glob(".*"))
+
+
+def seen(*hashes):
+    columns = {"corpus": ["a"], "subject": ["01"]}
+    rows = [{name: values[0] for name, values in columns.items()} | {"signal_hash": each} for each in hashes]
+    return SeenWindows.of([Dataset.from_list(rows)])
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"learning_rate": 1e-3}, "learning_rate 5e-05 -> 0.001"),
+        ({"per_device_train_batch_size": 2}, "windows of a step 4 -> 2"),
+        ({"seed": 7}, "seed 42 -> 7"),
+        ({"hidden_size": 32}, "config.hidden_size 16 -> 32"),
+        ({"seen_windows": seen("x", "z")}, "windows (number, hash)"),
+    ],
+)
+def test_a_run_with_other_settings_is_refused_by_their_names(tmp_path, changed, named):
+    before = {"max_steps": 2, "seen_windows": seen("x", "y")}
+    train(tmp_path, **before)
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
+    with pytest.raises(ValueError, match="was trained with other settings") as error:
+        train(tmp_path, **{**before, "max_steps": 3, **changed})
+    assert named in str(error.value) and str(error.value).count("->") == 1
+    assert files == {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
+    assert train(tmp_path, **{**before, "max_steps": 3}).state.global_step == 3  # a longer run is the same

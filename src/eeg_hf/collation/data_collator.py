@@ -155,6 +155,8 @@ def encode_labels(labels: Sequence[Any], label2id: Mapping[Any, int] | None) -> 
 
 def as_table(rows: pa.Table | Sequence[Any]) -> pa.Table:
     """Return rows, in any form that a collator takes, as one Arrow table."""
+    if not len(rows):
+        raise ValueError("expected one row or more to collate, got none: is a part of the split empty?")
     if isinstance(rows, pa.Table):
         return rows
     if isinstance(rows[0], pa.Table):

@@ -17,6 +17,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceCl
 
 from .configuration_braindecode import BraindecodeConfig
 from .losses import task_loss
+from .token_grid import refuse_empty
 
 _SAME_PLACE_METRES = 0.005
 
@@ -175,6 +176,7 @@ class BraindecodeModel(BraindecodePreTrainedModel):
     def check_windows(self, input_values: torch.Tensor, channel_positions: torch.Tensor | None) -> None:
         """Refuse windows of another shape, or of electrodes at other places."""
         config = self.config
+        refuse_empty(input_values)
         if input_values.shape[1:] != (config.num_channels, config.num_samples):
             raise ValueError(
                 f"input_values: {config.architecture} was built for ({config.num_channels} channels, "

@@ -24,6 +24,7 @@ from .factorized_attention import FeedForward
 from .masking import zero_masked
 from .parameter_dtype import parameter_dtype
 from .pretrained_model import EEGPreTrainedModel
+from .token_grid import refuse_empty
 
 SAME_PLACE = 0.005  # metres; electrodes of the densest caps are 15 mm apart
 
@@ -214,6 +215,7 @@ class EEGConvTransformerModel(EEGConvTransformerPreTrainedModel):
                 f"input_values: expected (batch, channels, time) of 1 to {config.max_seq_length} samples "
                 f"(max_seq_length), got {tuple(values.shape)}"
             )
+        refuse_empty(values)
         if positions is not None and tuple(positions.shape[-2:]) != (values.shape[1], 3):
             raise ValueError(
                 f"channel_positions: expected (batch, {values.shape[1]}, 3), got {tuple(positions.shape)}"

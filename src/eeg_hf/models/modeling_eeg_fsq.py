@@ -28,6 +28,7 @@ from transformers.utils.generic import can_return_tuple
 from .configuration_eeg_fsq import EEGFSQConfig
 from .finite_scalar_quantization import FiniteScalarQuantizer
 from .parameter_dtype import parameter_dtype
+from .token_grid import refuse_empty
 
 REFERENCE_RATE_HZ = 200.0  # embeds as zero
 NUM_RATE_OCTAVES = 4  # sin and cos of the logarithm of the rate at 1, 2, 4, 8 half periods a doubling
@@ -440,6 +441,7 @@ class EEGFSQModel(EEGFSQPreTrainedModel):
             raise ValueError(
                 f"input_values: expected (batch, channels, time) or (batch, {size}), got {shape}"
             )
+        refuse_empty(input_values)
         if input_values.ndim == 2 and shape[-1] != size:
             raise ValueError(f"input_values: expected patches of {size} samples, got {shape}")
         if shape[-1] == 0 or shape[-1] % size:

@@ -18,6 +18,7 @@ def resolve_positions(
     if input_values.ndim != 3:
         raise ValueError(f"input_values: expected (batch, channels, time), got {tuple(input_values.shape)}")
     batch, channels, num_samples = input_values.shape
+    refuse_empty(input_values)
     if not 0 < num_samples <= config.max_seq_length:
         raise ValueError(
             f"input_values: expected 1 to {config.max_seq_length} samples (max_seq_length), got "
@@ -35,6 +36,14 @@ def resolve_positions(
     if positions.shape[-2:] != (channels, 3):
         raise ValueError(f"channel_positions: expected (batch, {channels}, 3), got {tuple(positions.shape)}")
     return positions.expand(batch, channels, 3)
+
+
+def refuse_empty(input_values: torch.Tensor) -> None:
+    """Raise a ValueError if there is no window or no channel: losses would be means of nothing."""
+    if not torch.compiler.is_compiling() and 0 in input_values.shape[:2]:
+        raise ValueError(
+            f"input_values: expected one window and one channel or more, got {tuple(input_values.shape)}"
+        )
 
 
 def find_real_samples(

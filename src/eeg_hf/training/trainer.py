@@ -2,6 +2,7 @@
 """transformers' Trainer with evaluation collators, layer-wise learning rates and a log of all losses."""
 
 import contextlib
+import json
 import math
 import os
 from collections import defaultdict
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import FeatureExtractionMixin, PreTrainedModel, Trainer, TrainerState, TrainingArguments
-from transformers.trainer_utils import TrainOutput
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 from transformers.utils import logging
 
 from ..corpora import SeenWindows
@@ -22,6 +23,8 @@ from ..hub.code import add_code
 from .callbacks import SetCollatorEpoch
 from .checkpoint import is_finished
 from .optimizer import layerwise_parameter_groups
+from .run_settings import FILE as RUN_SETTINGS
+from .run_settings import describe_run, refuse_other_settings
 from .sampler import ChannelGroupedSampler
 
 logger = logging.get_logger(__name__)
@@ -63,6 +66,7 @@ class EEGTrainer(Trainer):
         trained: Any = self.model
         if seen_windows is not None:
             trained.seen_windows = seen_windows  # for a push of the trained model
+        self._run_settings: dict[str, Any] = {}
         self._loss_parts: dict[str, list[torch.Tensor]] = defaultdict(list)
         self.add_callback(SetCollatorEpoch())
 
@@ -75,6 +79,7 @@ class EEGTrainer(Trainer):
         or the best ones where the arguments say so.
 
         Raises:
+            ValueError: If the checkpoint was trained with other settings, model or windows.
             FolderInUseError: If another process trains into the same folder.
         """
         lock = locked_folder(str(self.args.output_dir), program())
@@ -82,6 +87,9 @@ class EEGTrainer(Trainer):
             return self._train(resume_from_checkpoint, *args, **kwargs)
 
     def _train(self, resume_from_checkpoint: str | bool | None, *args: Any, **kwargs: Any) -> TrainOutput:
+        self._run_settings = describe_run(self.args, getattr(self.model, "config", None), self.seen_windows)
+        if isinstance(resume_from_checkpoint, str):
+            refuse_other_settings(resume_from_checkpoint, self._run_settings)
         if isinstance(resume_from_checkpoint, str) and is_finished(Path(resume_from_checkpoint), self.args):
             return self._load_finished(resume_from_checkpoint)
         start_at = getattr(self.train_dataset, "start_at", None)
@@ -216,6 +224,8 @@ class EEGTrainer(Trainer):
         if self.seen_windows is not None:
             self.seen_windows.save(folder)
         (folder / "training_args.json").write_text(self.args.to_json_string(), encoding="utf-8")
+        if folder.name.startswith(PREFIX_CHECKPOINT_DIR):
+            (folder / RUN_SETTINGS).write_text(json.dumps(self._run_settings), encoding="utf-8")
         model = self.accelerator.unwrap_model(self.model)
         if self.args.push_to_hub and isinstance(model, PreTrainedModel):
             extractor = self.processing_class
