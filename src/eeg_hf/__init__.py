@@ -144,9 +144,20 @@ if TYPE_CHECKING:
     from .training.trainer import EEGTrainer
 
 
+# Classes of scripts from before this library, and what does their work here
+_ELSEWHERE = {
+    "MixedDataset": "eeg_hf.corpora.mixture({tuh_folder: 0.3, hbn_folder: 0.7}) mixes prepared corpora, and "
+    "so does `mixture` in a recipe of eeg-hf pretrain",
+    "ContrastiveDataModule": "eeg_hf.training.PairSampler draws pairs and eeg_hf.collation.PairColumns "
+    "collates them; eeg-hf pretrain contrast_simulated shows how",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return import_module(f".{name}", __name__)  # which sets the attribute
+    if name in _ELSEWHERE:
+        raise ImportError(f"eeg_hf has no {name}: {_ELSEWHERE[name]}")
     if name not in _PUBLIC_NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_PUBLIC_NAMES[name]}", __name__), name)

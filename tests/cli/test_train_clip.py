@@ -214,7 +214,8 @@ def test_training_validation_and_test_share_no_concept(world):
     ("options", "message"),
     [
         ({"eeg_len": 100}, "eeg_len: windows have 40 samples, got 100: use --eeg_len 40"),
-        ({"notch": 50}, "notch: 50 Hz is not below 50 Hz, half the rate of the files"),
+        ({"fs": 250}, "fs: the files have 100 Hz, got 250: leave --fs out"),
+        ({"bandpass": [1, 50]}, "bandpass: 50 Hz is not below 50 Hz, half the rate of the files"),
         ({"bandpass": 45}, "bandpass: expected two edges in Hz"),
         ({"split": "none"}, "split 'none' has no ['test', 'validation'] part"),
         ({"n_classes": 1}, "n_classes: expected 2 to 12 concepts, got 1"),
@@ -317,6 +318,7 @@ def test_a_broken_image_in_the_loop_ends_in_one_line_from_workers_too(num_worker
         (["--fs", "500"], "fs: expected 500 Hz, the files have 100 Hz, which is used"),
         (["--fs", "100"], None),
         (["--bandpass", "0.5", "45"], "windows stay as prepared, {'highpass_hz': None, 'lowpass_hz': None}"),
+        (["--notch", "50"], "notch: nothing to filter, files of 100 Hz hold nothing at 50 Hz"),
         (["--notch", "25"], "{'notch_hz': None} instead of {'notch_hz': 25.0}"),
         (["recipe.yaml"], "fs: expected 500 Hz"),
     ],

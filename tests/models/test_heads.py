@@ -26,7 +26,7 @@ def test_the_tasks_of_hbn_are_those_of_the_challenge():
 @pytest.mark.parametrize("num_outputs", [1, 2, 5])
 def test_a_demographic_head_is_two_layers(num_outputs):
     torch.manual_seed(0)
-    head, features = DemographicHead(8, num_outputs, dropout=0.5).eval(), draw(3, 8)
+    head, features = DemographicHead(8, num_outputs=num_outputs, dropout=0.5).eval(), draw(3, 8)
     layers = [module for module in head.modules() if isinstance(module, torch.nn.Linear)]
     assert [(layer.in_features, layer.out_features) for layer in layers] == [(8, 8), (8, num_outputs)]
     assert head(features).shape == (3, num_outputs)

@@ -39,7 +39,7 @@ VERBS = {
         "reconstruct-images",
     ),
     "Sharing": ("push",),
-    "This installation": ("quickstart", "recipes", "info", "completion"),
+    "This installation": ("selftest", "quickstart", "recipes", "info", "completion"),
 }
 FORMER = {"push-to-hub": "push", "train-hydra": "train-tokenizer"}
 

@@ -9,6 +9,7 @@ must see the same channels from every corpus, or fewer of them, because its cost
 * [`ZeroPadChannelAdapter`] only appends channels that are marked as not real.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from .configuration_eeg_foundation import EEGFoundationConfig
 from .electrode_embedding import HEAD_RADIUS_METRES, NUM_PLACE_FEATURES, place_features
 from .idle_parameters import idle_zero
 from .parameter_dtype import parameter_dtype
-from .spherical_splines import fit_centre, spline_matrix
+from .spherical_splines import HEAD_CENTRE, fit_centre, spline_matrix
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,33 @@ class TargetMontageAdapter(ChannelAdapter):
         return AdaptedSignal(values, self.target_positions.expand(batch, count, 3), channel_mask)
 
 
+def resolve_targets(positions: torch.Tensor | list | None, count: int | None) -> torch.Tensor | list:
+    """Return target positions (target_channels, 3): those given, or `count` spread over the head.
+
+    Raises:
+        ValueError: If there are neither positions nor a number, or both and they contradict each other.
+    """
+    if positions is None and count is None:
+        raise ValueError("expected target_positions (target_channels, 3) in metres, or target_channels")
+    if positions is None:
+        return spread_evenly(int(count or 0))
+    if count not in (None, len(positions)):
+        raise ValueError(f"target_channels: got {count}, but {len(positions)} target_positions")
+    return positions
+
+
+def spread_evenly(count: int) -> torch.Tensor:
+    """Return places (count, 3) in metres on a spiral over the scalp, from the top down to the ears."""
+    if count < 1:
+        raise ValueError(f"target_channels: expected 1 or more, got {count}")
+    steps = torch.arange(count, dtype=torch.float32, device="cpu") + 0.5
+    height = 1 - 1.1 * steps / count  # 1 is the top, 0 the equator; equal steps are equal areas
+    angle = math.pi * (3 - math.sqrt(5)) * steps  # the golden angle
+    radius = (1 - height.square()).sqrt()
+    directions = torch.stack([radius * angle.cos(), radius * angle.sin(), height], dim=-1)
+    return torch.tensor(HEAD_CENTRE, device="cpu") + HEAD_RADIUS_METRES * directions
+
+
 class SplineChannelAdapter(TargetMontageAdapter):
     """Spherical splines from the recorded electrodes to the target positions; nothing is learned.
 
@@ -317,6 +345,7 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         target_positions: (target_channels, 3), metres in the head frame.
         d_model: Width of queries and keys.
         num_heads: Heads of the attention; divides `d_model`.
+        target_channels: Number of targets; they are spread evenly over the head where no positions are given.
 
     Example:
         >>> import torch
@@ -326,8 +355,14 @@ class PerceiverChannelAdapter(TargetMontageAdapter):
         torch.Size([2, 64, 500])
     """
 
-    def __init__(self, target_positions: torch.Tensor | list, d_model: int = 64, num_heads: int = 4) -> None:
-        super().__init__(target_positions)
+    def __init__(
+        self,
+        target_positions: torch.Tensor | list | None = None,
+        d_model: int = 64,
+        num_heads: int = 4,
+        target_channels: int | None = None,
+    ) -> None:
+        super().__init__(resolve_targets(target_positions, target_channels))
         if num_heads < 1 or d_model < 1 or d_model % num_heads:
             raise ValueError(
                 f"adapter_size: expected a multiple of adapter_heads ({num_heads}, at least 1), got {d_model}"

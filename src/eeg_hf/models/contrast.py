@@ -101,21 +101,21 @@ class ContrastiveProjectionHead(nn.Module):
     """Two layers onto the unit sphere, where windows are contrasted (SimCLR, https://arxiv.org/abs/2002.05709).
 
     Args:
-        hidden_size: Width of the input.
-        projection_size: Width of the output.
+        encoder_dim: Width of the input.
+        projection_dim: Width of the output.
         batch_norm: Normalise over the batch between the layers and use ReLU, as SimCLR does. Without it the
             features of a window do not depend on the rest of its batch.
     """
 
-    def __init__(self, hidden_size: int, projection_size: int = 128, batch_norm: bool = True) -> None:
+    def __init__(self, encoder_dim: int, projection_dim: int = 128, batch_norm: bool = True) -> None:
         super().__init__()
-        self.dense = nn.Linear(hidden_size, hidden_size)
-        self.norm = GatheredBatchNorm(hidden_size) if batch_norm else nn.Identity()
+        self.dense = nn.Linear(encoder_dim, encoder_dim)
+        self.norm = GatheredBatchNorm(encoder_dim) if batch_norm else nn.Identity()
         self.activation = nn.ReLU() if batch_norm else nn.GELU()
-        self.out = nn.Linear(hidden_size, projection_size)
+        self.out = nn.Linear(encoder_dim, projection_dim)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map (batch, hidden_size) to unit vectors (batch, projection_size)."""
+        """Map (batch, encoder_dim) to unit vectors (batch, projection_dim)."""
         projected = self.out(self.activation(self.norm(self.dense(features))))
         return nn.functional.normalize(projected.float(), dim=-1)
 

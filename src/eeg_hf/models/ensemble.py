@@ -18,7 +18,8 @@ class HMSEnsembleConfig:
     """Settings of [`HMSEnsembleModel`].
 
     Attributes:
-        inputs: Input of each member, `"eeg"` (default) or `"spectrogram"`.
+        inputs: Input of each member, `"eeg"` or `"spectrogram"`. By default that of an image network of
+            transformers, which reads `pixel_values`, is the spectrogram, and that of all others the EEG.
         weights: Weight of each member; equal by default.
         learn_weights: Train the weights (as a softmax, so they stay positive and add up to 1).
     """
@@ -52,6 +53,10 @@ class HMSEnsembleModel(nn.Module):
     def __init__(self, base_models: Mapping[str, nn.Module], config: HMSEnsembleConfig | None = None) -> None:
         super().__init__()
         self.config = config or HMSEnsembleConfig()
+        if not isinstance(self.config, HMSEnsembleConfig):
+            raise TypeError(
+                f"config: expected HMSEnsembleConfig(inputs=..., weights=...), got {type(config).__name__}"
+            )
         if not base_models:
             raise ValueError("base_models: expected at least one model")
         unknown = sorted((set(self.config.inputs) | set(self.config.weights)) - set(base_models))
@@ -86,14 +91,37 @@ class HMSEnsembleModel(nn.Module):
         given = {"eeg": eeg, "spectrogram": spectrogram}
         log_votes = []
         for name, model in self.base_models.items():
-            kind = self.config.inputs.get(name, "eeg")
-            if given[kind] is None:
+            kind = self.config.inputs.get(name) or default_input(model)
+            values = given[kind]
+            if values is None:
                 raise ValueError(f"member {name!r} needs the input {kind!r}, got None")
-            output = model(given[kind])
-            logits = output if torch.is_tensor(output) else output.logits
+            logits = self.ask(name, kind, values)
             log_votes.append(logits.float().log_softmax(dim=-1))  # (batch, classes)
         # Mean of probabilities, computed from their logarithms
         weights = self.vote_logits.log_softmax(dim=0)[:, None, None]
         log_probabilities = (torch.stack(log_votes) + weights).logsumexp(dim=0)  # (batch, classes)
         loss = None if labels is None else task_loss(log_probabilities, labels, log_probabilities.shape[-1])
         return SequenceClassifierOutput(loss=loss, logits=log_probabilities)
+
+    def ask(self, name: str, kind: str, values: torch.Tensor) -> torch.Tensor:
+        """Return the logits (batch, classes) of a member for its input."""
+        try:
+            output = self.base_models[name](values)
+        except (RuntimeError, TypeError, ValueError) as error:
+            (other,) = set(INPUTS) - {kind}
+            raise ValueError(
+                f"member {name!r} does not take the {kind} {tuple(values.shape)}: if it reads the {other}, "
+                f"say so: HMSEnsembleConfig(inputs={{{name!r}: {other!r}}}) ({error})"
+            ) from error
+        logits = output if torch.is_tensor(output) else getattr(output, "logits", None)
+        if not torch.is_tensor(logits):
+            raise ValueError(
+                f"member {name!r} returns no logits: an encoder becomes a classifier by "
+                "add_classification_head(num_classes)"
+            )
+        return logits
+
+
+def default_input(model: nn.Module) -> str:
+    """Return what a member reads if nothing is said of it."""
+    return "spectrogram" if getattr(model, "main_input_name", None) == "pixel_values" else "eeg"

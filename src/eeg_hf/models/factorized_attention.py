@@ -19,7 +19,7 @@ from .attention import Attention
 class TemporalAttention(Attention):
     """Attention among the patches of one channel."""
 
-    def forward(
+    def forward(  # type: ignore[override]  # the grid is its own
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend along axis 2 of (batch, channels, num_patches, hidden_size)."""
@@ -29,12 +29,52 @@ class TemporalAttention(Attention):
 
 
 class ChannelAttention(Attention):
-    """Attention among the channels of one patch."""
+    """Attention among the channels of one patch.
 
-    def forward(
+    Args:
+        config: With the sizes of [`EEGFoundationConfig`]; or the sizes alone:
+        d_model: Width of a token.
+        n_channels: Number of channels; any by default.
+        attention_heads: Divides `d_model`.
+        dropout: Of the attention.
+
+    Example:
+        >>> import torch
+        >>> from eeg_hf.models.factorized_attention import ChannelAttention
+        >>> attention = ChannelAttention(d_model=512, n_channels=19, attention_heads=8)
+        >>> attention(torch.randn(2, 19, 5, 512))[0].shape
+        torch.Size([2, 19, 5, 512])
+    """
+
+    def __init__(
+        self,
+        config: PreTrainedConfig | None = None,
+        *,
+        d_model: int | None = None,
+        n_channels: int | None = None,
+        attention_heads: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        if config is None:
+            if not d_model or not attention_heads or d_model % attention_heads:
+                raise ValueError(
+                    "ChannelAttention: expected a config, or d_model, a multiple of attention_heads; got "
+                    f"d_model {d_model} and attention_heads {attention_heads}"
+                )
+            sizes: dict[str, Any] = {"hidden_size": d_model, "num_attention_heads": attention_heads}
+            config = PreTrainedConfig(**sizes, dropout=dropout, attn_implementation="sdpa")
+        super().__init__(config)
+        self.n_channels = n_channels
+
+    def forward(  # type: ignore[override]  # the grid is its own
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend along axis 1 of (batch, channels, num_patches, hidden_size)."""
+        if self.n_channels not in (None, hidden_states.shape[1]):
+            raise ValueError(
+                f"expected tokens (batch, {self.n_channels} channels, num_patches, hidden_size), got "
+                f"{tuple(hidden_states.shape)}"
+            )
         by_patch = hidden_states.transpose(1, 2)  # (batch, num_patches, channels, hidden_size)
         grid = by_patch.shape[:2]
         attended, weights = super().forward(by_patch.flatten(0, 1), attention_mask, grid, **kwargs)

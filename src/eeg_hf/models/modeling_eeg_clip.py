@@ -121,6 +121,9 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         (torch.Size([4, 512]), torch.Size([4, 4]))
     """
 
+    logit_scale: nn.Parameter
+    image_projection: nn.Module
+
     def __init__(self, config: EEGCLIPConfig) -> None:
         super().__init__(config)
         self.eeg_model = build_encoder(config.eeg_config)
@@ -228,7 +231,7 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         channel_mask: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         **kwargs: Any,
-    ) -> ModelOutput:
+    ) -> Any:
         """Return the output of the EEG tower; the arguments are those of `forward`."""
         return self.eeg_model(
             input_values,

@@ -114,6 +114,12 @@ class EEGFoundationOutput(ModelOutput):
     attentions: tuple[torch.Tensor, ...] | None = None
     channel_attentions: tuple[torch.Tensor, ...] | None = None
 
+    def __getitem__(self, key: Any) -> Any:
+        """Return a field, and say which model has it if this one does not."""
+        if isinstance(key, str) and key not in self and key in _OUTPUT_FIELDS:
+            raise KeyError(f"{key}: an encoder has no such output, call EEGFoundationForPreTraining")
+        return super().__getitem__(key)
+
 
 @dataclass
 class EEGFoundationForPreTrainingOutput(ModelOutput):

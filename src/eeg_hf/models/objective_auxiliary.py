@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,7 +28,8 @@ class DemographicHead(nn.Module):
     """Two layers that predict one property of the subject: a number, or one of several classes.
 
     Args:
-        hidden_size: Width of the input.
+        input_dim: Width of the input.
+        hidden_dim: Width of the first layer's output; that of the input by default.
         num_outputs: Number of classes; 1 means a number.
         dropout: Between the layers.
         mean: Mean of the numbers in the training set; outputs are in their unit.
@@ -36,22 +38,24 @@ class DemographicHead(nn.Module):
 
     def __init__(
         self,
-        hidden_size: int,
+        input_dim: int,
+        hidden_dim: int | None = None,
         num_outputs: int = 1,
         dropout: float = 0.1,
         mean: float = 0.0,
         std: float = 1.0,
     ) -> None:
         super().__init__()
-        self.dense = nn.Linear(hidden_size, hidden_size)
+        hidden_dim = hidden_dim or input_dim
+        self.dense = nn.Linear(input_dim, hidden_dim)
         self.activation = nn.GELU()
         self.dropout = nn.Dropout(dropout)
-        self.out = nn.Linear(hidden_size, num_outputs)
+        self.out = nn.Linear(hidden_dim, num_outputs)
         self.mean = mean
         self.std = std
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map (batch, hidden_size) to (batch, num_outputs): numbers in their unit, or logits."""
+        """Map (batch, input_dim) to (batch, num_outputs): numbers in their unit, or logits."""
         predicted = self.out(self.dropout(self.activation(self.dense(features))))
         return predicted.float() * self.std + self.mean  # bfloat16 has no years between 1984 and 1992
 
@@ -60,21 +64,27 @@ class MultiAuxiliaryHead(nn.Module):
     """One [`DemographicHead`] for each task.
 
     Args:
-        hidden_size: Width of the input.
-        tasks: Settings of each task by name: `num_outputs`, and for numbers `mean` and `std`; such as
-            [`HBN_AUXILIARY_TASKS`].
+        input_dim: Width of the input.
+        tasks: Settings of each task by name: `num_outputs`, and for numbers `mean` and `std`; those of
+            [`HBN_AUXILIARY_TASKS`] by default.
         dropout: In every head.
+        hidden_dim: As in [`DemographicHead`].
     """
 
     def __init__(
-        self, hidden_size: int, tasks: Mapping[str, Mapping[str, Any]], dropout: float = 0.1
+        self,
+        input_dim: int,
+        tasks: Mapping[str, Mapping[str, Any]] = MappingProxyType(HBN_AUXILIARY_TASKS),
+        dropout: float = 0.1,
+        hidden_dim: int | None = None,
     ) -> None:
         super().__init__()
         options = ("num_outputs", "mean", "std")
         self.heads = nn.ModuleDict(
             {
                 task: DemographicHead(
-                    hidden_size,
+                    input_dim,
+                    hidden_dim,
                     dropout=dropout,
                     **{name: settings[name] for name in options if name in settings},
                 )
@@ -83,7 +93,7 @@ class MultiAuxiliaryHead(nn.Module):
         )
 
     def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Map (batch, hidden_size) to {task: (batch, outputs of the task)}."""
+        """Map (batch, input_dim) to {task: (batch, outputs of the task)}."""
         return {task: head(features) for task, head in self.heads.items()}
 
 
@@ -124,6 +134,26 @@ def auxiliary_task_loss(
     return torch.stack(losses).sum()
 
 
+class AuxiliaryTaskLoss(nn.Module):
+    """[`auxiliary_task_loss`] of fixed tasks.
+
+    Args:
+        tasks: As in [`MultiAuxiliaryHead`].
+    """
+
+    def __init__(
+        self, tasks: Mapping[str, Mapping[str, Any]] = MappingProxyType(HBN_AUXILIARY_TASKS)
+    ) -> None:
+        super().__init__()
+        self.tasks = tasks
+
+    def forward(
+        self, predictions: Mapping[str, torch.Tensor], targets: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the loss of predictions {task: (batch, outputs)} and targets {task: (batch,)}."""
+        return auxiliary_task_loss(predictions, targets, self.tasks)
+
+
 class AuxiliaryTasks(Objective):
     """One head for each of `config.auxiliary_tasks`, on the pooled tokens."""
 
@@ -158,6 +188,7 @@ class AuxiliaryTasks(Objective):
 
 __all__ = [
     "HBN_AUXILIARY_TASKS",
+    "AuxiliaryTaskLoss",
     "AuxiliaryTasks",
     "DemographicHead",
     "MultiAuxiliaryHead",

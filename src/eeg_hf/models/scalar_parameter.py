@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.core_model_loading import ConversionOps, WeightConverter
+from transformers.core_model_loading import ConversionOps, WeightConverter, WeightRenaming
 
 # Trainable numbers of each model type, by the end of their names
 SCALARS = {
@@ -53,7 +53,7 @@ class AddDimension(ConversionOps):
         return self
 
 
-def conversions(model_type: str) -> list[WeightConverter]:
+def conversions(model_type: str) -> list[WeightConverter | WeightRenaming]:
     """Return what `from_pretrained` does to checkpoints of an architecture."""
     return [WeightConverter(name, name, [AddDimension()]) for name in SCALARS[model_type]]
 

@@ -4,6 +4,7 @@
 import contextlib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -156,6 +157,8 @@ def explain(error: Exception) -> str | None:
         return (
             f"{name} is neither a folder nor the name of a repository on the Hub, such as organisation/name"
         )
+    if isinstance(error, RuntimeError) and re.search(r"Callback requires .* to be installed", str(error)):
+        return f"report_to: {error} Or use --report_to none"  # which transformers raises
     if isinstance(error, PermissionError) and error.filename:
         return f"no permission to use {error.filename}: choose another place, such as --output_dir runs/mine"
     if not isinstance(error, (ValueError, OSError, ImportError, StrictDataclassError)):

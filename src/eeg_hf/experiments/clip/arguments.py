@@ -38,10 +38,10 @@ class PairArguments:
         "Folder of eeg-hf embed-images; without it images are decoded.", None
     )
     images: str | None = option("Image folder; default: <data>/images.", None)
-    split: str = option(
+    split: str | None = option(
         "concept (the official split, if any), subject, leave_out:<subject>; + crosses several, "
-        "such as official+leave_out:08.",
-        "concept",
+        "such as official+leave_out:08; default: subject where there are 3 or more, else concept.",
+        None,
     )
     split_seed: int = option("Seed of the split.", 0)
     subjects: list[str] | None = option("Only these subjects, such as 01.", None)

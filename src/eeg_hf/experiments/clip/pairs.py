@@ -20,6 +20,8 @@ from .arguments import PARTS, PairArguments
 
 logger = logging.get_logger(__name__)
 
+FORMER_FS = 500.0  # Hz, the default of the published script: who copies its command has not chosen it
+
 Images = ImageEmbeddings | ImageFolder
 
 
@@ -88,14 +90,20 @@ def check_signals(args: PairArguments, dataset: Dataset, extractor: EEGFeatureEx
             "any length, or prepare windows of another length"
         )
     expected = args.expected_filters()
-    for name, edge in expected.items():
+    if expected.get("notch_hz", 0.0) >= rate / 2:
+        edge = expected.pop("notch_hz")
+        logger.warning(f"notch: nothing to filter, files of {rate:g} Hz hold nothing at {edge:g} Hz")
+    for edge in expected.values():
         if edge >= rate / 2:
-            option = "notch" if name == "notch_hz" else "bandpass"
             raise ValueError(
-                f"{option}: {edge:g} Hz is not below {rate / 2:g} Hz, half the rate of the files"
+                f"bandpass: {edge:g} Hz is not below {rate / 2:g} Hz, half the rate of the files"
             )
-    if args.fs not in (None, rate):
+    if args.fs == FORMER_FS != rate:
         logger.warning(f"fs: expected {args.fs:g} Hz, the files have {rate:g} Hz, which is used")
+    elif args.fs not in (None, rate):
+        raise ValueError(
+            f"fs: the files have {rate:g} Hz, got {args.fs:g}: leave --fs out, or correct the files"
+        )
     found = {name: getattr(extractor, name) for name in expected}
     if expected != found:
         logger.warning(
@@ -115,6 +123,9 @@ def split_pairs(args: PairArguments, dataset: Dataset) -> DatasetDict:
         LeakError: If parts share the values they are split by.
     """
     is_marked = "part" in dataset.column_names
+    if args.split is None:  # kept, so that an export splits in the same way
+        args.split = default_split(dataset)
+        logger.warning(f"split: {args.split}, as nothing else was asked for")
     method = args.split
     if method == "concept":
         method = "official" if is_marked else "column:concept"
@@ -126,6 +137,11 @@ def split_pairs(args: PairArguments, dataset: Dataset) -> DatasetDict:
             f"split {args.split!r} has no {missing} part: choose concept, subject or leave_out:08"
         )
     return splits
+
+
+def default_split(dataset: Dataset) -> str:
+    """Return the split by subject where every part can have one, and otherwise by concept."""
+    return "subject" if len(set(dataset["subject"][:])) >= len(PARTS) else "concept"
 
 
 def keep_concepts(args: PairArguments, dataset: Dataset, is_marked: bool) -> Dataset:
