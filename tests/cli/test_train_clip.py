@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel
 
@@ -24,7 +25,7 @@ from eeg_hf.cli.train_clip import COMMAND
 from eeg_hf.corpora import SimulatedThings, get_corpus, load_alignments, load_windows, prepare, things_eeg2
 from eeg_hf.evaluation import rank_items, score_rankings
 from eeg_hf.experiments.clip.arguments import PairArguments
-from eeg_hf.experiments.clip.pairs import ShuffledImages, open_windows, split_pairs
+from eeg_hf.experiments.clip.pairs import ShuffledImages, default_split, open_windows, split_pairs
 from eeg_hf.images.eeg_image_collator import PAIR_COLUMNS
 from tests.clip_world import (
     SHAPES,
@@ -215,7 +216,6 @@ def test_training_validation_and_test_share_no_concept(world):
     [
         ({"eeg_len": 100}, "eeg_len: windows have 40 samples, got 100: use --eeg_len 40"),
         ({"fs": 250}, "fs: the files have 100 Hz, got 250: leave --fs out"),
-        ({"bandpass": [1, 50]}, "bandpass: 50 Hz is not below 50 Hz, half the rate of the files"),
         ({"bandpass": 45}, "bandpass: expected two edges in Hz"),
         ({"split": "none"}, "split 'none' has no ['test', 'validation'] part"),
         ({"n_classes": 1}, "n_classes: expected 2 to 12 concepts, got 1"),
@@ -330,6 +330,21 @@ def test_only_what_is_given_is_compared_with_the_files(given, warning, world, tm
     request = parser.read([*given, "--data", str(world / "prepared"), "--eeg_len", "40"])
     open_windows(parser.build(request.settings)[0])
     assert warning in caplog.text if warning else caplog.text == ""
+
+
+def test_a_pass_band_that_the_files_cannot_have_is_refused(world):
+    args = PairArguments(data=str(world / "prepared"), eeg_len=40, bandpass=[1.0, 50.0])
+    with pytest.raises(ValueError, match="bandpass: 50 Hz is not below 50 Hz, half the rate of the files"):
+        open_windows(args)
+
+
+def test_three_subjects_are_split_by_subject_and_fewer_by_concept(world):
+    rows = {"subject": ["01", "02", "03"], "concept": ["a", "b", "b"]}
+    assert default_split(Dataset.from_dict(rows)) == "subject"
+    assert default_split(Dataset.from_dict(rows).select([0, 1])) == "concept"
+    args = PairArguments(data=str(world / "prepared"), eeg_len=0)
+    split_pairs(args, open_windows(args)[0])
+    assert args.split == "concept"  # which an export reads
 
 
 def test_each_image_stands_for_another_of_its_part():

@@ -61,8 +61,8 @@ class ChannelAttention(Attention):
                     "ChannelAttention: expected a config, or d_model, a multiple of attention_heads; got "
                     f"d_model {d_model} and attention_heads {attention_heads}"
                 )
-            sizes: dict[str, Any] = {"hidden_size": d_model, "num_attention_heads": attention_heads}
-            config = PreTrainedConfig(**sizes, dropout=dropout, attn_implementation="sdpa")
+            fields: dict[str, Any] = {"hidden_size": d_model, "num_attention_heads": attention_heads}
+            config = PreTrainedConfig(**fields, **{"dropout": dropout, "attn_implementation": "sdpa"})
         super().__init__(config)
         self.n_channels = n_channels
 

@@ -41,7 +41,7 @@ class AddDimension(ConversionOps):
         source_patterns: list[str],
         target_patterns: list[str],
         **kwargs: Any,
-    ) -> dict[str, torch.Tensor]:
+    ) -> dict[str, Any]:
         """Return the number by its name, (1,)."""
         ((_, tensors),) = input_dict.items()
         tensor = tensors[0] if isinstance(tensors, list) else tensors
