@@ -62,7 +62,8 @@ class ChannelAttention(Attention):
                     f"d_model {d_model} and attention_heads {attention_heads}"
                 )
             fields: dict[str, Any] = {"hidden_size": d_model, "num_attention_heads": attention_heads}
-            config = PreTrainedConfig(**fields, **{"dropout": dropout, "attn_implementation": "sdpa"})
+            fields |= {"dropout": dropout, "attn_implementation": "sdpa"}
+            config = PreTrainedConfig(**fields)
         super().__init__(config)
         self.n_channels = n_channels
 
