@@ -412,3 +412,13 @@ def test_eximia_is_in_volts(tmp_path):
     (tmp_path / "a.nxe").write_bytes(counts.tobytes()[:-3])
     with pytest.raises(ValueError, match="a.nxe is damaged: .*truncated"):
         read_recording(tmp_path / "a.nxe")
+
+
+def test_a_damaged_ant_recording_is_refused_and_not_read_for_ever(tmp_path):
+    path = write_ant(tmp_path / "a.cnt", False)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 8
+    content[at : at + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="a.cnt is truncated or damaged"):
+        read_recording(path)

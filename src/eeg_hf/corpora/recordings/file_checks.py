@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from .ant_check import check_ant
 from .matlab_check import check_matlab
 from .memory_bound import refuse_expansion
 
@@ -265,6 +266,7 @@ def check_cnt(path: Path, kind: str | None, sample_format: str | None = None) ->
     """
     if kind == "ANT CNT":
         require_package(path, "antio")
+        check_ant(path)
         return
     with path.open("rb") as file:
         head = file.read(900)

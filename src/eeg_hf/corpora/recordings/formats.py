@@ -204,6 +204,7 @@ def _check_opened(path: Path, raw: "mne.io.BaseRaw", sampling_rate: float | None
         raise ValueError(f"{path.name} has a rate of {rate:g} Hz, expected sampling_rate={sampling_rate:g}")
     if not raw.ch_names or raw.n_times < 1:
         raise ValueError(f"{path.name} is empty: {len(raw.ch_names)} channels, {raw.n_times} samples")
+    raw.get_channel_types()  # fails where a channel has a kind that does not exist
     for start in (0, raw.n_times - 1):
         try:
             raw.get_data(start=start, stop=start + 1, verbose="ERROR")

@@ -24,6 +24,7 @@ from datasets.utils.file_utils import xbasename, xdirname, xjoin, xlistdir, xope
 from .bids import read_bids
 from .bids_tree import bids_root, is_in_bids_tree, sidecars
 from .containment import OutsideError
+from .eeglab_samples import named_samples
 from .file_checks import read_header_text, settings_of, sniff
 from .folder_files import PARTS
 from .formats import EXTENSIONS, companions, read_recording
@@ -216,6 +217,9 @@ def _named_parts(main: Path, outline: Iterable[Path]) -> set[Path]:
         settings = settings_of(read_header_text(main))
         named = [settings[key] for key in ("DataFile", "MarkerFile", "File") if settings.get(key)]
         names += [re.split(r"[\\/]", name.replace("$b", main.stem))[-1] for name in named]
+    elif main.suffix.lower() == ".set":
+        with contextlib.suppress(ValueError, ImportError):  # reported when it is opened
+            names += [re.split(r"[\\/]", named_samples(main) or main.name)[-1]]
     there = {path.name.lower(): path for path in outline if path.parent == main.parent}
     return {there.get(name.lower(), main.parent / name) for name in names}
 
