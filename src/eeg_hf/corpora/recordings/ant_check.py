@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Try an ANT recording in another process: of a damaged one, its compiled reader never returns, or crashes.
-
-python ant_check.py recording.cnt      # exit code 0 if all samples can be read
-"""
+"""Try an ANT recording in another process: of a damaged one, its compiled reader never returns, or crashes."""
 
 import functools
 import subprocess
