@@ -127,7 +127,8 @@ def test_a_study_from_the_command_line_goes_on_where_it_stopped(prepared, tmp_pa
     words += ["--num_labelled", "2", "--draws", "1", "--pretrain_epochs", "1"]
     printed = run_command("evaluate-second-order", *words, "--parts", "methods", "label_efficiency")
     assert (
-        "| second-order vectors, convex head | `all` |" in printed and "masked bands, pretrained" in printed
+        "| second-order vectors, convex head | `all` |" in printed
+        and "vectors and pretrained tokens" in printed
     )
     results = json.loads((tmp_path / "results.json").read_text())
     ours, theirs = results["methods"]
@@ -145,10 +146,9 @@ def test_a_study_from_the_command_line_goes_on_where_it_stopped(prepared, tmp_pa
 
 
 def test_the_scores_of_few_labels_are_of_the_same_draws(tmp_path, corpus):
-    from eeg_hf.experiments.second_order.label_efficiency import METHODS as COLUMNS
-    from eeg_hf.experiments.second_order.label_efficiency import summarize_labels
+    from eeg_hf.experiments.second_order.label_efficiency import TITLES, summarize_labels
 
-    random = np.random.default_rng(0)
+    random, names = np.random.default_rng(0), [*TITLES]
     scores = pd.DataFrame(
         [
             {
@@ -159,20 +159,20 @@ def test_the_scores_of_few_labels_are_of_the_same_draws(tmp_path, corpus):
                 "draw": draw,
                 "subject": f"s{fold}{who}",
             }
-            | {"balanced_accuracy": 0.5 + 0.1 * (name == COLUMNS[0]) + 0.03 * random.normal(), "auroc": 0.6}
+            | {"balanced_accuracy": 0.5 + 0.1 * (name == names[0]) + 0.03 * random.normal(), "auroc": 0.6}
             for count in (2, 0)
             for fold in range(2)
             for draw in range(3)
             for who in range(4)
-            for name in COLUMNS
+            for name in names
         ]
     )
     rows = summarize_labels(scores)
-    assert [row["labelled"] for row in rows] == [2] * 4 + [0] * 4
+    assert [row["labelled"] for row in rows] == [2] * 5 + [0] * 5
     for row in rows:
         assert row["num_draws"] == 6
-        if row["method"] != COLUMNS[0]:
-            difference = row["pretrained_minus_this"]
+        if row["method"] != TITLES[names[0]]:
+            difference = row["first_minus_this"]
             assert difference["mean"] == pytest.approx(0.1, abs=0.03) and difference["num_subjects"] == 8
             assert 0.03 < difference["interval"][0] < difference["mean"] < difference["interval"][1]
 
@@ -181,6 +181,10 @@ def test_the_scores_of_few_labels_are_of_the_same_draws(tmp_path, corpus):
     ("words", "message"),
     [
         (["--methods", "magic"], f"methods: expected some of {', '.join(METHODS)}, got 'magic'"),
+        (
+            ["--features", "magic", "--parts", "label_efficiency"],
+            "features: expected some of beside, pretrained",
+        ),
         (["--parts", "magic"], "parts: expected some of methods, label_efficiency, got magic"),
         (
             ["--regimes", "aligned"],

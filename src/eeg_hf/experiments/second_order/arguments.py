@@ -40,6 +40,10 @@ class SecondOrderArguments:
     num_labelled: list[int] = option(
         "Numbers of labelled subjects; 0 for all.", factory=lambda: [2, 4, 8, 16, 0]
     )
+    features: list[str] = option(
+        "What the head reads; the first is compared with the others. An unknown name lists them.",
+        factory=lambda: ["beside", "pretrained", "random", "vectors", "tangent_space"],
+    )
     draws: int = option("Draws of the labelled subjects in each fold.", 10)
     pretrain_epochs: float = option("Epochs of masked-band prediction.", 15.0)
 

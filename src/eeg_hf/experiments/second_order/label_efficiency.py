@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from transformers.utils import logging
 
 from ...atomic_files import atomic_path
@@ -24,59 +25,91 @@ from .vector_training import embed_bands, pretrain_bands, standardize
 
 logger = logging.get_logger(__name__)
 
-PRETRAINED, RANDOM = "masked bands, pretrained", "random weights"
-VECTORS, TANGENT_SPACE = "second-order vectors", "tangent space, 12 Welch bands"
-METHODS = (PRETRAINED, RANDOM, VECTORS, TANGENT_SPACE)
+TITLES = {
+    "beside": "vectors and pretrained tokens",
+    "pretrained": "pretrained tokens",
+    "random": "tokens of random weights",
+    "vectors": "second-order vectors",
+    "tangent_space": "tangent space, 12 Welch bands",
+}
+"""What the head reads, by the name that the command line takes."""
 REGIME = "all"
-
-Score = Callable[[Fold], np.ndarray]
 
 
 def run_label_efficiency(corpus: StudyCorpus, folder: Path) -> pd.DataFrame:
-    """Return the scores of each subject, method, number of labelled subjects and draw.
+    """Return the scores of each subject, kind of features, number of labelled subjects and draw.
 
-    Each fold is written when it is done; folds that are there are read.
+    Each fold of each kind is written when it is done; those that are there are read.
+
+    Raises:
+        ValueError: If a kind is unknown.
     """
-    ours, theirs = SecondOrder(corpus), TangentSpace(corpus)
-    parts = []
+    unknown = sorted(set(corpus.args.features) - set(TITLES))
+    if unknown or not corpus.args.features:
+        raise ValueError(
+            f"features: expected some of {', '.join(TITLES)}, got {' '.join(corpus.args.features)}"
+        )
+    source, parts = FeatureSource(corpus, folder), []
     for seed in corpus.args.seeds:
         for number, fold in enumerate(corpus.folds(REGIME, seed)):
-            path = folder / f"seed-{seed}-fold-{number}.parquet"
-            if not path.exists():
-                found = pd.DataFrame(score_fold(corpus, ours, theirs, fold, number, str(folder)))
-                with atomic_path(path) as partial_file:
-                    found.to_parquet(partial_file)
-                means = found.groupby(["labelled", "method"]).balanced_accuracy.mean().unstack().round(3)
-                logger.warning(f"label efficiency, seed {seed}, fold {number}:\n{means}")
-            parts.append(pd.read_parquet(path))
+            for name in corpus.args.features:
+                path = folder / name / f"seed-{seed}-fold-{number}.parquet"
+                if not path.exists():
+                    score = source.scorer(name, fold)
+                    found = pd.DataFrame(score_draws(corpus, score, fold, number)).assign(method=name)
+                    with atomic_path(path) as partial_file:
+                        found.to_parquet(partial_file)
+                parts.append(pd.read_parquet(path))
+                means = parts[-1].groupby("labelled").balanced_accuracy.mean().round(3).to_dict()
+                logger.warning(f"{TITLES[name]}, seed {seed}, fold {number}: {means}")
     return pd.concat(parts, ignore_index=True)
 
 
-def score_fold(
-    corpus: StudyCorpus, ours: SecondOrder, theirs: TangentSpace, fold: Fold, number: int, folder: str
+class FeatureSource:
+    """Features of all windows, frozen.
+
+    Args:
+        corpus: The corpus.
+        folder: Folder that Trainer requires.
+    """
+
+    def __init__(self, corpus: StudyCorpus, folder: Path) -> None:
+        self.corpus, self.folder = corpus, folder
+        self.ours, self.theirs = SecondOrder(corpus), TangentSpace(corpus)
+        self._encoded: tuple[Any, np.ndarray] | None = None
+
+    def scorer(self, name: str, fold: Fold) -> Callable[[Fold], np.ndarray]:
+        """Return what fits a head to the training rows of a fold and scores its test rows."""
+        if name == "tangent_space":
+            return self.theirs.score
+        vectors = self.ours.tokens(fold)
+        if name == "vectors":
+            return partial(self.ours.score_linearly, vectors.flatten(1).numpy())
+        tokens = self.tokens(vectors, fold, 0.0 if name == "random" else self.corpus.args.pretrain_epochs)
+        if name != "beside":
+            return partial(self.ours.score_linearly, tokens)
+        return partial(self.ours.score_linearly, np.concatenate([vectors.flatten(1).numpy(), tokens], axis=1))
+
+    def tokens(self, vectors: torch.Tensor, fold: Fold, num_epochs: float) -> np.ndarray:
+        """Return the tokens of a network that was pretrained on the training rows of a fold."""
+        key = (fold.seed, fold.train.tobytes(), num_epochs)
+        if self._encoded is None or self._encoded[0] != key:  # two kinds of features read the same tokens
+            values = standardize(vectors, fold.train)
+            model = pretrain_bands(
+                self.ours.statistics, values[fold.train], num_epochs, fold.seed, str(self.folder)
+            )
+            self._encoded = (key, embed_bands(model, values))
+        return self._encoded[1]
+
+
+def score_draws(
+    corpus: StudyCorpus, score: Callable[[Fold], np.ndarray], fold: Fold, number: int
 ) -> Iterator[dict[str, Any]]:
     """Yield the scores of each test subject for each draw of labelled training subjects."""
-    vectors = ours.tokens(fold)
-    tokens, features = standardize(vectors, fold.train), {}
-    for name, epochs in ((RANDOM, 0.0), (PRETRAINED, corpus.args.pretrain_epochs)):
-        model = pretrain_bands(ours.statistics, tokens[fold.train], epochs, fold.seed, folder)
-        features[name] = embed_bands(model, tokens)
-    features[VECTORS] = vectors.flatten(1).numpy()
-    scorers: dict[str, Score] = {
-        name: partial(ours.score_linearly, values) for name, values in features.items()
-    }
-    scorers[TANGENT_SPACE] = theirs.score
     for labelled, draw, part in draw_subjects(corpus, fold, number):
-        for name, score in scorers.items():
-            described = {
-                "method": name,
-                "labelled": labelled,
-                "seed": fold.seed,
-                "fold": number,
-                "draw": draw,
-            }
-            for scores in judge(corpus, fold.test, score(part)):
-                yield {**described, **scores}
+        described = {"labelled": labelled, "seed": fold.seed, "fold": number, "draw": draw}
+        for scores in judge(corpus, fold.test, score(part)):
+            yield {**described, **scores}
 
 
 def draw_subjects(corpus: StudyCorpus, fold: Fold, number: int) -> Iterator[tuple[int, int, Fold]]:
@@ -107,24 +140,24 @@ def judge(corpus: StudyCorpus, test: np.ndarray, scores: np.ndarray) -> Iterator
 def summarize_labels(scores: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a row for each number of labelled subjects and method, with intervals over tested subjects.
 
-    The differences are those of the pretrained tokens to each other method in the same draws.
+    The differences are those of the first kind of features to each other, in the same draws.
     """
-    rows = []
+    rows, kinds = [], [*dict.fromkeys(scores.method)]
     # 0 stands for all, and comes last
     for labelled in sorted(scores.labelled.unique(), key=lambda count: count or np.inf):
         part = scores[scores.labelled == labelled]
-        means = {name: mean_of_subjects(part[part.method == name]) for name in METHODS}
+        means = {name: mean_of_subjects(part[part.method == name]) for name in kinds}
         for name, own in means.items():
             row = {
                 "labelled": int(labelled),
-                "method": name,
+                "method": TITLES[name],
                 "balanced_accuracy": float(np.mean([*own.values()])),
                 "interval": subject_interval(own),
                 "auroc": float(part[part.method == name].auroc.mean()),
                 "num_draws": len(part[part.method == name].groupby(["seed", "fold", "draw"])),
             }
-            if name != PRETRAINED:
-                row["pretrained_minus_this"] = paired_difference(means[PRETRAINED], own)
+            if name != kinds[0]:
+                row["first_minus_this"] = paired_difference(means[kinds[0]], own)
             rows.append(row)
     return rows
 
@@ -134,4 +167,4 @@ def mean_of_subjects(scores: pd.DataFrame) -> Mapping[str, float]:
     return scores.groupby("subject").balanced_accuracy.mean().to_dict()
 
 
-__all__ = ["METHODS", "run_label_efficiency", "summarize_labels"]
+__all__ = ["TITLES", "run_label_efficiency", "summarize_labels"]

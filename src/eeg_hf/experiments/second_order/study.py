@@ -18,7 +18,7 @@ from .methods import build_method
 from .tables import labels_table, methods_table, plot_labels
 
 # What may grow from one run to the next: predictions that are there stay valid
-_GROWING = ("output_dir", "parts", "methods", "regimes", "seeds")
+_GROWING = ("output_dir", "parts", "methods", "regimes", "seeds", "features")
 
 
 def run(args: SecondOrderArguments) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from ...evaluation.plots import CYCLE, drawing
 from ...evaluation.report import format_summary
 from ...tables import NOTHING, markdown_table
-from .label_efficiency import METHODS
 
 
 def methods_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -39,29 +38,31 @@ def format_difference(difference: Mapping[str, Any]) -> str:
 
 
 def labels_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the methods by the number of labelled subjects."""
+    """Return the kinds of features by the number of labelled subjects."""
     cells = []
+    first = str(rows[0]["method"]).capitalize()
     for row in rows:
-        difference = row.get("pretrained_minus_this")
+        difference = row.get("first_minus_this")
         summary = {"mean": row["balanced_accuracy"], "interval": row["interval"]}
         cells.append(
             {
                 "Labelled": str(row["labelled"] or "all"),
-                "Method": row["method"],
+                "Features": row["method"],
                 "Balanced accuracy": format_summary(summary),
                 "AUROC": format_summary({"mean": row["auroc"]}),
-                "Pretrained minus this": format_difference(difference) if difference else NOTHING,
+                f"{first} minus this": format_difference(difference) if difference else NOTHING,
             }
         )
-    return markdown_table(cells, ["Method"])
+    return markdown_table(cells, ["Features"])
 
 
 def plot_labels(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     """Draw the balanced accuracy by the number of labelled subjects, with intervals over tested subjects."""
     with drawing(7.0, 4.2, path, "compressed") as figure:
         axes = figure.add_subplot()
+        methods = [*dict.fromkeys(row["method"] for row in rows)]
         names = [str(count or "all") for count in dict.fromkeys(row["labelled"] for row in rows)]
-        for number, method in enumerate(METHODS):
+        for number, method in enumerate(methods):
             own = [row for row in rows if row["method"] == method]
             places = [index + 0.06 * (number - 1.5) for index in range(len(own))]
             means = [row["balanced_accuracy"] for row in own]
