@@ -66,6 +66,16 @@ def test_no_window_that_calibrates_is_trained_on_or_scored_but_in_the_regime_all
     assert not any(fold.is_reference.any() for fold in corpus.folds("unseen", seed=0))
 
 
+def test_amplitude_is_kept_in_microvolt_alone(prepared):
+    power = {}
+    for name in (None, "microvolt"):
+        args = SecondOrderArguments(str(prepared), "condition", "unused", folds=2, normalization=name)
+        found = StudyCorpus.load(args)
+        power[name] = WindowStatistics.read(found, make_encoder(found)).log_power.mean(dim=(1, 2))
+    amplitude = np.log(np.square(found.microvolts).mean(axis=(1, 2)))
+    assert np.corrcoef(power["microvolt"], amplitude)[0, 1] > np.corrcoef(power[None], amplitude)[0, 1] + 0.2
+
+
 def test_blocks_keep_consecutive_windows_together(prepared):
     args = SecondOrderArguments(str(prepared), "condition", "unused", folds=2, block_windows=4)
     blocks = StudyCorpus.load(args)
@@ -190,6 +200,7 @@ def test_the_scores_of_few_labels_are_of_the_same_draws(tmp_path, corpus):
             ["--regimes", "aligned"],
             "regimes: expected some of unseen, first_30s, 20P, 50P, all, got aligned",
         ),
+        (["--normalization", "loud"], "normalization must be one of"),
         (["--folds", "7"], "folds: 7 of 6 groups"),
         (["--regimes", "first_30s"], "first_30s: 5 folds of 0 groups, as nothing else is left to score"),
         (["--config", '{"second_order_stretch_seconds": 1}'], "second_order_stretch_seconds is not for this"),

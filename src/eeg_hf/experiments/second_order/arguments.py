@@ -31,6 +31,10 @@ class SecondOrderArguments:
     folds: int = option("Number of folds.", 5)
     group_column: str = option("Column that folds keep together.", "subject")
     block_windows: int = option("Folds keep blocks of this many consecutive windows together instead.", 0)
+    normalization: str | None = option(
+        "Instead of the corpus's, such as microvolt: with one channel, amplitude matters.",
+        None,
+    )
     config: dict[str, Any] = option("Fields of EEGFoundationConfig (JSON).", factory=dict, block=True)
     stimulus_hz: list[float] | None = option(
         "Stimuli of cca and fbcca in Hz; default: the class names.", None

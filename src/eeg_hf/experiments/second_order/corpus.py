@@ -70,7 +70,8 @@ class StudyCorpus:
                 raise ValueError(
                     f"{args.data}: expected one value of {column} in all windows, got {len(found)}"
                 )
-        corpus = cls(rows, EEGFeatureExtractor.from_pretrained(args.data), names, args)
+        changed = {} if args.normalization is None else {"normalization": args.normalization}
+        corpus = cls(rows, EEGFeatureExtractor.from_pretrained(args.data, **changed), names, args)
         if (count := len(np.unique(corpus.groups))) < args.folds:
             raise ValueError(f"folds: {args.folds} of {count} groups: lower --folds or --block_windows")
         return corpus
