@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
+from huggingface_hub.errors import StrictDataclassError
 
+from eeg_hf import EEGFoundationConfig
 from eeg_hf.cli import main as dispatcher
 from eeg_hf.cli.parsing import Command
 from eeg_hf.cli.parsing.command import explain
@@ -169,6 +171,7 @@ def test_a_recipe_that_cannot_be_is_refused_in_one_line(parse, capsys, text, mes
             'pip install "eeg-hf[moabb]"',
         ),
         (PermissionError(13, "denied", "/runs"), "no permission to use /runs: choose another place"),
+        (OSError(28, "No space left on device", "/runs/x"), "/runs/x: No space left on device"),
         (ValueError("two\nlines"), "two lines"),
     ],
 )
@@ -180,6 +183,47 @@ def test_an_error_the_user_can_mend_is_one_line_and_code_2(capsys, error, messag
         Command("try", "Try.", run)([])
     (line,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2 and message in line
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"mask_ratio": "abc"}, "config: mask_ratio: expected one of float, int, got 'abc'"),
+        ({"hidden_size": 12.5}, "config: hidden_size: expected int, got 12.5"),
+        (
+            {"scale_factors": ["a"]},
+            "config: scale_factors: expected one of list[int], tuple[int, ...], got ['a']",
+        ),
+        ({"channel_names": 5}, "channel_names: expected one of list[str], tuple[str, ...], null, got 5"),
+        ({"target": "x"}, "target: expected one of signal, codes, both, got 'x'"),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_named_with_what_it_takes(fields, message):
+    with pytest.raises((ValueError, StrictDataclassError)) as refused:
+        EEGFoundationConfig(**fields)
+    assert message in explain(refused.value)
+
+
+@dataclass
+class Results:
+    output_dir: str
+
+
+def write_to(folder, capsys):
+    command = Command("try", "Try.", lambda settings: print("ran"), (Results,))
+    with pytest.raises(SystemExit) as ended:
+        command(["--output_dir", str(folder)])
+    shown = capsys.readouterr()
+    assert ended.value.code == 2 and "ran" not in shown.out
+    return shown.err
+
+
+def test_a_folder_that_takes_no_results_is_refused_before_anything_runs(tmp_path, capsys, monkeypatch):
+    (tmp_path / "taken").touch()
+    for folder in (tmp_path / "taken", tmp_path / "taken" / "runs"):
+        assert f"{tmp_path / 'taken'} is a file, expected a folder" in write_to(folder, capsys)
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # the superuser may write anywhere
+    assert f"no permission to write to {tmp_path}:" in write_to(tmp_path / "new" / "runs", capsys)
 
 
 def test_a_fault_of_the_program_keeps_its_traceback():

@@ -159,10 +159,10 @@ def test_networks_on_covariances_learn(name):
 
 
 def test_missing_extra_is_named(monkeypatch):
-    for module in ("pyriemann", "pyriemann.tangentspace"):
+    for module in ("braindecode", "braindecode.models"):
         monkeypatch.setitem(sys.modules, module, None)  # how Python notes that there is no such module
-    with pytest.raises(ImportError, match=r"pyriemann is not installed: pip install 'eeg-hf\[baselines\]'"):
-        tangent_space_classifier(RATE)
+    with pytest.raises(ImportError, match=r'braindecode is not installed: pip install "eeg-hf\[baselines\]"'):
+        braindecode_classifier("EEGNet", 4, 2, 200, RATE)
 
 
 class Windows(torch.utils.data.Dataset):

@@ -196,5 +196,5 @@ def test_what_flac_cannot_code_is_refused(signals, message):
 
 def test_a_missing_soundfile_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "soundfile", None)
-    with pytest.raises(ImportError, match=r"soundfile is not installed: pip install 'eeg-hf\[baselines\]'"):
+    with pytest.raises(ImportError, match=r'soundfile is not installed: pip install "eeg-hf\[baselines\]"'):
         flac_bits_per_sample([noise(10)], 200)

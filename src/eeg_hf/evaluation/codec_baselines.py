@@ -125,7 +125,7 @@ def flac_bits_per_sample(signals: Iterable[np.ndarray], sampling_rate: float) ->
     try:
         import soundfile
     except ModuleNotFoundError as error:
-        raise ImportError("soundfile is not installed: pip install 'eeg-hf[baselines]'") from error
+        raise ImportError('soundfile is not installed: pip install "eeg-hf[baselines]"') from error
     num_bytes = num_samples = 0
     for signal in signals:
         signal = np.asarray(signal)

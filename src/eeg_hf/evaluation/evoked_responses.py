@@ -18,8 +18,6 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .baselines import import_extra
-
 NUM_COMPONENTS = 4
 
 
@@ -32,9 +30,6 @@ class EvokedCovariances(ClassifierMixin, BaseEstimator):
         lowpass_hz: Evoked responses are slow: what is faster is removed.
         inverse_regularizations: C of the logistic regression, chosen by grouped folds of the training rows.
         num_folds: Inner folds.
-
-    Raises:
-        ImportError: If pyriemann is not installed.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -97,18 +92,18 @@ class EvokedCovariances(ClassifierMixin, BaseEstimator):
         return slow_part(windows_uv, self.sampling_rate, self.lowpass_hz).astype(np.float64)
 
     def _pipeline(self, num_channels: int) -> Pipeline:
-        estimation = import_extra("pyriemann.estimation")
+        from pyriemann.estimation import ERPCovariances, XdawnCovariances
+        from pyriemann.tangentspace import TangentSpace
+
         if self.method == "xdawn":
             number = min(NUM_COMPONENTS, num_channels)
-            covariances: Any = estimation.XdawnCovariances(nfilter=number, estimator="oas")
+            covariances: Any = XdawnCovariances(nfilter=number, estimator="oas")
         else:
-            covariances = estimation.ERPCovariances(
-                estimator="oas", svd=min(2 * NUM_COMPONENTS, num_channels)
-            )
+            covariances = ERPCovariances(estimator="oas", svd=min(2 * NUM_COMPONENTS, num_channels))
         return Pipeline(
             [
                 ("covariances", covariances),
-                ("tangent_space", import_extra("pyriemann.tangentspace").TangentSpace("logeuclid")),
+                ("tangent_space", TangentSpace("logeuclid")),
                 ("scale", StandardScaler()),
                 ("classify", LogisticRegression(C=1e-2, class_weight="balanced", max_iter=2000)),
             ]

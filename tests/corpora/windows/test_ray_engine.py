@@ -11,7 +11,6 @@ from transformers.utils import logging
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import Recording, Simulated, prepare
 from eeg_hf.corpora.windows.pool import DEATH
-from eeg_hf.corpora.windows.ray_engine import run_jobs_on_ray
 
 EXTRACTOR = EEGFeatureExtractor(highpass_hz=1.0, lowpass_hz=40.0, sampling_rate=100.0, window_seconds=2.0)
 
@@ -55,7 +54,9 @@ def test_ray_writes_the_bytes_of_one_process_and_survives_what_kills_it(tmp_path
     assert (again["shards_written"], again["shards_reused"]) == (1, 2)  # what failed is tried again
 
 
-def test_without_ray_the_package_is_named(monkeypatch):
+def test_without_ray_the_package_is_named_and_what_is_there_stays(monkeypatch, tmp_path):
+    (tmp_path / "README.md").write_text("the card of an older preparation")
     monkeypatch.setitem(sys.modules, "ray.data", None)
     with pytest.raises(ImportError, match=r'pip install "eeg-hf\[ray\]"'):
-        next(run_jobs_on_ray([]))
+        prepare(Deadly(kills=False), tmp_path, EXTRACTOR, engine="ray")
+    assert files(tmp_path) == {} and (tmp_path / "README.md").exists()

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ...folder_lock import locked_folder
@@ -20,7 +21,6 @@ EXTRAS = {
     "torchvision": "clip",
     "skimage": "images",
     "diffusers": "diffusion",
-    "pyriemann": "baselines",
     "braindecode": "baselines",
     "spd_learn": "baselines",
     "soundfile": "baselines",
@@ -108,6 +108,8 @@ class Command:
         with self.errors_in_one_line():
             settings = self.adapt(settings) if self.adapt is not None else settings
             arguments = CommandParser(self).build(settings)
+            for block in arguments:
+                refuse_unwritable(getattr(block, "output_dir", None))
             run = self.run
             if isinstance(run, str):
                 run = importlib.import_module(f"...experiments.{run}", __package__).run
@@ -139,6 +141,20 @@ class Command:
         sys.exit(2)
 
 
+def refuse_unwritable(folder: str | None) -> None:
+    """Raise an OSError if a folder cannot be made or written to: now, not after hours of work."""
+    if not folder or "://" in folder:
+        return
+    path = Path(folder).absolute()
+    place = next(each for each in (path, *path.parents) if each.exists())
+    if not place.is_dir():
+        raise NotADirectoryError(f"output_dir: {place} is a file, expected a folder: choose another place")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"output_dir: no permission to write to {place}: choose another place, such as ~/mine"
+        )
+
+
 def explain(error: Exception) -> str | None:
     """Return the message about an error that users can fix, or None for a fault of the program."""
     from huggingface_hub.errors import StrictDataclassError  # a mistyped field of a config
@@ -160,13 +176,31 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, RuntimeError) and re.search(r"Callback requires .* to be installed", str(error)):
         return f"report_to: {error} Or use --report_to none"  # which transformers raises
     if isinstance(error, PermissionError) and error.filename:
-        return f"no permission to use {error.filename}: choose another place, such as --output_dir runs/mine"
+        return (
+            f"no permission to use {error.filename}: choose another place, such as --output_dir ~/runs/mine"
+        )
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"  # without the number
     if not isinstance(error, (ValueError, OSError, ImportError, StrictDataclassError)):
         return None
     text = str(error)
+    if isinstance(error, StrictDataclassError):
+        return explain_field(text)
     if "\nOriginal Traceback" in text:  # from a DataLoader worker: the last line is the error
         text = text.strip().rpartition("\n")[2].partition(": ")[2]
     return text or type(error).__name__
+
+
+def explain_field(text: str) -> str:
+    """Return what huggingface_hub says of a mistyped field of a config, in the words of our other errors."""
+    union = re.search(r"Field '(\w+)' with value (.*) doesn't match any type in \((.*?)\)\. Errors: ", text)
+    if union is not None:
+        kinds = re.sub(r"<class '(\w+)'>", r"\1", union[3]).replace("NoneType", "null")
+        return f"config: {union[1]}: expected one of {kinds}, got {union[2]}"
+    plain = re.search(r"Field '(\w+)' expected (.*), got \w+ \(value: (.*)\)", text)
+    if plain is not None:
+        return f"config: {plain[1]}: expected {plain[2]}, got {plain[3]}"
+    return text.partition("Error: ")[2] or text  # of a check of our own
 
 
 __all__ = ["Command"]

@@ -30,6 +30,7 @@ from ...folder_lock import locked_folder, program
 from ..corpus import Corpus, Recording
 from .card import CARD, REPORT, UNFINISHED, UNFINISHED_TEXT, window_card
 from .pool import run_jobs
+from .ray_engine import require_ray, run_jobs_on_ray
 from .recording_filter import keep_recordings
 from .recording_report import RecordingReport
 from .shard_job import ShardJob
@@ -121,6 +122,8 @@ def prepare(
         raise ValueError(f"num_proc must be 1 or more, got {num_proc}")
     if engine not in ("local", "ray"):
         raise ValueError(f"engine must be 'local' or 'ray', got {engine!r}")
+    if engine == "ray":
+        require_ray()
     if not 0 <= part[0] < part[1]:
         raise ValueError(f"part must be (i, n) with i from 0 to n - 1, got {part}")
 
@@ -278,12 +281,7 @@ def _run(
         write_text(output_dir / UNFINISHED, UNFINISHED_TEXT)
         for name in (CARD, REPORT):
             (output_dir / name).unlink(missing_ok=True)
-    if engine == "ray":
-        from .ray_engine import run_jobs_on_ray
-
-        results = run_jobs_on_ray(todo, num_proc)
-    else:
-        results = run_jobs(todo, num_proc or 1)
+    results = run_jobs_on_ray(todo, num_proc) if engine == "ray" else run_jobs(todo, num_proc or 1)
     total = sum(len(job.recordings) for job in jobs)
     initial = total - sum(len(job.recordings) for job in todo)
     with logging.tqdm(total=total, initial=initial, desc="preparing", unit="recording") as bar:

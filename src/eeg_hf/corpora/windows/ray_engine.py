@@ -23,6 +23,14 @@ from .shards import write_shard
 _DEADLY = 2  # deaths after which a recording is skipped
 
 
+def require_ray() -> None:
+    """Raise an ImportError that names the extra if Ray Data is not installed."""
+    try:
+        import ray.data  # noqa: F401
+    except ImportError:
+        raise ImportError('preparing on Ray needs Ray Data: pip install "eeg-hf[ray]"') from None
+
+
 def run_jobs_on_ray(jobs: Sequence[ShardJob], num_proc: int | None = None) -> Iterator[Finished]:
     """Write shards on Ray Data.
 
@@ -37,14 +45,11 @@ def run_jobs_on_ray(jobs: Sequence[ShardJob], num_proc: int | None = None) -> It
         Each job with its reports, in order of completion.
 
     Raises:
-        ImportError: If Ray is not installed.
         OSError: If a shard cannot be written.
     """
-    try:
-        import ray.data
-        from ray import cloudpickle
-    except ImportError:
-        raise ImportError('preparing on Ray needs Ray Data: pip install "eeg-hf[ray]"') from None
+    import ray.data
+    from ray import cloudpickle
+
     if not jobs:
         return
     for job in jobs:  # left by an earlier run that was killed, which does not count as a death
@@ -115,4 +120,4 @@ def _deaths_path(job: ShardJob) -> Path:
     return job.data_path.with_name(f".{job.data_path.name}.deaths")
 
 
-__all__ = ["run_jobs_on_ray"]
+__all__ = ["require_ray", "run_jobs_on_ray"]

@@ -38,7 +38,7 @@ def official_split(dataset: Dataset, parts: Mapping[str, Sequence[str]] | None) 
         ValueError: If there are no parts, or no subject of a part is in the dataset.
     """
     if not parts:
-        raise ValueError("this corpus has no official split: choose another, such as subject or fold")
+        raise ValueError("this corpus has no official split: choose another (--split subject)")
     refuse_shared({name: set(subjects) for name, subjects in parts.items()}, "subjects")
     codes, names = group_rows(dataset, "subject", qualified=False)
     empty = [name for name, subjects in parts.items() if not set(subjects) & set(names)]
