@@ -323,6 +323,19 @@ def test_a_prepared_folder_says_what_it_holds(prepared):
     assert facts.is_simulated and facts.url is None  # CC0, and nobody to have consented
 
 
+def test_a_folder_of_an_earlier_version_keeps_what_its_rows_hold(prepared, tmp_path):
+    old = shutil.copytree(prepared, tmp_path / "old")
+    record = old / "corpus.json"
+    record.unlink()
+    facts, today = corpus_facts(old, ["evaluation"]), corpus_facts(prepared, ["evaluation"])
+    assert facts == replace(
+        today, title="simulated", citation=None, recorded_against=None, unit=None
+    )  # and the licence is in every row
+    record.write_text("{")
+    with pytest.raises(ValueError, match="corpus.json: expected the record of a corpus as JSON"):
+        corpus_facts(old, ["evaluation"])
+
+
 def test_a_run_says_what_it_was(classifier, pretrained, evaluated, prepared):
     facts = facts_from_run(
         classifier,

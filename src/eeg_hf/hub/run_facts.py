@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import yaml
 
+from ..corpora.windows.corpus_record import plain_text, read_record
 from ..evaluation.report import calibration_of
 from .card_facts import ROLES, CardFacts, ComputeFacts, CorpusFacts
 from .card_kinds import card_kind
@@ -131,20 +131,19 @@ def corpus_facts(folder: str | Path, roles: Collection[str]) -> CorpusFacts:
     """
     folder = Path(folder)
     recordings = _prepared_recordings(folder)
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    header = yaml.safe_load(card.split("---\n")[1])
     decisions = [recording["decisions"] for recording in recordings]
     shard = pq.ParquetFile(min(folder.glob("data/*.parquet")))
-    columns = shard.read_row_group(0, ["corpus", "num_samples", "sampling_rate"])
+    columns = shard.read_row_group(0, ["corpus", "licence", "num_samples", "sampling_rate"])
     window = columns.slice(0, 1).to_pylist()[0]
+    record = read_record(folder, window["corpus"])
     counts = [len(decision["channels"]) for decision in decisions]
     return CorpusFacts(
         name=window["corpus"],
-        title=re.sub(r", [\d.]+-s windows$", "", header["pretty_name"]),
+        title=record["title"],
         roles=tuple(role for role in ROLES if role in roles),
-        licence=_found(card, r"^Licence: (.+?)\. Source: "),
-        url=_found(card, r"Source: (https?://\S+?)\.? Cite: "),
-        citation=_found(card, r" Cite: (.+)$"),
+        licence=plain_text(window["licence"]),
+        url=record.get("url") or None,
+        citation=record.get("citation") or None,
         hours=round(sum(recording["seconds"] for recording in recordings) / 3600, 3),
         subjects=len({recording["subject"] for recording in recordings}),
         windows=sum(recording["num_windows"] for recording in recordings),
@@ -152,10 +151,10 @@ def corpus_facts(folder: str | Path, roles: Collection[str]) -> CorpusFacts:
         num_channels=(min(counts), max(counts)),
         original_rates_hz=tuple(sorted({decision["original_sampling_rate"] for decision in decisions})),
         sampling_rate_hz=window["sampling_rate"],
-        recorded_against=_found(card, r"Recorded against: (.+?)\.$"),
+        recorded_against=record.get("recorded_against") or None,
         reference=", ".join(sorted({str(decision["reference"]) for decision in decisions})),
-        unit=_found(card, r"\[:, None\]  # (.+)$"),
-        is_simulated="\nNobody was recorded.\n" in card,
+        unit=record.get("unit") or None,
+        is_simulated=record.get("is_simulated", False),
     )
 
 
@@ -214,11 +213,6 @@ def _training_seconds(stages: Sequence[Path]) -> float | None:
             math.nan,
         )
     return None if math.isnan(total) else round(total, 1)
-
-
-def _found(text: str, pattern: str) -> str | None:
-    match = re.search(pattern, text, re.MULTILINE)
-    return match[1].strip() if match else None
 
 
 __all__ = ["corpus_facts", "facts_from_run"]

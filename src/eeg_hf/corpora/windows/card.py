@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from ...legible_text import legible, without_tags
 from ..corpus import Corpus
+from .corpus_record import describe_corpus, plain_text
 from .shard_job import ShardJob
 
 CARD = "README.md"
@@ -36,7 +36,7 @@ def window_card(jobs: Sequence[ShardJob], summary: Mapping[str, Any]) -> str:
     digest = hashlib.sha256("".join(job.fingerprint() for job in jobs).encode()).hexdigest()[:16]
     header = {
         "license": corpus.hub_licence,
-        "pretty_name": f"{_plain(corpus.title)}, {plan.window_seconds:g}-s windows",
+        "pretty_name": f"{plain_text(corpus.title)}, {plan.window_seconds:g}-s windows",
         "tags": ["eeg", "eeg_hf"],
         "configs": [
             {"config_name": name, "data_files": f"{folder}/*.parquet", "description": digest, **default}
@@ -52,21 +52,20 @@ def window_card(jobs: Sequence[ShardJob], summary: Mapping[str, Any]) -> str:
         "events": f"{plan.tmin:+g} s from the onset of each event",
         "annotations": f"every {plan.stride_seconds:g} s within each event",
     }[plan.segments]
-    unit = "whitened, without a unit" if corpus.is_whitened else "microvolt"
     dropped = ", ".join(f"{number} {why}" for why, number in sorted(summary["dropped"].items())) or "none"
     channels = ", ".join(
         f"{number} recordings with {count}" for count, number in summary["channel_counts"].items()
     )
-    cited = _plain(corpus.citation)
-    # `hub/run_facts.py` reads licence, source, citation, reference, unit and `_SIMULATED` from this text
+    record = describe_corpus(corpus)
+    source = record["url"] or record["title"]
     return f"""---
 {yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
 
-# {_plain(corpus.title)}: windows
+# {record["title"]}: windows
 
 {summary["windows"]} windows of {plan.window_seconds:g} s, {how}, from {summary["recordings_ok"]} recordings
 ({summary["hours"]:.2f} hours; {summary["recordings_failed"]} recordings failed, see `{REPORT}`).
-Windows dropped: {_plain(dropped)}. Channels: {channels}. Recorded against: {_plain(corpus.reference)}.
+Windows dropped: {plain_text(dropped)}. Channels: {channels}. Recorded against: {record["recorded_against"]}.
 Subjects: {summary["subjects"]}. Split: {_split(corpus)}.
 
 Prepared with eeg_hf; readable without it:
@@ -77,7 +76,7 @@ from datasets import load_dataset
 
 row = load_dataset("path/to/this/folder", split="train")[0]
 samples = np.frombuffer(row["signal"], "<i2").reshape(-1, row["num_samples"])  # (channels, time)
-values = samples * np.array(row["scale"])[:, None]  # {unit}
+values = samples * np.array(row["scale"])[:, None]  # {record["unit"]}
 ```
 
 `load_dataset("path/to/this/folder", "alignment")` holds the mean covariance of all windows of a subject,
@@ -86,17 +85,12 @@ without their scale.
 
 {_CONSENT if corpus.is_of_people else _SIMULATED}
 
-Licence: {_plain(corpus.licence)}. Source: {_plain(corpus.url or corpus.title)}. Cite: {cited}
+Licence: {record["licence"]}. Source: {source}. Cite: {record["citation"]}
 
 ```json
 {settings}
 ```
 """
-
-
-def _plain(text: str) -> str:
-    """Return what a corpus's own files state of it on one line, without HTML."""
-    return without_tags(legible(" ".join(text.split())))
 
 
 def _split(corpus: Corpus) -> str:

@@ -4,6 +4,7 @@
     data/<corpus>-<subject>.parquet        one shard per subject, one row per window
     alignment/<corpus>-<subject>.parquet   mean covariance of all windows of the subject
     preprocessor_config.json               how the recordings were cleaned
+    corpus.json                            title, licence, page, citation, reference and unit of the corpus
     report.jsonl                           one line per recording: what was decided, or why it failed
     README.md                              the card; written last, so a folder without it is unfinished
     .huggingface.yaml                      there while it is: `datasets` then refuses the folder
@@ -29,6 +30,7 @@ from ...atomic_files import write_text
 from ...folder_lock import locked_folder, program
 from ..corpus import Corpus, Recording
 from .card import CARD, REPORT, UNFINISHED, UNFINISHED_TEXT, window_card
+from .corpus_record import write_record
 from .pool import run_jobs
 from .ray_engine import require_ray, run_jobs_on_ray
 from .recording_filter import keep_recordings
@@ -201,6 +203,7 @@ def _write_corpus(
     _refuse_nothing(summary, root)  # after the report, which then explains the failures
     _warn_of_unused_labels(plan, in_order)
     write_text(output_dir / FEATURE_EXTRACTOR_NAME, extractor.to_json_string())
+    write_record(output_dir, corpus)
     if summary["is_complete"]:
         write_text(output_dir / CARD, window_card(jobs, summary))
         if (output_dir / UNFINISHED).exists():
