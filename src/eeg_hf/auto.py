@@ -59,8 +59,9 @@ def register_feature_extractor() -> None:
 def register_models() -> None:
     """Register the models with the auto classes of transformers, by name.
 
-    `auto_class.register` takes the class itself, and importing any PreTrainedModel takes two seconds. The
-    mappings of transformers name their own models by strings: ours are added there.
+    The public `auto_class.register` takes the class itself: with it, importing eeg_hf and AutoModel takes 6.9
+    instead of 3.5 s of CPU, in every process, whether it builds a model or not. The mappings of transformers
+    name their own models by strings: ours are added to these three private tables.
     """
     from transformers.models.auto import modeling_auto
     from transformers.models.auto.configuration_auto import model_type_to_module_name
