@@ -8,22 +8,11 @@ from pathlib import Path
 from transformers.utils import logging
 
 from .recordings.containment import leads_out
+from .recordings.metadata_columns import FILE, canonical_columns
 from .recordings.recording_names import RecordingNames
 from .recordings.side_table import TABLE_SUFFIXES, is_missing_word, read_rows
 
 logger = logging.get_logger(__name__)
-
-# Names of columns in English, then in German
-_FILE = ("file_name", "filename", "file", "path", "recording", "dateiname", "datei")
-_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "subject": (
-        *("subject", "subject_id", "participant_id", "participant", "patient_id", "patient"),
-        *("proband", "probandin", "versuchsperson", "vp"),
-    ),
-    "session": ("session", "session_id", "sitzung"),
-    "run": ("run", "durchgang"),
-    "task": ("task", "aufgabe"),
-}
 
 
 @dataclass(frozen=True)
@@ -69,7 +58,7 @@ class FolderTable:
             inside = [name for name in names if below == "." or name.startswith(f"{below}/")]
             recordings = RecordingNames(inside)
             for place, row in enumerate(read_rows(file), start=2):
-                column = _column(row, _FILE)
+                column = next((old for old, new in canonical_columns(row).items() if new == FILE), None)
                 text = row.pop(column) if column else None
                 if text is None:
                     raise ValueError(f"{file}: row {place} names no file: expected a column file_name")
@@ -99,20 +88,14 @@ def _tables(root: Path, follow_links: bool) -> list[Path]:
     )
 
 
-def _column(row: Mapping[str, str | None], names: Sequence[str]) -> str | None:
-    """Find a column by its possible names, in their order; `Patient ID` is `patient_id`."""
-    spelt = {column.lower().replace(" ", "_").replace("-", "_"): column for column in row}
-    return next((spelt[name] for name in names if name in spelt), None)
-
-
 def _take_fields(row: dict[str, str | None]) -> dict[str, str]:
     """Move the fields of a recording out of a row."""
     fields = {}
-    for name, columns in _FIELDS.items():
-        column = _column(row, columns)
-        cell = row.pop(column) if column else None
-        if cell is not None and not is_missing_word(cell):
-            fields[name] = cell
+    for column, name in canonical_columns(row).items():
+        if name != FILE:
+            cell = row.pop(column)
+            if cell is not None and not is_missing_word(cell):
+                fields[name] = cell
     return fields
 
 

@@ -57,3 +57,39 @@ def test_eegfolder_and_the_folder_corpus_agree(folder):
                 name
             ]
     assert [row["subject"] for row in rows][:3] == ["001", "002", "003"]
+
+
+TABLES = {
+    "metadata.csv": "Datei;Versuchsperson;Sitzung;Bedingung;Alter\ns0_raw;01;1;ruhe;34,5\nS1_RAW.FIF;02;2;last;41\n",
+    "metadata.tsv": "File\tParticipant ID\tSession\tCondition\tAge\ns0_raw.fif\t01\t1\trest\t34.5\nlab/s1_raw\t02\t2\tload\t41\n",
+    "metadata.jsonl": '{"path": "s0_raw.fif", "Patient": "01", "run": 1, "Condition": "rest"}\n'
+    '{"path": "s1_raw", "Patient": "02", "run": 2, "Condition": "load"}\n',
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("streaming", [False, True])
+def test_tables_in_other_spellings_mean_the_same_at_every_door(folder, name, streaming):
+    (folder / "metadata.csv").unlink()
+    (folder / name).write_text(TABLES[name] + {".csv": "none;03;;;\n"}.get(Path(name).suffix, ""))
+    prepared = {r.path.name: r for r in FolderCorpus().recordings(folder)}
+    rows = {
+        Path(row["eeg"].filenames[0]).name: row
+        for row in load_dataset("eegfolder", data_dir=str(folder), split="train", streaming=streaming)
+    }
+    assert rows.keys() == prepared.keys() and len(rows) == 4
+    for file, row in rows.items():
+        recording = prepared[file]
+        if file in ("s0_raw.fif", "s1_raw.fif"):
+            assert row["subject"] == recording.subject == f"0{int(file[1]) + 1}"
+            assert row.get("session") in (None, recording.session)
+        labels = {column: value for column, value in row.items() if column in recording.labels}
+        assert labels == dict(recording.labels) and labels
+
+
+def test_two_rows_for_one_recording_are_refused_at_every_door(folder):
+    (folder / "metadata.csv").write_text("file,subject\ns0_raw.fif,1\ns0_raw,2\n")
+    with pytest.raises(ValueError, match="the second one for s0_raw.fif"):
+        FolderCorpus().recordings(folder)
+    with pytest.raises(Exception, match="the second one for s0_raw.fif"):
+        load_dataset("eegfolder", data_dir=str(folder), split="train")

@@ -66,6 +66,9 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
     BASE_COLUMN_NAME = "eeg"
     BUILDER_CONFIG_CLASS = EegFolderConfig
     EXTENSIONS: list[str] = list(EXTENSIONS)
+    METADATA_FILENAMES: list[str] = [
+        *("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet", "metadata.xlsx"),
+    ]
 
     def _split_files_and_metadata_and_archives(
         self, data_files: list[str]
@@ -74,7 +77,8 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
         # Unlike the parent's rule, this one excludes rec.edf.event, and folders, which cannot be downloaded
         metadata_names = self.config.metadata_filenames or self.METADATA_FILENAMES
         metadata = [file for file in data_files if file.rpartition("/")[2] in metadata_names]
-        samples = [file for file in data_files if file not in metadata]
+        tables = set(metadata)
+        samples = [file for file in data_files if file not in tables]
         files = [file for file in self._main_files(samples) if not _is_folder(file)]
         return files, metadata, [file for file in data_files if file.lower().endswith(".zip")]
 
@@ -145,17 +149,28 @@ class EegFolder(folder_based_builder.FolderBasedBuilder):
         return rows
 
     def _read_metadata(self, metadata_file: str, metadata_ext: str = "") -> Iterator[pa.Table]:
-        """Read a metadata file; one in CSV as `eeg-hf prepare` reads it: `001` and `None` stay text."""
-        if metadata_ext != ".csv" or self.config.features is not None:
+        """Read a metadata file as `eeg-hf prepare` does: columns in any spelling, `001` as text."""
+        if self.config.features is not None or metadata_ext == ".parquet":
             yield from super()._read_metadata(metadata_file, metadata_ext)
             return
+        file = str(metadata_file)
         config = DownloadConfig(token=self.token, storage_options=self.storage_options)
-        table = metadata_rows(str(metadata_file), config)
+        table = metadata_rows(file, self._described_by(file), config)
         wanted = self.config.filters
         if wanted is not None:
             table = table.filter(pq.filters_to_expression(wanted) if isinstance(wanted, list) else wanted)
         if len(table):
             yield table
+
+    def _described_by(self, table: str) -> list[str]:
+        """List the recordings in and below the folder of a table, if it is the only one there."""
+        folder = table.rpartition("/")[0] + "/"
+        every = [file for files in (self.config.data_files or {}).values() for file in files]
+        names = self.config.metadata_filenames or self.METADATA_FILENAMES
+        others = [file for file in every if file.rpartition("/")[2] not in names]
+        if len(every) - len(others) != 1:
+            return []
+        return [file.removeprefix(folder) for file in self._main_files(others) if file.startswith(folder)]
 
     def _generate_shards(self, files: Any, add_metadata: bool, **others: Any) -> Iterator[str]:
         if add_metadata:

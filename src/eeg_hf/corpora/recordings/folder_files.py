@@ -3,8 +3,8 @@
 
 import re
 import shutil
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from transformers.utils import logging
@@ -13,6 +13,7 @@ from ...legible_text import legible
 from .containment import FOLLOW, leads_out
 from .file_checks import sniff
 from .formats import EXTENSIONS, TABLE_EXTENSIONS, find_recordings
+from .recording_files import is_main_file
 
 logger = logging.get_logger(__name__)
 
@@ -62,21 +63,28 @@ def main_files(names: Iterable[str], tables: bool = False) -> list[str]:
         only on this machine.
     """
     wanted = (*EXTENSIONS, *TABLE_EXTENSIONS) if tables else EXTENSIONS
-    archives: dict[str, str] = {}
-    outlines: dict[Path, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in names:
-            hop, separator, rest = name.partition("::")
-            hop, is_inside, _ = hop.partition(".mff/")
-            if not is_inside and not hop.lower().endswith(wanted):
-                continue
-            # An empty file of the same name at the same place
-            outline = Path(folder, archives.setdefault(rest, str(len(archives))), hop.strip("/") + is_inside)
-            outline.parent.mkdir(parents=True, exist_ok=True)
-            outline.mkdir(exist_ok=True) if is_inside else outline.touch()
-            outlines[outline] = hop + is_inside.rstrip("/") + separator + rest
-        mains = set(find_recordings(folder, tables))
-    return [name for path, name in outlines.items() if path in mains or _is_nihon_kohden(name)]
+    names = list(names)
+    there = set(names)
+    found: dict[str, None] = {}
+    for name in names:
+        hop, separator, rest = name.partition("::")
+        top, is_inside, _ = hop.partition(".mff/")
+        if is_inside:
+            found[top + ".mff" + separator + rest] = None
+        elif hop.lower().endswith(wanted) and not hop.rpartition("/")[2].startswith("."):
+            if hop.lower().endswith(".eeg"):
+                is_main = _is_nihon_kohden(name)
+            else:
+                is_main = is_main_file(Path(hop), partial(_is_listed, there, hop, separator + rest))
+            if is_main:
+                found[name] = None
+    return list(found)
+
+
+def _is_listed(names: Collection[str], hop: str, rest: str, path: Path) -> bool:
+    """Return whether a file beside `hop`, perhaps in an archive, is among the names."""
+    folder, slash, _ = hop.rpartition("/")
+    return f"{folder}{slash}{path.name}{rest}" in names
 
 
 def own_files(folder: str, names: Iterable[str], follow_links: bool = False) -> list[str]:

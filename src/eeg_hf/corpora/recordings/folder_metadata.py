@@ -4,17 +4,22 @@
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 from datasets import DownloadConfig, Features, Value
 from datasets.utils.file_utils import is_local_path, xopen
+from transformers.utils import logging
 
 from ..corpus import Label
 from .bids_tree import BIDSFile, bids_recordings
+from .metadata_columns import FIELDS, FILE, canonical_columns
 from .recording_bundle import TemporaryFolder
-from .side_table import column_types, read_rows, typed
+from .recording_names import RecordingNames
+from .side_table import column_types, is_missing_word, read_rows, typed
+
+logger = logging.get_logger(__name__)
 
 _ENTITIES = ("subject", "session", "task", "run")
 _IN_A_TREE = re.compile(r"(?P<root>.*?/|)(?P<below>sub-[^/]+/(?:ses-[^/]+/)?eeg/sub-[^/]*_eeg\.[^/]+)")
@@ -69,40 +74,77 @@ def row_features(rows: Iterable[Mapping[str, Label]]) -> Features:
     )
 
 
-def metadata_rows(file: str, download_config: DownloadConfig | None = None) -> pa.Table:
-    """Read a `metadata.csv` as `eeg-hf prepare` reads it.
+def metadata_rows(
+    file: str, names: Sequence[str] = (), download_config: DownloadConfig | None = None
+) -> pa.Table:
+    """Read a `metadata.csv` and the like as `eeg-hf prepare` reads them.
+
+    Rows that name no recording are left out, and recordings without a row get an empty one, with a warning.
 
     Args:
-        file: Path or URL of the table.
+        file: Path or URL of the table, of any of the types of `read_rows`.
+        names: Recordings that it may describe, as paths below its folder; empty if unknown.
         download_config: Holds the token for URLs.
 
     Returns:
-        Its columns, of which `file_name` has the first place: text, whole numbers or numbers.
+        Its columns, in canonical names: `file_name`, as text `subject`, `session`, `run` and `task`, and
+        labels, which are text, whole numbers or numbers.
 
     Raises:
-        ValueError: If the table is damaged.
+        ValueError: If the table is damaged, names no files, or names one twice.
     """
     if "::" not in file and is_local_path(file):
         rows = read_rows(Path(file))
     else:
         keep = TemporaryFolder()
-        copy = keep.path / "metadata.csv"
+        copy = keep.path / Path(file.partition("::")[0]).name
         with xopen(file, "rb", download_config=download_config) as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target)
         rows = read_rows(copy)
-    columns: dict[str, pa.Array] = {}
-    for name, kind in column_types(rows).items():
-        cells = [typed(row, {name: kind})[name] for row in rows]
-        is_whole = kind is float and all(isinstance(cell, float) and cell.is_integer() for cell in cells)
-        type_ = pa.int64() if is_whole else pa.float64() if kind is float else pa.string()
-        is_name = name in ("file_name", "file_names")
-        values: list = cells
-        if is_name:
-            values = [row.get(name) for row in rows]
-        elif is_whole:
-            values = [int(cell) for cell in cells if isinstance(cell, float)]
-        columns[name] = pa.array(values, pa.string() if is_name else type_)
-    return pa.table(columns)
+    spelt = canonical_columns(dict.fromkeys(name for row in rows for name in row))
+    rows = [{spelt.get(column, column): cell for column, cell in row.items()} for row in rows]
+    if names and any(FILE in row for row in rows):
+        rows = _matched(file, rows, names)
+    types = {name: str if name in (FILE, *FIELDS) else kind for name, kind in column_types(rows).items()}
+    return pa.table({name: _column(rows, name, kind) for name, kind in types.items()})
+
+
+def _matched(
+    file: str, rows: Sequence[Mapping[str, str | None]], names: Sequence[str]
+) -> list[dict[str, str | None]]:
+    """Replace what the rows call the recordings by their paths."""
+    recordings, found, strangers = RecordingNames(names), {}, []
+    for place, row in enumerate(rows, start=2):
+        text = row.get(FILE)
+        if text is None:
+            raise ValueError(f"{file}: row {place} names no file: expected a column file_name")
+        name = recordings.find(text)
+        if name in found:
+            raise ValueError(f"{file}: row {place} is the second one for {name}: keep one")
+        if name is None:
+            strangers.append(text)
+        else:
+            found[name] = {**row, FILE: name}
+    lacking = [name for name in names if name not in found]
+    for what, which in (("rows name no recording", strangers), ("recordings have no row", lacking)):
+        if which:
+            logger.warning(f"{Path(file).name}: {len(which)} {what}: {', '.join(which[:5])}")
+    return [*found.values(), *({FILE: name} for name in lacking)]
+
+
+def _column(rows: Sequence[Mapping[str, str | None]], name: str, kind: type) -> pa.Array:
+    """Return one column: text, whole numbers, or numbers."""
+    cells = [row.get(name) for row in rows]
+    if name == FILE:
+        return pa.array(cells, pa.string())
+    if name in FIELDS:
+        return pa.array([None if is_missing_word(cell) else cell for cell in cells], pa.string())
+    values = [typed(row, {name: kind})[name] for row in rows]
+    if kind is str:
+        return pa.array(values, pa.string())
+    if all(isinstance(value, float) and value.is_integer() for value in values):
+        return pa.array([int(value) for value in values if isinstance(value, float)], pa.int64())
+    return pa.array(values, pa.float64())
 
 
 def _by_root(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, dict[str, str]]:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,7 +183,7 @@ def find_recordings(folder: Path | str, tables: bool = False, follow_links: bool
     found = {
         path: real
         for path, real in _walk(Path(folder), follow_links)
-        if extension_of(path) in wanted and _is_main_file(path)
+        if extension_of(path) in wanted and is_main_file(path)
     }
     if not any(found.values()):
         return sorted(found)
@@ -288,10 +288,10 @@ def _last_marker(path: Path | None) -> int:
     return max(map(int, positions), default=0)
 
 
-def _sibling(path: Path, suffix: str) -> Path | None:
+def _sibling(path: Path, suffix: str, exists: Callable[[Path], bool] = Path.is_file) -> Path | None:
     """Find the file of the same name with another suffix, in lower or upper case."""
     candidates = (path.with_suffix(spelling) for spelling in (suffix, suffix.upper()))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return next((candidate for candidate in candidates if exists(candidate)), None)
 
 
 def _parts_by_name(path: Path, extension: str) -> list[Path]:
@@ -371,19 +371,24 @@ def _entries(base: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _is_main_file(path: Path) -> bool:
-    """Return whether a file with a recording's extension is one, and not a part of another."""
+def is_main_file(path: Path, exists: Callable[[Path], bool] = Path.is_file) -> bool:
+    """Return whether a file with a recording's extension is one, and not a part of another.
+
+    Args:
+        path: The file.
+        exists: Returns whether a file of the same folder is there.
+    """
     extension = extension_of(path)
     if extension == ".parquet":
         return not _is_shard(path)
     if extension == ".eeg":  # data of BrainVision, or a recording of Nihon Kohden
-        return not _sibling(path, ".vhdr") and _is_nihon_kohden(path)
+        return not _sibling(path, ".vhdr", exists) and _is_nihon_kohden(path)
     if extension == ".data":
-        return _sibling(path, ".head") is not None
+        return _sibling(path, ".head", exists) is not None
     if extension in (".fif", ".fif.gz"):
         first = re.sub(r"-\d+(?=\.fif)", "", path.name, flags=re.IGNORECASE)
         is_part = _LATER_PART.fullmatch(path.name) and (
-            "_split-" in path.name or (path.parent / first).is_file()
+            "_split-" in path.name or exists(path.with_name(first))
         )
         return not is_part and not _NO_RAW_FIF.fullmatch(path.name)
     return True
@@ -419,6 +424,7 @@ __all__ = [
     "companions",
     "extension_of",
     "find_recordings",
+    "is_main_file",
     "persyst_data",
     "state_of",
 ]
