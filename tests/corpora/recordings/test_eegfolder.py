@@ -372,3 +372,20 @@ def test_tables_of_samples_are_recordings_where_their_rate_and_unit_are_said(tmp
     streamed = list(load_dataset("eegfolder", streaming=True, **said))
     assert [row["group"] for row in streamed] == ["x", "y"]
     assert streamed[0]["eeg"].get_data(units="uV").max() == pytest.approx(20, rel=0.01)
+
+
+def test_a_folder_is_listed_once_and_not_for_each_name_of_a_split(tmp_path, monkeypatch):
+    for name in ("train/a.edf", "train/b.edf", "test/c.edf"):
+        write(tmp_path / name)
+    local = fsspec.filesystem("file")
+    walked = []
+    walk = type(local).walk
+    monkeypatch.setattr(
+        type(local), "walk", lambda self, path, *a, **k: walked.append(path) or walk(self, path, *a, **k)
+    )
+    found = load_dataset("eegfolder", data_dir=str(tmp_path))
+    assert {split: len(rows) for split, rows in found.items()} == {"train": 2, "test": 1}
+    assert len(walked) < 20  # one listing walks three folders
+    assert "find" not in vars(local)
+    write(tmp_path / "test" / "d.edf")  # nothing is remembered from one call to the next
+    assert len(load_dataset("eegfolder", data_dir=str(tmp_path), split="test")) == 2

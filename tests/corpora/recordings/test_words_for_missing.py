@@ -60,8 +60,10 @@ def test_eegfolder_and_the_folder_corpus_agree(folder):
 
 
 TABLES = {
-    "metadata.csv": "Datei;Versuchsperson;Sitzung;Bedingung;Alter\ns0_raw;01;1;ruhe;34,5\nS1_RAW.FIF;02;2;last;41\n",
-    "metadata.tsv": "File\tParticipant ID\tSession\tCondition\tAge\ns0_raw.fif\t01\t1\trest\t34.5\nlab/s1_raw\t02\t2\tload\t41\n",
+    "metadata.csv": "Datei;Versuchsperson;Sitzung;Bedingung;Alter\n"
+    "s0_raw;01;1;ruhe;34,5\nS1_RAW.FIF;02;2;last;41\n",
+    "metadata.tsv": "File\tParticipant ID\tSession\tCondition\tAge\n"
+    "s0_raw.fif\t01\t1\trest\t34.5\nlab/s1_raw\t02\t2\tload\t41\n",
     "metadata.jsonl": '{"path": "s0_raw.fif", "Patient": "01", "run": 1, "Condition": "rest"}\n'
     '{"path": "s1_raw", "Patient": "02", "run": 2, "Condition": "load"}\n',
 }

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Registration of the feature `Eeg` and the builder `eegfolder` with datasets."""
 
+import contextlib
 import inspect
 import warnings
+from collections.abc import Iterator
+from functools import cache, wraps
+from typing import Any
 
 from datasets import packaged_modules
 from datasets.features.features import _FEATURE_TYPES, register_feature
+from datasets.load import DatasetModule, PackagedDatasetModuleFactory
+from fsspec import filesystem
 
 from . import eegfolder
 from .eeg_feature import Eeg
@@ -56,6 +62,39 @@ def _register_eegfolder() -> None:
     tables._ALL_ALLOWED_EXTENSIONS += [*extensions, *parts]
     tables._ALL_METADATA_FILENAMES.append(_BidsSideFileName("sub-*_*.tsv"))
     tables._PACKAGED_DATASETS_MODULES[name] = (eegfolder.__name__, tables._hash_python_lines(source))
+    _list_folders_once()
+
+
+def _list_folders_once() -> None:
+    """Let datasets list a folder of recordings once, and not for each of 66 patterns of names of splits."""
+    get_module = PackagedDatasetModuleFactory.get_module
+
+    @wraps(get_module)
+    def get_module_of_recordings(self: PackagedDatasetModuleFactory) -> DatasetModule:
+        with _remembered_listings() if self.name == "eegfolder" else contextlib.nullcontext():
+            return get_module(self)
+
+    PackagedDatasetModuleFactory.get_module = get_module_of_recordings
+
+
+@contextlib.contextmanager
+def _remembered_listings() -> Iterator[None]:
+    """Remember what the file system of this machine lists until the block ends."""
+    local = filesystem("file")  # one object for all of fsspec
+
+    @cache
+    def listed(path: str, options: tuple[tuple[str, Any], ...]) -> Any:
+        return type(local).find(local, path, **dict(options))
+
+    def find(path: str, **options: Any) -> Any:
+        found = listed(path, tuple(sorted(options.items())))
+        return found.copy()  # fsspec changes it
+
+    local.find = find
+    try:
+        yield
+    finally:
+        del local.find
 
 
 __all__ = ["register_recordings"]
