@@ -57,7 +57,7 @@ def build_extractor(args: SignalArguments, window_seconds: float) -> EEGFeatureE
 
 
 def describe(report: dict[str, Any]) -> str:
-    """Return a paragraph about what was prepared."""
+    """Return what was prepared, and below it what was warned of, changed or guessed."""
     speed = report["hours_per_minute_per_core"]
     pace = (
         f" at {speed:.2f} hours of EEG per minute per core" if speed is not None else ", nothing left to do"
@@ -66,11 +66,13 @@ def describe(report: dict[str, Any]) -> str:
     dropped = "".join(f", {number} dropped ({why})" for why, number in report["dropped"].items())
     shards = f"{report['shards_written']} shards written, {report['shards_reused']} kept"
     waiting = "" if report["is_complete"] else " Other parts are still missing: the last one writes the card."
+    findings = "".join(f"\n* {finding}" for finding in report["findings"])
+    found = f"\nWarned of, changed or guessed:{findings}" if findings else ""
     return (
         f"{report['corpus']}: {report['recordings_ok']} recordings prepared{failed}; "
         f"{report['windows']} windows{dropped}; {report['hours']:.2f} hours in "
         f"{report['elapsed_seconds']:.0f} s{pace} ({shards}). Windows: {report['output_dir']}; "
-        f"every decision: {report['report']}.{waiting}"
+        f"every decision: {report['report']}.{waiting}{found}"
     )
 
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from .encoding import LARGEST_COUNT, window_schema
+from .findings import FEW_TO_AVERAGE
 from .row_groups import find_overlaps, read_columns
 
 PLAUSIBLE_UV = (0.1, 200.0)
@@ -23,7 +24,6 @@ PLAUSIBLE_UV = (0.1, 200.0)
 _SAMPLED = 256  # windows per corpus whose samples are read
 _TIMES_OFF = 20  # ratio of a subject's amplitude to the median subject's that suggests another unit
 _LOPSIDED = 0.9  # share of the most frequent class that makes accuracy useless
-_FEW_TO_AVERAGE = 8  # channels, the average of which is far from neutral
 _OFTEN_BAD = 0.25  # share of the windows
 _SHOWN = 5
 
@@ -215,7 +215,7 @@ def _warn(row: CorpusAudit) -> list[str]:
         )
     if len(row.references) > 1:
         found.append(f"{len(row.references)} references ({_some(row.references)}): amplitudes do not compare")
-    few = [n for n in row.channel_counts if int(n) < _FEW_TO_AVERAGE] if "average" in row.references else []
+    few = [n for n in row.channel_counts if int(n) < FEW_TO_AVERAGE] if "average" in row.references else []
     if few:
         found.append(
             f"the average of {_some(few)} channels is no neutral reference: prepare with "

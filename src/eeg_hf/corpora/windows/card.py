@@ -68,7 +68,7 @@ def window_card(jobs: Sequence[ShardJob], summary: Mapping[str, Any]) -> str:
 Windows dropped: {plain_text(dropped)}. Channels: {channels}. Recorded against: {record["recorded_against"]}.
 Subjects: {summary["subjects"]}. Split: {_split(corpus)}.
 
-Prepared with eeg_hf; readable without it:
+{_findings(summary["findings"])}Prepared with eeg_hf; readable without it:
 
 ```python
 import numpy as np
@@ -91,6 +91,14 @@ Licence: {record["licence"]}. Source: {source}. Cite: {record["citation"]}
 {settings}
 ```
 """
+
+
+def _findings(findings: Sequence[str]) -> str:
+    """Return what was warned of, changed or guessed, as a list; nothing where there is nothing."""
+    if not findings:
+        return ""
+    listed = "\n".join(f"* {plain_text(finding)}" for finding in findings)
+    return f"Warned of, changed or guessed (each recording: `{REPORT}`):\n\n{listed}\n\n"
 
 
 def _split(corpus: Corpus) -> str:

@@ -31,6 +31,7 @@ from ...folder_lock import locked_folder, program
 from ..corpus import Corpus, Recording
 from .card import CARD, REPORT, UNFINISHED, UNFINISHED_TEXT, window_card
 from .corpus_record import write_record
+from .findings import summarize_findings
 from .pool import run_jobs
 from .ray_engine import require_ray, run_jobs_on_ray
 from .recording_filter import keep_recordings
@@ -93,8 +94,9 @@ def prepare(
     Returns:
         Counts (`recordings_ok`, `recordings_failed`, `subjects`, `windows`, `dropped`, `hours`,
         `shards_written`, `shards_reused`), `failures` (path and reason), speed (`hours_per_minute_per_core`,
-        of what this call prepared), `channel_counts`, `is_complete` (false while other parts are missing),
-        and the paths `output_dir` and `report`.
+        of what this call prepared), `channel_counts`, `findings` (what was warned of, changed or guessed, a
+        line a kind), `is_complete` (false while other parts are missing), and the paths `output_dir` and
+        `report`.
 
     Raises:
         RuntimeError: If no recording gives a window; names the most common reasons.
@@ -311,6 +313,7 @@ def _summarize(reports: Sequence[RecordingReport], output_dir: Path) -> dict[str
         "dropped": {why: number for why, number in dropped.items() if number},
         "hours": _seconds(ok) / 3600,
         "channel_counts": dict(Counter(len((row.decisions or {})["channels"]) for row in ok)),
+        "findings": [str(finding) for finding in summarize_findings(reports)],
         "failures": [{"path": row.path, "reason": row.reason} for row in reports if not row.is_ok],
         "output_dir": str(output_dir),
         "report": str(output_dir / REPORT),
