@@ -300,7 +300,7 @@ def provenance_lines(provenance: Mapping[str, Any]) -> list[str]:
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} {item}" for key, item in value.items())
         elif isinstance(value, (list, tuple)):
-            value = ", ".join(map(str, value))
+            value = ", ".join(map(str, value)) or "none"
         lines.append(f"- {name.replace('_', ' ')}: {'unknown' if value is None else value}")
     return lines
 

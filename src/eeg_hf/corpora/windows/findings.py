@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the preparation warned of, changed or guessed, counted over recordings: a line a kind, with examples."""
+"""What the preparation warned of, changed or guessed, counted by kind over all recordings."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

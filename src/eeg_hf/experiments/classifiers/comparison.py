@@ -53,6 +53,7 @@ def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, out
         chance=chance,
         split=described,
         split_holds=contents.describe(),
+        split_seed=split_args.split_seed,
         classes=class_names,
     )
     write_report(output_dir, rows, provenance, {"Balanced accuracy by method": figure})

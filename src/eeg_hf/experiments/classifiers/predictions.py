@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
+from transformers.utils import logging
 
 from ...collation import EEGDataCollator, WindowDataset, decode_windows
 from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments
@@ -49,31 +50,27 @@ def collect_classifiers(
     class_names: list[str],
     contents: SplitContents,
 ) -> Iterator[MethodRuns]:
-    """Yield every method with its regime, its seeds and the predictions of its runs."""
+    """Yield every method with its regime, its seeds and the predictions of its runs.
+
+    Runs and models are judged before the baselines are fitted, which may take an hour.
+    """
     is_known = contents.protocol != "cross-subject"
-    is_folded = bool(args.folds or args.protocol)
+    runs = [*load_runs(args, splits, is_known)]
+    judged = [judge_model(args.model, split, args.contaminated) for split in splits] if args.model else []
     if args.baselines:
-        windows = load_arrays(dataset)
-        fit = partial(fit_baseline, splits=splits, column=str(args.label_column), class_names=class_names)
-        used: Calibration
-        for used in ("unseen", "aligned"):
-            welch = partial(WelchTangentSpace, is_aligned=used == "aligned")
-            found = fit(welch, windows, uses_subjects=True)
-            yield MethodRuns(WELCH_TANGENT_SPACE, regime_of(is_known, used), [found], is_baseline=True)
-        for method, build in BASELINES.items():
-            yield MethodRuns(method, regime_of(is_known, "unseen"), [fit(build, windows)], is_baseline=True)
-        # Whitening each band is a stronger baseline than whitening the whole signal
-        rate = dataset[0]["sampling_rate"]
-        values = recentre_bands(np.stack(list(windows.values())), dataset["subject"], rate)
-        windows = dict(zip(windows, values, strict=True))
-        found = fit(BASELINES[TANGENT_SPACE], windows)
-        yield MethodRuns(TANGENT_SPACE, regime_of(is_known, "aligned"), [found], is_baseline=True)
-    if args.baselines and is_simulated(dataset, class_names):
-        for used in ("unseen", "aligned"):
-            found = [
-                decode_best(split["test"], str(args.label_column), class_names, used) for split in splits
-            ]
-            yield MethodRuns(BEST_DECODER, regime_of(is_known, used), [found])
+        yield from fit_baselines(dataset, splits, str(args.label_column), class_names, is_known)
+    yield from runs
+    if args.model:
+        extractor = EEGFeatureExtractor.from_pretrained(args.model)
+        run = [predict(args, split["test"], extractor) for split in splits]
+        seed = run_seed(args.model)
+        regime = regime_of(knows_subjects(judged, is_known), calibration_of(extractor.to_dict()))
+        yield MethodRuns(mark(args.model, judged), regime, [run], () if seed is None else (seed,))
+
+
+def load_runs(args: EvaluateArguments, splits: list[DatasetDict], is_known: bool) -> Iterator[MethodRuns]:
+    """Yield the runs of finetune with what was predicted when they were tested."""
+    is_folded = bool(args.folds or args.protocol)
     for name, folders in named_paths("runs", args.runs).items():
         runs = [load_run(folder, splits, is_folded) for folder in folders]
         seeds = [seed for folder in folders if (seed := run_seed(folder)) is not None]
@@ -84,14 +81,35 @@ def collect_classifiers(
         ]
         regime = regime_of(knows_subjects(judged, is_known), read_calibration(folders[0]))
         yield MethodRuns(mark(name, judged), regime, runs, tuple(seeds))
-    if args.model:
-        extractor = EEGFeatureExtractor.from_pretrained(args.model)
-        run = [predict(args, split["test"], extractor) for split in splits]
-        seed = run_seed(args.model)
-        seeds = [] if seed is None else [seed]
-        judged = [judge_model(args.model, split, args.contaminated) for split in splits]
-        regime = regime_of(knows_subjects(judged, is_known), calibration_of(extractor.to_dict()))
-        yield MethodRuns(mark(args.model, judged), regime, [run], tuple(seeds))
+
+
+def fit_baselines(
+    dataset: Dataset, splits: list[DatasetDict], column: str, class_names: list[str], is_known: bool
+) -> Iterator[MethodRuns]:
+    """Yield the baselines of both regimes, fitted to each fold; a bar shows how many fits are left."""
+    windows = load_arrays(dataset)
+    with logging.tqdm(total=len(splits) * (len(BASELINES) + 3), desc="baselines", unit="fit") as bar:
+
+        def fit(method: str, build: Callable, used: Calibration, **how: bool) -> MethodRuns:
+            bar.set_postfix_str(method)
+            found = fit_baseline(build, windows, splits, column, class_names, bar.update, **how)
+            return MethodRuns(method, regime_of(is_known, used), [found], is_baseline=True)
+
+        used: Calibration
+        for used in ("unseen", "aligned"):
+            welch = partial(WelchTangentSpace, is_aligned=used == "aligned")
+            yield fit(WELCH_TANGENT_SPACE, welch, used, uses_subjects=True)
+        for method, build in BASELINES.items():
+            yield fit(method, build, "unseen")
+        # Whitening each band is a stronger baseline than whitening the whole signal
+        rate = dataset[0]["sampling_rate"]
+        values = recentre_bands(np.stack(list(windows.values())), dataset["subject"], rate)
+        windows = dict(zip(windows, values, strict=True))
+        yield fit(TANGENT_SPACE, BASELINES[TANGENT_SPACE], "aligned")
+    if is_simulated(dataset, class_names):
+        for used in ("unseen", "aligned"):
+            best = [decode_best(split["test"], column, class_names, used) for split in splits]
+            yield MethodRuns(BEST_DECODER, regime_of(is_known, used), [best])
 
 
 def is_simulated(dataset: Dataset, class_names: list[str]) -> bool:
@@ -184,6 +202,7 @@ def fit_baseline(
     splits: list[DatasetDict],
     column: str,
     class_names: list[str],
+    count: Callable[[], Any] = lambda: None,
     uses_subjects: bool = False,
 ) -> list[Predictions]:
     """Fit a baseline to the training and validation subjects of each fold, and predict the test subjects.
@@ -194,6 +213,7 @@ def fit_baseline(
         splits: The folds.
         column: Column of the labels.
         class_names: Classes in order.
+        count: Called after each fold.
         uses_subjects: Whether the classifier takes the subjects of the windows too.
     """
     predictions = []
@@ -206,6 +226,7 @@ def fit_baseline(
         classifier = build(sampling_rate=test[0]["sampling_rate"]).fit(values, labels, *fitted)
         scores = classifier.predict_proba(np.stack([windows[key] for key in test["window_id"]]), *tested)
         predictions.append(to_predictions(test, column, class_names, scores))
+        count()
     return predictions
 
 
