@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from transformers.utils import logging
 
-from .corpus import NOT_EVENTS, Corpus, Event, Label, Recording, annotated, check_name
+from .corpus import NOT_EVENTS, Corpus, Event, Label, Recording, annotated, check_name, refuse_idle
 from .recordings.bids import bids_events, read_bids
 from .recordings.bids_tree import BIDSFile, bids_recordings, read_json, sidecars
 from .recordings.recording_files import state_of
@@ -103,6 +103,14 @@ class BIDSCorpus(Corpus):
             found = annotated(raw)
         events = [event for event in found if not event.name.lower().startswith(NOT_EVENTS)]
         return [Event(e.onset, e.duration, e.name, self._labels_of(e)) for e in events]
+
+    def refuse_idle_options(self, recordings: Sequence[Recording], by_event: bool) -> None:
+        """Refuse options of events where windows are not cut by them."""
+        given = {"event_name": self.event_name, "event_columns": self.event_columns}
+        if not by_event:
+            refuse_idle(
+                self.name, given, "windows are not cut by events: set segments to events or annotations"
+            )
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Include all parts of the recording and the content of its sidecars."""

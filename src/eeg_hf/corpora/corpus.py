@@ -225,6 +225,17 @@ class Corpus(ABC):
         """Return the labels of the windows: `label_names`, unless they depend on the recordings."""
         return self.label_names
 
+    def refuse_idle_options(self, recordings: Sequence[Recording], by_event: bool) -> None:
+        """Refuse options that change nothing for these recordings: their user expects something else.
+
+        Args:
+            recordings: What `recordings` returned.
+            by_event: Whether windows are cut by events.
+
+        Raises:
+            ValueError: If there is such an option.
+        """
+
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Describe the files that a shard is made from; the shard is valid while this stays the same."""
         return state_of(recording.path)
@@ -320,6 +331,22 @@ def files_named(root: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Path, re
             yield path, match
 
 
+def refuse_idle(corpus: str, options: Mapping[str, Any], why: str) -> None:
+    """Refuse options that were given although they change nothing.
+
+    Args:
+        corpus: Name of the corpus.
+        options: Options and their values; those that are empty were not given.
+        why: Why they change nothing, and what to do.
+
+    Raises:
+        ValueError: If one was given.
+    """
+    given = [f"{name}={value!r}" for name, value in options.items() if value]
+    if given:
+        raise ValueError(f"{corpus}: {', '.join(given)} has no effect, because {why}; or leave it out")
+
+
 def annotated(raw: "mne.io.BaseRaw") -> list[Event]:
     """Return a recording's annotations as events, with onsets counted from its first sample.
 
@@ -342,4 +369,5 @@ __all__ = [
     "annotated",
     "check_name",
     "files_named",
+    "refuse_idle",
 ]

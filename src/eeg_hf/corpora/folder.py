@@ -25,12 +25,12 @@ import numpy as np
 from transformers.utils import logging
 
 from ..legible_text import legible
-from .corpus import NOT_EVENTS, Corpus, Event, Label, Recording, annotated, check_name
+from .corpus import NOT_EVENTS, Corpus, Event, Label, Recording, annotated, check_name, refuse_idle
 from .folder_layout import LabelFrom, Place, match_pattern, read_layout, without_suffix
 from .folder_table import FolderTable
 from .recordings.bids import annotate
 from .recordings.bids_tree import is_bids, refuse_pointers
-from .recordings.formats import TABLE_EXTENSIONS, find_recordings, read_recording
+from .recordings.formats import TABLE_EXTENSIONS, find_recordings, read_recording, takes_unit
 from .recordings.recording_files import state_of
 from .recordings.side_table import column_types, free_name, typed
 
@@ -92,6 +92,9 @@ class FolderCorpus(Corpus):
         check_name(self.name)
         if self.label_from not in (None, "folder", "metadata"):
             raise ValueError(f"label_from must be 'folder', 'metadata' or None, got {self.label_from!r}")
+        if self.subject_pattern is not None and self.label_from is not None:
+            why = "subject_pattern names the labels: further groups of it become labels"
+            refuse_idle(self.name, {"label_from": self.label_from}, why)
         self.title = f"Recordings of {self.name}"
         self._names_of_events = {str(code): event for event, code in (self.event_id or {}).items()}
         self._warned: set[str] = set()
@@ -124,12 +127,7 @@ class FolderCorpus(Corpus):
 
     def read(self, recording: Recording) -> "mne.io.BaseRaw":
         """Open a recording; its triggers become annotations, except those that are annotated already."""
-        refuse_pointers(recording.path)
-        is_table = recording.path.suffix.lower() in TABLE_EXTENSIONS
-        rate = self.sampling_rate if is_table else None
-        raw = read_recording(
-            recording.path, sampling_rate=rate, unit=self.unit, follow_links=self.follow_links
-        )
+        raw = self._open(recording)
         names = self.channel_names or {}
         raw.rename_channels({old: new for old, new in names.items() if old in raw.ch_names})
         _add_triggers(raw)
@@ -142,6 +140,40 @@ class FolderCorpus(Corpus):
             return found
         named = [(event, self._named(event.name)) for event in found]
         return [replace(event, name=name) for event, name in named if name is not None]
+
+    def refuse_idle_options(self, recordings: Sequence[Recording], by_event: bool) -> None:
+        """Refuse a rate, a unit, names or events that none of the files takes."""
+        paths = [recording.path for recording in recordings]
+        if not any(path.suffix.lower() in TABLE_EXTENSIONS for path in paths):
+            given = {"sampling_rate": self.sampling_rate}
+            refuse_idle(self.name, given, "no recording is a table, and other files state their own rate")
+        if not by_event:
+            given = {"event_id": self.event_id}
+            refuse_idle(
+                self.name, given, "windows are not cut by events: set segments to events or annotations"
+            )
+        if self.unit and not any(takes_unit(path) for path in paths):
+            refuse_idle(self.name, {"unit": self.unit}, "every file states its own unit")
+        if self.channel_names and not any(self._has_named(recording) for recording in recordings):
+            given = {"channel_names": dict(self.channel_names)}
+            refuse_idle(self.name, given, "no file has a channel of these names: write them as the files do")
+
+    def _has_named(self, recording: Recording) -> bool:
+        """Return whether a recording has a channel of `channel_names`; a damaged one may have."""
+        try:
+            raw = self._open(recording)
+        except Exception:  # reported when it is prepared
+            return True
+        return not set(self.channel_names or ()).isdisjoint(raw.ch_names)
+
+    def _open(self, recording: Recording) -> "mne.io.BaseRaw":
+        """Open a recording with the names of its file."""
+        refuse_pointers(recording.path)
+        is_table = recording.path.suffix.lower() in TABLE_EXTENSIONS
+        rate = self.sampling_rate if is_table else None
+        return read_recording(
+            recording.path, sampling_rate=rate, unit=self.unit, follow_links=self.follow_links
+        )
 
     def provenance(self, recording: Recording) -> dict[str, int | float | str]:
         """Include all files of the recording and the options of reading it."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from transformers.utils import logging
 
 from ..suggestions import did_you_mean
-from .corpus import Corpus, Event, Recording, annotated
+from .corpus import Corpus, Event, Recording, annotated, refuse_idle
 
 if TYPE_CHECKING:
     import mne
@@ -71,6 +71,10 @@ class MOABB(Corpus):
             import moabb.paradigms
         except ImportError as error:
             raise ImportError(f'corpus moabb needs moabb: pip install "eeg-hf[moabb]" ({error})') from None
+        if paradigm is None:
+            refuse_idle(self.name, {"paradigm_options": paradigm_options}, "no paradigm is given")
+        if not isinstance(dataset, str):
+            refuse_idle(self.name, {"dataset_options": dataset_options}, "the dataset is made already")
         if isinstance(dataset, str):
             dataset = _construct(moabb.datasets, dataset, "dataset", dataset_options)
         self._dataset = dataset

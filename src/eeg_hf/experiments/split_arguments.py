@@ -44,7 +44,16 @@ class SplitArguments:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keyword arguments of `split_windows` besides the dataset and the method."""
+        """The keyword arguments of `split_windows` besides the dataset and the method.
+
+        Raises:
+            ValueError: If one of them was given that the method does not take.
+        """
+        self.refuse_idle()
+        return self._as_given
+
+    @property
+    def _as_given(self) -> dict[str, Any]:
         return {
             "num_folds": self.num_folds,
             "fold": self.fold,
@@ -52,6 +61,28 @@ class SplitArguments:
             "seed": self.split_seed,
             "column": self.split_column,
         }
+
+    def refuse_idle(self, folds: int = 0, protocol: str | None = None) -> None:
+        """Refuse options that change nothing in a split of this kind: their user expects something else."""
+        methods = {method.partition(":")[0].strip() for method in self.split.split("+")}
+        takes_fold = bool(methods & {"fold", *_PROTOCOLS})
+        is_grouped = bool(folds or methods & {"fold", "leave_out"}) and not protocol
+        idle = {
+            "fold": bool(self.fold) and not takes_fold,
+            "num_folds": self.num_folds is not None and not (takes_fold or folds),
+            "split_column": self.split_column != "subject" and not is_grouped,
+        }
+        if names := [f"--{name}" for name, is_idle in idle.items() if is_idle]:
+            how = (
+                f"--protocol {protocol}"
+                if protocol
+                else f"--folds {folds}"
+                if folds
+                else f"--split {self.split}"
+            )
+            raise ValueError(
+                f"{', '.join(names)}: no effect with {how}: leave it out, or choose another split"
+            )
 
     def describe(self, folds: int = 0, protocol: str | None = None) -> str:
         """Return in words what `apply` does with these options."""
@@ -86,6 +117,7 @@ class SplitArguments:
         """
         from ..corpora import protocol_folds, split_windows  # imports datasets, which --help does not need
 
+        self.refuse_idle(folds, protocol)
         if protocol:
             return protocol_folds(
                 dataset,
@@ -98,7 +130,7 @@ class SplitArguments:
         if not folds:
             return [split_windows(dataset, self.split, **self.options, label_column=label_column)]
         return [
-            split_windows(dataset, "fold", **{**self.options, "num_folds": folds, "fold": fold})
+            split_windows(dataset, "fold", **{**self._as_given, "num_folds": folds, "fold": fold})
             for fold in range(folds)
         ]
 

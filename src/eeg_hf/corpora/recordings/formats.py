@@ -128,6 +128,18 @@ def read_recording(
     return raw
 
 
+def takes_unit(path: Path) -> bool:
+    """Return whether `unit` matters to a file: a table, or one that can lack a unit and does not state it."""
+    extension = extension_of(path)
+    if extension not in (".edf", ".bdf", ".gdf"):
+        return extension in (*TABLE_EXTENSIONS, ".xdf", ".xdfz")
+    try:
+        header = read_gdf_header(path) if extension == ".gdf" else read_edf_header(path, extension)
+    except (OSError, ValueError):  # reported when it is read
+        return True
+    return any(signal.is_eeg and not signal.unit for signal in header.signals)
+
+
 def _read_signals(path: Path, extension: str, unit: str | None) -> "tuple[mne.io.BaseRaw, list[float]]":
     """Open an EDF, BDF or GDF file; return it and where records are joined over a gap, in seconds."""
     header = read_gdf_header(path) if extension == ".gdf" else read_edf_header(path, extension)
@@ -254,4 +266,5 @@ __all__ = [
     "companions",
     "find_recordings",
     "read_recording",
+    "takes_unit",
 ]

@@ -78,8 +78,8 @@ def prepare(
         root: Folder of the recordings; `None` for the one that `corpus.locate()` finds or downloads.
         segments: `"fixed"` cuts consecutive windows, `"events"` one window at each event, `"annotations"`
             consecutive windows within the span of each event.
-        stride_seconds: Seconds between the starts of consecutive windows; default: the window length. Ignored
-            for `"events"`.
+        stride_seconds: Seconds between the starts of consecutive windows; default: the window length. Not for
+            `"events"`.
         tmin: Seconds from an event to the start of its window. For `"events"`.
         event_labels: Name of an event -> name of its windows; other events are left out.
         label_table: Events listed beside the corpus, which replace its own.
@@ -122,6 +122,7 @@ def prepare(
     plan = WindowPlan(segments, length, stride_seconds or length, tmin, event_labels, reject_uv)
     if plan.by_event and not corpus.has_events and label_table is None:
         raise ValueError(f"{corpus.name} has no events: use segments='fixed', or a label table")
+    _refuse_idle_settings(plan, stride_seconds, label_table)
     if num_proc is not None and num_proc < 1:
         raise ValueError(f"num_proc must be 1 or more, got {num_proc}")
     if engine not in ("local", "ray"):
@@ -135,6 +136,7 @@ def prepare(
     root = corpus.locate(subjects=subjects) if root is None else Path(root)
     output_dir = Path(output_dir)
     recordings = keep_recordings(corpus.recordings(root), keep)
+    corpus.refuse_idle_options(recordings, plan.by_event)
     labels = {**corpus.label_columns(recordings), **(label_table.label_names if label_table else {})}
     jobs = [
         ShardJob(
@@ -150,6 +152,24 @@ def prepare(
         finally:
             if not any(output_dir.glob("data/*.parquet")):  # there is nothing to hide from `datasets`
                 (output_dir / UNFINISHED).unlink(missing_ok=True)
+
+
+def _refuse_idle_settings(
+    plan: WindowPlan, stride_seconds: float | None, label_table: "LabelTable | None"
+) -> None:
+    """Refuse settings that change nothing where windows are placed so: their user expects something else."""
+    idle = {
+        "stride_seconds": stride_seconds is not None and plan.segments == "events",
+        "tmin": bool(plan.tmin) and plan.segments != "events",
+        "event_labels": bool(plan.event_labels) and not plan.by_event,
+        "label_table": label_table is not None and not plan.by_event,
+    }
+    if names := [name for name, is_idle in idle.items() if is_idle]:
+        other = "fixed or annotations" if plan.segments == "events" else "events"
+        raise ValueError(
+            f"{', '.join(names)}: no effect with segments={plan.segments!r}: leave it out, or set segments to "
+            f"{other}"
+        )
 
 
 @contextlib.contextmanager

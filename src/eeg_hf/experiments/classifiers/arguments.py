@@ -56,6 +56,19 @@ class FinetuneArguments:
     layer_decay: float = option("Factor of the learning rate from each layer to the one below.", 1.0)
     patience: int = option("Epochs until early stopping; 0 is off.", 10)
 
+    def check(self) -> None:
+        """Refuse options that change nothing: their user expects something else."""
+        if self.architecture == "eegnet" and self.model:
+            raise ValueError(
+                f"--model {self.model}: no effect with --architecture eegnet, which has no such weights"
+            )
+        if self.contaminated == "mark" and not self.model:
+            raise ValueError("--contaminated mark: no effect without --model: no weights were trained before")
+        if self.gradual_unfreezing and self.architecture == "eegnet":
+            raise ValueError(
+                "--gradual_unfreezing: no effect with --architecture eegnet, which has no encoder"
+            )
+
 
 @dataclass
 class EvaluateArguments:
@@ -90,7 +103,11 @@ class EvaluateArguments:
         if not self.codecs and len(self.data) > 1:
             raise ValueError(f"data: expected one corpus to compare classifiers on, got {len(self.data)}")
         given = {"runs": self.runs, "model": self.model, "folds": self.folds, "class_names": self.class_names}
-        given["protocol"] = self.protocol
+        given |= {"protocol": self.protocol, "contaminated": self.contaminated == "mark"}
+        if not self.codecs and not (self.runs or self.model or self.baselines):
+            raise ValueError("nothing to compare: expected --runs, --model or --baselines true")
+        if self.contaminated == "mark" and not (self.runs or self.model or self.codecs):
+            raise ValueError("--contaminated mark: no effect without --runs or --model")
         if self.codecs and any(given.values()):
             names = ", ".join(f"--{name}" for name, value in given.items() if value)
             raise ValueError(f"{names}: for classifiers only; codecs take --codecs and --split")

@@ -33,6 +33,7 @@ GENTLE = 0.1
 
 def run(args: FinetuneArguments, split_args: SplitArguments, training_args: TrainingArguments) -> None:
     """Fine-tune once or for every fold, and write the test metrics."""
+    args.check()
     check_options(args)
     dataset, target = load_target(args.data, args.label_column, args.task == "regression", args.class_names)
     training_args = adapt_training(training_args, args, target)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of commands that would change nothing are refused."""
+
+import pytest
+
+from eeg_hf.experiments.classifiers.arguments import EvaluateArguments, FinetuneArguments
+from eeg_hf.experiments.split_arguments import SplitArguments
+
+
+@pytest.mark.parametrize(
+    ("given", "how", "message"),
+    [
+        ({"split": "official", "fold": 2}, {}, "--fold: no effect with --split official"),
+        ({"split": "subject", "num_folds": 3}, {}, "--num_folds: no effect with --split subject"),
+        (
+            {"split": "official", "split_column": "session"},
+            {},
+            "--split_column: no effect with --split official",
+        ),
+        ({"fold": 1}, {"folds": 5}, "--fold: no effect with --folds 5"),
+        (
+            {"split_column": "session", "fold": 1},
+            {"protocol": "cross-session"},
+            "--fold, --split_column: no effect",
+        ),
+    ],
+)
+def test_options_of_another_split_are_refused(given, how, message):
+    with pytest.raises(ValueError, match=message):
+        SplitArguments(**given).refuse_idle(**how)
+
+
+@pytest.mark.parametrize(
+    ("given", "how"),
+    [
+        ({"split": "fold", "num_folds": 3, "fold": 1, "split_column": "session"}, {}),
+        ({"split": "official+leave_out:08", "split_column": "session"}, {}),
+        ({"split": "cross-session", "num_folds": 2, "fold": 1}, {}),
+        ({"split": "fold", "num_folds": 2, "split_column": "session"}, {"folds": 2}),
+        ({"num_validation_subjects": 1}, {"protocol": "cross-subject"}),
+    ],
+)
+def test_options_that_count_pass(given, how):
+    SplitArguments(**given).refuse_idle(**how)
+
+
+def test_weights_that_a_baseline_cannot_take_are_refused():
+    given = {"data": "d", "label_column": "c"}
+    with pytest.raises(ValueError, match="--model w: no effect with --architecture eegnet"):
+        FinetuneArguments(**given, model="w", architecture="eegnet").check()
+    with pytest.raises(ValueError, match="--contaminated mark: no effect without --model"):
+        FinetuneArguments(**given, contaminated="mark").check()
+    FinetuneArguments(**given, model="w", contaminated="mark").check()
+
+
+def test_a_table_of_nothing_is_refused():
+    given = {"data": ["d"], "label_column": "c", "output_dir": "o"}
+    with pytest.raises(ValueError, match="nothing to compare: expected --runs, --model or --baselines true"):
+        EvaluateArguments(**given, baselines=False).check()
+    with pytest.raises(ValueError, match="--contaminated mark: no effect without --runs or --model"):
+        EvaluateArguments(**given, contaminated="mark").check()
