@@ -47,6 +47,7 @@ from eeg_hf.hub import (
 )
 from eeg_hf.hub.card_facts import REGIMES
 from eeg_hf.hub.card_kinds import TEMPLATES, card_kind
+from eeg_hf.hub.run_results import known_regime
 
 TINY = {"d_model": 32, "n_layers": 1, "n_heads": 2, "d_ff": 64, "overlap": 0.0}
 EEGMAT = CorpusFacts(
@@ -491,3 +492,18 @@ def test_the_hub_accepts_the_card_and_no_repository_is_without_one(hub, client):
     card = hub.read("org/bare", "README.md", "v1.0").decode()
     assert ModelCard(card).data.pipeline_tag == "eeg-feature-extraction"
     assert "No results are recorded with these weights" in card and 'model_id = "org/bare"' in card
+
+
+@pytest.mark.parametrize(
+    ("saved", "regime", "expected"),
+    [
+        ({}, "unseen", "unseen"),  # a report of before
+        ({"protocol": "cross-subject"}, "aligned", "aligned"),
+        ({"protocol": "cross-session"}, "unseen", "known"),
+        ({"protocol": "within-session"}, "aligned", "known_aligned"),
+        ({"contamination": "the pretrained weights have seen 2 of 6 test subjects (a/1)"}, "unseen", "known"),
+        ({"contamination": "unknown what the pretrained weights have seen"}, "unseen", "unseen"),
+    ],
+)
+def test_the_regime_of_a_card_is_what_the_split_holds(saved, regime, expected):
+    assert known_regime(regime, saved) == expected

@@ -225,7 +225,9 @@ class Corpus(ABC):
         """Return the labels of the windows: `label_names`, unless they depend on the recordings."""
         return self.label_names
 
-    def refuse_idle_options(self, recordings: Sequence[Recording], by_event: bool) -> None:
+    def refuse_idle_options(  # noqa: B027  (most corpora have no such option)
+        self, recordings: Sequence[Recording], by_event: bool
+    ) -> None:
         """Refuse options that change nothing for these recordings: their user expects something else.
 
         Args:

@@ -217,7 +217,7 @@ def _codecs(report: Report, *, regime: str, **_: Any) -> Iterator[ResultFacts]:
         yield ResultFacts(
             method=row["codec"],
             is_own=False,
-            regime=regime,
+            regime=known_regime(regime, report["provenance"]),
             split=report["provenance"]["split"],
             metrics={name: _summary(each) for name, each in row["metrics"].items() if kind.column(name)},
             num_subjects=row["num_subjects"],
@@ -230,6 +230,7 @@ def _codecs(report: Report, *, regime: str, **_: Any) -> Iterator[ResultFacts]:
 def _infilling(report: Report, *, own: Collection[str], regime: str, **_: Any) -> Iterator[ResultFacts]:
     """Yield each method at each share hidden, and how far off the levels are where nothing is hidden."""
     about = report["provenance"]
+    regime = known_regime(regime, about)
 
     def row(method: str, hidden: float, runs: Sequence[Report], metrics: Report) -> ResultFacts:
         return ResultFacts(

@@ -167,8 +167,8 @@ def _refuse_idle_settings(
     if names := [name for name, is_idle in idle.items() if is_idle]:
         other = "fixed or annotations" if plan.segments == "events" else "events"
         raise ValueError(
-            f"{', '.join(names)}: no effect with segments={plan.segments!r}: leave it out, or set segments to "
-            f"{other}"
+            f"{', '.join(names)}: no effect with segments={plan.segments!r}: leave it out, or set segments "
+            f"to {other}"
         )
 
 

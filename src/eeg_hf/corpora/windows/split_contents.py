@@ -59,6 +59,10 @@ class SplitContents:
             return "within-session"
         return "cross-session" if self.known["subject"] else "cross-subject"
 
+    def facts(self) -> dict[str, str]:
+        """Return the protocol and what the split holds, for the provenance of a report."""
+        return {"protocol": self.protocol, "split_holds": self.describe()}
+
     def describe(self) -> str:
         """Return in words what of the test was trained on.
 

@@ -52,7 +52,7 @@ def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, out
         seeds=sorted({seed for row in rows for seed in row.seeds}),
         chance=chance,
         split=described,
-        split_holds=contents.describe(),
+        **contents.facts(),
         split_seed=split_args.split_seed,
         classes=class_names,
     )
@@ -71,6 +71,10 @@ def compare_codecs(args: EvaluateArguments, split_args: SplitArguments, output_d
     from ..codecs.comparison import collect_codecs, load_corpora
 
     corpora = load_corpora(args.data, split_args)
+    trained = [
+        {"test": corpus.test} | ({"train": corpus.train} if corpus.train else {}) for corpus in corpora
+    ]
+    contents = SplitContents.of(trained)
     rows = collect_codecs(args.codecs, corpora)
     figure = output_dir / "rate_distortion.png"
     plot_rate_distortion(rows, path=figure)
@@ -79,6 +83,7 @@ def compare_codecs(args: EvaluateArguments, split_args: SplitArguments, output_d
         licence="; ".join(", ".join(corpus.test.unique("licence")) for corpus in corpora),
         seeds=range(max(row.seeds for row in rows)),
         split=f"{split_args.split} split",
+        **contents.facts(),
     )
     write_codec_report(output_dir, rows, provenance, {"Reconstruction against bit rate": figure})
     return codecs_table(rows)

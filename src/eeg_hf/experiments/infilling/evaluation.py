@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
 from transformers.utils import logging
 
 from ...atomic_files import write_text
-from ...corpora import split_for_pretraining
+from ...corpora import SplitContents, split_for_pretraining
 from ...evaluation import (
     PairedDifference,
     aggregate_folds,
@@ -89,6 +90,7 @@ def run(args: InfillingArguments, split_args: SplitArguments) -> None:
         licence=", ".join(parts[args.part].unique("licence")),
         seeds=range(max(map(len, (baselines | fillers).values()))),
         split=f"{split_args.split} split, part {args.part}",
+        **tested_contents(parts, args.part),
         people=len(set(test.subjects)),
         windows=len(test.values),
         stretch_seconds=args.stretch_seconds,
@@ -99,6 +101,12 @@ def run(args: InfillingArguments, split_args: SplitArguments) -> None:
     text = "\n\n".join(tables) + "\n"
     write_text(output_dir / "table.md", text)
     sys.stdout.write(text)
+
+
+def tested_contents(parts: Mapping[str, Dataset], tested: str) -> dict[str, str]:
+    """Return what a split holds, with the windows of one part as those that are tested."""
+    trained = {"train": parts["train"]} if tested != "train" and "train" in parts else {}
+    return SplitContents.of([{**trained, "test": parts[tested]}]).facts()
 
 
 def fill_in(
