@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of `eeg-hf study`."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..options import option
+
+
+@dataclass
+class StudyArguments:
+    """A folder of recordings, and what to learn from it."""
+
+    data_dir: list[str] = option("Folder with the recordings; the first word without a name.")
+    label_column: str | None = option("Column of the labels; default: the only one there is.", None)
+    output_dir: str = option("Folder for everything.", "runs/study")
+    segments: Literal["fixed", "events", "annotations"] = option(
+        "Consecutive windows, one at each event, or consecutive inside annotations.", "fixed"
+    )
+    window_seconds: float | None = option("Length of a window; default: chosen from the recordings.", None)
+    folds: int = option("Folds of subjects at most.", 5)
+    seed: int = option("Seed of the folds.", 0)
+    regimes: list[str] = option(
+        "What of a tested subject may be used: unseen, first_30s, 20P, 50P, all.",
+        factory=lambda: ["unseen", "all"],
+    )
+    quick: bool = option("Two folds and one regime: a first look in minutes.", False)
+    corpus_options: dict[str, Any] = option(
+        'Options of the folder, such as \'{"unit": "uV", "sampling_rate": 250}\'.', factory=dict
+    )
+    prepare: dict[str, Any] = option(
+        "Settings of eeg-hf prepare that replace the chosen ones.", factory=dict, block=True
+    )
+    finetune: dict[str, Any] = option(
+        "Settings of eeg-hf finetune that replace the recipe's.", factory=dict, block=True
+    )
+    num_proc: int = option("Processes of the preparation.", 2)
+
+    def __post_init__(self) -> None:
+        if len(self.data_dir) != 1:
+            raise ValueError(f"expected one folder of recordings, got {len(self.data_dir)}")
+        if self.folds < 2:
+            raise ValueError(f"folds: expected 2 or more, got {self.folds}")
+        if self.quick:
+            self.folds, self.regimes = 2, self.regimes[:1]
+
+
+__all__ = ["StudyArguments"]

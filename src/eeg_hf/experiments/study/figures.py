@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of a study: each is saved as PNG (300 dpi), SVG and PDF, at the width of a column or a page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mne
+import numpy as np
+import pandas as pd
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
+
+from ...evaluation import Predictions, plot_confusion_matrix
+from ...evaluation.metrics import balanced_accuracy
+from ...evaluation.plots import BLUE, CYCLE, GREY, INK, drawing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg", "pdf")
+BANDS_HZ: Mapping[str, tuple[float, float]] = {
+    "delta": (1, 4),
+    "theta": (4, 8),
+    "alpha": (8, 13),
+    "beta": (13, 30),
+    "gamma": (30, 45),
+}
+
+
+def save_figure(figure: "Figure", folder: Path, name: str) -> Path:
+    """Write a figure in every format and return the PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in FORMATS:
+        figure.savefig(folder / f"{name}.{kind}", dpi=300)
+    return folder / f"{name}.png"
+
+
+def plot_electrodes(channels: Sequence[str], positions: np.ndarray) -> "Figure":
+    """Draw the electrodes on a head.
+
+    Args:
+        channels: Names.
+        positions: (channels, 3) in metres.
+    """
+    info = _describe(channels, positions)
+    with drawing(3.4, 3.4, None) as figure:
+        mne.viz.plot_sensors(info, axes=figure.add_subplot(), show_names=True, show=False)
+    return figure
+
+
+def plot_spectra(spectra: Mapping[str, np.ndarray], frequencies: np.ndarray) -> "Figure":
+    """Draw the mean spectrum of each class with the spread over subjects.
+
+    Args:
+        spectra: Class -> (subjects, frequencies) in dB.
+        frequencies: (frequencies,) in Hz.
+    """
+    with drawing(4.6, 3.2, None) as figure:
+        axes = figure.add_subplot()
+        for color, (name, each) in zip(CYCLE, spectra.items(), strict=False):
+            mean, error = each.mean(axis=0), each.std(axis=0) / np.sqrt(len(each))
+            axes.plot(frequencies, mean, color=color, label=f"{name} (n = {len(each)})")
+            axes.fill_between(frequencies, mean - error, mean + error, color=color, alpha=0.2, linewidth=0)
+        axes.set(xlabel="frequency in Hz", ylabel="power in dB (1 µV²/Hz)")
+        axes.legend(frameon=False)
+    return figure
+
+
+def plot_topographies(differences: np.ndarray, channels: Sequence[str], positions: np.ndarray) -> "Figure":
+    """Draw where the power of two classes differs, a head for each band.
+
+    Args:
+        differences: (bands, channels) t-values over subjects.
+        channels: Names.
+        positions: (channels, 3) in metres.
+    """
+    info = _describe(channels, positions)
+    limit = float(np.abs(differences).max()) or 1.0
+    with drawing(1.6 * len(differences) + 0.8, 2.3, None) as figure:
+        panels = figure.subplots(1, len(differences), squeeze=False)[0]
+        for axes, name, values in zip(panels, BANDS_HZ, differences, strict=False):
+            image, _ = mne.viz.plot_topomap(
+                values, info, axes=axes, show=False, vlim=(-limit, limit), cmap="RdBu_r", contours=0
+            )
+            low, high = BANDS_HZ[name]
+            axes.set_title(f"{name}\n{low:g}-{high:g} Hz", fontsize=9)
+        figure.colorbar(image, ax=list(panels), label="t over subjects", shrink=0.8)
+    return figure
+
+
+def plot_subjects(predictions: Predictions) -> "Figure":
+    """Draw the balanced accuracy of each subject, the best first; chance is that of the classes they have."""
+    scores = []
+    for subject in np.unique(predictions.subjects):
+        rows = predictions.subjects == subject
+        labels, found = predictions.labels[rows], predictions.scores[rows].argmax(axis=1)
+        scores.append((balanced_accuracy(labels, found), str(subject), len(np.unique(labels))))
+    scores.sort(reverse=True)
+    with drawing(max(4.6, 0.16 * len(scores) + 1.5), 3.0, None) as figure:
+        axes = figure.add_subplot()
+        places = np.arange(len(scores))
+        axes.bar(places, [score for score, *_ in scores], color=BLUE, width=0.75)
+        chance = 1 / predictions.scores.shape[1]
+        axes.axhline(chance, color=INK, linewidth=1, linestyle="--")
+        axes.annotate("chance", (len(scores) - 0.5, chance), ha="right", va="bottom", fontsize=8)
+        axes.set_xticks(places, [name for _, name, _ in scores], rotation=90, fontsize=7)
+        axes.set(xlabel="subject", ylabel="balanced accuracy", ylim=(0, 1), xlim=(-0.7, len(scores) - 0.3))
+    return figure
+
+
+def plot_confusion(predictions: Predictions, class_names: Sequence[str]) -> "Figure":
+    """Draw the confusion matrix of the windows of all folds."""
+    return plot_confusion_matrix(predictions.labels, predictions.scores.argmax(axis=1), class_names)
+
+
+def plot_curves(predictions: Predictions, class_names: Sequence[str]) -> "Figure":
+    """Draw ROC, precision against recall, and calibration, a curve for each class (of two: the second)."""
+    shown = [1] if len(class_names) == 2 else range(len(class_names))
+    scores = predictions.scores / predictions.scores.sum(axis=1, keepdims=True)
+    with drawing(9.4, 3.2, None) as figure:
+        panels = figure.subplots(1, 3)
+        for color, index in zip(CYCLE, shown, strict=False):
+            truth, score = (predictions.labels == index).astype(int), scores[:, index]
+            style: dict[str, Any] = {"name": class_names[index], "curve_kwargs": {"color": color}}
+            RocCurveDisplay.from_predictions(truth, score, ax=panels[0], **style)
+            PrecisionRecallDisplay.from_predictions(
+                truth, score, ax=panels[1], name=class_names[index], color=color
+            )
+            observed, expected = calibration_curve(truth, score, n_bins=8, strategy="quantile")
+            panels[2].plot(expected, observed, "o-", color=color, label=class_names[index])
+        for axes in (panels[0], panels[2]):
+            axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+        panels[0].set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
+        panels[1].set(xlabel="recall", ylabel="precision", title="Precision and recall")
+        error = expected_calibration_error(predictions)
+        panels[2].set(xlabel="stated probability", ylabel="share that is right", title="Calibration")
+        panels[2].annotate(f"ECE {error:.3f}", (0.97, 0.05), xycoords="axes fraction", ha="right")
+        for axes in panels:
+            axes.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def expected_calibration_error(predictions: Predictions, num_bins: int = 10) -> float:
+    """Return how far the confidence in the predicted class is from the share of right ones.
+
+    Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+    """
+    scores = predictions.scores / predictions.scores.sum(axis=1, keepdims=True)
+    confidence, is_right = scores.max(axis=1), scores.argmax(axis=1) == predictions.labels
+    bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    gaps = [
+        (bins == each).mean() * abs(is_right[bins == each].mean() - confidence[bins == each].mean())
+        for each in np.unique(bins)
+    ]
+    return float(sum(gaps))
+
+
+def plot_examples(windows: Sequence[Mapping[str, Any]], channels: Sequence[str]) -> "Figure":
+    """Draw windows that were classified with most confidence, right and wrong ones.
+
+    Args:
+        windows: Mappings of `signal_uv` (channels, time), `seconds` and `title`.
+        channels: Names.
+    """
+    shown = np.linspace(0, len(channels) - 1, min(8, len(channels))).round().astype(int)
+    with drawing(9.4, 5.2, None) as figure:
+        panels = figure.subplots(2, (len(windows) + 1) // 2, squeeze=False).ravel()
+        spread = 4 * float(np.median([np.std(window["signal_uv"]) for window in windows])) or 1.0
+        for axes, window in zip(panels, windows, strict=False):
+            seconds = np.linspace(0, window["seconds"], window["signal_uv"].shape[1])
+            for place, row in enumerate(shown):
+                axes.plot(seconds, window["signal_uv"][row] - place * spread, color=INK, linewidth=0.5)
+            axes.set_title(window["title"], fontsize=8)
+            axes.set_yticks([-place * spread for place in range(len(shown))], [channels[i] for i in shown])
+            axes.tick_params(labelsize=7)
+            axes.set_ylim(-(len(shown) - 0.2) * spread, 0.9 * spread)
+        for axes in panels[len(windows) :]:
+            axes.set_visible(False)
+        figure.supxlabel("seconds", fontsize=8)
+    return figure
+
+
+def draw_all(drawings: Mapping[str, Callable[[], "Figure"]], folder: Path) -> pd.Series:
+    """Draw every figure and return the path of each PNG by its name."""
+    return pd.Series({name: save_figure(draw(), folder, name) for name, draw in drawings.items()})
+
+
+def _describe(channels: Sequence[str], positions: np.ndarray) -> mne.Info:
+    info = mne.create_info(list(channels), 100.0, "eeg")
+    places = dict(zip(channels, np.asarray(positions, float), strict=True))
+    return info.set_montage(mne.channels.make_dig_montage(places, coord_frame="head"))
+
+
+__all__ = ["BANDS_HZ", "draw_all", "expected_calibration_error", "save_figure"]

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`eeg-hf study`: from a laboratory's folder to a table, a report and a model, in one command."""
+
+import json
+
+import pandas as pd
+import pytest
+from transformers import pipeline
+
+from eeg_hf import get_corpus
+from tests.commands import fail_command, run_command
+
+GERMAN = {"rest": "Ruhe", "task": "Rechnen"}
+TINY = (
+    "finetune.config={hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, "
+    "second_order: true, overlap: 0.0}"
+)
+
+
+def write_lab(folder, num_subjects=4, seconds=16, table="file,Participant,Bedingung,Age,Sex"):
+    """Write a folder as a laboratory has it: sub-folders, German names, two formats, a table."""
+    rows = [table]
+    corpus = get_corpus("simulated", num_subjects=num_subjects, seconds=seconds)
+    for number, recording in enumerate(corpus.recordings()):
+        raw = corpus.read(recording)
+        condition = GERMAN[recording.labels["condition"]]
+        place = folder / f"Messungen {recording.subject}"
+        place.mkdir(parents=True, exist_ok=True)
+        if number % 4 < 2:
+            path = place / f"{condition}_raw.fif"
+            raw.save(path, verbose="ERROR")
+        else:
+            path = place / f"{condition}.vhdr"
+            raw.export(path, fmt="brainvision", verbose="ERROR")
+        name = path.relative_to(folder).as_posix()
+        rows.append(f"{name},P{recording.subject},{condition},{20 + number},{'wm'[number % 2]}")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    pytest.importorskip("pybv")
+    return write_lab(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture(scope="module")
+def study(lab, tmp_path_factory):
+    """The folder of a finished study, and what it printed."""
+    output_dir = tmp_path_factory.mktemp("study")
+    words = ("--label_column", "Bedingung", "--quick", "true", "--window_seconds", 2, "--num_proc", 1)
+    return output_dir, run_command("study", lab, *words, "--output_dir", output_dir, TINY)
+
+
+def test_one_command_leaves_a_table_a_report_and_a_model(study, lab, tmp_path):
+    output_dir, printed = study
+    assert "8 recordings of 4 subjects" in printed and "Bedingung: " in printed
+    table = pd.read_csv(output_dir / "results.csv")
+    assert {"method", "regime", "balanced_accuracy", "auroc"} <= set(table)
+    assert table["method"].str.contains("EEGFoundation").any() and len(table) > 2
+    for name in ("results.tex", "results.md", "results.json", "methods.md", "recordings.csv", "study.yaml"):
+        assert (output_dir / name).stat().st_size > 0, name
+    for name in ("spectra", "confusion", "curves", "topographies", "examples", "electrodes", "subjects"):
+        assert all((output_dir / f"figures/{name}.{kind}").exists() for kind in ("png", "svg", "pdf")), name
+    text = (output_dir / "report.html").read_text()
+    assert "Ruhe" in text and "balanced accuracy" in text and "https://doi.org" in text
+    answer = pipeline("eeg-classification", model=str(output_dir / "model"))(
+        str(next(lab.rglob("*_raw.fif")))
+    )
+    assert answer["label"] in GERMAN.values()
+
+
+def test_the_table_is_that_of_the_commands_it_prints(study):
+    output_dir, printed = study
+    rows = json.loads((output_dir / "table/metrics.json").read_text())["results"]
+    ours = next(row for row in rows if "EEGFoundation" in row["method"])
+    folds = json.loads((output_dir / "unseen/metrics.json").read_text())["summary"]
+    assert ours["metrics"]["balanced_accuracy"]["mean"] == pytest.approx(folds["balanced_accuracy"]["mean"])
+    verbs = [line.split()[2] for line in printed.splitlines() if line.startswith("$ eeg-hf")]
+    assert verbs == ["prepare", "finetune", "evaluate", "finetune"]
+
+
+def test_its_settings_make_the_same_numbers_again_and_finished_steps_are_kept(study, tmp_path):
+    output_dir, _ = study
+    before = (output_dir / "results.csv").read_text()
+    printed = run_command("study", output_dir / "study.yaml")
+    assert printed.count("is finished") == 3 and (output_dir / "results.csv").read_text() == before
+
+
+def test_bad_input_is_one_line(tmp_path, lab):
+    assert "is not a folder" in fail_command("study", tmp_path / "nothing")
+    line = fail_command("study", lab, "--label_column", "Bedingug", "--output_dir", tmp_path / "out")
+    assert "did you mean 'Bedingung'" in line
+    line = fail_command("study", lab, "--output_dir", tmp_path / "out")
+    assert "expected --label_column" in line and "Bedingung" in line

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a folder's labels must have, and what tells them besides the EEG."""
+
+import pandas as pd
+import pytest
+
+from eeg_hf.experiments.study.label_checks import list_confounds, list_warnings, refuse_unlearnable
+from eeg_hf.experiments.study.plan import make_plan
+
+
+def make_table(**columns):
+    """Return the facts of eight recordings of four subjects, two conditions each."""
+    table = pd.DataFrame(
+        {
+            "file": [f"P{subject}/{name}.edf" for subject in range(4) for name in ("rest", "task")],
+            "subject": [f"P{subject}" for subject in range(4) for _ in range(2)],
+            "folder": [f"P{subject}" for subject in range(4) for _ in range(2)],
+            "format": "edf",
+            "sampling_rate": 250.0,
+            "num_channels": 19,
+            "channels": [[f"E{number}" for number in range(19)]] * 8,
+            "day": "2026-01-01",
+            "seconds": 60.0,
+            "condition": ["rest", "task"] * 4,
+            "problem": None,
+        }
+    )
+    return table.assign(**columns)
+
+
+def test_a_clean_design_has_no_warning():
+    assert list_warnings(make_table(), "condition") == []
+
+
+@pytest.mark.parametrize(
+    ("fact", "values"),
+    [
+        ("sampling_rate", [250.0, 500.0] * 4),
+        ("format", ["edf", "bdf"] * 4),
+        ("day", ["2026-01-01", "2026-02-01"] * 4),
+        ("num_channels", [19, 21] * 4),
+    ],
+)
+def test_a_fact_that_tells_the_label_is_said(fact, values):
+    (warning,) = list_confounds(make_table(**{fact: values}), "condition")
+    assert f"condition goes with the {fact.replace('_', ' ')}" in warning and "rest: mostly" in warning
+
+
+def test_a_day_for_each_recording_is_no_confound_and_one_wrong_file_does_not_hide_one():
+    days = [f"2026-01-0{number}" for number in range(1, 9)]
+    assert list_confounds(make_table(day=days), "condition") == []
+    rates = [250.0, 500.0] * 7 + [250.0, 250.0]
+    table = pd.concat([make_table(), make_table()], ignore_index=True).assign(sampling_rate=rates)
+    assert len(list_confounds(table, "condition")) == 1
+
+
+def test_folders_that_are_named_after_the_classes_are_how_labels_are_stated():
+    table = make_table(folder=["Rest", "Task"] * 4)
+    assert list_confounds(table, "condition") == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"condition": [None] * 8}, "none of 8 recordings has a label"),
+        ({"condition": ["rest"] * 8}, "the single class 'rest'"),
+        ({"condition": list("abcdefgh")}, "names recordings and is no label"),
+        ({"condition": [20.0, 31.5, 20.0, 44.0, 51.0, 62.0, 70.0, 20.0]}, "holds 6 numbers"),
+        ({"subject": ["P0"] * 8}, "are all of subject 'P0'"),
+        ({"condition": ["a"] * 7 + ["b"]}, "class 'b' of 'condition' has one subject"),
+    ],
+)
+def test_labels_from_which_nothing_can_be_learned_are_refused(columns, message):
+    with pytest.raises(ValueError, match=message):
+        refuse_unlearnable(make_table(**columns), "condition")
+
+
+def test_half_labels_unnamed_subjects_and_group_labels_are_said():
+    table = make_table(condition=["rest", "task"] * 2 + [None] * 4, subject=[f"S{n}" for n in range(8)])
+    said = " ".join(list_warnings(table, "condition"))
+    assert "4 of 8 recordings have no condition" in said
+    assert "counts as a subject of its own" in said and "never within one" in said
+
+
+def test_settings_fit_every_recording():
+    names = [f"E{number}" for number in range(4)]
+    few = make_table(sampling_rate=[128.0, 256.0] * 4, channels=[names, names[:3]] * 4, seconds=6.0)
+    plan = make_plan(few.assign(num_channels=[4, 3] * 4), "condition", None, 5)
+    assert (plan.sampling_rate, plan.reference, plan.channels) == (128.0, "original", names[:3])
+    assert plan.window_seconds == 1.5 and plan.folds == 4 and len(plan.reasons) == 5
+    plan = make_plan(make_table(), "condition", None, 2)
+    assert (plan.sampling_rate, plan.reference, plan.channels, plan.reasons) == (200.0, "average", None, ())
+    with pytest.raises(ValueError, match="share no electrode"):
+        make_plan(make_table(channels=[["A"], ["B"]] * 4), "condition", None, 2)
