@@ -12,15 +12,15 @@ another command of eeg-hf, which is printed: copy and change it. Without recordi
 EEG is used, and a warning says so.
 """
 
-import importlib
 import json
-import shlex
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .parsing import Command
+from .steps import run_once, run_verb
+
+RESUMED = ("--resume_from_checkpoint", "true")
 
 
 @dataclass
@@ -50,7 +50,7 @@ def run(args: QuickstartArguments) -> None:
     table = ["--data", data[corpora[0]], "--label_column", "condition"]
 
     epochs = ["--num_train_epochs", args.pretrain_epochs]
-    train_once(folder / "pretrained", "pretrain", "pretrain_tiny", "--data", *data.values(), *epochs)
+    run_once(folder / "pretrained", "pretrain", "pretrain_tiny", "--data", *data.values(), *epochs, *RESUMED)
     runs = train_classifiers(folder, ["finetune", "finetune_eegmat", *table], args.finetune_epochs)
     named = [f"{name}={run}" for name, run in runs.items()]
     run_verb("evaluate", *table, "--output_dir", folder, "--runs", *named)
@@ -77,10 +77,10 @@ def train_classifiers(folder: Path, finetune: list[object], epochs: float) -> di
         for name, start in (("pretrained", ["--model", folder / "pretrained"]), ("from scratch", [])):
             place = "classifier" if start else "from_scratch"
             run = runs[f"EEGFoundation tiny, {name}{alias}"] = folder / f"{place}{suffix}"
-            train_once(run, *finetune, *start, "--regime", regime)
+            run_once(run, *finetune, *start, "--regime", regime, *RESUMED)
     run = runs["EEGNet (braindecode)"] = folder / "eegnet"
     network = ["--architecture", "eegnet", "--head", "finetune", "--num_train_epochs", epochs]
-    train_once(run, *finetune, *network)
+    run_once(run, *finetune, *network, *RESUMED)
     return runs
 
 
@@ -97,25 +97,6 @@ def choose_corpora(corpus: str) -> list[str]:
         warn(f"no recordings: {error}")
         return ["simulated"]
     return [corpus, "eegmmidb"]
-
-
-def train_once(output_dir: Path, *command: object) -> None:
-    """Run a training, resumed if it was interrupted; skip it if the same command finished before."""
-    words = [*command, "--output_dir", output_dir, "--resume_from_checkpoint", "true"]
-    finished, text = output_dir / "finished", shlex.join(map(str, words))
-    if finished.exists() and finished.read_text(encoding="utf-8") == text:
-        sys.stdout.write(f"\n{output_dir} is finished; delete it to train again\n")
-        return
-    run_verb(*words)
-    finished.write_text(text, encoding="utf-8")
-
-
-def run_verb(verb: object, *arguments: object) -> None:
-    """Print a command and run it."""
-    words = list(map(str, arguments))
-    sys.stdout.write(f"\n$ {shlex.join(['eeg-hf', str(verb), *words])}\n")
-    sys.stdout.flush()
-    importlib.import_module(f".{verb}", __package__).main(words)
 
 
 def load_again(folder: Path) -> None:

@@ -40,6 +40,10 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     output_dir = Path(str(training_args.output_dir))
     splits = split_args.apply(dataset, args.folds, args.protocol, args.label_column)
     is_folded = bool(args.folds or args.protocol)
+    if split_args.split == "none" and not is_folded and args.head == "convex":
+        # A model for new recordings: everybody is trained on, and nobody is tested
+        finetune(splits[0], target, args, training_args, output_dir, split_args.fold)
+        return
     refuse_missing_parts(splits, split_args.split, needs_validation=args.head != "convex")
     folds = range(len(splits)) if is_folded else [split_args.fold]
     judged = [  # all folds before the first one is trained
@@ -146,6 +150,8 @@ def finetune(
     train_head(trainer, split.parts, target, args.head, is_pretrained=bool(source))
     trainer.save_model()
     trainer.save_state()
+    if "test" not in split.parts:
+        return {}
     metrics = judge_test_part(trainer, split.parts["test"], target, output_dir)
     if record and trainer.is_world_process_zero():
         write_json(output_dir / "metrics.json", {**metrics, **record})
