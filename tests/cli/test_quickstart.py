@@ -8,7 +8,7 @@ import shlex
 import pytest
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from eeg_hf.cli.quickstart import train_once
+from eeg_hf.cli.steps import run_once
 from tests.commands import run_command
 
 
@@ -50,5 +50,5 @@ def test_every_command_is_shown_and_a_finished_training_is_kept(quickstart, caps
     folder, printed, _ = quickstart
     commands = [shlex.split(line)[2:] for line in printed.splitlines() if line.startswith("$ eeg-hf ")]
     assert [verb for verb, *_ in commands] == ["prepare", "pretrain", *["finetune"] * 5, "evaluate"]
-    train_once(folder / "pretrained", *commands[1][:-4])  # the rest is --output_dir and resuming
+    run_once(folder / "pretrained", *commands[1][:-2])  # the rest is --output_dir
     assert "is finished; delete it to train again" in capsys.readouterr().out
