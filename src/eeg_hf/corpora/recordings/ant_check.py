@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Try an ANT recording in another process: of a damaged one, its compiled reader never returns, or crashes."""
+"""Try an ANT recording in another process: of a damaged one, the compiled reader crashes or never returns."""
 
 import functools
 import subprocess
