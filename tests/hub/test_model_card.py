@@ -168,7 +168,9 @@ def test_what_is_no_facts_is_refused_in_one_line(tmp_path, content, message):
 def test_a_result_without_a_baseline_a_wrong_regime_and_a_wrong_role_are_refused():
     with pytest.raises(ValueError, match="expected a baseline"):
         replace(FACTS, results=(FACTS.results[0],))
-    with pytest.raises(ValueError, match="expected a regime among unseen, first_30s, 20P, 50P, aligned, known"):
+    with pytest.raises(
+        ValueError, match="expected a regime among unseen, first_30s, 20P, 50P, aligned, known"
+    ):
         result("x", 0.5, regime="blind")
     with pytest.raises(ValueError, match="expected roles among"):
         replace(EEGMAT, roles=("testing",))

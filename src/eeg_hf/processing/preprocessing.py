@@ -151,29 +151,29 @@ def preprocess(
     source = Stretches.of(
         raw, selection.found, _names_to_read(raw, selection, [*helpers, *electrodes]), scale
     )
-    channels = _measure(source, selection)
+    recorded = _measure(source, selection)
     if source.lost == [(0, source.num_samples)]:
         raise ValueError("every EEG channel is bad: NaN or infinite samples only")
     if adaptive:
-        _correct_unit(channels, report)
+        _correct_unit(recorded, report)
         source.scale *= report.scale_uv
 
     # Bad channels become zero before the reference, which must not contain them
     marked = [name for name, entry in selection.found.items() if entry.label in raw.info["bads"]]
-    spared = silent_vertex(channels) if reference == "average" else []
-    bad = find_bad(channels, marked, spared if bad_channels != "none" else channels.names)
-    bad |= find_beyond_limit(channels, bad)
-    live = [name for name in channels.names if name not in bad and not channels.is_zero(name)]
-    report.amplitude_uv = check_amplitude(channels.moving_seconds(live), file_rate)
-    refuse_beyond_limit(channels, live)
-    _report_clipping(channels, live, report)
+    spared = silent_vertex(recorded) if reference == "average" else []
+    bad = find_bad(recorded, marked, spared if bad_channels != "none" else recorded.names)
+    bad |= find_beyond_limit(recorded, bad)
+    live = [name for name in recorded.names if name not in bad and not recorded.is_zero(name)]
+    report.amplitude_uv = check_amplitude(recorded.moving_seconds(live), file_rate)
+    refuse_beyond_limit(recorded, live)
+    _report_clipping(recorded, live, report)
     if bad_channels == "auto" or (adaptive and bad_channels == "flat"):
         # Noise of a reference electrode is in every channel: dropping the electrode would not remove it
         spared = [*electrodes, *(name for name, e in selection.found.items() if e.channel.is_bipolar)]
-        bad |= find_noisy(channels, [name for name in live if name not in spared])
+        bad |= find_noisy(recorded, [name for name in live if name not in spared])
     kind = reference if isinstance(reference, str) else "electrodes"
     judged = [name for name in live if name not in bad and not selection.found[name].channel.is_bipolar]
-    outlying, spread = _outliers(channels, judged, kind, electrodes, report)
+    outlying, spread = _outliers(recorded, judged, kind, electrodes, report)
     if not robust_reference:
         outlying = {}
     elif kind == "average":
@@ -183,9 +183,9 @@ def preprocess(
     )
 
     spans = _gapless_spans(raw, source.lost)
-    if isinstance(channels, HeldChannels):
-        samples, rows = channels.samples, dict(channels.rows)
-        del channels  # as large as the recording
+    if isinstance(recorded, HeldChannels):
+        samples, rows = recorded.samples, dict(recorded.rows)
+        del recorded  # as large as the recording
         data = treatment.apply(samples, rows, report)  # (channels, time) in V
         del samples, rows
         for taps in _choose_filters(data, data, notch_hz, adaptive, report):
@@ -194,10 +194,10 @@ def preprocess(
             data = resample(data, file_rate, float(sampling_rate))
         report.quality = round(_quality(data, report) / (1 + spread**2), 4)
         return _as_recording(data, raw, selection, report, source.lost), report
-    assert isinstance(channels, StreamedChannels)
+    assert isinstance(recorded, StreamedChannels)
     head, pieces = (
         treatment.apply(part, dict(zip(source.names, part, strict=True)), report)
-        for part in (channels.head.copy(), channels.all_pieces(20, 15).copy())
+        for part in (recorded.head.copy(), recorded.all_pieces(20, 15).copy())
     )
     filters = _choose_filters(head, pieces, notch_hz, adaptive, report)
     stored = clean_in_blocks(source, treatment.clean, filters, spans, len(head), float(sampling_rate))
@@ -256,7 +256,7 @@ class _Treatment:
 
     def clean(self, samples: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """Treat one of many stretches."""
-        nothing = PreprocessingReport([], {}, {}, [], [], self.rate, self.rate)
+        nothing = PreprocessingReport(original_sampling_rate=self.rate, sampling_rate=self.rate)
         return self.apply(samples, dict(zip(names, samples, strict=True)), nothing)
 
 
