@@ -173,6 +173,7 @@ def plot_reconstruction(
     drawn = np.linspace(0, len(original) - 1, min(max_channels, len(original))).round().astype(int)
     seconds = np.arange(original.shape[1]) / sampling_rate
     middles = np.median(original, axis=1, keepdims=True)
+    # One scale for all channels, so that amplitudes compare; a single artefact does not set it
     size = _round_scale(1.3 * float(np.quantile(np.abs(original - middles)[drawn], 0.995)))
     places = -2 * size * np.arange(len(drawn))
     with drawing(10.0, 1.6 + 0.72 * len(drawn), path) as figure:
@@ -183,6 +184,7 @@ def plot_reconstruction(
                 axes.fill_between(ends, place - 0.92 * size, place + 0.92 * size, color=PEACH, linewidth=0)
             recorded = original[channel] - middles[channel]
             restored = reconstruction[channel] - middles[channel]
+            # A codec restores every sample; of a masked model only what was hidden counts
             restored = restored if is_codec else np.where(hidden[channel], restored, np.nan)
             axes.plot(seconds, place + recorded, color=INK, linewidth=0.8)
             axes.plot(seconds, place + restored, color=VERMILION, linewidth=0.8 if is_codec else 1.5)

@@ -66,6 +66,7 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
 
     weights = parse_mixture(args)
     train, validation, seen = load_parts(args, split_args, training_args, weights)
+    # Trainer refuses to evaluate, or to choose a best epoch, without windows to do it on
     if validation is None:
         training_args.eval_strategy, training_args.load_best_model_at_end = IntervalStrategy.NO, False
     extractor = EEGFeatureExtractor.from_pretrained(

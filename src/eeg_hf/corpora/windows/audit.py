@@ -242,6 +242,7 @@ def _warn(row: CorpusAudit) -> list[str]:
         if values.get("missing"):
             found.append(f"label {column!r} is missing in {values['missing']:g} of {row.windows} windows")
         classes = {} if "mean" in values else {name: n for name, n in values.items() if name != "missing"}
+        # A label with one class is no task, so its share says nothing
         most, share = max(classes, key=lambda name: classes[name], default=None), 0.0
         if most is not None and len(classes) > 1:
             share = classes[most] / sum(classes.values())

@@ -86,6 +86,7 @@ def mixture(
         split_where_possible(found, split, name=name, **(split_options or {}))
         for name, found in zip(sources, rows, strict=True)
     ]
+    # A subject may train one corpus and test another: each split alone would not see it
     check_across(splits)
     if not streaming:
         return _mix_loaded(dict(zip(sources, splits, strict=True)), weights, columns, seed)

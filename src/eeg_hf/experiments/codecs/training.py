@@ -28,6 +28,7 @@ def run(args: TokenizerArguments, split_args: SplitArguments, training_args: Tra
     output_dir = Path(str(training_args.output_dir))
     data = args.data or []
     if not data:
+        # All processes read one folder: one of them prepares it, the others then find it complete
         with training_args.main_process_first(desc="simulated corpus"):
             data = [prepare_simulated(output_dir / "simulated")]
 
@@ -46,6 +47,7 @@ def run(args: TokenizerArguments, split_args: SplitArguments, training_args: Tra
         model = AutoModel.from_pretrained(args.model, config=config)
     else:
         model = AutoModel.from_config(config)
+        # A checkpoint has the linear path already: principal components of other windows would replace it
         if model.config.linear_path and not checkpoint:
             model.initialize_linear_path(sample_patches(train, collator, seed=training_args.seed))
 

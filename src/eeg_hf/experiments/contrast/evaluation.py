@@ -49,6 +49,7 @@ def run(args: ContrastArguments, split_args: SplitArguments) -> None:
     train, test = read_parts(args, split_args, pairs)
     judge = FeatureJudge(test, pairs, args.batch_size, args.subjects_per_time, args.temperature)
     components, isc = measure_isc(train, test, args.num_components, args.num_shifts)
+    # What the signals themselves share, with shifted subjects as chance, stands beside the models
     signals = {
         "isc": isc.isc,
         "isc_sum": isc.total,
@@ -71,6 +72,7 @@ def run(args: ContrastArguments, split_args: SplitArguments) -> None:
             extractor = EEGFeatureExtractor.from_pretrained(folder)
             for what, features in model_features(model, extractor, args.data, train, test):
                 found[f"{title}: {what}"].append(judge.judge(features))
+            # Not of random weights: their heads were never trained
             if title == name:
                 scores = score_auxiliary(args, split_args, model, extractor)
                 auxiliary.update({f"{folder}: {task}": score for task, score in scores.items()})

@@ -66,6 +66,7 @@ def run(args: InfillingArguments, split_args: SplitArguments) -> None:
     train = None
     if args.part != "train" and parts.get("train"):
         train = read_windows(parts["train"], extractor, args.max_train_windows, args.seed)
+    # The linear guess needs covariances of training subjects: without them the straight line stands alone
     baselines: dict[str, list[Filler]] = {"straight line": [fill_linearly]}
     if train is not None:
         baselines["best linear guess (Wiener)"] = [fit_wiener(train)]
@@ -76,6 +77,7 @@ def run(args: InfillingArguments, split_args: SplitArguments) -> None:
     hidden = fill_in(args, test, baselines | fillers, plotted=[*fillers])
     reference = [*baselines][-1]
     differences = {name: compare_subjects(hidden[name], hidden[reference]) for name in models}
+    # With nothing hidden, the error that remains is the model's own, in amplitude and in each band
     nothing = np.zeros(test.values.shape, bool)
     levels = {
         name: [judge_levels(test, fill(test, nothing)) for fill in seeds] for name, seeds in fillers.items()
