@@ -2,6 +2,7 @@
 """THINGS-EEG2 as it is published, with few channels and samples, by the scripts from files to retrieval."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,15 +60,27 @@ def test_epochs_of_the_authors_prepared_embedded_trained_exported_and_judged(tmp
 
 
 def test_a_published_tree_with_pickled_epochs_is_trained_on_as_it_stands_with_the_tower_in_the_loop(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, caplog
 ):
     fewer = {"num_concepts": 12, "repetitions": 2, "num_test_concepts": 20, "test_repetitions": 3}
     monkeypatch.setattr(things_eeg2, "_SHAPES", {"train": (120, 2), "test": (20, 3)})  # the whole takes 10 s
     things, tower = write(tmp_path, num_times=12, is_pickle=True, **fewer)
     monkeypatch.chdir(tmp_path)  # the defaults are folders of the one where one stands: data, checkpoints
-    run("train-clip", data="data", vision_encoder=tower, eeg_len=12, subjects="01", **TINY)
-    run("export-embeddings", data="data", model="checkpoints/best.pt", part="test", output="test.npz")
-    found = EEGImageEmbeddings.load("test.npz")
+    # The commands of the scripts that this was, but for sizes
+    tiny = "--eeg_len 12 --epochs 1 --eeg_d_model 16 --eeg_layers 1 --eeg_hidden 16 --proj_dim 16"
+    signal = "--fs 500.0 --bandpass 0.5 45.0 --notch 50 --augment_eeg --augment_eeg --freeze_vision"
+    training = "--batch_size 128 --lr 3e-4 --wd 0.05 --precision amp --num_workers 0 --seed 42"
+    saved = "--save_dir ./checkpoints --log_dir ./logs --devices cpu --disable_tqdm true"
+    words = f"--data_root data {tiny} {signal} {training} {saved}".split()
+    run("train-clip", *words, vision_encoder=tower)
+    assert "fs: expected 500 Hz, the files have 250 Hz" in caplog.text and "split: concept" in caplog.text
+    words = "--data_root data --ckpt ./checkpoints/best.pt --split test --out ./embeddings_test.npz"
+    run("export-embeddings", *words.split())
+    words = "--embeds ./embeddings_test.npz --metric recall@1,5,10 --also mrr,ndcg --out ./eval_report.json"
+    run("eval-retrieval", *words.split())
+    judged = json.loads(Path("eval_report.json").read_text())["eeg_to_image"]
+    assert {"recall@10", "mrr", "ndcg@10"} <= judged.keys()
+    found = EEGImageEmbeddings.load("embeddings_test.npz")
     assert sorted(found.eeg_image_ids) == sorted(things.image_ids("test"))
     assert json.loads((tmp_path / "checkpoints" / "config.json").read_text())["vision_tower"] == tower
     assert np.linalg.norm(found.eeg_embeddings, axis=1) == pytest.approx(1, abs=1e-4)
