@@ -240,7 +240,9 @@ def _divide_each(
     protocol: str, group: str, found: "Iterable[tuple[str, list[Fold] | IndivisibleError]]"
 ) -> list[Fold]:
     """Return the folds of all groups; log which have none, and refuse where none has any."""
-    folds, reasons, number = [], [], 0
+    folds: list[Fold] = []
+    reasons: list[str] = []
+    number = 0
     for name, each in found:
         number += 1
         if isinstance(each, IndivisibleError):

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from datasets import Dataset, DatasetDict
 from transformers.utils import logging
@@ -13,7 +13,7 @@ from .leaks import check_across, check_disjoint
 from .prepared import load_windows
 from .protocols import protocol_folds
 from .row_groups import read_columns
-from .split_contents import PROTOCOLS
+from .split_contents import PROTOCOLS, Protocol
 from .splits import (
     cross_splits,
     folds,
@@ -89,9 +89,8 @@ def split_windows(
         splits = _fold(folds(dataset, number, num_validation_subjects, seed, column), fold)
     elif method in PROTOCOLS:
         how: dict[str, Any] = {"label_column": label_column, "num_folds": num_folds, "seed": seed}
-        return _fold(
-            protocol_folds(dataset, method, num_validation_subjects=num_validation_subjects, **how), fold
-        )
+        how |= {"num_validation_subjects": num_validation_subjects}
+        return _fold(protocol_folds(dataset, cast(Protocol, method), **how), fold)
     elif method.startswith(_LEAVE_OUT):
         splits = leave_out(dataset, method.removeprefix(_LEAVE_OUT), num_validation_subjects, seed, column)
     elif method == "none":
