@@ -47,7 +47,7 @@ def _read_all(path: str) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except ImportError:  # Windows
         pass
-    from antio import parser, read_cnt
+    from antio import parser, read_cnt  # type: ignore[import-untyped]
 
     recording = read_cnt(path)
     for part in ("info", "meas_date", "device_info", "subject_info", "triggers"):
