@@ -125,7 +125,7 @@ def test_an_old_spelling_works_with_one_line(parse, capsys):
         (["confg.mask=1"], "unknown block 'confg' in confg.mask=1, did you mean 'config'"),
         (["rat=1"], "unknown setting or group 'rat', did you mean 'rate'"),
         (["rate.x=1"], "rate is one value and has no field x"),
-        (["experiment=snaky"], "experiment: expected one of conditioning, snake_activation, got snaky"),
+        (["experiment=snaky"], "snake_activation, got snaky"),
         (["--rte", "1"], "unknown option --rte, did you mean '--rate'"),
         (["--data", "a", "--rate", "fast"], "invalid float value: 'fast'"),
         (["--data", "a", "--config", "[1]"], "expected fields and values (JSON), got '[1]'"),
