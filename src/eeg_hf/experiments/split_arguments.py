@@ -34,11 +34,11 @@ class SplitArguments:
     )
     split_column: str = option("Column whose values --split fold and leave_out keep in one part.", "subject")
     num_folds: int | None = option(
-        "Number of folds of --split fold (default 5), and of each protocol, see --protocol.", None
+        "Number of folds of --split fold (default 5) and of each --protocol.", None
     )
     fold: int = option("Index of the fold that --split fold, or that of a protocol, tests.", 0)
     num_validation_subjects: int = option(
-        "Number of validation subjects of --split fold and leave_out, to select epochs.", 4
+        "Validation subjects of --split fold and leave_out, to select epochs.", 4
     )
     split_seed: int = option("Seed of the split and of its validation subjects.", 0)
 

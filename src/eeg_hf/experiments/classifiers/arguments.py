@@ -25,9 +25,7 @@ class FinetuneArguments:
     architecture: Literal["eeg_foundation", "eegnet"] = option("eegnet is a baseline.", "eeg_foundation")
     config: dict[str, Any] = option("Fields of EEGFoundationConfig (JSON).", factory=dict, block=True)
     alignment: Alignment = option("euclidean whitens each subject by unlabelled windows.", "none")
-    regime: Regime = option(
-        "Unlabelled windows of a subject that second-order tokens are recentred by.", "unseen"
-    )
+    regime: Regime = option("Unlabelled windows that recentre second-order tokens.", "unseen")
     rest: str | None = option(
         "Label of rest, or column=value, whose first 30 s calibrate in the regime first_30s; default: all "
         "first 30 s.",
