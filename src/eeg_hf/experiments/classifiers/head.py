@@ -64,7 +64,7 @@ def fit_head(trainer: EEGTrainer, train: Dataset, target: Target, is_pretrained:
         WindowDataset(train, [target.column]),
         trainer.eval_data_collator,
         target.encode(train),
-        np.char.add(np.char.add(train["corpus"][:], "/"), train["subject"][:]),
+        inner_groups(train),
         candidates=candidates,
     )
     logger.warning(
@@ -72,6 +72,15 @@ def fit_head(trainer: EEGTrainer, train: Dataset, target: Target, is_pretrained:
         f"folds of {len(set(train['subject']))} subjects"
     )
     return fitted
+
+
+def inner_groups(train: Dataset) -> np.ndarray:
+    """Return what inner folds keep apart, (windows,): subjects; of one subject sessions, else runs."""
+    groups = [f"{corpus}/{name}" for corpus, name in zip(train["corpus"], train["subject"], strict=True)]
+    for column in ("session", "run"):
+        if len(set(groups)) == 1 and column in train.column_names:
+            groups = [f"{group}/{name}" for group, name in zip(groups, train[column], strict=True)]
+    return np.array(groups)
 
 
 def finetune_gently(trainer: EEGTrainer) -> dict[str, Any]:
