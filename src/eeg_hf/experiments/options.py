@@ -16,6 +16,7 @@ def option(
     factory: Callable[[], Any] | Any = MISSING,
     formerly: Sequence[str] = (),
     block: bool = False,
+    expert: bool = False,
 ) -> Any:
     """Return a dataclass field with the metadata that the command line needs.
 
@@ -25,8 +26,9 @@ def option(
         factory: Returns the default value.
         formerly: Old spellings, which keep working.
         block: Whether the option is a mapping that overrides are merged into.
+        expert: Whether `--help` only names the option, and `--help-all` describes it.
     """
-    metadata = {"help": text, "formerly": tuple(formerly), "block": block}
+    metadata = {"help": text, "formerly": tuple(formerly), "block": block, "expert": expert}
     return field(default=default, default_factory=factory, metadata=metadata)
 
 

@@ -27,14 +27,15 @@ class SplitArguments:
     """How the windows are split. The help of each option describes it."""
 
     split: str = option(
-        "official, subject, session, fold, none, column:<name> (e.g. column:concept), leave_out:<subject>, "
-        "or one fold of within-session, cross-session or cross-subject; several joined by + keep all of "
-        "them apart, e.g. official+leave_out:08.",
+        "official, subject, session, fold, none, column:<name>, leave_out:<subject>, or a protocol of MOABB; "
+        "several joined by + keep all of them apart.",
         "official",
     )
-    split_column: str = option("Column whose values --split fold and leave_out keep in one part.", "subject")
+    split_column: str = option(
+        "Column whose values --split fold and leave_out keep in one part.", "subject", expert=True
+    )
     num_folds: int | None = option(
-        "Number of folds of --split fold (default 5) and of each --protocol.", None
+        "Number of folds of --split fold (default 5) and of each --protocol.", None, expert=True
     )
     fold: int = option("Index of the fold that --split fold, or that of a protocol, tests.", 0)
     num_validation_subjects: int = option(

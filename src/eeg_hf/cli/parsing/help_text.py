@@ -37,7 +37,11 @@ def format_help(name: str, description: str, arguments: Sequence[type], trains: 
             lines += ["", f"{summarize(cls)} --help-all lists the options."]
             continue
         lines += ["", summarize(cls)]
-        lines += [line for field in dataclasses.fields(cls) for line in option_lines(cls, field, width)]
+        shown = [field for field in dataclasses.fields(cls) if not field.metadata.get("expert")]
+        lines += [line for field in shown for line in option_lines(cls, field, width)]
+        if others := [f"--{field.name}" for field in dataclasses.fields(cls) if field not in shown]:
+            text = f"Also {', '.join(others)}: see --help-all."
+            lines += textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ")
     if trains:
         lines += ["", *textwrap.wrap(TRAINING, width)]
     return "\n".join(lines) + "\n"

@@ -16,7 +16,7 @@ if typing.TYPE_CHECKING:
     from .command import Command
 
 # Metadata of a field that argparse does not know
-OWN_METADATA = ("formerly", "block")
+OWN_METADATA = ("formerly", "block", "expert")
 TRAINING_FIELDS = {field.name for field in dataclasses.fields(TrainingArguments)}
 
 

@@ -27,32 +27,31 @@ class FinetuneArguments:
     alignment: Alignment = option("euclidean whitens each subject by unlabelled windows.", "none")
     regime: Regime = option("Unlabelled windows that recentre second-order tokens.", "unseen")
     rest: str | None = option(
-        "Label of rest, or column=value, whose first 30 s calibrate in the regime first_30s; default: all "
-        "first 30 s.",
+        "Label, or column=value, of the rest that first_30s calibrates on; default: any.",
         None,
     )
     head: Literal["convex", "finetune", "both"] = option(
-        "convex fits a linear head to its optimum on the frozen encoder, with the validation subjects; both "
-        "then fine-tunes at a tenth of the learning rate, and keeps what is better on them.",
+        "Fit a linear head to its optimum, train all weights, or both in turn.",
         "finetune",
     )
     folds: int = option("Number of cross-validation folds, instead of --split.", 0)
     protocol: Literal["within-session", "cross-session", "cross-subject"] | None = option(
-        "Folds of a protocol of MOABB, instead of --split: of each session's trials (--folds, default 5), of "
-        "each subject's sessions, or of subjects (default: each is left out).",
+        "Folds of a protocol of MOABB, instead of --split.",
         None,
     )
     contaminated: Literal["refuse", "mark"] = option(
         "Refuse or mark weights that have seen test subjects.", "refuse"
     )
-    class_weights: bool = option("Weight every class equally in the loss.", True)
-    label_smoothing: float = option("Share of every label spread over all classes.", 0.1)
-    augment: bool = option("Augment training windows.", False)
-    mixup_alpha: float = option("Mix training windows by Beta(alpha, alpha); 0 is off.", 0.0)
-    freeze_epochs: float = option("Epochs in which only the head is trained.", 0.0)
-    gradual_unfreezing: bool = option("Then unfreeze one layer per epoch, from the top.", False)
-    layer_decay: float = option("Factor of the learning rate from each layer to the one below.", 1.0)
-    patience: int = option("Epochs until early stopping; 0 is off.", 10)
+    class_weights: bool = option("Weight every class equally in the loss.", True, expert=True)
+    label_smoothing: float = option("Share of every label spread over all classes.", 0.1, expert=True)
+    augment: bool = option("Augment training windows.", False, expert=True)
+    mixup_alpha: float = option("Mix training windows by Beta(alpha, alpha); 0 is off.", 0.0, expert=True)
+    freeze_epochs: float = option("Epochs in which only the head is trained.", 0.0, expert=True)
+    gradual_unfreezing: bool = option("Then unfreeze one layer per epoch, from the top.", False, expert=True)
+    layer_decay: float = option(
+        "Factor of the learning rate from each layer to the one below.", 1.0, expert=True
+    )
+    patience: int = option("Epochs until early stopping; 0 is off.", 10, expert=True)
 
     def check(self) -> None:
         """Refuse options that change nothing: their user expects something else."""
