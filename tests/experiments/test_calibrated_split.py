@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -102,3 +104,14 @@ def test_calibrations_of_another_model_are_refused_by_the_model(rows, model):
         ValueError, match=r"expected \(bands, components, components\) \(1, 19, 19\), got \(2,"
     ):
         others(torch.randn(2, 19, 400), **inputs)
+
+
+def test_a_regime_holds_for_corpora_that_were_prepared_before_there_were_any(tmp_path):
+    EEGFeatureExtractor().save_pretrained(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    saved = json.loads(path.read_text())
+    del saved["calibration_regime"]
+    path.write_text(json.dumps(saved))
+    found = EEGFeatureExtractor.from_pretrained(tmp_path, calibration_regime="all")
+    assert found.calibration_regime == "all"
+    assert EEGFeatureExtractor.from_pretrained(tmp_path).calibration_regime == "unseen"

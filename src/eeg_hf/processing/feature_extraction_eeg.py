@@ -142,7 +142,9 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         cls, feature_extractor_dict: dict[str, Any], **kwargs: Any
     ) -> "EEGFeatureExtractor | tuple[EEGFeatureExtractor, dict[str, Any]]":
         """Build an extractor from saved settings; what they lack is as it was when they were saved."""
-        saved = {"robust_reference": False, **feature_extractor_dict}
+        # transformers ignores an override whose setting was not saved
+        before = {"robust_reference": False, "calibration_regime": "unseen"}
+        saved = {**before, **feature_extractor_dict}
         return super().from_dict(saved, **kwargs)  # type: ignore[return-value]
 
     def preprocess(
