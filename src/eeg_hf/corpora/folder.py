@@ -145,18 +145,19 @@ class FolderCorpus(Corpus):
         """Refuse a rate, a unit, names or events that none of the files takes."""
         paths = [recording.path for recording in recordings]
         if not any(path.suffix.lower() in TABLE_EXTENSIONS for path in paths):
-            given = {"sampling_rate": self.sampling_rate}
-            refuse_idle(self.name, given, "no recording is a table, and other files state their own rate")
-        if not by_event:
-            given = {"event_id": self.event_id}
             refuse_idle(
-                self.name, given, "windows are not cut by events: set segments to events or annotations"
+                self.name,
+                {"sampling_rate": self.sampling_rate},
+                "no recording is a table, and other files state their own rate",
             )
+        if not by_event:
+            why = "windows are not cut by events: set segments to events or annotations"
+            refuse_idle(self.name, {"event_id": self.event_id}, why)
         if self.unit and not any(takes_unit(path) for path in paths):
             refuse_idle(self.name, {"unit": self.unit}, "every file states its own unit")
         if self.channel_names and not any(self._has_named(recording) for recording in recordings):
-            given = {"channel_names": dict(self.channel_names)}
-            refuse_idle(self.name, given, "no file has a channel of these names: write them as the files do")
+            why = "no file has a channel of these names: write them as the files do"
+            refuse_idle(self.name, {"channel_names": dict(self.channel_names)}, why)
 
     def _has_named(self, recording: Recording) -> bool:
         """Return whether a recording has a channel of `channel_names`; a damaged one may have."""

@@ -63,7 +63,8 @@ def read_features(
         rows = load_windows(args.data)
         rows = rows.select(range(0, len(rows), max(len(rows) // args.num_windows, 1)))
         alignments = load_alignments(args.data) if extractor.alignment != "none" else None
-        return dict(EEGDataCollator(extractor, alignments=alignments)(WindowDataset(rows)[:]))
+        table = WindowDataset(rows).__getitems__(list(range(len(rows))))
+        return dict(EEGDataCollator(extractor, alignments=alignments)(table))
     if args.data:
         recordings = [source.read() for source in find_sources([args.data], {})]
     else:

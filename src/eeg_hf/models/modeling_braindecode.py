@@ -94,6 +94,7 @@ def describe_channels(config: BraindecodeConfig) -> list[dict[str, Any]] | None:
 class BraindecodePreTrainedModel(PreTrainedModel):
     """Base of the hosted models."""
 
+    config: BraindecodeConfig
     config_class = BraindecodeConfig
     base_model_prefix = "model"
     main_input_name = "input_values"

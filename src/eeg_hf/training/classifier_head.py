@@ -73,7 +73,8 @@ def fit_classifier(
         candidates: Several such choices instead, of which the inner folds take the best; the first where they
             cannot choose. So a pretraining that does not help is seen and left out.
     """
-    wanted = [resolve_parts(model, choice) for choice in (candidates or [parts])]
+    choices: Sequence[Sequence[str] | None] = candidates or [parts]
+    wanted = [resolve_parts(model, choice) for choice in choices]
     read = resolve_parts(model, [part for choice in wanted for part in choice])
     columns = np.cumsum(list(part_sizes(model, read).values()))[:-1]
     features = dict(
@@ -99,7 +100,7 @@ def _fit(
     model: PreTrainedModel, features: np.ndarray, labels: np.ndarray, groups: Sequence[str] | np.ndarray
 ) -> ConvexHead:
     """Fit a head for classes, or for a number in the unit of the labels."""
-    if model.config.num_labels > 1:
+    if int(model.config.num_labels or 0) > 1:
         return fit_head(features, labels, groups)
     # The model adds the mean to its output, in units of the standard deviation
     scaled = (np.asarray(labels, float) - model.config.regression_mean) / model.config.regression_std

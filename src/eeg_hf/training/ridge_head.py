@@ -49,14 +49,14 @@ def fit_ridge_head(
             f"{features.shape}, {targets.shape} and {groups.shape}"
         )
     is_known = ~np.isnan(targets)
-    features, targets, groups = features[is_known], targets[is_known], groups[is_known]
+    features, targets, owners = features[is_known], targets[is_known], np.asarray(groups)[is_known]
     if not np.isfinite(features).all():
         raise ValueError("fit_ridge_head: features hold NaN or infinite values")
     if len(np.unique(targets)) < 2:
         raise ValueError(f"fit_ridge_head: expected different targets, got {np.unique(targets).tolist()}")
     scaler = StandardScaler().fit(features)
     rotated, rotation = rotate(scaler.transform(features))
-    scores = _score_penalties(rotated, targets, groups, penalties, num_folds)
+    scores = _score_penalties(rotated, targets, owners, penalties, num_folds)
     best = max(scores, key=lambda value: scores[value]) if scores else 1 / DEFAULT_PENALTY
     ridge = Ridge(1 / best).fit(rotated, targets)
     weight = ridge.coef_[None] @ rotation / scaler.scale_  # (1, features)

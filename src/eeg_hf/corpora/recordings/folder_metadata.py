@@ -129,7 +129,7 @@ def _matched(
     for what, which in (("rows name no recording", strangers), ("recordings have no row", lacking)):
         if which:
             logger.warning(f"{Path(file).name}: {len(which)} {what}: {', '.join(which[:5])}")
-    return [*found.values(), *({FILE: name} for name in lacking)]
+    return [*found.values(), *[dict[str, str | None]({FILE: name}) for name in lacking]]
 
 
 def _column(rows: Sequence[Mapping[str, str | None]], name: str, kind: type) -> pa.Array:

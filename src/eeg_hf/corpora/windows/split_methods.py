@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from datasets import Dataset, DatasetDict
 from transformers.utils import logging
@@ -13,7 +13,7 @@ from .leaks import check_across, check_disjoint
 from .prepared import load_windows
 from .protocols import protocol_folds
 from .row_groups import read_columns
-from .split_contents import PROTOCOLS, Protocol
+from .split_contents import PROTOCOLS
 from .splits import (
     cross_splits,
     folds,
@@ -90,7 +90,7 @@ def split_windows(
     elif method in PROTOCOLS:
         how: dict[str, Any] = {"label_column": label_column, "num_folds": num_folds, "seed": seed}
         how |= {"num_validation_subjects": num_validation_subjects}
-        return _fold(protocol_folds(dataset, cast(Protocol, method), **how), fold)
+        return _fold(protocol_folds(dataset, method, **how), fold)
     elif method.startswith(_LEAVE_OUT):
         splits = leave_out(dataset, method.removeprefix(_LEAVE_OUT), num_validation_subjects, seed, column)
     elif method == "none":

@@ -143,7 +143,7 @@ def finetune(
     extractor = EEGFeatureExtractor.from_pretrained(
         source or args.data, alignment=args.alignment, calibration_regime=args.regime
     )
-    model = build_model(args, source, splits["train"], extractor, target)
+    model: Any = build_model(args, source, splits["train"], extractor, target)
     split = calibrate_split(splits, extractor, model, target.column, args.rest)
     seen = describe_seen(splits, args.head) | (SeenWindows.load(source) if source else None)
     trainer = build_trainer(model, extractor, split, target, args, training_args, seen)

@@ -31,11 +31,12 @@ def train_head(
         is_pretrained: Whether the encoder is worth reading besides its second-order vectors.
     """
     folder = Path(str(trainer.args.output_dir))
+    model, collator = trainer_parts(trainer)
     # A convex head selects nothing on the validation subjects, so it may learn from them
     is_all = head == "convex" and "validation" in parts
     train = concatenate_datasets([parts["train"], parts["validation"]]) if is_all else parts["train"]
-    if getattr(getattr(trainer.model, "config", None), "second_order", False):
-        fit_population(trainer.model, WindowDataset(train, [target.column]), trainer.eval_data_collator)
+    if getattr(getattr(model, "config", None), "second_order", False):
+        fit_population(model, WindowDataset(train, [target.column]), collator)
     if head == "finetune":
         trainer.train(resume_from_checkpoint=resume_checkpoint(trainer.args))
         return
@@ -56,13 +57,13 @@ def train_head(
 
 def fit_head(trainer: EEGTrainer, train: Dataset, target: Target, is_pretrained: bool) -> ConvexHead:
     """Fit the head on what the frozen encoder says of the training windows."""
-    model: Any = trainer.model
+    model, collator = trainer_parts(trainer)
     has_bands = getattr(model.config, "second_order", False)
-    candidates = [("bands",), ("pooled", "bands")] if has_bands and is_pretrained else [None]
+    candidates = [("bands",), ("pooled", "bands")] if has_bands and is_pretrained else None
     fitted = fit_classifier(
         model,
         WindowDataset(train, [target.column]),
-        trainer.eval_data_collator,
+        collator,
         target.encode(train),
         inner_groups(train),
         candidates=candidates,
@@ -72,6 +73,11 @@ def fit_head(trainer: EEGTrainer, train: Dataset, target: Target, is_pretrained:
         f"folds of {len(set(train['subject']))} subjects"
     )
     return fitted
+
+
+def trainer_parts(trainer: EEGTrainer) -> tuple[Any, Any]:
+    """Return the model and the collator of the tested windows."""
+    return trainer.model, trainer.eval_data_collator
 
 
 def inner_groups(train: Dataset) -> np.ndarray:

@@ -35,7 +35,7 @@ class Source:
     def read(self) -> "mne.io.BaseRaw":
         """Open the recording in volts."""
         if self.corpus is None or self.recording is None:
-            wanted = {name: self.options.get(name) for name in ("sampling_rate", "unit")}
+            wanted: dict[str, Any] = {name: self.options.get(name) for name in ("sampling_rate", "unit")}
             return read_recording(self.path, **wanted)
         raw: Any = self.corpus.read(self.recording)
         return raw

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -70,7 +71,7 @@ class StudyCorpus:
                 raise ValueError(
                     f"{args.data}: expected one value of {column} in all windows, got {len(found)}"
                 )
-        changed = {} if args.normalization is None else {"normalization": args.normalization}
+        changed: dict[str, Any] = {} if args.normalization is None else {"normalization": args.normalization}
         corpus = cls(rows, EEGFeatureExtractor.from_pretrained(args.data, **changed), names, args)
         if (count := len(np.unique(corpus.groups))) < args.folds:
             raise ValueError(f"folds: {args.folds} of {count} groups: lower --folds or --block_windows")

@@ -74,6 +74,7 @@ class VectorHead(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
         self.register_buffer("class_weights", class_weights)
+        self.class_weights: torch.Tensor | None
 
     def forward(self, features: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
         """Return the logits of (batch, features), and the loss where there are labels."""

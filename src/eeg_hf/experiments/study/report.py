@@ -33,6 +33,7 @@ body { line-height: 1.5; }
 .study td, .study th { padding: 0.25em 0.7em; border-bottom: 1px solid #8886; text-align: left; }
 .study .warning { border-left: 4px solid #D55E00; padding: 0.3em 0.8em; margin: 0.5em 0; }
 .study .best { font-weight: bold; }
+.accordion-body img { max-width: min(100%, 44rem) !important; height: auto; }
 @media print { nav, #toc, .navbar { display: none !important; } }
 """
 CAPTIONS = {
@@ -147,8 +148,8 @@ def _recordings(used: pd.DataFrame, table: pd.DataFrame, label: str, plan: Plan)
     counts["hours"] = (counts["hours"] / 3600).round(2)
     problems = table[table["problem"].notna()][["file", "problem"]]
     left_out = f"<p>Not read:</p>{problems.to_html(index=False)}" if len(problems) else ""
-    chosen = _items(plan.reasons) if plan.reasons else ""
-    return f"{counts.reset_index().to_html(index=False)}<p>Chosen for these recordings:</p>{chosen}{left_out}"
+    chosen = f"<p>Chosen for these recordings:</p>{_items(plan.reasons)}" if plan.reasons else ""
+    return f"{counts.reset_index().to_html(index=False)}{chosen}{left_out}"
 
 
 def _results(rows: Sequence[ResultRow], chance: float) -> str:
