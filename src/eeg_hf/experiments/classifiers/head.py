@@ -59,7 +59,7 @@ def fit_head(trainer: EEGTrainer, train: Dataset, target: Target, is_pretrained:
     """Fit the head on what the frozen encoder says of the training windows."""
     model, collator = trainer_parts(trainer)
     has_bands = getattr(model.config, "second_order", False)
-    candidates = [("bands",), ("pooled", "bands")] if has_bands and is_pretrained else None
+    candidates = [("bands",), ("pooled", "bands")] if has_bands and is_pretrained else []
     fitted = fit_classifier(
         model,
         WindowDataset(train, [target.column]),
