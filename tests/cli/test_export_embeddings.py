@@ -54,7 +54,7 @@ def world(tmp_path_factory):
         "image_embeddings": folder / "embedded",
         "output_dir": folder / "clip",
     }
-    options |= {"vision_encoder": "features:random", "split_seed": 3, "max_steps": 2}
+    options |= {"vision_encoder": "features:random", "split_seed": 3, "max_steps": 2, "split": "concept"}
     run_command("train-clip", *flags(**options, **TINY))
     return folder
 
@@ -180,7 +180,7 @@ def test_what_cannot_be_exported_ends_with_one_line(world, options, message):
 )
 def test_latents_of_an_encoder_lie_beside_the_embeddings_of_the_images(world, model, size):
     save_encoder(model, world / "latent")
-    sources = ("--data", world / "data", "--image_embeddings", world / "embedded")
+    sources = ("--data", world / "data", "--image_embeddings", world / "embedded", "--split", "concept")
     found = export(world, *sources, model="latent")
     assert found.eeg_embeddings.shape == (3 * 10 * 3, size) and found.image_embeddings.shape == (10, 6)
     known = ImageEmbeddings.load(world / "embedded")
@@ -222,6 +222,7 @@ def test_a_run_that_was_killed_is_exported_from_its_last_checkpoint(world, tmp_p
     monkeypatch.setattr(EEGTrainer, "training_step", killed)
     options = {"data": world / "data", "image_embeddings": world / "embedded", "log_dir": tmp_path}
     options |= {"vision_encoder": "features:random", "output_dir": tmp_path / "clip", "num_train_epochs": 2}
+    options["split"] = "concept"
     with pytest.raises(KeyboardInterrupt):
         COMMAND(flags(**options, **TINY))
     given = ("--output", tmp_path / "x.npz", "--model")

@@ -51,4 +51,4 @@ def test_every_command_is_shown_and_a_finished_training_is_kept(quickstart, caps
     commands = [shlex.split(line)[2:] for line in printed.splitlines() if line.startswith("$ eeg-hf ")]
     assert [verb for verb, *_ in commands] == ["prepare", "pretrain", *["finetune"] * 5, "evaluate"]
     run_once(folder / "pretrained", *commands[1][:-2])  # the rest is --output_dir
-    assert "is finished; delete it to train again" in capsys.readouterr().out
+    assert "is finished; delete it to run it again" in capsys.readouterr().out

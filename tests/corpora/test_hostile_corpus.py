@@ -200,10 +200,11 @@ def test_what_is_no_file_is_reported_and_odd_names_are_prepared(tmp_path, caplog
 def test_a_file_and_a_folder_without_permission_are_said(caplog):
     with tempfile.TemporaryDirectory() as place:  # a folder that other users may enter
         root, out = Path(place, "lab"), Path(place, "out")
+        no_table = {"sampling_rate": None, "unit": None}
         for name in ("good", "locked", "inside/hidden"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             export(root / f"{name}.edf", "edf", False)
-        assert prepare(lab(), Path(place, "first"), extractor(), root=root)["recordings_ok"] == 3
+        assert prepare(lab(**no_table), Path(place, "first"), extractor(), root=root)["recordings_ok"] == 3
         os.chmod(place, 0o777)
         (root / "locked.edf").chmod(0)
         (root / "inside").chmod(0)
@@ -213,7 +214,7 @@ def test_a_file_and_a_folder_without_permission_are_said(caplog):
         try:
             if me == 0:  # root may read everything
                 os.seteuid(65534)
-            report = prepare(lab(), out, extractor(), root=root)
+            report = prepare(lab(**no_table), out, extractor(), root=root)
         finally:
             os.seteuid(me)
             logging.disable_propagation()

@@ -112,7 +112,7 @@ def test_summary_is_written_as_far_as_it_goes(summary, text):
 
 def test_unknown_regime_is_refused():
     with pytest.raises(
-        ValueError, match="regime: expected one of unseen, aligned, known, known_aligned, got 'seen'"
+        ValueError, match="regime: expected one of unseen, first_30s, 20P, .*, known_aligned, got 'seen'"
     ):
         row("EEGNet", "seen")
 

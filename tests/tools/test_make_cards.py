@@ -54,7 +54,8 @@ def fail(capfd):
 def test_every_architecture_has_a_card():
     modules = (ROOT / "src/eeg_hf/models").glob("configuration_*.py")
     architectures = {path.stem.removeprefix("configuration_") for path in modules}
-    assert architectures - set(PARTS_OF_OTHERS) <= set(NAMES)
+    hosted = {"braindecode"}  # described by its own library
+    assert architectures - set(PARTS_OF_OTHERS) - hosted <= set(NAMES)
     assert sorted(path.stem for path in CARDS.glob("*.md")) == NAMES
 
 

@@ -13,9 +13,8 @@ r"""Train EEG-CLIP: align EEG with the images that subjects saw.
 
 Concepts held out from training select the epoch; the test part is left to eeg-hf export-embeddings and eeg-hf
 eval-retrieval. Rate, length and filters are those of the files: options about them are only compared.
-`--resume_from_checkpoint true` continues an interrupted run. `--shuffle_pairs true` trains the control: in
-training and validation each image is replaced by another one, so that nothing can be learned about new
-images.
+`--resume_from_checkpoint true` continues an interrupted run. `--shuffle_pairs true` trains the control: each
+image is replaced by another one, so that nothing can be learned about new images.
 """
 
 from ..experiments.clip.arguments import (

@@ -76,8 +76,10 @@ class WholeFile:
                 os.fsync(self._file.fileno())  # else the name may reach the disk before the content
                 self._partial.replace(self.path)
         finally:
-            self._file.close()
-            self._partial.unlink(missing_ok=True)
+            try:
+                self._file.close()  # writes what is buffered, which a full disk refuses
+            finally:
+                self._partial.unlink(missing_ok=True)
 
 
 def read_footer(path: Path) -> dict[str, Any] | None:
