@@ -22,7 +22,10 @@ def load_common_tests() -> ModuleType:
     """Import transformers' `tests/test_modeling_common.py`; skip the module that asks where it is absent."""
     folder = folder_of_tests(transformers.__version__)
     if not folder.is_dir():
-        pytest.skip("run tools/fetch_common_tests.py, or make install", allow_module_level=True)
+        pytest.skip(
+            "transformers' own tests are absent: make install fetches them",
+            allow_module_level=True,
+        )
     package = ModuleType(PACKAGE)
     package.__path__ = [str(folder)]
     sys.modules[PACKAGE] = package

@@ -121,8 +121,8 @@ def reconstruction_metrics(
 
     Returns:
         - `mse`, `mae`, `rmse`: In the unit of the signal, squared for the first.
-        - `nrmse_std`, `nrmse_range`: RMSE over the original's population standard deviation (1.0 for whoever
-          says its mean), and over its maximum less its minimum.
+        - `nrmse_std`, `nrmse_range`: RMSE over the original's population standard deviation (1.0 for its
+          mean), and over its maximum less its minimum.
         - `psnr`, `snr`: In dB, of the original's range and of its mean square against the mean squared error.
           The mean is part of that square: on signals with an offset SNR flatters. Infinite without an error.
         - `correlation`: Pearson's, where neither side is constant. A codec that answers difficult channels

@@ -22,7 +22,7 @@ def plot_rate_distortion(
     """Draw what comes back against the bits it takes, and what is gained over PCA: a line a kind of codec.
 
     Each corpus is a row of two panels: the correlation, and the SNR above that of PCA at the same bits.
-    Colours are architectures, marks are activations, dashed lines are told the sampling rate.
+    Colours are architectures, marks are activations, dashed lines are conditioned on the sampling rate.
 
     Args:
         rows: Results in any order; a lossless code is a line upright at its rate.

@@ -165,7 +165,7 @@ def hidden_scores(original: np.ndarray, filled: np.ndarray, mask: np.ndarray) ->
 
     Returns:
         `correlation` (Pearson's) and `nrmse_std` (root mean squared error over the original's population
-        standard deviation: 1.0 for whoever says its mean), (windows, channels) each; NaN where nothing was
+        standard deviation: 1.0 for its mean), (windows, channels) each; NaN where nothing was
         hidden or a side is constant.
 
     Raises:

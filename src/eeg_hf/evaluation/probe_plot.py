@@ -35,7 +35,7 @@ def plot_probe_curve(
             phases; see `read_probe_curve` of eeg_hf.training.
         path: Where to save the picture.
         metric: What to draw.
-        chance: What whoever knows nothing reaches, as a dashed line.
+        chance: What guessing scores, as a dashed line.
 
     Raises:
         ValueError: If no row has the metric.

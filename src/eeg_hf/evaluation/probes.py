@@ -44,8 +44,8 @@ def linear_probe(
         kind: `"classification"` (logistic regression that counts classes alike) or `"regression"` (ridge).
 
     Returns:
-        `balanced_accuracy` and `auroc`; of a regression `nrmse_std` (1 for whoever says the mean of the test
-        targets), `r2` and `mae`, the last in the unit of the targets.
+        `balanced_accuracy` and `auroc`; of a regression `nrmse_std` (1 for the mean of the test targets as
+        prediction), `r2` and `mae`, the last in the unit of the targets.
 
     Raises:
         ValueError: If the kind is unknown, shapes do not agree, a feature is not finite, or one side has no

@@ -48,8 +48,8 @@ def judge_retrieval(
     """Score both directions.
 
     From EEG to image each trial asks for its image among all images of the file. From image to EEG each image
-    that a person saw asks for his trials of it among all trials of his, not of others: chance does not depend
-    on how many people there are.
+    that a subject saw asks for the trials of it among all trials of that subject: chance does not depend on
+    how many subjects there are.
 
     Args:
         embeddings: Trials and gallery; see [`EEGImageEmbeddings.average_repetitions`].

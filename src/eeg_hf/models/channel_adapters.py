@@ -10,6 +10,7 @@ must see the same channels from every corpus, or fewer of them, because its cost
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -43,7 +44,7 @@ class AdaptedSignal:
     mask: torch.Tensor | None = None
 
 
-class ChannelAdapter(nn.Module):
+class ChannelAdapter(nn.Module, ABC):
     """Maps windows to the target channels, and a decoder's output back to the recorded ones.
 
     Subclasses implement `adapt` and `undo`. Both are reached through `forward`, where hooks of PyTorch fetch
@@ -89,6 +90,7 @@ class ChannelAdapter(nn.Module):
         """
         return self(values, channel_positions, channel_mask, restores=True)
 
+    @abstractmethod
     def adapt(
         self,
         values: torch.Tensor,
@@ -97,13 +99,12 @@ class ChannelAdapter(nn.Module):
         mask: torch.Tensor | None = None,
     ) -> AdaptedSignal:
         """Map windows to the target channels; the arguments are those of `forward`."""
-        raise NotImplementedError(f"{type(self).__name__}.adapt")
 
+    @abstractmethod
     def undo(
         self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Map back to the recorded channels; the arguments are those of `restore`."""
-        raise NotImplementedError(f"{type(self).__name__}.undo")
 
     def reset_parameters(self) -> None:
         """Initialize the parameters and buffers of this module, without its children."""

@@ -6,6 +6,7 @@ their losses. An objective holds no parameters: its heads are modules of the mod
 that the objective gives them. So objectives can share a head, and checkpoints keep their parameter names.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -47,7 +48,7 @@ class EncodedWindows:
         return self.outputs[name][: self.values.shape[0]]
 
 
-class Objective:
+class Objective(ABC):
     """One pretraining objective: its settings, its heads and its losses.
 
     Subclasses set `name`, list the batch `columns` that they read, and implement `build_heads` and `compute`.
@@ -108,6 +109,7 @@ class Objective:
         """
         return inputs
 
+    @abstractmethod
     def compute(
         self, modules: Mapping[str, nn.Module], encoded: EncodedWindows, batch: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -122,7 +124,6 @@ class Objective:
             A scalar for each name in `weights` whose loss applies to this batch; other entries are outputs,
             such as logits. Names that the output class has no field for are put into its field `others`.
         """
-        raise NotImplementedError(f"{type(self).__name__}.compute")
 
 
 __all__ = ["EncodedWindows", "Objective"]
