@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The score of the EEG2025 challenge (https://eeg2025.github.io, https://arxiv.org/abs/2506.19141).
 
-Challenge 1 predicts the response time of a trial, challenge 2 a trait of the subject (`externalizing`) from any
-of their windows. Both are scored by `nrmse_std` of [`regression_metrics`]: the root mean squared error over the
-population standard deviation of all targets of the set at once. A mean over batches is another number.
-Challenge 2 counts windows, as the organisers do; what averaging over each subject's windows gives stands
-beside it under a name of its own.
+Challenge 1 predicts the response time of a trial, challenge 2 a trait of the subject (`externalizing`) from
+any of their windows. Both are scored by `nrmse_std` of [`regression_metrics`]: the root mean squared error
+over the population standard deviation of all targets of the set at once. A mean over batches is another
+number. Challenge 2 counts windows, as the organisers do; what averaging over each subject's windows gives
+stands beside it under a name of its own.
 """
 
 from collections.abc import Mapping, Sequence
