@@ -5,7 +5,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from transformers import AutoFeatureExtractor, AutoModelForSequenceClassification
+from transformers import AutoFeatureExtractor, AutoModelForSequenceClassification, pipeline
 
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import Simulated, prepare
@@ -72,6 +72,11 @@ def test_the_table_holds_runs_and_baselines_of_both_regimes(tmp_path):
         "num_validation_subjects": 1,
     }
     run_command("finetune", *arguments(data, folds, **eegnet))
+    network = AutoModelForSequenceClassification.from_pretrained(folds / "fold-0").eval()
+    assert network.config.architecture == "EEGNet" and network.config.id2label == {0: "rest", 1: "task"}
+    raw = Simulated(num_subjects=1, seconds=10)
+    answer = pipeline("eeg-classification", model=str(folds / "fold-0"))(raw.read(raw.recordings()[0]))
+    assert answer["label"] in ("rest", "task") and len(answer["windows"]) == 5
     printed = run_command(
         *("evaluate", "--data", data, "--label_column", "condition", "--folds", "2"),
         *("--num_validation_subjects", "1"),

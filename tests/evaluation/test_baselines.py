@@ -9,7 +9,7 @@ from transformers import Trainer, TrainingArguments
 
 from eeg_hf.evaluation.baselines import (
     BandPower,
-    BraindecodeClassifier,
+    NetworkClassifier,
     band_power_classifier,
     braindecode_classifier,
     eegnet,
@@ -138,7 +138,7 @@ def test_recentring_drops_the_direction_that_the_average_reference_empties():
         ),
         (lambda windows: tangent_space_classifier(80).fit(windows, [0, 1]), "below half of 80 Hz"),
         (lambda windows: recentre_bands(windows, ["a"], RATE), "each of 2 windows, got 1"),
-        (lambda windows: braindecode_classifier("EEGNot", 4, 2, 200, RATE), "got 'EEGNot'"),
+        (lambda windows: braindecode_classifier("EEGNot", 4, 2, 200, RATE), "has no 'EEGNot'"),
         (lambda windows: spd_classifier("SPDNot", 4, 2, 200, RATE), "got 'SPDNot'"),
     ],
 )
@@ -207,7 +207,7 @@ def test_eegnet_is_trained_by_trainer(tmp_path):
 def linear_classifier(**options):
     """A network so small that its loss can be written down."""
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 3))
-    return BraindecodeClassifier(network, **options)
+    return NetworkClassifier(network, **options)
 
 
 def test_loss_is_the_weighted_cross_entropy_of_the_labels_that_are_there():

@@ -57,7 +57,7 @@ _PUBLIC_NAMES = {
     "matching_accuracy": "embedding_metrics",
     "positive_pairs": "embedding_metrics",
     "uniformity": "embedding_metrics",
-    "BraindecodeClassifier": "baselines",
+    "NetworkClassifier": "baselines",
     "band_power_classifier": "baselines",
     "braindecode_classifier": "baselines",
     "eegnet": "baselines",

@@ -10,7 +10,6 @@ features are many. On EEGMAT with unseen subjects, cross-validation over the tra
 """
 
 import importlib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -24,6 +23,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
+
+from ..models.configuration_braindecode import BraindecodeConfig
+from ..models.modeling_braindecode import BraindecodeForSequenceClassification
 
 Bands = Mapping[str, tuple[float, float]]
 
@@ -214,8 +216,8 @@ def recentre_bands(
     return recentred
 
 
-class BraindecodeClassifier(nn.Module):
-    """A network of braindecode with the face that transformers' Trainer expects.
+class NetworkClassifier(nn.Module):
+    """A network of another library with the face that transformers' Trainer expects.
 
     Args:
         network: Module that maps (batch, channels, time) to logits (batch, classes).
@@ -269,7 +271,7 @@ def braindecode_classifier(
     class_weights: Sequence[float] | None = None,
     label_smoothing: float = 0.0,
     **settings: Any,
-) -> BraindecodeClassifier:
+) -> BraindecodeForSequenceClassification:
     """Return a model of braindecode by its name, ready for transformers' Trainer.
 
     Args:
@@ -278,26 +280,28 @@ def braindecode_classifier(
         num_classes: Number of classes.
         num_samples: Samples of a window.
         sampling_rate: Rate of the windows in Hz.
-        class_weights: As in [`BraindecodeClassifier`].
-        label_smoothing: As in [`BraindecodeClassifier`].
+        class_weights: As in [`BraindecodeConfig`].
+        label_smoothing: As in [`BraindecodeConfig`].
         **settings: Further arguments of that class.
 
     Raises:
         ImportError: If braindecode is not installed.
         ValueError: If it has no such model.
     """
-    import mne
-
-    # Importing braindecode asks MNE for montages by names that MNE is about to drop, which it says twice
-    with warnings.catch_warnings(), mne.use_log_level("ERROR"):
-        warnings.simplefilter("ignore", FutureWarning)
-        models = import_extra("braindecode.models")
-    if name not in getattr(models, "__all__", ()):
-        raise ValueError(f"name: expected one of braindecode's {sorted(models.__all__)}, got {name!r}")
-    network = getattr(models, name)(
-        n_chans=num_channels, n_outputs=num_classes, n_times=num_samples, sfreq=sampling_rate, **settings
+    shape: dict[str, Any] = {
+        "num_channels": num_channels,
+        "num_samples": num_samples,
+        "num_labels": num_classes,
+    }
+    config = BraindecodeConfig(
+        **shape,
+        architecture=name,
+        sampling_rate=sampling_rate,
+        class_weights=None if class_weights is None else list(class_weights),
+        label_smoothing=label_smoothing,
+        network=settings or None,
     )
-    return BraindecodeClassifier(network, class_weights, label_smoothing)
+    return BraindecodeForSequenceClassification(config)
 
 
 def eegnet(
@@ -307,7 +311,7 @@ def eegnet(
     sampling_rate: float,
     class_weights: Sequence[float] | None = None,
     label_smoothing: float = 0.0,
-) -> BraindecodeClassifier:
+) -> BraindecodeForSequenceClassification:
     """Return EEGNet (https://arxiv.org/abs/1611.08024), temporal kernels half a second long as in the paper.
 
     Args:
@@ -315,8 +319,8 @@ def eegnet(
         num_classes: Number of classes.
         num_samples: Samples of a window.
         sampling_rate: Rate of the windows in Hz.
-        class_weights: As in [`BraindecodeClassifier`].
-        label_smoothing: As in [`BraindecodeClassifier`].
+        class_weights: As in [`BraindecodeConfig`].
+        label_smoothing: As in [`BraindecodeConfig`].
 
     Example:
         >>> model = eegnet(num_channels=19, num_classes=2, num_samples=1000, sampling_rate=200)
@@ -348,7 +352,7 @@ def spd_classifier(
     class_weights: Sequence[float] | None = None,
     label_smoothing: float = 0.0,
     **settings: Any,
-) -> BraindecodeClassifier:
+) -> NetworkClassifier:
     """Return a network of spd_learn on covariances, ready for transformers' Trainer.
 
     Args:
@@ -358,8 +362,8 @@ def spd_classifier(
         num_classes: Number of classes.
         num_samples: Samples of a window.
         sampling_rate: Rate of the windows in Hz.
-        class_weights: As in [`BraindecodeClassifier`].
-        label_smoothing: As in [`BraindecodeClassifier`].
+        class_weights: As in [`NetworkClassifier`].
+        label_smoothing: As in [`NetworkClassifier`].
         **settings: Further arguments of that class.
 
     Raises:
@@ -375,7 +379,7 @@ def spd_classifier(
     else:
         raise ValueError(f"name: expected 'Green' or 'TSMNet', got {name!r}")
     network = getattr(models, name)(n_chans=num_channels, n_outputs=num_classes, **{**defaults, **settings})
-    return BraindecodeClassifier(network, class_weights, label_smoothing)
+    return NetworkClassifier(network, class_weights, label_smoothing)
 
 
 def _logistic_regression(inverse_regularization: float) -> list[tuple[str, BaseEstimator]]:

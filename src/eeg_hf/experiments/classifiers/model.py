@@ -78,13 +78,15 @@ def build_eegnet(
     """Return the baseline, which takes windows of one length."""
     if target.is_regression:
         raise ValueError("architecture: eegnet tells classes apart; take eeg_foundation for a regression")
-    return eegnet(
+    network = eegnet(
         num_channels=len(train[0]["channels"]),
         num_classes=len(target.class_names),
         num_samples=train[0]["num_samples"],
-        sampling_rate=extractor.sampling_rate,
+        sampling_rate=float(extractor.sampling_rate),
         class_weights=labels["class_weights"],
     )
+    network.config.update({**labels, **describe_channels(train)})  # names of classes and electrodes
+    return network
 
 
 def describe_channels(train: Dataset) -> dict[str, Any]:
