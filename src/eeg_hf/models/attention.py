@@ -2,12 +2,15 @@
 """Multi-head self-attention over one axis, by the attention implementations of transformers."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import TransformersKwargs
+
+from .dropout import dropout as apply_dropout
 
 
 def refuse_unknown_options(model: str, options: Mapping[str, object]) -> None:
@@ -55,9 +58,14 @@ def eager_attention_forward(
     weights = weights.softmax(dim=-1)
     if grid is not None:
         weights = weights.unflatten(0, grid)
-    kept = nn.functional.dropout(weights, p=dropout, training=module.training)
+    kept = apply_dropout(weights, dropout, module.training)
     attended = kept.reshape(-1, *kept.shape[-3:]) @ value  # (batch, heads, length, head_dim)
     return attended.transpose(1, 2).contiguous(), weights
+
+
+def attend_by_products(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
+    """Attend like `eager_attention_forward`, but return no weights, as sdpa does."""
+    return eager_attention_forward(*args, **kwargs)[0], None
 
 
 class Attention(nn.Module):
@@ -98,6 +106,8 @@ class Attention(nn.Module):
         )
         if attend is eager_attention_forward:
             kwargs["grid"] = grid
+        elif self._drops_by_products(hidden_states):
+            attend = attend_by_products
         attended, weights = attend(
             self,
             query,
@@ -109,3 +119,12 @@ class Attention(nn.Module):
             **kwargs,
         )
         return self.o_proj(attended.flatten(2)), weights  # attended (batch, length, heads, head_dim)
+
+    def _drops_by_products(self, hidden_states: torch.Tensor) -> bool:
+        """Whether torch would attend by matrix products anyway, and draw its dropout slowly.
+
+        Its fused attention knows no dropout on a CPU.
+        """
+        is_sdpa = self.config._attn_implementation == "sdpa"
+        is_eager = hidden_states.device.type == "cpu" and not torch.compiler.is_compiling()
+        return is_sdpa and is_eager and self.training and self.config.dropout > 0

@@ -14,6 +14,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import Attention
+from .dropout import Dropout
 
 
 class TemporalAttention(Attention):
@@ -108,7 +109,7 @@ class FactorizedLayer(GradientCheckpointingLayer):
             self.channel_attention = ChannelAttention(config)
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.feed_forward = FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.use_channel_attention = config.use_channel_attention
 
     def forward(

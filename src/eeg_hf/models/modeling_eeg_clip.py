@@ -22,6 +22,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .configuration_eeg_clip import EEGCLIPConfig
 from .contrast import contrast_positives, gather_rows, own_rows, similarities
+from .dropout import Dropout
 from .modeling_eeg_conv_transformer import EEGConvTransformerModel
 from .modeling_eeg_foundation import EEGFoundationModel
 from .parameter_dtype import parameter_dtype
@@ -63,7 +64,7 @@ class ProjectionHead(nn.Module):
     def __init__(self, config: EEGCLIPConfig, size: int) -> None:
         super().__init__()
         self.dense = nn.Linear(size, config.projection_hidden_size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.out = nn.Linear(config.projection_hidden_size, config.projection_dim)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

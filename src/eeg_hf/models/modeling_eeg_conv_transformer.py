@@ -20,6 +20,7 @@ from transformers.utils.output_capturing import capture_outputs
 from .attention import Attention, refuse_unknown_options
 from .channel_adapters import ChannelAdapter, LocalScores, build_channel_adapter
 from .configuration_eeg_conv_transformer import EEGConvTransformerConfig
+from .dropout import Dropout
 from .factorized_attention import FeedForward
 from .masking import zero_masked
 from .parameter_dtype import parameter_dtype
@@ -42,7 +43,7 @@ class TimeConvolution(nn.Module):
         )
         # Over the features of one time step, so padding does not enter
         self.norm = nn.LayerNorm(config.conv_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.is_residual = stride == 1 and size == config.conv_size
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -62,7 +63,7 @@ class TransformerLayer(GradientCheckpointingLayer):
         self.attention = Attention(config)
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.feed_forward = FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: object
@@ -86,7 +87,7 @@ class ConvTransformerEmbeddings(nn.Module):
         self.time_positions = nn.Embedding(config.max_tokens, config.hidden_size)
         if config.temporal_pool == "cls":  # other pools would give it no gradient
             self.cls_token = nn.Parameter(torch.empty(config.hidden_size))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, values: torch.Tensor, is_real: torch.Tensor | None

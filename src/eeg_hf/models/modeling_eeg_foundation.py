@@ -26,6 +26,7 @@ from .attention import refuse_unknown_options
 from .channel_adapters import ChannelAdapter, LocalScores, build_channel_adapter
 from .configuration_eeg_foundation import EEGFoundationConfig
 from .contrast import Temperature
+from .dropout import Dropout
 from .electrode_embedding import ChannelPositionEmbedding
 from .factorized_attention import ChannelAttention, FactorizedLayer, TemporalAttention
 from .finite_scalar_quantization import FiniteScalarQuantizer
@@ -66,7 +67,7 @@ class EEGFoundationEmbeddings(nn.Module):
         self.channel_positions = ChannelPositionEmbedding(config)
         self.mask_token = nn.Parameter(torch.empty(config.hidden_size))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, values: torch.Tensor, channel_positions: torch.Tensor, mask: torch.Tensor | None
@@ -567,7 +568,7 @@ class ClassificationHead(nn.Module):
 
     def __init__(self, hidden_size: int, num_labels: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.out = nn.Linear(hidden_size, num_labels)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

@@ -26,6 +26,7 @@ from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_eeg_fsq import EEGFSQConfig
+from .dropout import Dropout
 from .finite_scalar_quantization import FiniteScalarQuantizer
 from .parameter_dtype import parameter_dtype
 from .token_grid import refuse_empty
@@ -108,7 +109,7 @@ class CodecBlock(nn.Module):
         self.layer = layer
         self.film = FiLM(config, num_channels) if config.use_conditioning else None
         self.activation = create_activation(config, num_channels)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, values: torch.Tensor, embedding: torch.Tensor | None) -> torch.Tensor:
         """Map (batch, channels, ...) to (batch, num_channels, ...)."""

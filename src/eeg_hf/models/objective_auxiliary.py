@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .dropout import Dropout
 from .losses import task_loss
 from .objective import EncodedWindows, Objective
 
@@ -49,7 +50,7 @@ class DemographicHead(nn.Module):
         hidden_dim = hidden_dim or input_dim
         self.dense = nn.Linear(input_dim, hidden_dim)
         self.activation = nn.GELU()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.out = nn.Linear(hidden_dim, num_outputs)
         self.mean = mean
         self.std = std

@@ -20,6 +20,7 @@ from transformers import initialization as init
 from transformers.masking_utils import create_bidirectional_mask
 
 from .attention import Attention
+from .dropout import Dropout
 from .factorized_attention import FeedForward
 from .idle_parameters import idle_zero
 from .spatial_basis import channel_matrix, harmonic_matrix
@@ -377,7 +378,7 @@ class BandLayer(nn.Module):
         self.attention = Attention(config)
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.feed_forward = FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, tokens: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """Map (batch, tokens, hidden_size) to the same shape."""
