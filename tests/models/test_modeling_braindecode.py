@@ -45,6 +45,21 @@ def configure(architecture, **fields):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_new_head_shares_all_other_layers(architecture, tmp_path):
+    encoder = BraindecodeModel(configure(architecture, class_weights=[1.0, 2.0, 3.0])).eval()
+    classifier = encoder.add_classification_head(5, id2label=dict(enumerate("abcde"))).eval()
+    windows = torch.randn(2, 4, 400)
+    assert classifier(windows, labels=torch.tensor([0, 4])).logits.shape == (2, 5)
+    assert encoder.compute_logits(windows).shape == (2, 3)  # keeps its own last layer
+    head, own = (set(each.network.final_layer.parameters()) for each in (classifier.model, encoder))
+    assert not head & own and set(classifier.parameters()) - head == set(encoder.parameters()) - own
+    classifier.save_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert torch.equal(again(windows).logits, classifier(windows).logits)
+    assert again.config.class_weights is None and again.config.id2label[4] == "e"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_hosted_network_is_the_bare_one_also_after_a_file(architecture, tmp_path):
     config, windows = configure(architecture), torch.randn(2, 4, 400)
     torch.manual_seed(0)

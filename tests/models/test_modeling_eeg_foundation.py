@@ -282,6 +282,10 @@ def test_embeddings_and_classification_head_share_the_encoder(model):
     classifier = model.add_classification_head(6, classifier_dropout=0.3)
     assert classifier(eeg).logits.shape == (2, 6)
     assert classifier.model is model and classifier.config.num_labels == 6
+    weighted = classifier.add_classification_head(2, class_weights=[1.0, 2.0])
+    assert weighted.model is model and weighted.add_classification_head(3).config.class_weights is None
+    with pytest.raises(ValueError, match="num_labels: expected a number of classes, or 1 .* got 0"):
+        model.add_classification_head(0)
 
 
 def test_labels_of_every_kind():

@@ -423,17 +423,3 @@ def test_dropout_acts_in_training_only():
     model = build(dropout=0.5)
     assert not torch.equal(model.train()(signal()).reconstruction, model(signal()).reconstruction)
     assert torch.equal(model.eval()(signal()).reconstruction, model(signal()).reconstruction)
-
-
-@torch.no_grad()
-def test_encoding_and_decoding_compile_as_one_graph():
-    torch.compiler.reset()
-    model = build(architecture="conv", activation="snake", use_conditioning=True)
-    rates, eeg = torch.tensor([160.0, 500.0]), signal()
-
-    def code(eeg, rates):
-        indices = model.encode(eeg, rates).indices
-        return indices, model.decode(indices, rates)
-
-    indices, decoded = torch.compile(code, fullgraph=True, backend="eager")(eeg, rates)
-    torch.testing.assert_close((indices, decoded), code(eeg, rates))

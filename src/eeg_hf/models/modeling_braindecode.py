@@ -5,6 +5,7 @@ The network inside is braindecode's own, unchanged: the same seed gives the same
 same output. What it gains is a config, safetensors, the Auto classes, Trainer, pipelines and the Hub.
 """
 
+import copy
 import importlib
 import inspect
 import warnings
@@ -17,6 +18,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceCl
 
 from .configuration_braindecode import BraindecodeConfig
 from .losses import task_loss
+from .pretrained_model import classifier_config
 from .token_grid import refuse_empty
 
 _SAME_PLACE_METRES = 0.005
@@ -110,6 +112,29 @@ class BraindecodePreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         """Leave the weights as braindecode initialised them."""
+
+    def add_classification_head(
+        self, num_labels: int, **config_updates: Any
+    ) -> "BraindecodeForSequenceClassification":
+        """Return a classifier with a new `final_layer` on this network; both share all other weights.
+
+        Args:
+            num_labels: Number of classes; 1 means regression.
+            **config_updates: Other fields of the config to change, such as `id2label`.
+
+        Raises:
+            ValueError: If the network has no `final_layer`.
+        """
+        network = self.base_model.network
+        if not hasattr(network, "final_layer"):
+            raise ValueError(f"{self.config.architecture} of braindecode has no final_layer to replace")
+        classifier = BraindecodeForSequenceClassification(
+            classifier_config(self.config, num_labels, config_updates)
+        )
+        shared = copy.copy(network)  # the same layers, in a list of their own
+        shared._modules = {**network._modules, "final_layer": classifier.model.network.final_layer}
+        classifier.model.network = shared
+        return classifier
 
 
 class BraindecodeModel(BraindecodePreTrainedModel):

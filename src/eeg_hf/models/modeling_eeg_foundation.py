@@ -37,7 +37,7 @@ from .objective import EncodedWindows, Objective
 from .objective_codes import MaskedCodes
 from .objective_registry import OBJECTIVE_COLUMNS, build_objectives
 from .patching import patchify
-from .pretrained_model import EEGPreTrainedModel
+from .pretrained_model import EEGPreTrainedModel, classifier_config
 from .second_order import (
     BandProjection,
     Recentring,
@@ -232,11 +232,7 @@ class EEGFoundationPreTrainedModel(EEGPreTrainedModel):
             **config_updates: Other fields of the config to change, such as `classifier_dropout` or
                 `id2label`.
         """
-        settings = {**self.config.to_dict(), "num_labels": num_labels, "tasks": None}
-        if num_labels != self.config.num_labels:  # names of other classes must not survive
-            settings.pop("id2label", None)
-            settings.pop("label2id", None)
-        config = EEGFoundationConfig(**{**settings, **config_updates})
+        config = classifier_config(self.config, num_labels, {"tasks": None, **config_updates})
         classifier = EEGFoundationForSequenceClassification(config)
         classifier.model = self.base_model
         return classifier

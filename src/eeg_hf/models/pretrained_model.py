@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attributes and methods that all models with attention share."""
 
+from typing import Any, TypeVar
+
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
+
+Config = TypeVar("Config", bound=PreTrainedConfig)
 
 
 class EEGPreTrainedModel(PreTrainedModel):
@@ -31,4 +35,26 @@ class EEGPreTrainedModel(PreTrainedModel):
         return self.base_model(input_values, **inputs).pooler_output
 
 
-__all__ = ["EEGPreTrainedModel"]
+def classifier_config(config: Config, num_labels: int, updates: dict[str, Any]) -> Config:
+    """Return the config of a classifier with a new head; names and weights of other classes do not survive.
+
+    Args:
+        config: Of the encoder.
+        num_labels: Number of classes; 1 means regression.
+        updates: Other fields to change.
+
+    Raises:
+        ValueError: If there is no class.
+    """
+    if isinstance(num_labels, bool) or not isinstance(num_labels, int) or num_labels < 1:
+        raise ValueError(
+            f"num_labels: expected a number of classes, or 1 for a regression, got {num_labels!r}"
+        )
+    settings = {**config.to_dict(), "num_labels": num_labels}
+    if num_labels != config.num_labels:
+        for name in ("id2label", "label2id", "class_weights"):
+            settings.pop(name, None)
+    return type(config)(**{**settings, **updates})
+
+
+__all__ = ["EEGPreTrainedModel", "classifier_config"]
