@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run resumes from the last checkpoint that was written to its end."""
 
+import shutil
+
 import pytest
 import torch
 from datasets import Dataset
@@ -83,11 +85,17 @@ def test_a_finished_run_started_again_is_left_as_it_is(tmp_path):
     assert longer.state.global_step == 6 and not are_equal(weights(longer), first)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return the folder of a run of four steps, and its weights."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, weights(train(folder))
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog, name, damage):
-    whole = weights(train(tmp_path / "whole"))
-    train(tmp_path / "cut")
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(finished, tmp_path, name, damage):
+    shutil.copytree(finished[0], tmp_path / "cut")
     path = tmp_path / "cut" / "checkpoint-4" / name
     if damage == "cut":
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -96,7 +104,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog, name
     trainer = make_trainer(tmp_path / "cut")
     assert resume_checkpoint(trainer.args) == str(tmp_path / "cut" / "checkpoint-3")
     trainer.train(resume_from_checkpoint=resume_checkpoint(trainer.args))
-    assert are_equal(weights(trainer), whole)
+    assert are_equal(weights(trainer), finished[1])
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(tmp_path):
@@ -135,6 +143,17 @@ def seen(*hashes):
     return SeenWindows.of([Dataset.from_list(rows)])
 
 
+BEFORE = {"max_steps": 2, "seen_windows": seen("x", "y")}
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """Return the folder of a run of two steps."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    train(folder, **BEFORE)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
@@ -145,12 +164,14 @@ def seen(*hashes):
         ({"seen_windows": seen("x", "z")}, "windows (number, hash)"),
     ],
 )
-def test_a_run_with_other_settings_is_refused_by_their_names(tmp_path, changed, named):
-    before = {"max_steps": 2, "seen_windows": seen("x", "y")}
-    train(tmp_path, **before)
-    files = {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
+def test_a_run_with_other_settings_is_refused_by_their_names(interrupted, changed, named):
+    files = {path: path.read_bytes() for path in interrupted.rglob("*.safetensors")}
     with pytest.raises(ValueError, match="was trained with other settings") as error:
-        train(tmp_path, **{**before, "max_steps": 3, **changed})
+        train(interrupted, **{**BEFORE, "max_steps": 3, **changed})
     assert named in str(error.value) and str(error.value).count("->") == 1
-    assert files == {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
-    assert train(tmp_path, **{**before, "max_steps": 3}).state.global_step == 3  # a longer run is the same
+    assert files == {path: path.read_bytes() for path in interrupted.rglob("*.safetensors")}
+
+
+def test_a_longer_run_is_the_same(interrupted, tmp_path):
+    shutil.copytree(interrupted, tmp_path / "run")
+    assert train(tmp_path / "run", **{**BEFORE, "max_steps": 3}).state.global_step == 3

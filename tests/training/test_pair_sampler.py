@@ -198,7 +198,7 @@ class Seen(torch.nn.Module):
         return {"loss": self.weight.sum()}
 
 
-def train(folder, rows, resume=None):
+def train(folder, rows, save_steps, resume=None):
     trainer = EEGTrainer(
         model=Seen(),
         args=TrainingArguments(
@@ -206,7 +206,7 @@ def train(folder, rows, resume=None):
             per_device_train_batch_size=8,
             num_train_epochs=2,
             save_strategy="steps",
-            save_steps=1,
+            save_steps=save_steps,
             save_only_model=False,
             use_cpu=True,
             report_to="none",
@@ -227,9 +227,9 @@ def test_the_trainer_takes_the_batches_and_a_resumed_one_the_rest_of_them(tmp_pa
     for epoch in range(2):
         sampler.set_epoch(epoch)
         expected += sampler.batches().tolist()
-    assert train(tmp_path, rows) == expected
     done = len(expected) // 2 + 2  # within the second epoch
-    assert train(tmp_path, rows, resume=str(tmp_path / f"checkpoint-{done}")) == expected[done:]
+    assert train(tmp_path, rows, done) == expected
+    assert train(tmp_path, rows, done, str(tmp_path / f"checkpoint-{done}")) == expected[done:]
 
 
 def test_windows_give_their_stimuli(tmp_path):
