@@ -58,7 +58,9 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.stdout.write(f"eeg-hf {eeg_hf.__version__}\n")
         return
     verb = words[0].replace("_", "-")
-    verb = FORMER.get(verb, verb)
+    if verb in FORMER:
+        sys.stderr.write(f"eeg-hf: {words[0]} is now {FORMER[verb]}\n")
+        verb = FORMER[verb]
     known = [name for names in VERBS.values() for name in names]
     if verb not in known:
         hint = did_you_mean(verb, known) or "; `eeg-hf --help` lists the commands"

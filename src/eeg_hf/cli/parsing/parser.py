@@ -10,7 +10,15 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from ...suggestions import did_you_mean
 from .recipe_files import load_yaml
-from .settings import Setting, announce, collect, expand, is_override, sort_words
+from .settings import (
+    Setting,
+    announce,
+    announce_sections,
+    collect,
+    expand,
+    is_override,
+    sort_words,
+)
 
 if typing.TYPE_CHECKING:
     from .command import Command
@@ -114,6 +122,7 @@ class CommandParser(HfArgumentParser):
         default = self.command.default_recipe
         recipes = [*([default] if default else []), *(name for name in names if name != default)]
         folder = options.get("output_dir", f"runs/multirun-{self.command.name}")
+        announce_sections(pairs, self.settings, self.command.name)
         jobs = []
         for number, job in enumerate(expand(pairs) if switches.multirun else [pairs]):
             if switches.multirun:

@@ -109,6 +109,14 @@ def translate(name: str, value: str) -> Pair | None:
     return name, value
 
 
+def announce_sections(overrides: Iterable[Pair], known: Mapping[str, Setting], command: str) -> None:
+    """Write one line about each override of Hydra or Lightning that has another name here."""
+    for name, value in overrides:
+        pair = None if name in known or name.startswith("training.") else translate(name, value)
+        if pair is not None and pair[0] != name:
+            announce(command, name, pair[0])
+
+
 def collect(
     recipes: Sequence[str],
     overrides: Sequence[Pair],
@@ -255,4 +263,14 @@ def split_choices(text: str) -> list[str]:
     return choices
 
 
-__all__ = ["Pair", "Setting", "Words", "announce", "collect", "expand", "is_override", "sort_words"]
+__all__ = [
+    "Pair",
+    "Setting",
+    "Words",
+    "announce",
+    "announce_sections",
+    "collect",
+    "expand",
+    "is_override",
+    "sort_words",
+]
