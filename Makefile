@@ -1,7 +1,8 @@
 # All that a newcomer needs, on a machine with nothing but Python 3.11 or newer:
 #
 #   make quickstart    make .venv, install, run the whole way on real EEG (simulated where there is neither data nor network)
-#   make test          make .venv, install, run the test suite
+#   make test          make .venv, install, run the tests: minutes
+#   make test-all      likewise, with those marked slow, which continuous integration runs too
 #   make docs          make .venv, install, build the documentation into site/
 #
 # The second call of each installs nothing. `rm -rf .venv` starts over.
@@ -17,7 +18,7 @@ PYTEST_FLAGS ?= -n 2 --dist loadfile
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt
 
-.PHONY: help install quickstart test quality docs benchmark clean
+.PHONY: help install quickstart test test-all quality docs benchmark clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -28,6 +29,9 @@ quickstart: $(VENV)/.installed
 	$(BIN)/eeg-hf quickstart
 
 test: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not slow"
+
+test-all: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 quality: $(VENV)/.installed-dev

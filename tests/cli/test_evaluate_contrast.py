@@ -53,6 +53,7 @@ def trained(tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_the_isc_of_people_held_out_is_the_closed_form_one(trained):
     shared, nothing = (trained[share]["signals"] for share in (0.8, 0.0))
     (closed_form,) = shared["isc_of_the_truth"]
@@ -62,6 +63,7 @@ def test_the_isc_of_people_held_out_is_the_closed_form_one(trained):
     assert abs(nothing["isc"][0]) < 0.05 and nothing["p_value"] > 0.05
 
 
+@pytest.mark.slow
 def test_contrast_rises_from_chance_towards_the_truth_on_people_held_out(trained):
     features = trained[0.8]["features"]
     found = {name: row["matching_accuracy"]["mean"] for name, row in features.items()}
@@ -78,6 +80,7 @@ def test_contrast_rises_from_chance_towards_the_truth_on_people_held_out(trained
     assert features[PROJECTED]["alignment_share"]["mean"] < 0.7
 
 
+@pytest.mark.slow
 def test_nothing_is_found_where_nothing_is_shared(trained):
     features, constant = trained[0.0]["features"], "constant features"
     chance = features[PROJECTED]["matching_chance"]["mean"]

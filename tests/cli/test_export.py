@@ -41,6 +41,7 @@ def exported(model, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_file_takes_any_number_of_windows_channels_and_samples(model, exported):
     original = AutoModelForSequenceClassification.from_pretrained(model).eval()
     onnx = OnnxModel.load(exported)
@@ -57,6 +58,7 @@ def test_the_file_takes_any_number_of_windows_channels_and_samples(model, export
             assert torch.allclose(onnx(**inputs).logits, original(**inputs).logits, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_card_states_what_was_measured(model, exported):
     card = json.loads((exported / "card.json").read_text())
     assert card["parity"]["fp32"]["max_difference"] < 1e-4 and card["data"] == "simulated EEG"
@@ -65,6 +67,7 @@ def test_the_card_states_what_was_measured(model, exported):
     assert session.get_inputs()[0].name == "eeg_data" and session.get_outputs()[0].name == "predictions"
 
 
+@pytest.mark.slow
 def test_int8_is_close_and_smaller_weights(model, exported, tmp_path):
     quantize(exported / "model.onnx", tmp_path / "model.onnx")
     original = AutoModelForSequenceClassification.from_pretrained(model).eval()
@@ -73,6 +76,7 @@ def test_int8_is_close_and_smaller_weights(model, exported, tmp_path):
     assert 0 < found["mean_difference"] <= found["max_difference"] < 0.1
 
 
+@pytest.mark.slow
 def test_an_exported_model_answers_in_a_pipeline_and_for_predict(model, exported, tmp_path):
     raw = get_recording()
     classify = pipeline(

@@ -187,6 +187,7 @@ def three_phases(prepared, film, output_dir):
     }
 
 
+@pytest.mark.slow
 def test_two_nodes_train_all_phases(prepared, film, tmp_path, slurm):
     out, recipe = tmp_path / "out", tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(three_phases(prepared, film, out)))

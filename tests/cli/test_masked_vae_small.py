@@ -92,6 +92,7 @@ def test_mixture_of_two_montages_and_lengths_trains_from_streams(recipe, trained
     assert all(0 < row["loss"] < 5 for row in log_of(trained) if "loss" in row)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_with_the_same_weights_and_losses(recipe, trained, tmp_path):
     shutil.copytree(trained / "checkpoint-2", tmp_path / "checkpoint-2")
     run_command("pretrain", recipe, *flags(output_dir=tmp_path, resume_from_checkpoint="true"))
@@ -99,6 +100,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_losses(recipe, tra
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(recipe, tmp_path, environment):
     options = flags(output_dir=tmp_path, max_steps=2, eval_strategy="no", dataloader_num_workers=0)
     port = str(free_port())

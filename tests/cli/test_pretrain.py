@@ -112,6 +112,7 @@ def test_a_tokenizer_of_other_signals_is_refused(prepared, tmp_path, settings, m
     assert message in line
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_ends_with_the_same_weights(prepared, finished, tmp_path, environment):
     words = arguments(prepared, tmp_path, eval_strategy="epoch")
     process = start_command(environment, "pretrain", *words, stderr=subprocess.DEVNULL)
@@ -125,6 +126,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(prepared, finished, tmp_p
     assert weights(tmp_path) == weights(finished)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(prepared, tmp_path, environment):
     exact = {"config": json.dumps({**TINY, "dropout": 0.0}), "max_steps": 4, "logging_steps": 1}
     exact |= {"save_strategy": "no", "use_cpu": "true"}

@@ -31,6 +31,7 @@ def quickstart(tmp_path_factory):
     return folder / "run", printed, "\n".join(logged)
 
 
+@pytest.mark.slow
 def test_it_goes_all_the_way_and_says_that_the_eeg_is_simulated(quickstart):
     folder, printed, logged = quickstart
     assert "SIMULATED EEG" in logged and "load with the Auto classes" in logged
@@ -46,6 +47,7 @@ def test_it_goes_all_the_way_and_says_that_the_eeg_is_simulated(quickstart):
     assert sum(row["method"].startswith("ceiling: best decoder") for row in rows) == 2
 
 
+@pytest.mark.slow
 def test_every_command_is_shown_and_a_finished_training_is_kept(quickstart, capsys):
     folder, printed, _ = quickstart
     commands = [shlex.split(line)[2:] for line in printed.splitlines() if line.startswith("$ eeg-hf ")]

@@ -34,6 +34,7 @@ def write(root, **options):
     return write_things(root / "data", **given, **options), write_tower(root / "tower")
 
 
+@pytest.mark.slow
 def test_epochs_of_the_authors_prepared_embedded_trained_exported_and_judged(tmp_path):
     things, tower = write(tmp_path, num_times=10)
     data, prepared, images = tmp_path / "data", tmp_path / "prepared", tmp_path / "images"

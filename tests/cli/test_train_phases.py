@@ -50,6 +50,7 @@ def in_world(world, monkeypatch):
     return world
 
 
+@pytest.mark.slow
 def test_all_phases_of_hbn_and_tuh(in_world, caplog):
     run_command("train-phases", "phases_hbn_tuh", "--tiny", "true")
     folder = in_world / "runs/hbn-tuh"
@@ -71,6 +72,7 @@ def test_all_phases_of_hbn_and_tuh(in_world, caplog):
     assert "has no test part" in caplog.text
 
 
+@pytest.mark.slow
 def test_what_is_carried_is_carried_bit_by_bit(in_world):
     folder = in_world / "runs/one"
     run_command("train-phases", "pretrain_multitask", "--tiny", "true", "--output_dir", folder)
@@ -88,6 +90,7 @@ def test_what_is_carried_is_carried_bit_by_bit(in_world):
     assert any(name.startswith("auxiliary_head") for name in carried["dropped"])
 
 
+@pytest.mark.slow
 def test_rest_and_challenges_go_on_from_given_weights(in_world):
     start = in_world / "runs/hbn-tuh/films"
     if not start.exists():

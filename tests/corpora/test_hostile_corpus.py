@@ -84,6 +84,7 @@ def peak_of_children() -> Iterator[dict[str, float]]:
         watcher.join()
 
 
+@pytest.mark.slow
 def test_good_files_among_hundreds_of_damaged_ones_are_prepared_as_without_them(tmp_path):
     whole, good, both = tmp_path / "whole", tmp_path / "good", tmp_path / "both"
     whole.mkdir()
@@ -246,6 +247,7 @@ def busy_workers(pid: int) -> list[psutil.Process]:
     return [child for child in family if child.ppid() != pid]
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_leaves_no_process_and_writes_the_same_bytes(tmp_path):
     prepare(Simulated(60, seconds=4.0), tmp_path / "undisturbed", extractor())
     out, generator = tmp_path / "killed", np.random.default_rng(0)
@@ -306,6 +308,7 @@ shutil.copytree(out, copy)
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_when_there_is_room_the_rest_is_written(tmp_path):
     (tmp_path / "disk").mkdir()
     try:
@@ -371,6 +374,7 @@ def test_time_that_ends_while_windows_are_written_is_no_fault_of_the_disk(tmp_pa
     assert not list(tmp_path.glob("*shard*"))
 
 
+@pytest.mark.slow
 def test_a_recording_without_end_is_ended_whatever_it_does(tmp_path, monkeypatch):
     (tmp_path / "endless_corpus.py").write_text(ENDLESS)
     monkeypatch.syspath_prepend(tmp_path)

@@ -21,8 +21,14 @@ BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 MODULE = re.compile(r"# src/(eeg_hf/\w+/\w+)\.py\n")
 # What a page says that it needs beside the library; no page needs an extra
 NEEDS = {"lora": "peft", "own_recordings": "edfio"}
-PAGES = ("getting_started", "tutorials/*", "how_to/*")
-PAGES = [page for pattern in PAGES for page in sorted(DOCS.glob(f"{pattern}.md"))]
+# Whole ways from recordings to a table: ten seconds and more each
+SLOW = ("getting_started", "commands", "own_recordings", "train_the_tokenizer")
+PATTERNS = ("getting_started", "tutorials/*", "how_to/*")
+PAGES = [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in SLOW else [])
+    for pattern in PATTERNS
+    for page in sorted(DOCS.glob(f"{pattern}.md"))
+]
 
 
 def run_python(code, page, names):
@@ -52,7 +58,7 @@ def run_commands(text, page):
                 assert not ended.code, f"{page.name}: {shlex.join(words)} ended with {ended.code}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_runs_as_it_stands(page, tmp_path, monkeypatch):
     if page.stem in NEEDS:
         pytest.importorskip(NEEDS[page.stem])

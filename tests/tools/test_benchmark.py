@@ -59,6 +59,7 @@ def test_preparing(run):
     assert size["value"] * 25 == pytest.approx(disk["value"])
 
 
+@pytest.mark.slow
 def test_many_windows(run):
     rows, _ = run("scale")
     names_and_peers(rows)
@@ -100,12 +101,14 @@ def test_a_missing_peer_is_said_to_be_absent(run, monkeypatch):
     assert "absent, no braindecode" in printed
 
 
+@pytest.mark.slow
 def test_importing(run):
     rows, printed = run("import")
     assert [row["name"] for row in rows] == ["import eeg_hf, on top of the peer"] and rows[0]["peer"] > 0
     assert "import torch, transformers" in printed
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_process_of_its_own(benchmark, part):
     ballast = bytearray(500_000_000)  # in this process, and in no other
     ballast[::4096] = b"x" * len(ballast[::4096])
@@ -152,6 +155,7 @@ def test_adapters_and_losses_are_timed_beside_none_and_reconstruction_alone(part
     assert all("0 parameters more" in row.name for row in rows if "zero_pad, " in row.name)
 
 
+@pytest.mark.slow
 def test_the_memory_of_an_adapter_is_that_of_a_process_of_its_own(part):
     phases = part("phases")
     timing = part("timing")

@@ -107,6 +107,7 @@ def test_interpreter_outside_a_virtual_environment_is_refused():
     assert "expected the python of a virtual environment" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.version.cuda is not None, reason="only a CPU-only torch needs mending")
 def test_mended_environment_imports_torchvision(tmp_path):
     venv.create(tmp_path / "env", symlinks=True)

@@ -34,6 +34,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.parquet*")}
 
 
+@pytest.mark.slow
 def test_ray_writes_the_bytes_of_one_process_and_survives_what_kills_it(tmp_path):
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
