@@ -8,7 +8,12 @@ from tests.models.model_checks import CASES, CHECKS
 
 # One of each architecture, with most of its code: capturing a graph takes seconds
 COMPILED = {
-    "check_it_compiles_as_one_graph": ("foundation-bands", "codec-conv", "masked-vae-pretraining", "clip"),
+    "check_it_compiles_as_one_graph": (
+        "foundation-second-order",
+        "codec-conv",
+        "masked-vae-pretraining",
+        "clip",
+    ),
     "check_an_export_takes_batches_of_any_size": (
         "foundation-classification",
         "codec-conv",

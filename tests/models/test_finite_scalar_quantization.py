@@ -64,7 +64,7 @@ def test_with_two_levels_it_counts_as_vector_quantize_pytorch(levels):
 def test_every_index_comes_back(levels):
     quantizer = FiniteScalarQuantizer(levels)
     assert quantizer.codebook_size == math.prod(levels)
-    indices = torch.arange(min(quantizer.codebook_size, 1_000_000))
+    indices = torch.arange(quantizer.codebook_size)[-100_000:]
     codes = quantizer.indices_to_codes(indices)
     assert codes.abs().max() <= 1 and len(codes.unique(dim=0)) == len(indices)
     assert torch.equal(quantizer.codes_to_indices(codes), indices)

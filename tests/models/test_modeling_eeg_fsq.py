@@ -404,8 +404,8 @@ def test_what_cannot_be_started_from_is_refused():
     refused("finite", start, torch.full((100, SIZE), math.nan))
 
 
-# Every pair of two of the three fields
-@pytest.mark.parametrize("fields", [VARIANTS[i] for i in (0, 3, 5, 6)], ids=names)
+# Each value of the three fields
+@pytest.mark.parametrize("fields", [VARIANTS[i] for i in (0, 7)], ids=names)
 def test_overfits_one_batch(fields):
     torch.manual_seed(0)
     model = EEGFSQModel(EEGFSQConfig(**{**TINY, **fields, "hidden_dims": [64, 32]}))

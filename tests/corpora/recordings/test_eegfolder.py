@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import datasets
@@ -343,16 +341,6 @@ def test_the_tables_of_datasets_hold_the_builder_once():
     )
     assert datasets.load._EXTENSION_TO_MODULE[".csv"] == ("csv", {})
     assert datasets.features.features._FEATURE_TYPES["Eeg"] is Eeg
-
-
-def test_registering_twice_and_before_datasets_is_imported_says_nothing():
-    code = (
-        "import eeg_hf, importlib; importlib.reload(eeg_hf); import datasets;"
-        "print('eegfolder' in datasets.packaged_modules._PACKAGED_DATASETS_MODULES)"
-    )
-    arguments = [sys.executable, "-W", "error::UserWarning", "-c", code]
-    result = subprocess.run(arguments, capture_output=True, text=True)
-    assert (result.stdout, result.stderr) == ("True\n", "")
 
 
 def test_tables_of_samples_are_recordings_where_their_rate_and_unit_are_said(tmp_path):
