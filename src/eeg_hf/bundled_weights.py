@@ -41,6 +41,3 @@ def find_weights(name: str) -> str:
 def bundled_names() -> list[str]:
     """Return the names of the weights that come with the package."""
     return sorted(path.parent.name for path in _FOLDER.glob("*/config.json"))
-
-
-__all__ = ["bundled", "bundled_names", "find_weights"]

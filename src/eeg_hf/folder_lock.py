@@ -154,6 +154,3 @@ def _holder(descriptor: int) -> str:
 def program() -> str:
     """Return the command of this process, as a lock names it."""
     return " ".join([Path(sys.argv[0]).name or "python", *sys.argv[1:2]])
-
-
-__all__ = ["FolderInUseError", "is_locked_elsewhere", "locked_folder", "program"]

@@ -72,6 +72,3 @@ class _Loader(importlib.abc.Loader):
         if self.finder in sys.meta_path:
             sys.meta_path.remove(self.finder)
             self.finder.action()
-
-
-__all__ = ["when_imported"]

@@ -26,6 +26,3 @@ def without_tags(text: str) -> str:
         'p < 0.05 &lt;script>'
     """
     return _TAG.sub("&lt;", text)
-
-
-__all__ = ["legible", "without_tags"]

@@ -23,6 +23,3 @@ def did_you_mean(name: object, known: Iterable[str], n: int = 1, cutoff: float =
     """
     close = difflib.get_close_matches(str(name), list(known), n=n, cutoff=cutoff)
     return f", did you mean {' or '.join(map(repr, close))}?" if close else ""
-
-
-__all__ = ["did_you_mean"]

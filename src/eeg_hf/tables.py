@@ -31,6 +31,3 @@ def markdown_table(rows: Sequence[Mapping[str, str]], texts: Collection[str] = (
 def escape_cell(text: str) -> str:
     """Return text that can neither end its cell nor its row."""
     return legible(" ".join(text.split())).replace("|", "\\|")
-
-
-__all__ = ["NOTHING", "escape_cell", "markdown_table"]

@@ -22,7 +22,7 @@ from eeg_hf.experiments.second_order.vector_training import (
     pretrain_bands,
     standardize,
 )
-from eeg_hf.training.convex_head import collect_features
+from eeg_hf.training.frozen_features import collect_features
 from eeg_hf.training.population import fit_population
 
 

@@ -24,6 +24,3 @@ def run_once(output_dir: Path, verb: object, *arguments: object) -> None:
         return
     run_verb(*words)
     finished.write_text(text, encoding="utf-8")
-
-
-__all__ = ["run_once", "run_verb"]

@@ -98,14 +98,3 @@ class Compose:
 
 
 DEFAULT_VIEW = Compose((AmplitudeScale(), TimeShift(), TimeMask(), ChannelDrop(), GaussianNoise()))
-
-__all__ = [
-    "DEFAULT_VIEW",
-    "AmplitudeScale",
-    "ChannelDrop",
-    "Compose",
-    "GaussianNoise",
-    "TimeMask",
-    "TimeShift",
-    "Transform",
-]

@@ -109,6 +109,3 @@ def calibrate_groups(
         )
         for group, pairs in found.items()
     }
-
-
-__all__ = ["REGIMES", "calibrate_groups", "calibration_windows"]

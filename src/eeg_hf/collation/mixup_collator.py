@@ -56,6 +56,3 @@ class MixupCollator:
             "labels": ((1 - share) * targets + share * targets[partner]).float(),
         }
         return {**batch, **mixed}
-
-
-__all__ = ["MixupCollator"]

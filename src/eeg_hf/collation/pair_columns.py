@@ -80,6 +80,3 @@ def _read(table: pa.Table, name: str) -> Sequence:
 
 def _number(name: str) -> int:
     return zlib.crc32(name.encode())  # not hash(), which differs between processes
-
-
-__all__ = ["PairColumns"]

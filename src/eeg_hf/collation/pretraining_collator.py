@@ -62,6 +62,3 @@ class EEGPreTrainingCollator(EEGDataCollator):
         if self.view is not None:
             batch["augmented_values"] = apply_by_row(self.view, values, generators)
         return batch
-
-
-__all__ = ["EEGPreTrainingCollator"]

@@ -89,6 +89,3 @@ def real_patches(batch: dict[str, torch.Tensor], patch_size: int) -> torch.Tenso
     """Return which patches (batch, channels, patches) are whole and of a real channel."""
     is_whole = batch["attention_mask"].unflatten(-1, (-1, patch_size)).all(dim=-1)  # (batch, patches)
     return batch["channel_mask"][:, :, None] & is_whole[:, None, :]
-
-
-__all__ = ["EEGTokenizerCollator", "real_patches", "sample_patches"]

@@ -96,6 +96,3 @@ def _flat_int16(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     offsets = np.frombuffer(array.buffers()[1], width)[array.offset : array.offset + len(array) + 1]
     data = np.frombuffer(array.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
     return data.view("<i2"), (offsets - offsets[0]) // 2
-
-
-__all__ = ["decode_positions", "decode_windows"]

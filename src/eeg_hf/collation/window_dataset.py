@@ -56,6 +56,3 @@ class WindowDataset(torch.utils.data.Dataset):
 
     def __getitems__(self, indices: list[int]) -> pa.Table:
         return self.dataset[indices]
-
-
-__all__ = ["SIGNAL_COLUMNS", "WindowDataset"]

@@ -192,6 +192,3 @@ def _reference(path: Path) -> str | None:
 
 def _listed(entry: object) -> str:
     return ", ".join(str(one) for one in entry) if isinstance(entry, list) else str(entry or "")
-
-
-__all__ = ["BIDSCorpus"]

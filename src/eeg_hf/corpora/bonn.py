@@ -118,6 +118,3 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="ascii", errors="replace")
     with zipfile.ZipFile(archive) as opened:
         return opened.read(path.relative_to(archive).as_posix()).decode("ascii", errors="replace")
-
-
-__all__ = ["NUM_SAMPLES", "RATE", "Bonn"]

@@ -119,6 +119,3 @@ def _read_subjects(path: Path) -> dict[str, dict[str, Label]]:
         return {}
     rows = _SUBJECT_ROW.findall(path.read_text(encoding="utf-8", errors="replace"))
     return {case: {"sex": sex, "age": float(age)} for case, sex, age in rows}
-
-
-__all__ = ["CHBMIT"]

@@ -101,6 +101,3 @@ def _read_checksums(text: str, wanted: re.Pattern[str]) -> dict[str, str]:
     """Parse `sha256 name` lines; a name that matches the pattern cannot point out of the folder."""
     lines = (_CHECKSUM_LINE.fullmatch(line) for line in text.splitlines())
     return {line[2]: line[1] for line in lines if line and wanted.fullmatch(line[2])}
-
-
-__all__ = ["CACHE_VARIABLE", "CHECKSUMS", "cache_folder", "fetch_listed", "is_complete"]

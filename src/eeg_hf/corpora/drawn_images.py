@@ -81,6 +81,3 @@ def _outline(shape: str) -> np.ndarray:
     angle = 2 * np.pi * np.arange(number) / number - np.pi / (4 if shape == "square" else 2)
     reach = np.where(np.arange(number) % 2, inner, 1.0)
     return np.asarray(reach[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
-
-
-__all__ = ["COLOURS", "NUM_LATENTS", "SHAPES", "DrawnImages"]

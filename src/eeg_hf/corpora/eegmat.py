@@ -87,6 +87,3 @@ def _read_subjects(path: Path) -> dict[str, dict[str, Label]]:
 
 def _number(text: str) -> float | None:
     return float(text) if text else None
-
-
-__all__ = ["EEGMAT"]

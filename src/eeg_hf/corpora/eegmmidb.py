@@ -75,6 +75,3 @@ class EEGMMIDB(Corpus):
         cues = _RUN_TYPES[_TYPE_OF_RUN[recording.run]][2]
         names = dict(zip(("T0", "T1", "T2"), cues, strict=False))
         return [replace(e, name=names[e.name]) for e in annotated(raw) if e.name in names]
-
-
-__all__ = ["EEGMMIDB", "IRREGULAR_SUBJECTS"]

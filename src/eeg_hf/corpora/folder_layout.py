@@ -212,6 +212,3 @@ def _place(name: str, roles: Sequence[str], subject: str | None, label_level: in
 def without_suffix(name: str) -> str:
     """Return a path as one word without extension: `rest/S01.edf` is `rest_S01`."""
     return name.removesuffix(PurePosixPath(name).suffix).replace("/", "_")
-
-
-__all__ = ["LabelFrom", "Place", "match_pattern", "read_layout", "without_suffix"]

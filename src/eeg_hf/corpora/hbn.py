@@ -210,6 +210,3 @@ def _number(value: object) -> float | None:
     except ValueError:  # n/a
         return None
     return number if math.isfinite(number) else None
-
-
-__all__ = ["HBN", "MONTAGE"]

@@ -259,6 +259,3 @@ def _fill(data: np.ndarray) -> tuple[list[int], list[tuple[int, int]]]:
     longest = _LONGEST_GAP * _RATE
     gaps = [(start, stop) for start, stop in zip(starts, stops, strict=True) if stop - start > longest]
     return np.flatnonzero(is_dead).tolist(), gaps
-
-
-__all__ = ["HMS", "REGIONS", "VOTES", "Spectrogram", "read_spectrogram"]

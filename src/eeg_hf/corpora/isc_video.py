@@ -65,6 +65,3 @@ class ISCVideo(Corpus):
 
 def _labels_at(second: float) -> dict[str, Label]:
     return {"stimulus": _FILM, "stimulus_seconds": round(second, 3)}
-
-
-__all__ = ["ISCVideo"]

@@ -25,6 +25,3 @@ def hub_licence(licence: str) -> str:
         such as a licence without its version.
     """
     return _HUB.get(re.sub(r"[\s_]+", "-", licence.strip().lower()), "other")
-
-
-__all__ = ["hub_licence"]

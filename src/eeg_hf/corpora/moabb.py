@@ -211,6 +211,3 @@ def _construct(module: Any, name: str, what: str, options: Mapping[str, Any] | N
         return getattr(module, name)(**(options or {}))
     except TypeError as error:
         raise ValueError(f"moabb: {what} {name} rejects {dict(options or {})}: {error}") from None
-
-
-__all__ = ["MOABB"]

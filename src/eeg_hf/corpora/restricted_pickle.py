@@ -134,6 +134,3 @@ def _restore(value: object) -> object:
     if isinstance(value, list | tuple):
         return type(value)(_restore(item) for item in value)
     return value
-
-
-__all__ = ["RestrictedUnpickler", "load_restricted"]

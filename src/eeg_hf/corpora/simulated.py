@@ -167,6 +167,3 @@ def _blink_times(seconds: float, random: np.random.Generator) -> np.ndarray:
     gaps = random.uniform(1.5, 9.0, math.ceil(seconds / 1.5))
     onsets = np.cumsum(gaps)
     return onsets[onsets < seconds - _BLINK_SECONDS]
-
-
-__all__ = ["CONDITIONS", "Simulated", "SimulatedTruth"]

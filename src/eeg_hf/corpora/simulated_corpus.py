@@ -148,17 +148,3 @@ def _distances() -> np.ndarray:
     """Return the distances between the 19 electrodes in metres, (19, 19)."""
     places = electrode_positions(STANDARD_19).astype(np.float64)
     return np.asarray(np.linalg.norm(places[:, None] - places[None], axis=-1))
-
-
-__all__ = [
-    "ALPHA_HALF_BAND_HZ",
-    "SimulatedCorpus",
-    "alpha",
-    "alpha_pattern",
-    "background",
-    "background_mixing",
-    "noise",
-    "pattern",
-    "slow_noise",
-    "slow_noise_density",
-]

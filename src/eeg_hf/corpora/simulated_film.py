@@ -166,6 +166,3 @@ class SimulatedFilm(SimulatedCorpus):
 
     def _patterns(self) -> np.ndarray:
         return np.stack([pattern(centres, _WIDTH) for centres in _CENTRES[: self.num_components]])
-
-
-__all__ = ["FilmTruth", "SimulatedFilm"]

@@ -336,6 +336,3 @@ class SimulatedThings(SimulatedCorpus):
         noise = random.normal(size=(len(latents), *truth.projection.shape[1:]))
         seen = np.einsum("nk,kct->nct", responded, truth.projection)
         return np.asarray(seen + _NOISE_UV * np.einsum("cd,ndt->nct", background_mixing(), noise))
-
-
-__all__ = ["SimulatedThings", "ThingsTruth"]

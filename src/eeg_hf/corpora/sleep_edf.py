@@ -185,6 +185,3 @@ def _parse_telemetry(rows: list[list[object]]) -> dict[tuple[str, str], dict[str
 def _whole(cell: object) -> int:
     """Return a cell as the integer that Excel stores as a float."""
     return int(float(str(cell)))
-
-
-__all__ = ["SleepEDF"]

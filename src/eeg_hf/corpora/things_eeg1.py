@@ -92,6 +92,3 @@ def _describe(shown: Event, scale: float) -> Event:
 
 def _number(cell: Label) -> float | None:
     return None if cell is None else float(cell)
-
-
-__all__ = ["ThingsEEG1"]

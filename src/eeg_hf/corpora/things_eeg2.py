@@ -237,6 +237,3 @@ def _load_metadata(path: Path) -> Mapping[str, list[str]]:
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds {type(content).__name__}, expected a dict of lists")
     return content
-
-
-__all__ = ["ThingsEEG2"]

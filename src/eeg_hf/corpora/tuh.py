@@ -191,6 +191,3 @@ def _merge(rows: list[tuple[float, float, str]]) -> list[Event]:
             latest[kind] = (len(events), stop)
             events.append(Event(start, stop - start, kind))
     return events
-
-
-__all__ = ["TUAB", "TUEG", "TUEV"]

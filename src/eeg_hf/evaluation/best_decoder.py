@@ -144,6 +144,3 @@ def _log_prior() -> np.ndarray:
     spread = math.hypot(ALPHA_UV[1], BACKGROUND_UV[1])
     strengths = _STRENGTHS[_DECAYS[-1] :]
     return norm.logpdf(_ALPHA_HZ, *ALPHA_HZ)[:, None] + norm.logpdf(strengths, centre, spread)
-
-
-__all__ = ["BestDecoder"]

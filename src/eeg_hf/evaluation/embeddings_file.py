@@ -193,6 +193,3 @@ def _read(path: Path) -> dict[str, Any]:
 def _some(names: np.ndarray) -> str:
     rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN].tolist()) + rest
-
-
-__all__ = ["EEGImageEmbeddings"]

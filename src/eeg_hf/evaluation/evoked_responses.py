@@ -117,6 +117,3 @@ def slow_part(windows_uv: np.ndarray, sampling_rate: float, lowpass_hz: float) -
     sections = signal.butter(4, lowpass_hz, fs=sampling_rate, output="sos")
     slow = signal.sosfiltfilt(sections, windows_uv, axis=-1)
     return slow[..., :: max(int(sampling_rate / (3 * lowpass_hz)), 1)]
-
-
-__all__ = ["EvokedCovariances", "slow_part"]

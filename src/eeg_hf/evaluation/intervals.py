@@ -55,6 +55,3 @@ def mean_interval(
     options["random_state"] = np.random.default_rng(seed)  # `rng` needs scipy 1.15
     found = bootstrap((values,), np.mean, **options)
     return percentile_interval(found.bootstrap_distribution, [len(values)], level)
-
-
-__all__ = ["NUM_RESAMPLES", "mean_interval", "percentile_interval"]

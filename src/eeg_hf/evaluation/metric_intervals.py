@@ -57,6 +57,3 @@ def bootstrap_interval(
     if interval is None:
         raise ValueError(f"{metric}: undefined in each of {num_resamples} draws")
     return interval
-
-
-__all__ = ["bootstrap_interval"]

@@ -72,6 +72,3 @@ def _best_offset(logits: np.ndarray, labels: np.ndarray, worth: np.ndarray, chos
 
 def _is_right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (logits.argmax(axis=1) == labels).astype(float)
-
-
-__all__ = ["choose_offsets"]

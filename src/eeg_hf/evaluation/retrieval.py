@@ -324,6 +324,3 @@ def _check_n_way(rankings: Rankings, n_way: int) -> None:
         raise ValueError(f"n_way: expected 2 to {fewest}, the size of the gallery, got {n_way}")
     if (rankings.num_correct > 1).any():
         raise ValueError("n_way: expected one correct item for each query, got several: leave it out")
-
-
-__all__ = ["Rankings", "RetrievalScore", "rank_items", "score_rankings"]

@@ -229,16 +229,3 @@ def _cells(title: str, score: RetrievalScore | None) -> dict[str, str]:
 def as_plain(found: Mapping[str, Mapping[str, RetrievalScore]]) -> dict[str, Any]:
     """Return what [`judge_retrieval`] found as JSON can hold it."""
     return {way: {name: asdict(score) for name, score in scores.items()} for way, scores in found.items()}
-
-
-__all__ = [
-    "DIRECTIONS",
-    "GROUPS",
-    "SeedsScore",
-    "as_plain",
-    "average_seeds",
-    "comparison_table",
-    "judge_retrieval",
-    "parse_metrics",
-    "retrieval_table",
-]

@@ -97,6 +97,3 @@ def _orthonormal(signals: np.ndarray) -> np.ndarray:
 def _correlate(basis: np.ndarray, sines: np.ndarray) -> np.ndarray:
     """Return the largest canonical correlation of each window, (windows,)."""
     return np.linalg.svd(basis.swapaxes(1, 2) @ sines, compute_uv=False)[:, 0]
-
-
-__all__ = ["StimulusCorrelations"]

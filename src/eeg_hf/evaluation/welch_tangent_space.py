@@ -268,6 +268,3 @@ def _offsets(
 
 def _regression() -> LogisticRegression:
     return LogisticRegression(class_weight="balanced", max_iter=1000, tol=1e-3)
-
-
-__all__ = ["WelchTangentSpace"]

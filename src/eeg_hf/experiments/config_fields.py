@@ -65,6 +65,3 @@ def keep_structure(fields: Mapping[str, Any], pretrained: PreTrainedConfig, sour
     if differing:
         logger.warning(f"the structure is that of {source}: {', '.join(differing)}")
     return {name: value for name, value in fields.items() if name not in structure}
-
-
-__all__ = ["check_config_fields", "keep_structure"]

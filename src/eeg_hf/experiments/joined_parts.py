@@ -25,6 +25,3 @@ def join_parts(splits: Sequence[DatasetDict], columns: Sequence[str]) -> dict[st
         for part in ("train", "validation", "test")
         if any(part in found for found in splits)
     }
-
-
-__all__ = ["join_parts"]

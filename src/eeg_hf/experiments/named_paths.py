@@ -29,6 +29,3 @@ def named_paths(option: str, values: Sequence[str]) -> dict[str, list[Path]]:
             raise ValueError(f"{option}: two methods are called {name!r}: write {pattern} as another_name=…")
         found[name] = paths
     return found
-
-
-__all__ = ["named_paths"]

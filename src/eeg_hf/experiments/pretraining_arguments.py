@@ -32,6 +32,3 @@ class PretrainArguments:
     regime: Literal["unseen", "all"] = option(
         "all recentres second-order tokens by each subject's own windows, unseen by those of all.", "unseen"
     )
-
-
-__all__ = ["PretrainArguments"]

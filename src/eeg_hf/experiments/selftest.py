@@ -173,6 +173,3 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"the CPU, {torch.get_num_threads()} threads, torch {torch.__version__}"
-
-
-__all__ = ["run"]

@@ -344,15 +344,3 @@ def _build(cls: type, content: Mapping[str, Any]) -> Any:
     if unknown:
         raise ValueError(f"{cls.__name__} has no {', '.join(unknown)}")
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
-
-
-__all__ = [
-    "REGIMES",
-    "ROLES",
-    "UNKNOWN",
-    "CardFacts",
-    "ComputeFacts",
-    "Contamination",
-    "CorpusFacts",
-    "ResultFacts",
-]

@@ -196,6 +196,3 @@ def _value(row: ResultFacts, metric: str | None) -> float:
     """Return the mean of a metric; what is undefined comes last."""
     value = row.metrics.get(metric or "", {}).get("mean")
     return -math.inf if value is None else value
-
-
-__all__ = ["ResultGroup", "ResultTable", "corpora_table", "result_tables"]

@@ -126,6 +126,3 @@ def _add_auto_map(path: Path, classes: dict[str, type]) -> None:
         auto: f"{Path(inspect.getfile(cls)).stem}.{cls.__name__}" for auto, cls in classes.items()
     }
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-__all__ = ["add_code", "code_files", "save_with_code"]

@@ -109,6 +109,3 @@ def _is_of_network(error: BaseException | None) -> bool:
 def _quiet(error: Exception) -> Exception | None:
     """Return the error as a cause, or None if its text holds a token."""
     return error if without_tokens(str(error)) == str(error) else None
-
-
-__all__ = ["HubError", "explained", "without_tokens"]

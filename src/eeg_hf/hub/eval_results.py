@@ -65,6 +65,3 @@ def _eval_results(facts: CardFacts, row: ResultFacts) -> Iterator[EvalResult]:
                 metric_value=value,
                 metric_name=f"{(kind.column(metric) or ('',))[0]} ({where})",
             )
-
-
-__all__ = ["eval_result_entries", "eval_results"]

@@ -146,6 +146,3 @@ def _wrapped(names: Sequence[str]) -> str:
         return f"[{', '.join(quoted)}]"
     lines = (quoted[start : start + 10] for start in range(0, len(names), 10))
     return "[\n" + "".join("    " + " ".join(f"{name}," for name in line) + "\n" for line in lines) + "]"
-
-
-__all__ = ["model_card"]

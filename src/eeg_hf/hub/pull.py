@@ -82,6 +82,3 @@ def _forget(path: Path) -> None:
     if path.is_symlink():
         path.resolve().unlink(missing_ok=True)
     path.unlink(missing_ok=True)
-
-
-__all__ = ["PICKLES", "pull", "versions"]

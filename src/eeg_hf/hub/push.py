@@ -199,6 +199,3 @@ def _refuse_existing(
     """Refuse to move a version that others may rely on."""
     if not overwrite and version in _tags(api, repo_id, repo_type):
         raise HubError(f"{repo_id} has a version {version} already: choose the next number, or set overwrite")
-
-
-__all__ = ["Pushed", "push", "push_folder"]

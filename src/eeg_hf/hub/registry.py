@@ -241,6 +241,3 @@ def _read_metrics(path: Path) -> dict[str, float]:
 
 def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-__all__ = ["Comparison", "LocalRegistry", "count_parameters"]

@@ -349,6 +349,3 @@ def _rounded(value: Any) -> Any:
     if not isinstance(value, float):
         return value
     return float(f"{value:.{_DIGITS}g}") if value == value else None
-
-
-__all__ = ["CHANCE", "Evaluation", "Results", "read_evaluation", "read_json", "read_own_test"]

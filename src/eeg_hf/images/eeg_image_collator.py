@@ -91,6 +91,3 @@ class EEGImageCollator(EEGDataCollator):
                 "length, or prepare windows of the expected one"
             )
         return batch
-
-
-__all__ = ["PAIR_COLUMNS", "EEGImageCollator"]

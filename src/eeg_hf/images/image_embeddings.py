@@ -145,6 +145,3 @@ def read_features(path: str | Path, key: str | None = None) -> np.ndarray:
     if key not in arrays:
         raise ValueError(f"{path}: expected the name of one of its arrays, {sorted(arrays)}, got {key!r}")
     return arrays[key]
-
-
-__all__ = ["ImageEmbeddings", "read_features"]

@@ -182,14 +182,3 @@ class ImageFolder:
         """
         images = [open_image(self.root / self.index.image_ids[place]) for place in places]
         return {"pixel_values": torch.stack([self.preprocess(image) for image in images])}
-
-
-__all__ = [
-    "ImageFolder",
-    "ImageIndex",
-    "concept_of",
-    "find_images",
-    "open_image",
-    "read_images",
-    "resize_images",
-]

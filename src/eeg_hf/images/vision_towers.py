@@ -137,6 +137,3 @@ def _measure_size(encoder: nn.Module, preprocess: Callable[[Any], torch.Tensor])
     with torch.no_grad():
         pixels = preprocess(Image.new("RGB", (8, 8)))[None]
         return VisionTower("", encoder.eval(), 0, preprocess)(pixels).shape[-1]
-
-
-__all__ = ["VisionTower", "create_vision_tower", "full_tower_name"]

@@ -259,6 +259,3 @@ def _unpack(packed: np.ndarray, shape: tuple[int, int], codebook_size: int) -> n
     bits = np.unpackbits(packed, count=math.prod(shape) * num_bits, bitorder="little").reshape(-1, num_bits)
     wide = np.packbits(np.pad(bits, ((0, 0), (0, 64 - num_bits))), axis=1, bitorder="little")
     return wide.view("<u8").reshape(shape).astype(index_dtype(codebook_size))
-
-
-__all__ = ["RecordingTokens", "decode_recording", "encode_recording"]

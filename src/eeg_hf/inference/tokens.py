@@ -131,14 +131,3 @@ def _evaluating(codec: "EEGFSQModel") -> Iterator[None]:
             yield
     finally:
         codec.train(was_training)
-
-
-__all__ = [
-    "EncodedSignals",
-    "check_codec",
-    "codec_fingerprint",
-    "count_tokens",
-    "decode_signals",
-    "encode_signals",
-    "index_dtype",
-]

@@ -257,6 +257,3 @@ def _as_table(rows: Any) -> pa.Table:
     if isinstance(rows, pa.Table):
         return rows
     return pa.table(dict(rows)) if isinstance(rows, Mapping) else pa.Table.from_pylist([*map(dict, rows)])
-
-
-__all__ = ["add_tokens", "tokens_to_signal"]

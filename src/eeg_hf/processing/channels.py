@@ -302,17 +302,3 @@ def _signal_kind(text: str) -> ChannelKind | None:
     """Return the kind of a signal that is not EEG, None if the label names no such signal."""
     upper = text.upper()
     return next((kind for kind, pattern in _KIND_PATTERNS if pattern.search(upper)), None)
-
-
-__all__ = [
-    "DOUBLE_BANANA",
-    "STANDARD_19",
-    "Channel",
-    "ChannelKind",
-    "canonical_names",
-    "check_montage",
-    "is_bank_label",
-    "parse_channel",
-    "parse_channels",
-    "repeated",
-]

@@ -60,6 +60,3 @@ def whitening_matrix(covariance: np.ndarray, rank_tolerance: float = 1e-4) -> np
         raise ValueError("the covariance holds no variance: all channels are flat")
     is_signal = values > rank_tolerance * values[-1]
     return ((vectors[:, is_signal] / np.sqrt(values[is_signal])) @ vectors[:, is_signal].T).astype(np.float32)
-
-
-__all__ = ["mean_covariance", "whitening_matrix"]

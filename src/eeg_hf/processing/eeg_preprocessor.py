@@ -112,6 +112,3 @@ def _renamed(raw: "mne.io.BaseRaw", channel_names: Sequence[str]) -> "mne.io.Bas
     if list(channel_names) == raw.ch_names:
         return raw
     return raw.copy().rename_channels(dict(zip(raw.ch_names, channel_names, strict=True)))
-
-
-__all__ = ["EEGPreprocessor"]

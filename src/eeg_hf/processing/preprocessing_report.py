@@ -66,6 +66,3 @@ class PreprocessingReport:
     def to_dict(self) -> dict[str, object]:
         """Return the report as plain Python values that `json.dumps` takes."""
         return dataclasses.asdict(self)
-
-
-__all__ = ["PreprocessingReport"]

@@ -310,6 +310,3 @@ def ranges(num_samples: int, length: int) -> Iterator[tuple[int, int]]:
     """Yield first sample and sample after the last of consecutive blocks."""
     for start in range(0, num_samples, length):
         yield start, min(start + length, num_samples)
-
-
-__all__ = ["HeldChannels", "RecordedChannels", "StreamedChannels", "measure", "ranges"]

@@ -104,6 +104,3 @@ def assemble(
         listed = ", ".join(f"{name} ({reason})" for name, reason in why.items())
         raise ValueError(f"none of the channels asked for is alive: {listed}")
     return result, why
-
-
-__all__ = ["assemble", "rereference"]

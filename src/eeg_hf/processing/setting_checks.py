@@ -20,6 +20,3 @@ def positive(name: str, value: object, at_most: float = math.inf) -> float:
     if value > at_most:
         raise ValueError(f"{name} must be at most {at_most:g}, got {value!r}")
     return float(value)
-
-
-__all__ = ["check_option", "positive"]

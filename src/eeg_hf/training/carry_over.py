@@ -116,6 +116,3 @@ def _some(names: list[str]) -> str:
     """Return the first few names, and the number of the others."""
     rest = len(names) - _SHOWN
     return (", ".join(names[:_SHOWN]) or "none") + (f" and {rest} more" if rest > 0 else "")
-
-
-__all__ = ["CarryReport", "carry_over", "read_weights"]

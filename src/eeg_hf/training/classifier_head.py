@@ -105,6 +105,3 @@ def _fit(
     # The model adds the mean to its output, in units of the standard deviation
     scaled = (np.asarray(labels, float) - model.config.regression_mean) / model.config.regression_std
     return fit_ridge_head(features, scaled, groups)
-
-
-__all__ = ["fit_classifier", "write_head"]

@@ -129,6 +129,3 @@ def codebook_usage(counts: torch.Tensor | None) -> dict[str, float]:
     seen = np.repeat(np.arange(len(counts)), counts.cpu().numpy())
     metrics = codebook_metrics(seen, len(counts))
     return {f"codebook_{name}": metrics[f"codebook_{name}"] for name in _USAGE_METRICS}
-
-
-__all__ = ["EEGTokenizerTrainer"]

@@ -18,7 +18,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from ..evaluation.operating_point import choose_offsets
-from .frozen_features import collect_features
 
 INVERSE_REGULARIZATIONS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
 DEFAULT_INVERSE_REGULARIZATION = 1e-3
@@ -179,6 +178,3 @@ def _per_class(regression: LogisticRegression, num_classes: int) -> tuple[np.nda
     full_bias = np.full(num_classes, -20.0)
     full_weight[regression.classes_], full_bias[regression.classes_] = weight, bias
     return full_weight, full_bias
-
-
-__all__ = ["INVERSE_REGULARIZATIONS", "ConvexHead", "collect_features", "fit_head", "rotate"]

@@ -81,6 +81,3 @@ def part_sizes(model: PreTrainedModel, parts: Sequence[str]) -> dict[str, int]:
     )
     sizes = {"pooled": model.config.hidden_size, "bands": bands}
     return {part: sizes[part] for part in parts}
-
-
-__all__ = ["PARTS", "collect_features", "part_sizes", "resolve_parts"]

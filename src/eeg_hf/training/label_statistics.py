@@ -97,6 +97,3 @@ def _classes(task: str, settings: Mapping[str, Any], values: Sequence[Any]) -> d
             f"{found}"
         )
     return {"classes": classes}
-
-
-__all__ = ["balanced_class_weights", "fit_auxiliary_tasks", "is_missing"]

@@ -296,6 +296,3 @@ def _count_up(values: np.ndarray) -> np.ndarray:
     """Return the position of each element in its run of equal values."""
     starts = np.flatnonzero(np.diff(values, prepend=-1))
     return np.arange(len(values)) - np.repeat(starts, np.diff(starts, append=len(values)))
-
-
-__all__ = ["PairSampler"]

@@ -247,17 +247,3 @@ def mark_started(folder: Path, description: Mapping[str, Any]) -> None:
 def mark_finished(folder: Path, description: Mapping[str, Any], report: Mapping[str, Any]) -> None:
     """Mark a phase as finished, with its description and its report."""
     write_text(folder / FINISHED, json.dumps({"description": description, **report}, indent=2))
-
-
-__all__ = [
-    "FINISHED",
-    "START",
-    "Pairs",
-    "Phase",
-    "is_finished",
-    "mark_finished",
-    "mark_started",
-    "parse_phases",
-    "read_finished",
-    "without_tokens",
-]

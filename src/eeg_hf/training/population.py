@@ -63,6 +63,3 @@ def fit_population(
         vectors.append(mean_over_stretches(*encoder.second_order_features(**inputs)))
     stacked = torch.cat(vectors)  # (windows, bands, features)
     features.set_population(None, stacked.mean(dim=0), stacked.std(dim=0, correction=0))
-
-
-__all__ = ["fit_population"]

@@ -91,6 +91,3 @@ def _score_penalties(
         ]
         scores[1 / penalty] = -float(np.mean(errors))
     return scores
-
-
-__all__ = ["PENALTIES", "fit_ridge_head"]

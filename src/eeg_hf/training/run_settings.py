@@ -69,6 +69,3 @@ def refuse_other_settings(checkpoint: str | Path, settings: dict[str, Any]) -> N
             f"resume_from_checkpoint: {checkpoint} was trained with other settings "
             f"({', '.join(changed)}): resume with those, or train into another output_dir"
         )
-
-
-__all__ = ["FILE", "describe_run", "refuse_other_settings"]

@@ -86,6 +86,3 @@ def kind_of(annotation: Any) -> str:
     if origin is typing.Literal:
         return "|".join(map(str, typing.get_args(annotation)))
     return {str: "TEXT", int: "N", float: "X", bool: "BOOL", dict: "JSON"}.get(origin, "VALUE")
-
-
-__all__ = ["format_help"]

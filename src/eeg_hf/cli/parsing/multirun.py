@@ -98,6 +98,3 @@ def format_cell(row: Mapping[str, Any], name: str) -> str:
     if value is None:
         return "failed" if row["failed"] else NOTHING
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-__all__ = ["run_jobs"]

@@ -138,16 +138,3 @@ def describe(path: Path) -> str:
     text = " ".join(line.lstrip("# ").strip() for line in comment)
     sentence = re.split(r"(?<=[^\d]\.)\s", text, maxsplit=1)[0].rstrip(".:")
     return textwrap.shorten(sentence, 90, placeholder=" …")
-
-
-__all__ = [
-    "RECIPES",
-    "describe",
-    "find_group_member",
-    "find_recipe",
-    "list_groups",
-    "list_recipes",
-    "load_yaml",
-    "merge",
-    "read_recipe",
-]

@@ -261,16 +261,3 @@ def split_choices(text: str) -> list[str]:
         else:
             choices[-1] += letter
     return choices
-
-
-__all__ = [
-    "Pair",
-    "Setting",
-    "Words",
-    "announce",
-    "announce_sections",
-    "collect",
-    "expand",
-    "is_override",
-    "sort_words",
-]

@@ -58,6 +58,3 @@ def _read_all(path: str) -> None:
 
 if __name__ == "__main__":
     _read_all(sys.argv[1])
-
-
-__all__ = ["check_ant"]

@@ -315,6 +315,3 @@ def _unique(names: Iterable[str], spelling: Callable[[str], str]) -> dict[str, s
 
 def _warn(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=3)  # preparation writes it into the recording's report
-
-
-__all__ = ["annotate", "bids_events", "read_bids"]

@@ -66,6 +66,3 @@ def _stores(home: str) -> tuple[str, ...]:
     """Return the folder in which the cache of the Hub keeps the files of a snapshot."""
     above = (Path(home), *Path(home).parents)
     return tuple(str(each.parent.parent / "blobs") for each in above if each.parent.name == "snapshots")
-
-
-__all__ = ["FOLLOW", "OutsideError", "is_inside", "leads_out", "refuse_outside"]

@@ -95,6 +95,3 @@ def _remembered_listings() -> Iterator[None]:
         yield
     finally:
         del local.find
-
-
-__all__ = ["register_recordings"]

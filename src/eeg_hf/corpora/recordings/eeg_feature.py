@@ -251,6 +251,3 @@ def _pick(raw: "mne.io.BaseRaw", channels: Sequence[str], name: str) -> "mne.io.
     raw.reorder_channels([labels[channel] for channel in wanted])
     raw.rename_channels({labels[channel]: channel for channel in wanted}, verbose="ERROR")
     return raw
-
-
-__all__ = ["Eeg"]

@@ -219,6 +219,3 @@ def _own_names(originals: Iterable[str], downloaded: Iterable[str]) -> list[str]
 
 def _is_folder(file: str) -> bool:
     return file.partition("::")[0].lower().endswith(".mff")
-
-
-__all__ = ["EegFolder", "EegFolderConfig"]

@@ -145,17 +145,3 @@ def _is_nihon_kohden(name: str) -> bool:
         return False
     with Path(name).open("rb") as file:
         return sniff(file.read(16)) == "Nihon Kohden"
-
-
-__all__ = [
-    "BIDS_SIDE_FILE",
-    "INFERRED_EXTENSIONS",
-    "PARTS",
-    "PART_EXTENSIONS",
-    "SIDE_TABLE_EXTENSIONS",
-    "is_part",
-    "left_out",
-    "main_files",
-    "own_files",
-    "under_own_name",
-]

@@ -188,6 +188,3 @@ def table_of_formats(formats: Sequence[Format] = FORMATS) -> str:
         cells = [extensions if name == "extensions" else str(getattr(each, name)) for name in names]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-__all__ = ["FORMATS", "Format", "format_name", "table_of_formats"]

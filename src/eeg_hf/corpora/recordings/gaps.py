@@ -137,6 +137,3 @@ def mark_missing_runs(raw: "mne.io.BaseRaw", joins: list[float]) -> None:
         for first, end in zip(edges[::2], edges[1::2], strict=True):
             if end - first > 1:
                 raw.annotations.append((start + first) / rate, (end - first) / rate, "BAD_ACQ_SKIP")
-
-
-__all__ = ["joins_of", "mark_joins", "mark_missing_runs", "persyst_joins"]

@@ -141,6 +141,3 @@ def check_matlab(path: Path) -> None:
                 raise ValueError("it holds no variable")
         except (ValueError, struct.error) as error:
             raise ValueError(f"{path.name} is truncated or damaged: {error}") from None
-
-
-__all__ = ["check_matlab"]

@@ -237,6 +237,3 @@ def _cells(row: RecordingAudit) -> dict[str, str]:
         "bad channels": str(len(row.bad_channels)),
         "quality": "" if row.quality is None else f"{row.quality:.2f}",
     }
-
-
-__all__ = ["RecordingAudit", "RecordingsAudit", "audit_recordings"]

@@ -268,6 +268,3 @@ def _unzip(data: bytes, folder: Path) -> Path:
             return Path(places[0])  # not the name in the zip, which may point out of the folder
     except (zipfile.BadZipFile, IndexError, OSError) as error:
         raise ValueError(f"the zip of this recording is damaged: {error}") from None
-
-
-__all__ = ["TemporaryFolder", "fetch", "open_recording", "pack", "unpack"]

@@ -62,6 +62,3 @@ def ends(path: str) -> list[str]:
     """Return a path and its ends after each leading folder is removed, longest first."""
     parts = path.split("/")
     return ["/".join(parts[first:]) for first in range(len(parts))]
-
-
-__all__ = ["RecordingNames", "ends", "forms", "plain"]

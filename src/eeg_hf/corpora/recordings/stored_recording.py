@@ -94,6 +94,3 @@ def _remembering(kind: type) -> Any:
 def _blank(kind: type) -> Any:
     remembering = _remembering(kind)
     return remembering.__new__(remembering)
-
-
-__all__ = ["Origin", "remember", "stored_value"]

@@ -109,6 +109,3 @@ def _split(corpus: Corpus) -> str:
         counts = ", ".join(f"{len(subjects)} {part}" for part, subjects in corpus.official_split.items())
         return f"the published one, by subject ({counts})"
     return "none is published; split by `subject`"
-
-
-__all__ = ["CARD", "REPORT", "UNFINISHED", "UNFINISHED_TEXT", "window_card"]

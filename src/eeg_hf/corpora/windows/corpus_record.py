@@ -60,6 +60,3 @@ def read_record(folder: Path, name: str) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ValueError(f"{path}: expected the record of a corpus as JSON ({error})") from None
-
-
-__all__ = ["RECORD", "describe_corpus", "plain_text", "read_record", "write_record"]

@@ -296,6 +296,3 @@ def _one_line(error: object) -> str:
     if isinstance(error, Exception) and not isinstance(error, ValueError):
         text = f"{type(error).__name__}: {text}"
     return legible(text)[:400]
-
-
-__all__ = ["MeanCovariance", "alignment_group", "cut_or_report"]

@@ -173,6 +173,3 @@ def _label(name: str, event: Event | None, recording: Recording) -> Label:
     if event is not None and name in event.labels:
         return event.labels[name]
     return recording.labels.get(name)
-
-
-__all__ = ["ALIGNMENT_SCHEMA", "LARGEST_COUNT", "encode_windows", "quantize", "window_schema"]

@@ -128,6 +128,3 @@ class LabelTable:
             for end in ends(text)[1:]:
                 found[end].append(text)
         return dict(found)
-
-
-__all__ = ["LabelTable"]

@@ -122,6 +122,3 @@ def _count_overlapping(splits: Mapping[str, Dataset]) -> int:
     recordings = names.dictionary_encode().indices.to_numpy()
     before, after = find_overlaps(recordings, starts, lengths / rates)
     return int((parts[before] != parts[after]).sum())
-
-
-__all__ = ["LeakError", "check_across", "check_disjoint", "refuse_shared"]

@@ -89,6 +89,3 @@ def refuse_too_large(raw: "mne.io.BaseRaw") -> None:
             f"{len(raw.ch_names)} channels x {raw.n_times} samples need {needed / 2**30:.1f} GiB of memory, "
             f"{free / 2**30:.1f} GiB are free: cut the recording into parts, or use fewer processes"
         )
-
-
-__all__ = ["TimeLimitError", "refuse_too_large", "time_limit"]

@@ -188,6 +188,3 @@ def _refuse_clashing(sources: Mapping[str, Dataset]) -> None:
                     f"mixture: column {column!r} is {other} in {first} and {kind} in {source}: rename or "
                     "omit it (columns=...)"
                 )
-
-
-__all__ = ["mixture"]

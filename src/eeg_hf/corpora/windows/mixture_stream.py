@@ -204,6 +204,3 @@ def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for name, kind in zip(schema.names, schema.types, strict=True)
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-__all__ = ["MixtureStream"]

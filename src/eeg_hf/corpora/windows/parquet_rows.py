@@ -132,6 +132,3 @@ def open_shards(source: str | Path) -> ParquetRows:
         index=Dataset(InMemoryTable(table)),
         rows=[np.arange(size) for size in flat],
     )
-
-
-__all__ = ["ROW", "ParquetRows", "open_shards"]

@@ -96,6 +96,3 @@ def _follow_parent() -> None:
 def _end_with(sentinel: int) -> None:
     multiprocessing.connection.wait([sentinel])
     os._exit(1)
-
-
-__all__ = ["DEATH", "run_jobs"]

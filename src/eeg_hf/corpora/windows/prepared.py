@@ -166,6 +166,3 @@ def drop_unlabelled(dataset: Dataset, label_column: str) -> Dataset:
             f"{len(dataset) - len(known)} of {len(dataset)} windows have no {label_column}: dropped"
         )
     return dataset.select(known)
-
-
-__all__ = ["drop_unlabelled", "load_windows", "refuse_unfinished", "with_classes"]

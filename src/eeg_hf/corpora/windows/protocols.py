@@ -315,6 +315,3 @@ def _select(dataset: Dataset, fold: Fold) -> DatasetDict:
     """Select the rows of each part, in their original order; an empty part is left out."""
     parts = zip(("train", "validation", "test"), fold, strict=True)
     return DatasetDict({name: dataset.select(np.sort(rows)) for name, rows in parts if len(rows)})
-
-
-__all__ = ["NUM_TRIAL_FOLDS", "protocol_folds"]

@@ -118,6 +118,3 @@ def _deadly(job: ShardJob) -> dict[str, str]:
 def _deaths_path(job: ShardJob) -> Path:
     """Return the path of a file with one line per death: the recording being prepared."""
     return job.data_path.with_name(f".{job.data_path.name}.deaths")
-
-
-__all__ = ["require_ray", "run_jobs_on_ray"]

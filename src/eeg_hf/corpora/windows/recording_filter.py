@@ -52,6 +52,3 @@ def keep_recordings(
 
 def _value(recording: Recording, field: str) -> str:
     return str(getattr(recording, field) if field in _FIELDS else recording.labels.get(field))
-
-
-__all__ = ["keep_recordings"]

@@ -47,6 +47,3 @@ class RecordingReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain Python values."""
         return asdict(self)
-
-
-__all__ = ["RecordingReport"]

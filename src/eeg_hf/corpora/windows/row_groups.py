@@ -105,9 +105,3 @@ def some(names: Iterable[str], shown: int = _SHOWN) -> str:
     ordered = sorted(map(str, names))
     rest = f" and {len(ordered) - shown} more" if len(ordered) > shown else ""
     return ", ".join(ordered[:shown]) + rest
-
-
-__all__ = [
-    *("WITHIN", "distinct", "find_overlaps", "group_rows", "plural", "qualify", "read_columns"),
-    *("read_strings", "some"),
-]

@@ -167,6 +167,3 @@ def _names(table: pa.Table) -> pa.ChunkedArray:
 
 def _empty() -> pa.Table:
     return pa.table({name: pa.array([], pa.large_string()) for name in (*COLUMNS, "use")})
-
-
-__all__ = ["ContaminationError", "Overlap", "SeenWindows"]

@@ -126,6 +126,3 @@ def _provenance(corpus: Corpus, recording: Recording) -> dict[str, Any]:
         return dict(corpus.provenance(recording))
     except OSError as error:  # deleted since it was listed, which reading it will report
         return {"error": str(error)}
-
-
-__all__ = ["FORMAT_VERSION", "ShardJob"]

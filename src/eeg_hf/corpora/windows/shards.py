@@ -94,6 +94,3 @@ def _write_alignment(job: ShardJob, covariances: Sequence[MeanCovariance]) -> No
         if rows:
             table.write(pa.Table.from_pylist(rows, ALIGNMENT_SCHEMA))
         table.footer = {"fingerprint": job.fingerprint()}
-
-
-__all__ = ["write_shard"]

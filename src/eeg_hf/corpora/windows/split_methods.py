@@ -179,6 +179,3 @@ def _corpus_of(dataset: Dataset) -> type[Corpus] | None:
 
     names = dataset.unique("corpus")
     return CORPORA.get(names[0]) if len(names) == 1 else None
-
-
-__all__ = ["SPLIT_METHODS", "split_for_pretraining", "split_where_possible", "split_windows"]

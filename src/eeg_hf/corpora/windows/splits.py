@@ -280,15 +280,3 @@ def _select(dataset: Dataset, codes: np.ndarray, members: Mapping[str, np.ndarra
     return DatasetDict(
         {part: dataset.select(np.flatnonzero(is_member[codes])) for part, is_member in members.items()}
     )
-
-
-__all__ = [
-    "PARTS",
-    "cross_splits",
-    "folds",
-    "leave_out",
-    "official_split",
-    "split_as_marked",
-    "split_by",
-    "take_validation",
-]

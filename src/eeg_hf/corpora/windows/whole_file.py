@@ -90,6 +90,3 @@ def read_footer(path: Path) -> dict[str, Any] | None:
     except (OSError, KeyError, pa.ArrowException, json.JSONDecodeError):
         return None
     return footer
-
-
-__all__ = ["WholeFile", "WriteError", "read_footer"]

@@ -168,6 +168,3 @@ class WindowPlan:
 
 def _plain(name: str) -> str:
     return " ".join(name.split())
-
-
-__all__ = ["STIMULUS_SECONDS", "Cuts", "Segments", "WindowPlan"]

@@ -105,6 +105,3 @@ def warn_of_shares(rows: Dataset, label_column: str) -> None:
             f"({some(odd)}), which recentring takes for a difference between subjects: calibrate on rest "
             "(--regime first_30s --rest), or leave them out"
         )
-
-
-__all__ = ["CalibratedSplit", "calibrate_split"]

@@ -103,6 +103,3 @@ def load_target(
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         raise ValueError(f"label_column {column!r}: a regression needs numbers, the column holds {kind}")
     return dataset, Target(column)
-
-
-__all__ = ["REGRESSION_METRIC", "Target", "load_target"]

@@ -84,6 +84,3 @@ def _of_folder(folder: Path, options: Mapping[str, Any]) -> Iterator[Source]:
     corpus: Corpus = BIDSCorpus(folder) if is_bids(folder) else FolderCorpus(root=folder, **options)
     for recording in corpus.recordings(folder):
         yield Source(recording.path, recording.subject, recording.labels, corpus, recording)
-
-
-__all__ = ["Source", "find_sources", "is_prepared"]

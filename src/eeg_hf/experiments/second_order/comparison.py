@@ -77,6 +77,3 @@ def best_titles(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
         if known is None or row["balanced_accuracy"]["mean"] > known["balanced_accuracy"]["mean"]:
             best[row["regime"]] = row
     return {regime: row["method"] for regime, row in best.items()}
-
-
-__all__ = ["METRICS", "best_titles", "run_methods"]

@@ -136,6 +136,3 @@ class StudyCorpus:
         """Name the scores (test, classes) of some rows; their subjects are the groups of the folds."""
         names = np.array(self.rows.select(test)["window_id"])
         return Predictions(names, self.groups[test], self.labels[test], scores)
-
-
-__all__ = ["Fold", "StudyCorpus"]

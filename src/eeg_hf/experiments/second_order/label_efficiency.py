@@ -165,6 +165,3 @@ def summarize_labels(scores: pd.DataFrame) -> list[dict[str, Any]]:
 def mean_of_subjects(scores: pd.DataFrame) -> Mapping[str, float]:
     """Return the balanced accuracy of each tested subject, the mean over seeds and draws."""
     return scores.groupby("subject").balanced_accuracy.mean().to_dict()
-
-
-__all__ = ["TITLES", "run_label_efficiency", "summarize_labels"]

@@ -119,6 +119,3 @@ class ChosenFeatures(Method):
             for name, values in candidates.items()
         }
         return self.score_linearly(candidates[max(found, key=lambda name: found[name])], fold)
-
-
-__all__ = ["ChosenFeatures", "Evoked", "SteadyState"]

@@ -226,6 +226,3 @@ def build_method(name: str, corpus: StudyCorpus) -> Method:
     if name not in METHODS:
         raise ValueError(f"methods: expected some of {', '.join(METHODS)}, got {name!r}")
     return METHODS[name](corpus)
-
-
-__all__ = ["METHODS", "Method", "SecondOrder", "TangentSpace", "build_method"]

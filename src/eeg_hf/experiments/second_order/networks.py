@@ -102,6 +102,3 @@ class Network(Method):
         """Return the collator that normalises them."""
         label2id = {name: index for index, name in enumerate(self.corpus.class_names)}
         return EEGDataCollator(self.corpus.extractor, self.corpus.args.label_column, label2id)
-
-
-__all__ = ["Network"]

@@ -119,6 +119,3 @@ class WindowStatistics:
     def num_components(self) -> int:
         """Number of spatial components."""
         return self.log_power.shape[-1]
-
-
-__all__ = ["SIZE", "WindowStatistics", "make_encoder"]

@@ -81,6 +81,3 @@ def plot_labels(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
         axes.set_title("Few labels: frozen features, recentred subjects")
         axes.grid(axis="y")
         axes.legend()
-
-
-__all__ = ["format_difference", "labels_table", "methods_table", "plot_labels"]

@@ -148,15 +148,3 @@ def standardize(vectors: torch.Tensor, train: np.ndarray) -> torch.Tensor:
     """Standardise (windows, bands, features) by the training rows, as `fit_population` does."""
     mean, scale = vectors[train].mean(dim=0), vectors[train].std(dim=0, correction=0)
     return (vectors - mean) / torch.where(scale > 1e-6, scale, 1.0)
-
-
-__all__ = [
-    "BandPretraining",
-    "VectorDataset",
-    "VectorHead",
-    "embed_bands",
-    "make_pretraining",
-    "pretrain_bands",
-    "standardize",
-    "train",
-]
