@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import ast
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,38 +190,3 @@ def test_what_is_allowed_passes(tmp_path, name, code):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(code)
     assert find_breaches(tmp_path) == []
-
-
-def test_importing_the_package_loads_no_optional_and_no_slow_package():
-    # What transformers itself loads is its own matter: only what comes on top is counted
-    code = (
-        "import json, sys, torch, transformers\n"
-        "before = set(sys.modules)\n"
-        "import eeg_hf\n"
-        "print(json.dumps(sorted({name.split('.')[0] for name in set(sys.modules) - before})))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(json.loads(result.stdout.splitlines()[-1]))
-    assert PACKAGE in loaded
-    optional = {
-        "open_clip",
-        "braindecode",
-        "pyriemann",
-        "spd_learn",
-        "moabb",
-        "ray",
-        "onnx",
-        "onnxruntime",
-        "torchvision",
-    }
-    slow = {"evaluate", "sklearn", "matplotlib", "pooch", "datasets", "torchaudio", "tensorboard"}
-    assert loaded & (optional | slow) == set()
-
-
-@pytest.mark.parametrize(
-    "first", ["from eeg_hf import create_model", "import eeg_hf", "import transformers, eeg_hf"]
-)
-def test_models_are_registered_whatever_is_imported_first(first):
-    code = f"{first}\nfrom transformers import AutoConfig\nprint(AutoConfig.for_model('eeg_fsq').model_type)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == "eeg_fsq\n"

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Hub on this machine, and interpreters that talk to it: with eeg_hf, and without."""
 
-import os
 import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from hub_server import HubServer  # noqa: E402
+from interpreters import TOKEN, Interpreter  # noqa: E402
 
-TOKEN = "hf_goodToken123"
 
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     with HubServer(tmp_path_factory.mktemp("hub"), users={TOKEN: "org"}) as server:
         yield server
@@ -48,28 +46,21 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bare
 
 
-Client = Callable[..., str]
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that both interpreters work in."""
+    return tmp_path_factory.mktemp("workplace")
 
 
-def make_client(hub: HubServer, folder: Path) -> Client:
-    """Return a function that runs code in an interpreter of its own, in a folder, talking to the Hub."""
-
-    def run(
-        code: str, python: Path | str = sys.executable, token: str | None = TOKEN, home: str = "home"
-    ) -> str:
-        environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
-        environment.update(hub.environment(folder / home, token), OMP_NUM_THREADS="1")
-        done = subprocess.run(
-            [python, "-c", code], env=environment, cwd=folder, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-        assert TOKEN not in done.stdout + done.stderr
-        return done.stdout
-
-    return run
+@pytest.fixture(scope="session")
+def client(hub: HubServer, workplace: Path) -> Iterator[Interpreter]:
+    """Return an interpreter with eeg_hf that talks to the Hub."""
+    with Interpreter(sys.executable, workplace, hub.environment(workplace / "home", None)) as started:
+        yield started
 
 
-@pytest.fixture(scope="module")
-def client(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """Return a client that works in one folder for all tests of a module."""
-    return make_client(hub, tmp_path_factory.mktemp("client"))
+@pytest.fixture(scope="session")
+def bare(hub: HubServer, workplace: Path, bare_python: Path) -> Iterator[Interpreter]:
+    """Return an interpreter without eeg_hf that talks to the Hub, with a cache of its own."""
+    with Interpreter(bare_python, workplace, hub.environment(workplace / "bare", None)) as started:
+        yield started

@@ -2,8 +2,10 @@
 """What goes wrong between here and the Hub is said in one line, and mended by trying again."""
 
 import hashlib
+import sys
 
 import pytest
+from interpreters import Interpreter
 
 SETUP = """
 import sys, warnings
@@ -27,9 +29,9 @@ def tiny():
 def attempts(client):
     """Return a function that evaluates expressions one after another and returns what each said."""
 
-    def run(*expressions, **kwargs):
+    def run(*expressions, **environment):
         lines = [f"print(*attempt(lambda: {expression}), sep=': ')" for expression in expressions]
-        said = client(SETUP + "\n".join(lines), **kwargs).splitlines()
+        said = client(SETUP + "\n".join(lines), **environment).splitlines()
         assert len(said) == len(expressions), said  # one line each
         return said
 
@@ -83,7 +85,7 @@ def test_a_push_that_stopped_before_its_tag_is_completed_and_a_version_is_never_
 def test_a_damaged_download_is_removed_and_fetched_again(hub, attempts):
     attempts('push(tiny(), "org/damaged", "v1.0").version')
     hub.fail("GET", r"org/damaged/resolve/.*safetensors", corrupt=True)
-    said = attempts('pull("org/damaged", "v1.0")', 'pull("org/damaged", "v1.0").name', home="damaged")
+    said = attempts('pull("org/damaged", "v1.0")', 'pull("org/damaged", "v1.0").name')
     assert said[0] == (
         "HubError: org/damaged: model.safetensors arrived damaged and was removed: fetch it again"
     )
@@ -94,7 +96,7 @@ def test_hiccups_of_the_hub_are_got_over(hub, attempts):
     attempts('push(tiny(), "org/hiccup", "v1.0").version')
     hub.fail("GET", "org/hiccup/resolve/.*config.json", status=503)
     hub.fail("GET", r"org/hiccup/resolve/.*safetensors", cut=500)
-    said = attempts(*['pull("org/hiccup", "v1.0").name'] * 2, home="hiccup")
+    said = attempts(*['pull("org/hiccup", "v1.0").name'] * 2)
     assert "the Hub failed at org/hiccup" in said[0] and "what arrived is kept, try again" in said[0]
     assert said[1].startswith("ok: ")  # the connection cut in the middle of the weights is taken up again
     hub.faults.clear()
@@ -105,7 +107,7 @@ def test_a_slow_hub_and_a_hash_that_is_wrong_change_nothing_of_what_arrives(hub,
     hub.fail("HEAD", "org/slow/resolve/.*config.json", delay=1.0)
     hub.fail("HEAD", "org/slow/resolve/.*safetensors", etag="0" * 64, times=9)
     weights = '(pull("org/slow", "v1.0") / "model.safetensors").read_bytes()'
-    (said,) = attempts(f'__import__("hashlib").sha256({weights}).hexdigest()', home="slow")
+    (said,) = attempts(f'__import__("hashlib").sha256({weights}).hexdigest()')
     assert said == f"ok: {hashlib.sha256(hub.read('org/slow', 'model.safetensors')).hexdigest()}"
 
 
@@ -132,8 +134,7 @@ def test_people_without_the_right_to_something_are_told_what_to_do(hub, attempts
         'pull("org/gated")',
         'pull("org/gated", "v8")',
         'push(tiny(), "org/new", "v1.0")',
-        token=None,
-        home="stranger",
+        HF_TOKEN=None,
     )
     assert said[0].startswith(
         "HubError: org/secret is not on the Hub, or is private and you are not logged in"
@@ -143,7 +144,7 @@ def test_people_without_the_right_to_something_are_told_what_to_do(hub, attempts
         "HubError: org/gated has no version v8: `eeg_hf.hub.versions('org/gated')` lists"
     )
     assert "hf auth login" in said[3]
-    said = attempts('push(tiny(), "org/new", "v1.0")', 'pull("org/secret")', token=wrong, home="wrong")
+    said = attempts('push(tiny(), "org/new", "v1.0")', 'pull("org/secret")', HF_TOKEN=wrong)
     assert said[0].startswith("HubError: the Hub does not accept the token for org/new: run `hf auth login`")
     assert not any(wrong in line for line in said)
     hub.fail("POST", "org/secret/preupload", status=403)
@@ -161,16 +162,21 @@ def test_a_full_or_unreachable_hub_is_named(hub, attempts):
     assert elsewhere.startswith("HubError: org/none-such is not on the Hub")
 
 
-def test_without_a_network_everything_ends_in_one_line(client):
-    cut_off = 'import os; os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"\n'
-    offline = 'import os; os.environ["HF_HUB_OFFLINE"] = "1"\n'
-    ask = SETUP + "print(*attempt(lambda: pull('org/far', 'v1.0')), sep=': ')"
-    said = client(cut_off + ask, home="cut_off").splitlines()
-    assert len(said) == 1 and said[0].startswith("HubError: the connection to the Hub broke at org/far")
-    said = client(offline + ask, home="offline").splitlines()
-    assert said == [
-        "HubError: org/far cannot be reached: HF_HUB_OFFLINE is set; unset it, or use a local folder"
-    ]
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "the connection to the Hub broke at org/far"),
+        (
+            {"HF_HUB_OFFLINE": "1"},
+            "org/far cannot be reached: HF_HUB_OFFLINE is set; unset it, or use a local folder",
+        ),
+    ],
+)
+def test_without_a_network_everything_ends_in_one_line(environment, message, hub, tmp_path):
+    settings = {**hub.environment(tmp_path / "home", None), **environment}
+    with Interpreter(sys.executable, tmp_path, settings) as alone:
+        (said,) = alone(SETUP + "print(*attempt(lambda: pull('org/far', 'v1.0')), sep=': ')").splitlines()
+    assert said.startswith(f"HubError: {message}")
 
 
 def test_no_token_is_in_anything_that_was_stored(hub, client, attempts):

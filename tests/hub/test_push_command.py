@@ -3,46 +3,30 @@
 
 import json
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard, parse_eval_result_entries
+from interpreters import TOKEN
+from tests.commands import fail_command
+from tests.conftest import ROOT
 from yaml import safe_load
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, EEGFoundationForSequenceClassification
 from eeg_hf.hub import CardFacts, CorpusFacts, ResultFacts, facts_from_run
-from tests.commands import fail_command
-from tests.conftest import ROOT
 
-sys.path.insert(0, str(ROOT / "tests" / "hub"))
-
-from hub_server import HubServer  # noqa: E402
-
-TOKEN = "hf_secretToken987"
-
-
-# Runs one command a line, so that the client of the Hub is imported once
 SHELL = """
-import contextlib, io, json, sys
+import contextlib, io, json
 from eeg_hf.cli.main import main
-for line in sys.stdin:
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main(json.loads(line))
-        except SystemExit as ended:
-            code = ended.code
-    print(json.dumps([out.getvalue(), err.getvalue(), code]), flush=True)
+out, err, code = io.StringIO(), io.StringIO(), 0
+with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    try:
+        main({words})
+    except SystemExit as ended:
+        code = ended.code
+print(json.dumps([out.getvalue(), err.getvalue(), code]))
 """
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory):
-    with HubServer(tmp_path_factory.mktemp("hub"), users={TOKEN: "org"}) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -62,31 +46,18 @@ class _Trap:
         return (exec, ("raise SystemExit('a pickle was opened')",))
 
 
-@pytest.fixture(scope="module")
-def push(hub, tmp_path_factory, environment):
+@pytest.fixture
+def push(client, workplace):
     """Return a function that runs `eeg-hf push` against the Hub; its token must show nowhere."""
-    folder = tmp_path_factory.mktemp("client")
-    shell = subprocess.Popen(
-        [sys.executable, "-c", SHELL],
-        env={**environment, **hub.environment(folder / "home", TOKEN)},
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
     def run(*arguments, fails=False):
-        shell.stdin.write(json.dumps(["push", *map(str, arguments)]) + "\n")
-        shell.stdin.flush()
-        out, err, code = json.loads(shell.stdout.readline())
+        out, err, code = json.loads(client(SHELL.format(words=["push", *map(str, arguments)])))
         assert code == (2 if fails else 0), err
-        assert TOKEN not in out + err
-        for path in [path for path in folder.rglob("*") if path.is_file()]:
+        for path in [path for path in workplace.rglob("*") if path.is_file()]:
             assert TOKEN.encode() not in path.read_bytes(), path
         return err.strip().splitlines()[-1] if fails else out
 
-    yield run
-    shell.communicate(timeout=30)
+    return run
 
 
 def facts_of(model: Path, path: Path) -> Path:
@@ -103,40 +74,43 @@ def facts_of(model: Path, path: Path) -> Path:
 
 def test_a_version_goes_up_once_and_says_what_it_is(hub, push, model, tmp_path):
     facts = facts_of(model, tmp_path / "facts.json")
-    command = ("--model", model, "--repo_id", "org/tiny", "--version", "v1.0", "--facts", facts)
+    command = ("--model", model, "--repo_id", "org/pushed", "--version", "v1.0", "--facts", facts)
+    before = len(hub.requests)
     shown = push(*command, "--dry_run", "true")
     assert "would be pushed" in shown and "model.safetensors" in shown and ".bin" not in shown
-    assert not hub.requests and not hub.repositories
+    assert len(hub.requests) == before and ("model", "org/pushed") not in hub.repositories
 
     shown = push(*command, "--private", "true")
-    assert f"{hub.url}/org/tiny/tree/v1.0" in shown
-    assert hub.repositories["model", "org/tiny"].private
-    assert set(hub.files("org/tiny", "v1.0")) - {".gitattributes"} == {
+    assert f"{hub.url}/org/pushed/tree/v1.0" in shown
+    assert hub.repositories["model", "org/pushed"].private
+    assert set(hub.files("org/pushed", "v1.0")) - {".gitattributes"} == {
         line.split()[-1] for line in shown.splitlines() if line.startswith("  ")
     }
-    card = hub.read("org/tiny", "README.md", "v1.0").decode()
+    card = hub.read("org/pushed", "README.md", "v1.0").decode()
     assert ModelCard(card).data.eval_results[0].metric_value == 0.6
-    assert 'model_id = "org/tiny"' in card
-    (entry,) = parse_eval_result_entries(safe_load(hub.read("org/tiny", ".eval_results/results.yaml")))
+    assert 'model_id = "org/pushed"' in card
+    (entry,) = parse_eval_result_entries(safe_load(hub.read("org/pushed", ".eval_results/results.yaml")))
     assert (entry.dataset_id, entry.value) == ("org/eegmat", 0.6)
-    assert json.loads(hub.read("org/tiny", "training_args.json")) == {"learning_rate": 1e-3}
-    assert json.loads(hub.read("org/tiny", "metrics.json")) == {"balanced_accuracy": 0.5}
+    assert json.loads(hub.read("org/pushed", "training_args.json")) == {"learning_rate": 1e-3}
+    assert json.loads(hub.read("org/pushed", "metrics.json")) == {"balanced_accuracy": 0.5}
 
-    commit = hub.repositories["model", "org/tiny"].tags["v1.0"]
+    commit = hub.repositories["model", "org/pushed"].tags["v1.0"]
     assert "has a version v1.0 already" in push(*command, fails=True)
-    assert hub.repositories["model", "org/tiny"].tags["v1.0"] == commit
+    assert hub.repositories["model", "org/pushed"].tags["v1.0"] == commit
     push(*command[:-2], "--overwrite", "true")  # and without facts: no result is claimed any more
-    assert hub.repositories["model", "org/tiny"].tags["v1.0"] != commit
-    assert "No results are recorded with these weights" in hub.read("org/tiny", "README.md", "v1.0").decode()
-    assert ".eval_results/results.yaml" not in hub.files("org/tiny", "v1.0")
+    assert hub.repositories["model", "org/pushed"].tags["v1.0"] != commit
+    assert (
+        "No results are recorded with these weights" in hub.read("org/pushed", "README.md", "v1.0").decode()
+    )
+    assert ".eval_results/results.yaml" not in hub.files("org/pushed", "v1.0")
 
 
 def test_a_prepared_corpus_goes_up(hub, push, prepared):
-    command = ("--data", prepared, "--repo_id", "org/windows", "--version", "v1.0")
+    command = ("--data", prepared, "--repo_id", "org/pushed-windows", "--version", "v1.0")
     listed = push(*command, "--dry_run", "true")
     assert "would be pushed" in listed and "README.md" in listed
     assert "pushed as commit" in push(*command)
-    files = set(hub.files("org/windows", "v1.0", kind="dataset")) - {".gitattributes"}
+    files = set(hub.files("org/pushed-windows", "v1.0", kind="dataset")) - {".gitattributes"}
     assert files == {line.split()[-1] for line in listed.splitlines()[1:]}
 
 

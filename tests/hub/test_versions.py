@@ -60,13 +60,13 @@ def pushed(client):
     return dict(line.split(" ", 1) for line in client(PUSH).splitlines() if line.startswith("v1"))
 
 
-def test_versions_load_with_and_without_the_library_and_are_each_right(hub, client, bare_python, pushed):
+def test_versions_load_with_and_without_the_library_and_are_each_right(hub, client, bare, pushed):
     assert hub.repositories["model", "org/tiny"].tags == pushed
     revisions = [("v1.0", "v1.0"), ("v1.1", "v1.1"), (pushed["v1.0"], "v1.0"), ("main", "v1.1")]
     without = LOAD.format(imports="", revisions=revisions, trust=True)
-    assert client(without, python=bare_python, home="bare").strip() == "False"
+    assert bare(without).strip() == "False"
     with_library = LOAD.format(imports="import eeg_hf", revisions=revisions, trust=False)
-    assert client(with_library, home="fresh").strip() == "True"
+    assert client(with_library).strip() == "True"
 
 
 def test_a_version_holds_all_that_it_needs_and_nothing_of_another(hub, client, pushed):
@@ -160,11 +160,11 @@ print("equal" if np.array_equal(*found) else "different")
 """
 
 
-def test_a_training_pushes_itself_and_its_windows_come_back_without_the_library(hub, client, bare_python):
+def test_a_training_pushes_itself_and_its_windows_come_back_without_the_library(hub, client, bare):
     client(TRAIN)
     assert {"model.safetensors", "config.json", "preprocessor_config.json"} <= set(hub.files("org/trained"))
-    assert client(READ, python=bare_python, home="bare").strip() == "16 (19, 400) 2"
-    assert client(TRAINED, python=bare_python, home="bare").splitlines()[-1] == "different"
+    assert bare(READ).strip() == "16 (19, 400) 2"
+    assert bare(TRAINED).splitlines()[-1] == "different"
     settings = json.loads(hub.read("org/trained", "training_args.json"))
     assert settings["max_steps"] == 4 and settings["hub_model_id"] == "org/trained"
     fetched = client('import os; from eeg_hf.hub import pull; print(sorted(os.listdir(pull("org/trained"))))')
