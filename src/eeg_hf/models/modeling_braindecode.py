@@ -125,7 +125,7 @@ class BraindecodePreTrainedModel(PreTrainedModel):
         Raises:
             ValueError: If the network has no `final_layer`.
         """
-        network = self.base_model.network
+        network: Any = self.base_model.network
         if not hasattr(network, "final_layer"):
             raise ValueError(f"{self.config.architecture} of braindecode has no final_layer to replace")
         classifier = BraindecodeForSequenceClassification(
