@@ -2,6 +2,7 @@
 """`eeg-hf predict` on what users name: files, folders, patterns, prepared corpora."""
 
 import json
+from pathlib import Path
 
 import mne
 import numpy as np
@@ -140,3 +141,17 @@ def test_bad_input_is_one_line(model, lab, tmp_path):
     )
     line = fail_command("predict", model, lab, "--label_column", "Nothing", "--output", tmp_path / "a.csv")
     assert "no recording has this label" in line and "Condition" in line
+
+
+def test_explanations_are_written_beside_the_table(model, lab, prepared, tmp_path):
+    path = sorted(lab.glob("*_raw.fif"))[0]
+    run_command("predict", model, path, "--output", tmp_path / "t.csv", "--explain", "rollout")
+    (figure,) = pd.read_csv(tmp_path / "t.csv")["explanation"].unique()
+    assert (
+        figure.startswith(str(tmp_path / "t_explanations" / path.name)) and Path(figure).stat().st_size > 5000
+    )
+    written = json.loads(Path(figure).with_suffix(".json").read_text())
+    assert written["method"] == "rollout" and np.shape(written["values"]) == (4, 19, 8, 1)
+    assert fail_command("predict", model, prepared, "--explain", "pairs") == (
+        f"explain is for recordings, got the prepared windows {prepared}"
+    )

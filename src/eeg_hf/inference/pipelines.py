@@ -10,11 +10,13 @@ through the model in batches.
 # mypy: disable-error-code="assignment,index,misc,operator,override,union-attr"
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import mne
+import numpy as np
 import pyarrow as pa
 import torch
 from transformers import BatchFeature, Pipeline
@@ -23,6 +25,8 @@ from ..collation import decode_windows
 from ..corpora.recordings.formats import read_recording
 from ..processing.calibration import Calibration
 from ..processing.long_recordings import is_long
+from .explanation import Explanation, PairContributions, explain, explain_pairs
+from .explanation.explaining import METHODS
 
 _INPUT_OPTIONS = (
     "sampling_rate",
@@ -34,6 +38,7 @@ _INPUT_OPTIONS = (
     "calibration",
 )
 _AGGREGATES = ("mean", "max", "vote")
+_MAX_EXPLAINED = 16  # windows of a recording: each costs hundreds of passes through the model
 _ROW_COLUMNS = ("signal", "scale", "num_samples", "channels", "sampling_rate")
 
 
@@ -48,6 +53,7 @@ class _EEGPipeline(Pipeline):
     _pipeline_calls_generate = False
 
     _output_options: ClassVar[tuple[str, ...]] = ()
+    _forward_options: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, inputs: Any, *, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Run the pipeline.
@@ -77,10 +83,10 @@ class _EEGPipeline(Pipeline):
         return super().__call__(inputs, batch_size=1, **kwargs)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        groups = (_INPUT_OPTIONS, ("window_batch_size",), self._output_options)
+        groups = (_INPUT_OPTIONS, ("window_batch_size", *self._forward_options), self._output_options)
         unknown = sorted(set(kwargs).difference(*groups))
         if unknown:
-            names = ", ".join(("batch_size", *_INPUT_OPTIONS, *self._output_options))
+            names = ", ".join(("batch_size", *_INPUT_OPTIONS, *self._forward_options, *self._output_options))
             raise ValueError(f"unknown option {', '.join(unknown)}: expected one of {names}")
         if kwargs.get("window_batch_size", 1) < 1:
             raise ValueError(f"batch_size must be 1 or more, got {kwargs['window_batch_size']}")
@@ -99,14 +105,17 @@ class _EEGPipeline(Pipeline):
         if num_samples == 0:
             raise ValueError("the recording holds no samples: expected at least one window")
         if isinstance(inputs, mne.io.BaseRaw) and self._goes_in_blocks(inputs, options):
-            return {"features": self.feature_extractor.iterate(inputs, return_report=True, **options)}
+            blocks = self.feature_extractor.iterate(inputs, return_report=True, **options)
+            return {"features": blocks, "channels": None}  # the report names them at the end
         if isinstance(inputs, Mapping):
             features, report = self._extract_from_row(inputs, options.get("calibration")), None
+            channels = features.pop("report")[0]["channels"]
         else:
             features = self.feature_extractor(inputs, return_report=True, **options)
             report = features.pop("report")[0]
+            channels = report["channels"]
         # `to` casts floating-point tensors only
-        return {"features": dict(features.to(self.dtype)), "report": report}
+        return {"features": dict(features.to(self.dtype)), "report": report, "channels": channels}
 
     def _goes_in_blocks(self, raw: "mne.io.BaseRaw", options: Mapping[str, Any]) -> bool:
         """Return whether a recording is so long that its windows must not be held together."""
@@ -126,6 +135,7 @@ class _EEGPipeline(Pipeline):
             channel_names=row["channels"],
             unit="uV",
             is_preprocessed=True,
+            return_report=True,
             calibration=calibration,
         )
 
@@ -178,9 +188,47 @@ class EEGClassificationPipeline(_EEGPipeline):
     weighted by duration; `"max"`; or `"vote"`, the share of windows with that label. `return_windows=False`
     omits the windows; `return_report=True` adds the `report` of the recording's cleaning. A regression model
     gives `{"value", "windows"}`, or `{"values": {name: value}, "windows"}` where it has several outputs.
+
+    `explain=True`, or one of the methods of [`explain`] by name, adds the `explanation` of up to 16 windows
+    that are spread over the recording; `explain="pairs"` adds [`PairContributions`].
     """
 
     _output_options = ("aggregate", "return_windows", "return_report")
+    _forward_options = ("explain",)
+
+    def _forward(
+        self, model_inputs: dict[str, Any], window_batch_size: int = 32, explain: bool | str = False
+    ) -> dict[str, Any]:
+        """Run the model on the windows in batches, and explain some of them."""
+        if explain not in (True, False, "pairs", *METHODS):
+            raise ValueError(f"explain: expected True, False, pairs, {', '.join(METHODS)}; got {explain!r}")
+        if not explain:
+            return super()._forward(model_inputs, window_batch_size)
+        kept: list[tuple[int, dict[str, torch.Tensor]]] = []
+        features = _keep_some(model_inputs["features"], kept)
+        outputs = super()._forward({**model_inputs, "features": features}, window_batch_size)
+        channels = model_inputs["channels"] or outputs["report"]["channels"]
+        how = METHODS[0] if explain is True else str(explain)
+        return {**outputs, "explanation": self._explain(kept, channels, outputs, how)}
+
+    def _explain(
+        self,
+        kept: Sequence[tuple[int, dict[str, torch.Tensor]]],
+        channels: Sequence[str],
+        outputs: Mapping[str, Any],
+        how: str,
+    ) -> Explanation | PairContributions:
+        """Explain the class that the recording got; `kept` holds numbers of windows, and windows."""
+        spans = self._spans(outputs["num_samples"])
+        places = [spans[number] for number, _ in kept]
+        windows = {name: torch.cat([row[name] for _, row in kept]).to(self.device) for name in kept[0][1]}
+        shares = outputs["values"].softmax(dim=-1)
+        best = int(_aggregate(shares, outputs["num_samples"], "mean").argmax())
+        if how == "pairs":
+            return explain_pairs(self.model, windows, channels, best)
+        rate = self.feature_extractor.sampling_rate
+        explanation = explain(self.model, windows, channels, rate, method=how, target=best)
+        return replace(explanation, spans=places)
 
     def _select(self, outputs: Any) -> torch.Tensor:
         if isinstance(outputs.logits, Mapping):
@@ -216,6 +264,8 @@ class EEGClassificationPipeline(_EEGPipeline):
             ]
         if return_report:
             result["report"] = model_outputs["report"]
+        if "explanation" in model_outputs:
+            result["explanation"] = model_outputs["explanation"]
         return result
 
     def _describe_scores(self, scores: torch.Tensor) -> dict[str, Any]:
@@ -258,6 +308,35 @@ class EEGFeatureExtractionPipeline(_EEGPipeline):
             "windows": values.numpy(),
             "spans": self._spans(num_samples),
         }
+
+
+def _keep_some(features: Any, kept: list[tuple[int, dict[str, torch.Tensor]]]) -> Any:
+    """Return features as they are, and note the numbers and rows of up to 16 windows spread over them.
+
+    Of blocks, one window each is held, so that a recording of days does not stay in memory.
+    """
+    if isinstance(features, Mapping):
+        kept += [(number, _row(features, number)) for number in _spread(len(features["input_values"]))]
+        return features
+
+    def pass_on() -> Iterator[Any]:
+        start, seen = 0, []
+        for block in features:
+            seen.append((start, _row({k: v for k, v in block.items() if k != "report"}, 0)))
+            start += len(block["input_values"])
+            yield block
+        kept.extend(seen[number] for number in _spread(len(seen)))
+
+    return pass_on()
+
+
+def _row(features: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
+    return {name: value[number : number + 1].clone() for name, value in features.items()}
+
+
+def _spread(count: int) -> list[int]:
+    """Return up to 16 numbers below `count`, evenly spread."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, _MAX_EXPLAINED)})
 
 
 def _split(features: Mapping[str, torch.Tensor], size: int) -> Iterator[dict[str, torch.Tensor]]:

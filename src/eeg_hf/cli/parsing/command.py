@@ -36,6 +36,11 @@ EXTRAS = {
     "onnxscript": "export",
     "onnxruntime": "export",
     "ray": "ray",
+    "captum": "explain",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "multipart": "serve",
 }
 
 

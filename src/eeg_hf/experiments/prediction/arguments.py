@@ -25,6 +25,9 @@ class PredictArguments:
     corpus_options: dict[str, Any] = option(
         'Options of a folder, such as \'{"unit": "uV", "sampling_rate": 250}\'.', factory=dict
     )
+    explain: Literal["none", "integrated_gradients", "occlusion", "rollout", "pairs"] = option(
+        "Write a figure and JSON of why, in a folder beside the table.", "none"
+    )
     batch_size: int = option("Windows in one forward pass.", 32)
     device: str = option("Such as cpu or cuda.", "cpu")
 

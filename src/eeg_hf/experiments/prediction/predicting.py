@@ -18,10 +18,12 @@ from ...atomic_files import atomic_path
 from ...collation import EEGDataCollator, WindowDataset
 from ...corpora import load_alignments, load_windows
 from ...evaluation import write_json
+from ...inference.explanation.attributions import import_captum
 from ...inference.onnx_model import FILE_NAME, OnnxModel
 from ...processing.calibration import Calibration, calibrate
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from .arguments import PredictArguments
+from .explanations import write_explanation
 from .known_labels import judge, refuse_unknown_label
 from .sources import Source, find_sources, is_prepared
 
@@ -39,6 +41,8 @@ def run(args: PredictArguments) -> None:
         raise ValueError(f"output: expected a name that ends in {' or '.join(SUFFIXES)}, got {args.output}")
     if args.calibration and args.calibration_seconds:
         raise ValueError("expected --calibration or --calibration_seconds, got both")
+    if args.explain not in ("none", "rollout", "pairs"):
+        import_captum()  # before an hour of predictions
     prepared = [word for word in args.inputs if is_prepared(word)]
     sources = find_sources([word for word in args.inputs if word not in prepared], args.corpus_options)
     if args.label_column:
@@ -83,10 +87,13 @@ def predict_recording(classify: Any, source: Source, args: PredictArguments) -> 
             aggregate=args.aggregate,
             calibration=calibration,
             return_report=True,
+            explain=args.explain if args.explain != "none" else False,
         )
     except (ValueError, OSError, ImportError) as error:
         return [{**about, "problem": " ".join(str(error).split())}]
     report = answer.pop("report")
+    if (explanation := answer.pop("explanation", None)) is not None:
+        about["explanation"] = write_explanation(explanation, source.path, Path(args.output))
     about |= {"quality": report["quality"], "marks": "; ".join(list_marks(report, args.min_quality))}
     if args.per == "recording":
         return [{**about, "seconds": report["duration_seconds"], **flatten(answer)}]
@@ -112,8 +119,9 @@ def choose_calibration(classify: Any, raw: Any, args: PredictArguments) -> tuple
 
 def predict_windows(classify: Any, folder: str, args: PredictArguments) -> Iterator[Row]:
     """Yield a row for each window of a prepared corpus, or for each of its recordings."""
-    if args.calibration_seconds:
-        raise ValueError(f"calibration_seconds is for recordings, got the prepared windows {folder}")
+    refused = {"calibration_seconds": bool(args.calibration_seconds), "explain": args.explain != "none"}
+    for name in (name for name, is_given in refused.items() if is_given):
+        raise ValueError(f"{name} is for recordings, got the prepared windows {folder}")
     windows = load_windows(folder)
     columns = ["recording", "subject", "start_seconds", "num_samples", "sampling_rate", "quality"]
     columns += [args.label_column] if args.label_column else []
