@@ -2,10 +2,8 @@
 """What goes wrong between here and the Hub is said in one line, and mended by trying again."""
 
 import hashlib
-import sys
 
 import pytest
-from interpreters import Interpreter
 
 SETUP = """
 import sys, warnings
@@ -163,19 +161,23 @@ def test_a_full_or_unreachable_hub_is_named(hub, attempts):
 
 
 @pytest.mark.parametrize(
-    ("environment", "message"),
+    ("constants", "message"),
     [
-        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "the connection to the Hub broke at org/far"),
+        ({"ENDPOINT": "http://127.0.0.1:9"}, "the connection to the Hub broke at org/far"),
         (
-            {"HF_HUB_OFFLINE": "1"},
+            {"HF_HUB_OFFLINE": True},
             "org/far cannot be reached: HF_HUB_OFFLINE is set; unset it, or use a local folder",
         ),
     ],
 )
-def test_without_a_network_everything_ends_in_one_line(environment, message, hub, tmp_path):
-    settings = {**hub.environment(tmp_path / "home", None), **environment}
-    with Interpreter(sys.executable, tmp_path, settings) as alone:
-        (said,) = alone(SETUP + "print(*attempt(lambda: pull('org/far', 'v1.0')), sep=': ')").splitlines()
+def test_without_a_network_everything_ends_in_one_line(constants, message, client):
+    code = """
+from unittest.mock import patch
+import huggingface_hub.constants
+with patch.multiple(huggingface_hub.constants, **CONSTANTS):
+    print(*attempt(lambda: pull("org/far", "v1.0")), sep=": ")
+"""
+    (said,) = client(f"{SETUP}\nCONSTANTS = {constants!r}\n{code}").splitlines()
     assert said.startswith(f"HubError: {message}")
 
 
