@@ -54,6 +54,7 @@ def test_resumed_ends_with_the_same_weights_and_warm_up(prepared, trained, tmp_p
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_before_and_after_an_alignment_stand_beside_the_references(prepared, trained, tmp_path):
     aligned, out = tmp_path / "aligned", tmp_path / "out"
     options = {"data": prepared, "output_dir": aligned, **TRAINING, "model": trained}

@@ -109,6 +109,7 @@ def history(folder):
     return json.loads((folder / "trainer_state.json").read_text())["log_history"]
 
 
+@pytest.mark.slow
 def test_images_of_unseen_concepts_are_told_from_eeg_and_not_from_shuffled_pairs(world, tmp_path):
     train(*words(world, tmp_path / "right", **{**LONGER, "augment_eeg": "true"}))
     assert top_of_test(tmp_path / "right", world) > 0.7  # of 12, chance 0.08

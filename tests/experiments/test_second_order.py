@@ -131,6 +131,7 @@ def test_methods_score_above_chance(corpus, name, regime):
         assert (scores.argmax(axis=1) == corpus.labels[fold.test]).mean() > 0.6
 
 
+@pytest.mark.slow
 def test_a_study_from_the_command_line_goes_on_where_it_stopped(prepared, tmp_path):
     words = ["--data", prepared, "--label_column", "condition", "--output_dir", tmp_path, "--folds", "2"]
     words += ["--methods", "second_order", "band_power", "--regimes", "all"]

@@ -117,6 +117,7 @@ def test_memory_is_that_of_a_process_of_its_own(benchmark, part):
     assert 50 < imports.value < reading.value < timing.peak_memory(None) - 300
 
 
+@pytest.mark.slow
 def test_compiling(run):
     rows, _ = run("compile", "--compile_backend", "eager")
     infer, train = ("torch.compile, infer tiny", "torch.compile, train tiny")
@@ -139,6 +140,7 @@ def test_a_missing_quantizer_is_said_to_be_absent(part, monkeypatch):
     assert row.value > 0 and row.ratio is None and "absent" in row.peer_name
 
 
+@pytest.mark.slow
 def test_adapters_and_losses_are_timed_beside_none_and_reconstruction_alone(part, monkeypatch):
     phases = part("phases")
     monkeypatch.setattr(phases, "in_fresh_process", lambda work, *arguments: 1.0)  # tested below
