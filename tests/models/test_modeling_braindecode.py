@@ -128,7 +128,7 @@ def test_it_is_found_by_name_and_its_config_is_plain_json(tmp_path):
 
 
 def test_what_does_not_fit_is_one_line():
-    with pytest.raises(ValueError, match="has no 'EEGNets', expected one of ATCNet"):
+    with pytest.raises(ValueError, match="has no 'EEGNets', did you mean 'EEGNet'. expected one of ATCNet"):
         BraindecodeModel(BraindecodeConfig(architecture="EEGNets"))
     with pytest.raises(ValueError, match=r"cannot be built for 4 channels, 20 samples and 200 Hz"):
         BraindecodeModel(configure("ShallowFBCSPNet", num_samples=20))

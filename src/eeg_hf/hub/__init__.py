@@ -6,6 +6,7 @@ from .code import save_with_code
 from .errors import HubError
 from .eval_results import eval_result_entries
 from .model_card import model_card
+from .published_weights import PublishedModel, WeightReport, load_published
 from .pull import pull, versions
 from .push import Pushed, push, push_folder
 from .registry import Comparison, LocalRegistry
@@ -18,11 +19,14 @@ __all__ = [
     "CorpusFacts",
     "HubError",
     "LocalRegistry",
+    "PublishedModel",
     "Pushed",
     "ResultFacts",
+    "WeightReport",
     "corpus_facts",
     "eval_result_entries",
     "facts_from_run",
+    "load_published",
     "model_card",
     "pull",
     "push",

@@ -6,9 +6,11 @@ same output. What it gains is a config, safetensors, the Auto classes, Trainer, 
 """
 
 import copy
+import difflib
 import importlib
 import inspect
 import warnings
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -24,6 +26,42 @@ from .token_grid import refuse_empty
 _SAME_PLACE_METRES = 0.005
 
 
+def list_architectures() -> tuple[str, ...]:
+    """Return the names of the networks in `braindecode.models`.
+
+    Raises:
+        ImportError: If braindecode is not installed.
+    """
+    models = _import_models()
+    return tuple(name for name in models.__all__ if _is_network(getattr(models, name)))
+
+
+def find_network(architecture: str) -> type[nn.Module]:
+    """Return the class of a network, or raise a ValueError that suggests the name closest to its own."""
+    known = list_architectures()
+    if architecture in known:
+        return getattr(_import_models(), architecture)
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(architecture.lower(), by_lower, n=1)
+    hint = f", did you mean {by_lower[close[0]]!r}?" if close else ","
+    raise ValueError(
+        f"architecture: braindecode has no {architecture!r}{hint} expected one of {', '.join(known)}"
+    )
+
+
+def _import_models() -> ModuleType:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of montages that MNE is about to drop
+            return importlib.import_module("braindecode.models")
+    except ModuleNotFoundError as error:
+        raise ImportError('braindecode is not installed: pip install "eeg-hf[baselines]"') from error
+
+
+def _is_network(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, nn.Module)
+
+
 def build_network(config: BraindecodeConfig) -> nn.Module:
     """Return the network of a config with random weights.
 
@@ -31,20 +69,9 @@ def build_network(config: BraindecodeConfig) -> nn.Module:
         ImportError: If braindecode is not installed.
         ValueError: If it has no such architecture, or that one refuses the size of the windows.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of montages that MNE is about to drop
-            models = importlib.import_module("braindecode.models")
-    except ModuleNotFoundError as error:
-        raise ImportError('braindecode is not installed: pip install "eeg-hf[baselines]"') from error
-    network_class = getattr(models, config.architecture, None)
-    if not (inspect.isclass(network_class) and issubclass(network_class, nn.Module)):
-        known = [name for name in models.__all__ if inspect.isclass(getattr(models, name))]
-        raise ValueError(
-            f"architecture: braindecode has no {config.architecture!r}, expected one of {', '.join(known)}"
-        )
+    network_class = find_network(config.architecture)
     sizes: dict[str, Any] = {
-        "n_chans": config.num_channels,
+        "n_chans": config.num_channels + (config.input_scaling == "bendr"),
         "n_times": config.num_samples,
         "n_outputs": config.num_labels,
         "sfreq": config.sampling_rate,
@@ -84,13 +111,29 @@ def forward_options(network: nn.Module, config: BraindecodeConfig) -> dict[str, 
 
 def describe_channels(config: BraindecodeConfig) -> list[dict[str, Any]] | None:
     """Return the channels as entries of `mne.Info["chs"]`, as far as braindecode reads them."""
-    if config.channel_names is None:
+    if (
+        config.channel_names is None or config.input_scaling == "bendr"
+    ):  # which has an input that is no electrode
         return None
     positions = config.channel_positions or [[0.0, 0.0, 0.0]] * config.num_channels
     return [
         {"ch_name": name, "kind": "eeg", "loc": [*map(float, place), *[0.0] * 9]}
         for name, place in zip(config.channel_names, positions, strict=True)
     ]
+
+
+def scale_input(values: torch.Tensor, scaling: str) -> torch.Tensor:
+    """Return windows (batch, channels, time) in microvolts on the scale that weights were trained on."""
+    if scaling == "millivolt":
+        return values / 1000
+    if scaling == "percentile_95":
+        largest = values.abs().float().quantile(0.95, dim=-1, keepdim=True).to(values.dtype)
+        return values / (largest + 1e-8)
+    if scaling == "bendr":
+        low, high = (bound(values, dim=(1, 2), keepdim=True) for bound in (torch.amin, torch.amax))
+        unit = 2 * (values - low) / (high - low).clamp(min=1e-8) - 1
+        return torch.cat([unit, torch.zeros_like(unit[:, :1])], dim=1)
+    return values
 
 
 class BraindecodePreTrainedModel(PreTrainedModel):
@@ -190,7 +233,8 @@ class BraindecodeModel(BraindecodePreTrainedModel):
     ) -> torch.Tensor:
         """Return the output of the network, (batch, num_labels)."""
         self.check_windows(input_values, channel_positions)
-        logits = self.network(input_values.to(self.dtype), **forward_options(self.network, self.config))
+        windows = scale_input(input_values.to(self.dtype), self.config.input_scaling)
+        logits = self.network(windows, **forward_options(self.network, self.config))
         if not isinstance(logits, torch.Tensor) or logits.shape != (len(logits), self.config.num_labels):
             got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise ValueError(
@@ -249,16 +293,20 @@ class BraindecodeForSequenceClassification(BraindecodePreTrainedModel):
                 missing.
             **kwargs: As in [`BraindecodeModel`].
         """
+        config = self.config
         logits = self.model.compute_logits(input_values, channel_positions)
+        if (config.regression_mean, config.regression_std) != (0, 1):
+            logits = logits * config.regression_std + config.regression_mean
         loss = None
         if labels is not None:
             loss = task_loss(
                 logits,
                 labels,
-                int(self.config.num_labels or 0),
-                class_weights=self.config.class_weights,
-                label_smoothing=self.config.label_smoothing if self.training else 0.0,
+                int(config.num_labels or 0),
+                class_weights=config.class_weights,
+                label_smoothing=config.label_smoothing if self.training else 0.0,
             )
+            loss = loss / config.regression_std**2  # 1, but for a regression
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
 
