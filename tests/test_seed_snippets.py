@@ -17,7 +17,7 @@ IMPORTS = {
     "from models import EEGFoundationTrainer, FineTuningConfig": "from eeg_hf.training import "
     "EEGFoundationTrainer, FineTuningConfig",
     "from models import TransferLearningPipeline": "from eeg_hf.training import TransferLearningPipeline",
-    "from models import HMSEnsembleModel": "from eeg_hf.models.ensemble import HMSEnsembleModel",
+    "from models import HMSEnsembleModel": "from eeg_hf import HMSEnsembleModel",
     "from models import create_model": "from eeg_hf import create_model",
     "from preprocessing import EEGPreprocessor": "from eeg_hf import EEGPreprocessor",
 }
@@ -232,7 +232,7 @@ def test_channel_attention_is_built_from_its_sizes():
 
 
 def test_an_ensemble_names_the_member_that_cannot_read_its_input(guide):
-    from eeg_hf.models.ensemble import HMSEnsembleConfig, HMSEnsembleModel
+    from eeg_hf import HMSEnsembleConfig, HMSEnsembleModel
 
     image_network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 6)

@@ -53,11 +53,19 @@ _PUBLIC_NAMES = {
     "EEGCLIPModel": "models.modeling_eeg_clip",
     "EEGConvTransformerConfig": "models.configuration_eeg_conv_transformer",
     "EEGConvTransformerModel": "models.modeling_eeg_conv_transformer",
+    "ResNet1dGRUConfig": "models.configuration_resnet1d_gru",
+    "ResNet1dGRUModel": "models.modeling_resnet1d_gru",
+    "ResNet1dGRUForSequenceClassification": "models.modeling_resnet1d_gru",
+    "HMSEnsembleConfig": "models.configuration_hms_ensemble",
+    "HMSEnsembleModel": "models.modeling_hms_ensemble",
     "BraindecodeConfig": "models.configuration_braindecode",
     "BraindecodeModel": "models.modeling_braindecode",
     "BraindecodeForSequenceClassification": "models.modeling_braindecode",
     # Training: the Trainer, and what pretraining objectives are made of
     "EEGTrainer": "training.trainer",
+    "EEGClassifier": "experiments.estimators.estimators",
+    "EEGRegressor": "experiments.estimators.estimators",
+    "EEGTransformer": "experiments.estimators.estimators",
     "InfoNCE": "models.objective_two_views",
     "MovieISCLoss": "models.objective_same_stimulus",
     "HBN_AUXILIARY_TASKS": "models.objective_auxiliary",
@@ -107,6 +115,7 @@ if TYPE_CHECKING:
     from .corpora.windows.prepare import prepare
     from .corpora.windows.prepared import load_windows
     from .corpora.windows.split_methods import split_windows
+    from .experiments.estimators.estimators import EEGClassifier, EEGRegressor, EEGTransformer
     from .hub.pull import pull
     from .hub.push import push
     from .hub.registry import LocalRegistry
@@ -123,6 +132,8 @@ if TYPE_CHECKING:
     from .models.configuration_eeg_foundation import EEGFoundationConfig
     from .models.configuration_eeg_fsq import EEGFSQConfig
     from .models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
+    from .models.configuration_hms_ensemble import HMSEnsembleConfig
+    from .models.configuration_resnet1d_gru import ResNet1dGRUConfig
     from .models.masking import random_stretch_mask
     from .models.modeling_braindecode import BraindecodeForSequenceClassification, BraindecodeModel
     from .models.modeling_eeg_clip import EEGCLIPModel
@@ -134,6 +145,8 @@ if TYPE_CHECKING:
     )
     from .models.modeling_eeg_fsq import EEGFSQModel
     from .models.modeling_eeg_masked_vae import EEGMaskedVAEForPreTraining, EEGMaskedVAEModel
+    from .models.modeling_hms_ensemble import HMSEnsembleModel
+    from .models.modeling_resnet1d_gru import ResNet1dGRUForSequenceClassification, ResNet1dGRUModel
     from .models.objective_auxiliary import HBN_AUXILIARY_TASKS
     from .models.objective_same_stimulus import MovieISCLoss
     from .models.objective_two_views import InfoNCE

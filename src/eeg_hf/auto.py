@@ -27,6 +27,11 @@ MODEL_CLASSES = {
         "AutoModel": "EEGMaskedVAEModel",
         "AutoModelForPreTraining": "EEGMaskedVAEForPreTraining",
     },
+    "ResNet1dGRUConfig": {
+        "AutoModel": "ResNet1dGRUModel",
+        "AutoModelForSequenceClassification": "ResNet1dGRUForSequenceClassification",
+    },
+    "HMSEnsembleConfig": {"AutoModelForSequenceClassification": "HMSEnsembleModel"},
     "BraindecodeConfig": {
         "AutoModel": "BraindecodeModel",
         "AutoModelForSequenceClassification": "BraindecodeForSequenceClassification",
