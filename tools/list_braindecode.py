@@ -8,7 +8,6 @@ save_pretrained and from_pretrained. Sizes are 19 electrodes at 200 Hz, windows 
 that an architecture accepts.
 """
 
-import inspect
 import logging
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from tqdm import tqdm
 
 from eeg_hf import BraindecodeConfig, BraindecodeForSequenceClassification
 from eeg_hf.atomic_files import write_text
-from eeg_hf.models.modeling_braindecode import build_network, forward_options
+from eeg_hf.models.modeling_braindecode import build_network, forward_options, list_architectures
 from eeg_hf.processing.electrode_positions import electrode_positions
 from eeg_hf.tables import escape_cell, markdown_table
 
@@ -44,6 +43,37 @@ config = BraindecodeConfig(architecture="EEGConformer", num_channels=19, num_sam
 model = BraindecodeForSequenceClassification(config)
 ```
 
+Train one by its name, or compare several:
+
+```bash
+eeg-hf finetune finetune_tiny --data runs/data/eegmat --label_column condition --head finetune \\
+    --architecture braindecode/EEGConformer
+eeg-hf evaluate --data runs/data/eegmat --label_column condition --folds 5 --output_dir runs/networks \\
+    --methods braindecode/EEGNet braindecode/Labram
+```
+
+`--network '{{"num_layers": 2}}'` passes arguments of braindecode's class. A network is tried on a window
+first: one that needs other channels or lengths is refused in one line.
+
+## Weights that others published
+
+```python
+from eeg_hf.hub import load_published
+
+published = load_published("labram.pt", "Labram", channels=["C3", "Cz", "C4"], window_seconds=4)
+print(published.report.describe())
+published.save_pretrained("runs/labram")  # for eeg-hf finetune --model and pipelines
+```
+
+Every tensor is accounted for; a partial load is refused unless `allow_partial=True`. The feature extractor
+has the rate, the filters, the unit and the reference that the weights were trained with, and interpolates or
+derives the channels that a recording lacks. Known are Labram, BIOT, CBraMod, EEGPT, REVE, BENDR and
+SignalJEPA. **None of these weights could be fetched here**: the tests write checkpoints in the layouts that
+are published (a folder of safetensors, a plain dictionary, LaBraM's `student.` in `model`, Lightning's
+`state_dict`). REVE cannot be built without its table of positions, which braindecode downloads.
+
+## All architectures
+
 Tried by `python tools/list_braindecode.py` with 19 electrodes at 200 Hz: {passed} of {tried}
 architectures give the output of the bare network bit for bit, have finite gradients in one step, and give the
 same output after `save_pretrained` and `from_pretrained`.
@@ -56,20 +86,13 @@ def main() -> None:
     logging.disable(logging.WARNING)
     mne.set_log_level("ERROR")
     import braindecode
-    import braindecode.models as models
 
-    names = [name for name in models.__all__ if is_network(getattr(models, name))]
-    rows = [try_architecture(name) for name in tqdm(names, "architectures")]
+    rows = [try_architecture(name) for name in tqdm(list_architectures(), "architectures")]
     passed = sum(row["Verdict"] == "equal" for row in rows)
     head = HEAD.format(version=braindecode.__version__, passed=passed, tried=len(rows))
     table = markdown_table(rows, ["Architecture", "Verdict"])
     write_text(PAGE, f"{head}\n{table}\n")
     sys.stdout.write(f"{passed} of {len(rows)}: {PAGE}\n")
-
-
-def is_network(value: Any) -> bool:
-    """Return whether a name of braindecode.models is a network."""
-    return inspect.isclass(value) and issubclass(value, torch.nn.Module)
 
 
 def try_architecture(name: str) -> dict[str, str]:

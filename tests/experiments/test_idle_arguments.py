@@ -55,7 +55,7 @@ def test_weights_that_a_baseline_cannot_take_are_refused():
 
 def test_a_table_of_nothing_is_refused():
     given = {"data": ["d"], "label_column": "c", "output_dir": "o"}
-    with pytest.raises(ValueError, match="nothing to compare: expected --runs, --model or --baselines true"):
+    with pytest.raises(ValueError, match="nothing to compare: expected --runs, --model, --methods, --strat"):
         EvaluateArguments(**given, baselines=False).check()
     with pytest.raises(ValueError, match="--contaminated mark: no effect without --runs or --model"):
         EvaluateArguments(**given, contaminated="mark").check()

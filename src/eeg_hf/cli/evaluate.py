@@ -9,9 +9,15 @@ r"""Compare trained models and baselines in one table: same windows, same split 
     eeg-hf evaluate --data runs/data/eegmat --output_dir runs/codecs \
         --codecs "mlp, relu=runs/codec/mlp-relu-*" "conv, snake=runs/codec/conv-snake-*"
 
-A run is a folder written by eeg-hf finetune (classifiers) or eeg-hf train-tokenizer (codecs); `*` in its name
-stands for one run per seed.
+    eeg-hf evaluate --data runs/data/eegmat --label_column condition --folds 5 --output_dir runs/methods \
+        --methods braindecode/EEGNet braindecode/EEGConformer
+    eeg-hf evaluate --data runs/data/eegmat --label_column condition --folds 5 --output_dir runs/strategies \
+        --strategies probe,convex,lora,full --pretrained runs/pretrained --seeds 3
 
+--methods and --strategies train first, by commands of eeg-hf finetune; what is finished stays. Strategies are
+probe, ridge, knn, convex, lora, dora, ia3, gradual, layer_decay and full.
+
+A run is a folder of eeg-hf finetune or eeg-hf train-tokenizer; `*` stands for one run per seed.
 Every classifier must have been tested on exactly the windows of this split; otherwise the table is refused.
 Rows that used unlabelled windows of the test subjects (alignment) are marked; compare them only with each
 other.
@@ -24,8 +30,23 @@ with scalar quantisation, fitted to the training part at the same bits, and FLAC
 from ..experiments.classifiers.arguments import EvaluateArguments
 from ..experiments.split_arguments import SplitArguments
 from .parsing import Command
+from .steps import run_once
 
-COMMAND = main = Command("evaluate", __doc__, "classifiers.comparison", (EvaluateArguments, SplitArguments))
+
+def run(args: EvaluateArguments, split_args: SplitArguments) -> None:
+    """Train what the table asks for, then compare."""
+    args.check()
+    if args.trains:
+        from ..experiments.classifiers.strategies import plan_trainings
+
+        for training in plan_trainings(args, split_args):
+            run_once(training.folder, "finetune", *training.words)
+    from ..experiments.classifiers.comparison import run as compare
+
+    compare(args, split_args)
+
+
+COMMAND = main = Command("evaluate", __doc__, run, (EvaluateArguments, SplitArguments))
 
 if __name__ == "__main__":
     main()

@@ -15,11 +15,11 @@ the model in `model/`, and study.yaml: `eeg-hf study runs/study/study.yaml` make
 study that was interrupted goes on when it is started again.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..experiments.classifiers.strategies import to_words
 from ..experiments.study.arguments import StudyArguments
 from .parsing import Command
 from .steps import run_once, run_verb
@@ -109,18 +109,6 @@ def folds(args: StudyArguments, plan: "Plan", regime: str) -> list[str]:
 def split_settings(args: StudyArguments, plan: "Plan") -> dict[str, Any]:
     """Return the options that divide the subjects; a head that is fitted at once selects no epoch on some."""
     return {"folds": plan.folds, "split_seed": args.seed, "num_validation_subjects": 0}
-
-
-def to_words(settings: dict[str, Any]) -> list[str]:
-    """Return settings as they are typed; those that are empty are left out."""
-    words: list[str] = []
-    for name, value in settings.items():
-        if value is None or value in ({}, []):
-            continue
-        if isinstance(value, dict):
-            value = json.dumps(value)
-        words += [f"--{name}", *(map(str, value) if isinstance(value, list) else [str(value)])]
-    return words
 
 
 def write_settings(path: Path, args: StudyArguments, label: str) -> None:

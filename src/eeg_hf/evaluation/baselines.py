@@ -42,6 +42,7 @@ COVARIANCE_BANDS_HZ: Bands = MappingProxyType(
         "gamma": (30, 45),
     }
 )
+EEGNET = "EEGNet"
 # Windows filtered at a time: 256 of 20 x 2000 samples are 80 MB in double precision
 _BATCH_SIZE = 256
 # Flat channels are zeros; their logarithm must be finite. Far below what any amplifier resolves.
@@ -304,6 +305,21 @@ def braindecode_classifier(
     return BraindecodeForSequenceClassification(config)
 
 
+def eegnet_settings(sampling_rate: float) -> dict[str, Any]:
+    """Return the arguments that make braindecode's EEGNet that of the paper, and let it train in few steps.
+
+    Args:
+        sampling_rate: Rate of the windows in Hz.
+    """
+    return {
+        "kernel_length": round(sampling_rate / 2),
+        # braindecode's 0.01 needs hundreds of steps until the running statistics fit: an epoch chosen before
+        # may rank windows well and yet call them all one class
+        "batch_norm_momentum": 0.1,
+        "final_layer_with_constraint": True,
+    }
+
+
 def eegnet(
     num_channels: int,
     num_classes: int,
@@ -328,18 +344,14 @@ def eegnet(
         torch.Size([3, 2])
     """
     return braindecode_classifier(
-        "EEGNet",
+        EEGNET,
         num_channels,
         num_classes,
         num_samples,
         sampling_rate,
         class_weights,
         label_smoothing,
-        kernel_length=round(sampling_rate / 2),
-        # braindecode's 0.01 needs hundreds of steps until the running statistics fit: an epoch chosen before
-        # may rank windows well and yet call them all one class
-        batch_norm_momentum=0.1,
-        final_layer_with_constraint=True,
+        **eegnet_settings(sampling_rate),
     )
 
 

@@ -23,6 +23,7 @@ class MethodRuns:
         runs: One list a seed, with the predictions of each fold.
         seeds: Seeds of the runs, as far as recorded.
         is_baseline: Whether it is what the others must beat.
+        trained: Number of parameters that its training changed; None where that is not recorded.
     """
 
     method: str
@@ -30,6 +31,7 @@ class MethodRuns:
     runs: Sequence[Sequence[Predictions]]
     seeds: tuple[int, ...] = ()
     is_baseline: bool = False
+    trained: int | None = None
 
 
 def compare_methods(methods: Sequence[MethodRuns], split: str, protocol: str = "") -> list[ResultRow]:
@@ -67,6 +69,7 @@ def compare_methods(methods: Sequence[MethodRuns], split: str, protocol: str = "
                 difference=difference,
                 protocol=protocol,
                 by_subject=_by_subject(found),
+                trained=own.trained,
             )
         )
     return rows

@@ -77,6 +77,7 @@ class ResultRow:
             of before.
         by_subject: Subject -> its metrics, a mean over seeds; without those that are undefined for lack of a
             class.
+        trained: Number of parameters that the training changed, see `WeightWatch`; None where not recorded.
 
     Raises:
         ValueError: If the regime is unknown.
@@ -92,6 +93,7 @@ class ResultRow:
     difference: Mapping[str, Any] | None = None
     protocol: str = ""
     by_subject: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    trained: int | None = None
 
     def __post_init__(self) -> None:
         if self.regime not in REGIMES:
@@ -222,6 +224,7 @@ def _table_row(row: ResultRow, metrics: Sequence[str], in_split: Sequence[Result
     return {
         **cells,
         **_averages(row, metrics[0]),
+        "Trained": NOTHING if row.trained is None else f"{row.trained:,}",
         "Subjects": str(row.num_subjects),
         "Windows": f"{row.num_windows:,}",
         "Seeds": ", ".join(map(str, row.seeds)) or NOTHING,

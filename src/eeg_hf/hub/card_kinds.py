@@ -6,7 +6,7 @@ is that of an encoder or classifier.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,19 +116,25 @@ def _ratio(row: "Row") -> str:
     return f"{16 * rate / bits:.1f} ({row.conditions['total_compression_ratio']:.1f})"
 
 
+_CLASSIFIER = CardKind(
+    template="eeg_foundation.md",
+    metrics={name: (title, 3) for name, title in METRIC_TITLES.items()},
+    compared="",
+    task="EEG classification",
+    hub_metrics=tuple(METRIC_TITLES),
+    after={**_TESTED, **_SEEDS},
+    pipeline_tag="eeg-feature-extraction",
+    config=(
+        *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+        *("sampling_rate", "patch_size", "overlap", "max_seq_length"),
+    ),
+)
 _KINDS: Mapping[str, CardKind] = {
-    "eeg_foundation": CardKind(
-        template="eeg_foundation.md",
-        metrics={name: (title, 3) for name, title in METRIC_TITLES.items()},
-        compared="",
-        task="EEG classification",
-        hub_metrics=tuple(METRIC_TITLES),
-        after={**_TESTED, **_SEEDS},
-        pipeline_tag="eeg-feature-extraction",
-        config=(
-            *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
-            *("sampling_rate", "patch_size", "overlap", "max_seq_length"),
-        ),
+    "eeg_foundation": _CLASSIFIER,
+    "braindecode": replace(
+        _CLASSIFIER,
+        template="braindecode.md",
+        config=("architecture", "num_channels", "num_samples", "sampling_rate", "network"),
     ),
     "eeg_fsq": CardKind(
         template="eeg_fsq.md",

@@ -25,6 +25,8 @@ def describe_objective(config: Mapping[str, Any], head: Mapping[str, Any] | None
     name = (config.get("architectures") or [""])[0]
     if head:
         return _fitted_head(config, head)
+    if name.endswith("ForSequenceClassification") and len(read_labels(config)) == 1:
+        return f"squared error of {read_labels(config)[0]}"
     if name.endswith("ForSequenceClassification"):
         weighted = ", each class counting alike" if config.get("class_weights") else ""
         smoothing = config.get("label_smoothing")

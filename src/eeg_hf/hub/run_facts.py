@@ -98,6 +98,7 @@ def facts_from_run(
         corpora=_corpora(data, hub_ids or {}),
         objectives=tuple(
             describe_objective(read_json(stage / "config.json", "a saved model"), read_head(stage))
+            + describe_trained(stage)
             for stage in stages
         ),
         weights=weights,
@@ -117,6 +118,17 @@ def read_head(folder: Path) -> dict[str, Any] | None:
     """Return how the head of a run was fitted; None where it was trained with the encoder."""
     path = folder / "head.json"
     return read_json(path, "a fitted head") if path.is_file() else None
+
+
+def describe_trained(folder: Path) -> str:
+    """Return how many parameters a stage changed, in words; empty where it does not say."""
+    path = folder / "trained_parameters.json"
+    if not path.is_file():
+        return ""
+    found = read_json(path, "a count of trained parameters")
+    adapter = found.get("adapter", "none")
+    among = f"of {found['total']:,}" if adapter == "none" else f"({adapter}) beside {found['total']:,}"
+    return f"; {found['trained']:,} {among} parameters trained"
 
 
 def corpus_facts(folder: str | Path, roles: Collection[str]) -> CorpusFacts:

@@ -41,6 +41,7 @@ EXTRAS = {
     "uvicorn": "serve",
     "prometheus_client": "serve",
     "multipart": "serve",
+    "peft": "peft",
 }
 
 

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from ..options import Alignment, Regime, option
 
+HOSTED = "braindecode/"
+"""What precedes the name of a network of braindecode in `--architecture`."""
+
 
 @dataclass
 class FinetuneArguments:
@@ -18,16 +21,22 @@ class FinetuneArguments:
         "Tell classes apart, or predict a number.", "classification"
     )
     model: str | None = option(
-        "Pretrained weights: folder, Hub name or eeg-foundation-tiny, which comes along; default: none.",
+        "Pretrained weights: folder, Hub name or eeg-foundation-tiny.",
         None,
         formerly=["model_name_or_path"],
     )
-    architecture: Literal["eeg_foundation", "eegnet"] = option("eegnet is a baseline.", "eeg_foundation")
+    architecture: str = option(
+        "eeg_foundation, eegnet, or any network such as braindecode/EEGConformer.",
+        "eeg_foundation",
+    )
+    network: dict[str, Any] = option(
+        "Arguments of braindecode's class (JSON).", factory=dict, block=True, expert=True
+    )
     config: dict[str, Any] = option("Fields of EEGFoundationConfig (JSON).", factory=dict, block=True)
-    alignment: Alignment = option("euclidean whitens each subject by unlabelled windows.", "none")
+    alignment: Alignment = option("euclidean whitens each subject.", "none")
     regime: Regime = option("Unlabelled windows that recentre second-order tokens.", "unseen")
     rest: str | None = option(
-        "Label, or column=value, of the rest that first_30s calibrates on; default: any.",
+        "Label, or column=value, of the rest of first_30s.",
         None,
     )
     head: Literal["convex", "finetune", "both"] = option(
@@ -42,6 +51,21 @@ class FinetuneArguments:
     contaminated: Literal["refuse", "mark"] = option(
         "Refuse or mark weights that have seen test subjects.", "refuse"
     )
+    adapter: Literal["none", "lora", "dora", "ia3"] = option(
+        "Train an adapter beside frozen weights.", "none"
+    )
+    adapter_options: dict[str, Any] = option(
+        'Fields of peft\'s config (JSON), such as {"r": 16}.', factory=dict, block=True, expert=True
+    )
+    search: int = option("Trials of settings on inner folds; 0 is off.", 0)
+    search_space: dict[str, Any] = option(
+        'What to search (JSON): {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": true}}, or lists.',
+        factory=dict,
+        block=True,
+        expert=True,
+    )
+    search_folds: int = option("Inner folds of --search.", 3, expert=True)
+    shots: int = option("Windows of each class to train on, drawn by --seed; 0 is all.", 0, expert=True)
     class_weights: bool = option("Weight every class equally in the loss.", True, expert=True)
     label_smoothing: float = option("Share of every label spread over all classes.", 0.1, expert=True)
     augment: bool = option("Augment training windows.", False, expert=True)
@@ -55,16 +79,59 @@ class FinetuneArguments:
 
     def check(self) -> None:
         """Refuse options that change nothing: their user expects something else."""
-        if self.architecture == "eegnet" and self.model:
-            raise ValueError(
-                f"--model {self.model}: no effect with --architecture eegnet, which has no such weights"
-            )
         if self.contaminated == "mark" and not self.model:
             raise ValueError("--contaminated mark: no effect without --model: no weights were trained before")
-        if self.gradual_unfreezing and self.architecture == "eegnet":
+        if self.shots < 0 or (self.shots and self.task == "regression"):
+            raise ValueError(f"--shots {self.shots}: expected windows of each class, 0 or more")
+        if self.search and self.head != "finetune":
+            raise ValueError(f"--search: --head {self.head} chooses its own penalty: take --head finetune")
+        if not self.search and self.search_space:
+            raise ValueError("--search_space: no effect without --search, the number of trials")
+        if self.adapter != "none":
+            self._check_adapter()
+        elif self.adapter_options:
+            raise ValueError("--adapter_options: no effect without --adapter")
+        if self.is_hosted:
+            self._check_hosted()
+        elif self.architecture != "eeg_foundation":
             raise ValueError(
-                "--gradual_unfreezing: no effect with --architecture eegnet, which has no encoder"
+                f"--architecture {self.architecture}: expected eeg_foundation, eegnet or braindecode/ and "
+                "the name of a network"
             )
+        elif self.network:
+            raise ValueError("--network: no effect without --architecture braindecode/…: take --config")
+
+    @property
+    def is_hosted(self) -> bool:
+        """Whether the architecture is a network of braindecode."""
+        return self.architecture == "eegnet" or self.architecture.startswith(HOSTED)
+
+    def _check_adapter(self) -> None:
+        """Refuse an adapter that has nothing to adapt."""
+        if not self.model:
+            raise ValueError(f"--adapter {self.adapter}: expected --model, the weights that it adapts")
+        if self.head != "finetune":
+            raise ValueError(f"--adapter {self.adapter} is trained: it takes --head finetune")
+        if self.freeze_epochs or self.gradual_unfreezing or self.layer_decay != 1:
+            raise ValueError(
+                f"--adapter {self.adapter} keeps the weights frozen: leave out --freeze_epochs, "
+                "--gradual_unfreezing and --layer_decay"
+            )
+
+    def _check_hosted(self) -> None:
+        """Refuse options that networks without an encoder of ours do not take."""
+        name = f"--architecture {self.architecture}"
+        if self.model:
+            raise ValueError(f"--model {self.model}: no effect with {name}, which has no such weights")
+        if self.head != "finetune" or self.regime != "unseen":
+            raise ValueError(f"{name} is fine-tuned: it takes --head finetune and --regime unseen")
+        without = {
+            "gradual_unfreezing": self.gradual_unfreezing,
+            "freeze_epochs": self.freeze_epochs,
+            "layer_decay": self.layer_decay != 1,
+        }
+        if unused := [f"--{option}" for option, is_given in without.items() if is_given]:
+            raise ValueError(f"{', '.join(unused)}: no effect with {name}, which has no encoder")
 
 
 @dataclass
@@ -77,8 +144,8 @@ class EvaluateArguments:
     label_column: str | None = option("Column of the labels: compare classifiers.", None)
     class_names: list[str] | None = option("Classes in order; default: those found.", None)
     runs: list[str] = option("name=folder of eeg-hf finetune, …", factory=list)
-    model: str | None = option("Saved classifier, run on the test part.", None)
-    rest: str | None = option("As in eeg-hf finetune, for a --model of the regime first_30s.", None)
+    model: str | None = option("Saved classifier to test.", None)
+    rest: str | None = option("As in eeg-hf finetune.", None)
     baselines: bool = option("Fit the classical baselines.", True)
     folds: int = option("Number of cross-validation folds, instead of --split.", 0)
     protocol: Literal["within-session", "cross-session", "cross-subject"] | None = option(
@@ -88,6 +155,20 @@ class EvaluateArguments:
     )
     contaminated: Literal["refuse", "mark"] = option(
         "Refuse or mark weights that have seen test subjects.", "refuse"
+    )
+    # What is trained first, by eeg-hf finetune
+    methods: list[str] = option("Architectures, such as braindecode/EEGConformer.", factory=list)
+    strategies: list[str] = option(
+        "Ways to use --pretrained, such as probe,convex,lora,full.",
+        factory=list,
+    )
+    pretrained: str = option("Weights of --strategies.", "eeg-foundation-tiny")
+    seeds: int = option("Trainings of each.", 1)
+    shots: int = option("Windows of each class to train on; 0 is all.", 0, expert=True)
+    draws: int = option("Draws of --shots, instead of --seeds.", 5, expert=True)
+    recipe_of_methods: str = option("Recipe of these trainings.", "finetune_tiny", expert=True)
+    finetune: dict[str, Any] = option(
+        "Settings of these trainings (JSON).", factory=dict, block=True, expert=True
     )
     # Codecs
     codecs: list[str] = option("name=folder of eeg-hf train-tokenizer, …: compare codecs.", factory=list)
@@ -101,10 +182,24 @@ class EvaluateArguments:
             raise ValueError(f"data: expected one corpus to compare classifiers on, got {len(self.data)}")
         given = {"runs": self.runs, "model": self.model, "folds": self.folds, "class_names": self.class_names}
         given |= {"protocol": self.protocol, "contaminated": self.contaminated == "mark"}
-        if not self.codecs and not (self.runs or self.model or self.baselines):
-            raise ValueError("nothing to compare: expected --runs, --model or --baselines true")
-        if self.contaminated == "mark" and not (self.runs or self.model or self.codecs):
+        given |= {"methods": self.methods, "strategies": self.strategies, "shots": self.shots}
+        if not self.trains and (self.shots or self.finetune or self.seeds != 1):
+            raise ValueError("--shots, --seeds, --finetune: no effect without --methods or --strategies")
+        if not self.codecs and not (self.runs or self.model or self.baselines or self.trains):
+            raise ValueError(
+                "nothing to compare: expected --runs, --model, --methods, --strategies or --baselines true"
+            )
+        if self.contaminated == "mark" and not (self.runs or self.model or self.codecs or self.strategies):
             raise ValueError("--contaminated mark: no effect without --runs or --model")
         if self.codecs and any(given.values()):
             names = ", ".join(f"--{name}" for name, value in given.items() if value)
             raise ValueError(f"{names}: for classifiers only; codecs take --codecs and --split")
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained for the table."""
+        return bool(self.methods or self.strategies)
+
+    def describe_method(self, name: str) -> str:
+        """Return the name of a row of `--methods` or `--strategies`."""
+        return f"{name}, {self.shots} shots" if self.shots else name

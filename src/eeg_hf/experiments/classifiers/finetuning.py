@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fine-tune a classifier or regressor on the windows of a prepared corpus, split by subject."""
 
+import copy
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
@@ -17,11 +20,17 @@ from ...evaluation import Predictions, aggregate_folds, summarize_predictions, w
 from ...evaluation.report import format_summary
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import EEGTrainer, FreezeEncoder
+from ...training.adapters import add_adapter
+from ...training.moved_weights import FILE as TRAINED_FILE
+from ...training.moved_weights import WeightWatch
 from ..split_arguments import SplitArguments
 from .arguments import FinetuneArguments
 from .calibrated_split import CalibratedSplit, calibrate_split
-from .head import train_head
+from .head import fit_statistics, train_head
+from .hosted import check_hosted
 from .model import build_model
+from .searching import check_space, inner_splits, search_settings
+from .shots import few_shot_split
 from .target import REGRESSION_METRIC, Target, load_target
 from .testing import judge_test_part
 
@@ -35,7 +44,10 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     """Fine-tune once or for every fold, and write the test metrics."""
     args.check()
     check_options(args)
+    check_space(args.search_space)
     dataset, target = load_target(args.data, args.label_column, args.task == "regression", args.class_names)
+    if args.is_hosted:
+        check_hosted(args, dataset, target)
     training_args = adapt_training(training_args, args, target)
     output_dir = Path(str(training_args.output_dir))
     splits = split_args.apply(dataset, args.folds, args.protocol, args.label_column)
@@ -80,8 +92,6 @@ def check_options(args: FinetuneArguments) -> None:
         raise ValueError(
             f"regime: {args.regime} and --alignment {args.alignment} both recentre a subject: choose one"
         )
-    if args.architecture == "eegnet" and (args.head != "finetune" or args.regime != "unseen"):
-        raise ValueError("architecture: eegnet is fine-tuned: it takes --head finetune and --regime unseen")
     of_training = ("augment", "mixup_alpha", "freeze_epochs", "gradual_unfreezing")
     unused = [f"--{name}" for name in of_training if getattr(args, name)]
     if args.head == "convex" and unused:
@@ -99,6 +109,8 @@ def adapt_training(
     changes: dict[str, Any] = {"remove_unused_columns": False}
     if target.is_regression and training_args.metric_for_best_model in ("balanced_accuracy", "auroc"):
         changes |= {"metric_for_best_model": REGRESSION_METRIC, "greater_is_better": False}
+    if args.adapter != "none":
+        changes["label_names"] = ["labels"]  # which Trainer cannot read from the signature of a wrapped model
     if args.head == "both":
         changes["learning_rate"] = training_args.learning_rate * GENTLE
     if args.head == "convex":  # nothing is selected by epochs
@@ -143,11 +155,26 @@ def finetune(
     extractor = EEGFeatureExtractor.from_pretrained(
         source or args.data, alignment=args.alignment, calibration_regime=args.regime
     )
+    splits = few_shot_split(splits, target.column, args.shots, training_args.seed, args.head == "convex")
+    if args.search:
+        args, training_args = choose_settings(args, training_args, splits["train"], target, extractor, source)
+        set_seed(training_args.seed)
     model: Any = build_model(args, source, splits["train"], extractor, target)
     split = calibrate_split(splits, extractor, model, target.column, args.rest)
     seen = describe_seen(splits, args.head) | (SeenWindows.load(source) if source else None)
     trainer = build_trainer(model, extractor, split, target, args, training_args, seen)
+    fit_statistics(trainer, split.parts, target, args.head)
+    if args.adapter != "none":
+        model = add_adapter(model, args.adapter, args.adapter_options)
+        trainer.model = trainer.model_wrapped = model
+    watch = WeightWatch(model)
     train_head(trainer, split.parts, target, args.head, is_pretrained=bool(source))
+    moved = watch.measure(model)
+    if args.adapter != "none":
+        keep_adapter(trainer, output_dir / "adapter")
+    if trainer.is_world_process_zero():
+        output_dir.mkdir(parents=True, exist_ok=True)
+        write_json(output_dir / TRAINED_FILE, {**vars(moved), "adapter": args.adapter})
     trainer.save_model()
     trainer.save_state()
     if "test" not in split.parts:
@@ -156,6 +183,73 @@ def finetune(
     if record and trainer.is_world_process_zero():
         write_json(output_dir / "metrics.json", {**metrics, **record})
     return metrics
+
+
+def choose_settings(
+    args: FinetuneArguments,
+    training_args: TrainingArguments,
+    train: Dataset,
+    target: Target,
+    extractor: EEGFeatureExtractor,
+    source: str,
+) -> tuple[FinetuneArguments, TrainingArguments]:
+    """Return the settings that a search on folds of the training subjects prefers."""
+    metric = f"eval_{(training_args.metric_for_best_model or 'loss').removeprefix('eval_')}"
+
+    def score(settings: Mapping[str, Any], parts: DatasetDict, folder: Path) -> float:
+        own, training = apply_settings(args, training_args, settings)
+        training.output_dir = str(folder)
+        set_seed(training.seed)
+        model = build_model(own, source, parts["train"], extractor, target)
+        split = calibrate_split(parts, extractor, model, target.column, own.rest)
+        seen = describe_seen(parts, own.head)
+        trainer = build_trainer(model, extractor, split, target, own, training, seen)
+        fit_statistics(trainer, split.parts, target, own.head)
+        if own.adapter != "none":
+            trainer.model = trainer.model_wrapped = add_adapter(model, own.adapter, own.adapter_options)
+        trainer.train()
+        value = float(trainer.evaluate()[metric])
+        shutil.rmtree(folder, ignore_errors=True)  # the weights of a trial are of no further use
+        return value
+
+    folder = Path(str(training_args.output_dir)) / "search"
+    unused = {"eval_strategy": IntervalStrategy.NO, "load_best_model_at_end": False, "report_to": []}
+    searched = replace_arguments(training_args, {"output_dir": str(folder), **unused})
+    direction: Literal["maximize", "minimize"] = "maximize" if training_args.greater_is_better else "minimize"
+    folds = inner_splits(train, args.search_folds)
+    space = check_space(args.search_space)
+    found = search_settings(searched, space, args.search, score, folds, folder, direction)
+    logger.warning(f"search of {args.search} trials: {found.score:.3f} with {found.settings}")
+    return apply_settings(args, training_args, found.settings)
+
+
+def apply_settings(
+    args: FinetuneArguments, training_args: TrainingArguments, settings: Mapping[str, Any]
+) -> tuple[FinetuneArguments, TrainingArguments]:
+    """Return both with other settings; `config.*` are fields of the model, or arguments of a network."""
+    own: dict[str, Any] = {name: value for name, value in settings.items() if hasattr(args, name)}
+    fields = {name.removeprefix("config."): value for name, value in settings.items() if "." in name}
+    block = "network" if args.is_hosted else "config"
+    own[block] = {**getattr(args, block), **fields}
+    changed = replace(args, **own)
+    others = {name: value for name, value in settings.items() if name not in own and "." not in name}
+    return changed, replace_arguments(training_args, others)
+
+
+def replace_arguments(training_args: TrainingArguments, changes: Mapping[str, Any]) -> TrainingArguments:
+    """Return a copy with other values; `dataclasses.replace` would undo what was set up meanwhile."""
+    copied = copy.copy(training_args)
+    for name, value in changes.items():
+        setattr(copied, name, value)
+    return copied
+
+
+def keep_adapter(trainer: EEGTrainer, folder: Path) -> None:
+    """Save an adapter, and go on with the model that it is merged into."""
+    adapted: Any = trainer.model
+    if trainer.is_world_process_zero():
+        adapted.save_pretrained(folder)
+    trainer.model = trainer.model_wrapped = adapted.merge_and_unload()
 
 
 def describe_test(

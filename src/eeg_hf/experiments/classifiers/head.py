@@ -31,12 +31,7 @@ def train_head(
         is_pretrained: Whether the encoder is worth reading besides its second-order vectors.
     """
     folder = Path(str(trainer.args.output_dir))
-    model, collator = trainer_parts(trainer)
-    # A convex head selects nothing on the validation subjects, so it may learn from them
-    is_all = head == "convex" and "validation" in parts
-    train = concatenate_datasets([parts["train"], parts["validation"]]) if is_all else parts["train"]
-    if getattr(getattr(model, "config", None), "second_order", False):
-        fit_population(model, WindowDataset(train, [target.column]), collator)
+    train = training_rows(parts, head)
     if head == "finetune":
         trainer.train(resume_from_checkpoint=resume_checkpoint(trainer.args))
         return
@@ -53,6 +48,19 @@ def train_head(
     if trainer.is_world_process_zero():
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / FILE, facts)
+
+
+def training_rows(parts: DatasetDict, head: str) -> Dataset:
+    """Return the windows to learn from: a convex head selects nothing on the validation subjects."""
+    is_all = head == "convex" and "validation" in parts
+    return concatenate_datasets([parts["train"], parts["validation"]]) if is_all else parts["train"]
+
+
+def fit_statistics(trainer: EEGTrainer, parts: DatasetDict, target: Target, head: str) -> None:
+    """Fit what is no weight, before the training: the statistics that recentre second-order tokens."""
+    model, collator = trainer_parts(trainer)
+    if getattr(getattr(model, "config", None), "second_order", False):
+        fit_population(model, WindowDataset(training_rows(parts, head), [target.column]), collator)
 
 
 def fit_head(trainer: EEGTrainer, train: Dataset, target: Target, is_pretrained: bool) -> ConvexHead:
@@ -110,6 +118,3 @@ def finetune_gently(trainer: EEGTrainer) -> dict[str, Any]:
         f"{after:.3f}: {kept} is kept"
     )
     return {"kept": kept, "validation": {"metric": metric, "convex": before, "finetuned": after}}
-
-
-__all__ = ["FILE", "train_head"]

@@ -11,12 +11,12 @@ from datasets import Dataset
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
-from ...evaluation import eegnet
 from ...models.configuration_eeg_foundation import EEGFoundationConfig
 from ...models.spatial_basis import channel_matrix
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..config_fields import check_config_fields, keep_structure
 from .arguments import FinetuneArguments
+from .hosted import build_hosted, load_hosted
 from .target import Target
 
 logger = logging.get_logger(__name__)
@@ -27,11 +27,11 @@ MIN_PATCHES = 2
 
 def build_model(
     args: FinetuneArguments, source: str, train: Dataset, extractor: EEGFeatureExtractor, target: Target
-) -> PreTrainedModel | torch.nn.Module:
-    """Return a pretrained encoder with a new head, a new model, or the baseline."""
+) -> PreTrainedModel:
+    """Return a pretrained encoder with a new head, a new model, or a network of braindecode."""
     labels = target.config_fields(train, args.class_weights)
-    if args.architecture == "eegnet":
-        return build_eegnet(train, extractor, target, labels)
+    if args.is_hosted:
+        return build_hosted(args, train[0], extractor, labels)
     fields = {
         **check_config_fields(args.config, EEGFoundationConfig),
         **labels,
@@ -39,6 +39,8 @@ def build_model(
     }
     if source:
         pretrained = AutoConfig.from_pretrained(source)
+        if pretrained.model_type == "braindecode":
+            return load_hosted(args, source, train[0], labels)
         check_places(pretrained, train, source)
         if not is_of_places(pretrained):
             fields |= describe_channels(train)
@@ -70,23 +72,6 @@ def check_places(pretrained: Any, train: Dataset, source: str) -> None:
         logger.warning(
             f"{source} reads {number} electrodes by their places, of which the windows have {found}"
         )
-
-
-def build_eegnet(
-    train: Dataset, extractor: EEGFeatureExtractor, target: Target, labels: Mapping[str, Any]
-) -> torch.nn.Module:
-    """Return the baseline, which takes windows of one length."""
-    if target.is_regression:
-        raise ValueError("architecture: eegnet tells classes apart; take eeg_foundation for a regression")
-    network = eegnet(
-        num_channels=len(train[0]["channels"]),
-        num_classes=len(target.class_names),
-        num_samples=train[0]["num_samples"],
-        sampling_rate=float(extractor.sampling_rate),
-        class_weights=labels["class_weights"],
-    )
-    network.config.update({**labels, **describe_channels(train)})  # names of classes and electrodes
-    return network
 
 
 def describe_channels(train: Dataset) -> dict[str, Any]:
@@ -179,6 +164,3 @@ def bands_that_fit(extractor: EEGFeatureExtractor, frame_seconds: float) -> list
         and low <= (band[0] + band[1]) / 2 <= high
         and ((frequencies >= band[0]) & (frequencies < band[1])).any()
     ]
-
-
-__all__ = ["build_model", "fit_to_windows"]

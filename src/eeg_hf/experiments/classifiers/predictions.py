@@ -13,6 +13,7 @@ from datasets import Dataset, DatasetDict
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 from transformers.utils import logging
 
+from ...bundled_weights import find_weights
 from ...collation import EEGDataCollator, WindowDataset, decode_windows
 from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments
 from ...corpora.simulated import CONDITIONS
@@ -30,9 +31,12 @@ from ...evaluation.report import Calibration, calibration_of, regime_of
 from ...processing.calibration import Calibration as SubjectCalibration
 from ...processing.channels import STANDARD_19
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+from ...training.moved_weights import FILE as TRAINED_FILE
 from ..named_paths import named_paths
 from .arguments import EvaluateArguments
 from .calibrated_split import calibrate_split
+from .frozen_probes import fit_probes, to_predictions
+from .strategies import PROBES, parse_strategies, training_folders
 
 TANGENT_SPACE = "tangent space + logistic regression"
 BEST_DECODER = "ceiling: best decoder, which knows the simulation"
@@ -60,6 +64,7 @@ def collect_classifiers(
     if args.baselines:
         yield from fit_baselines(dataset, splits, str(args.label_column), class_names, is_known)
     yield from runs
+    yield from run_probes(args, splits, class_names, is_known)
     if args.model:
         extractor = EEGFeatureExtractor.from_pretrained(args.model)
         run = [predict(args, split["test"], extractor) for split in splits]
@@ -68,10 +73,29 @@ def collect_classifiers(
         yield MethodRuns(mark(args.model, judged), regime, [run], () if seed is None else (seed,))
 
 
+def run_probes(
+    args: EvaluateArguments, splits: list[DatasetDict], class_names: list[str], is_known: bool
+) -> Iterator[MethodRuns]:
+    """Yield the strategies that only read the frozen encoder."""
+    wanted = [name for name in parse_strategies(args.strategies) if name in PROBES]
+    if not wanted:
+        return
+    judged = [
+        judge_model(find_weights(args.pretrained.format(fold=fold)), split, args.contaminated)
+        for fold, split in enumerate(splits)
+    ]
+    regime = regime_of(knows_subjects(judged, is_known), "unseen")
+    column, seeds = str(args.label_column), tuple(range(args.draws if args.shots else 1))
+    for name, found in fit_probes(wanted, args.pretrained, splits, column, class_names, args.shots, seeds):
+        yield MethodRuns(
+            mark(args.describe_method(name), judged), regime, found.runs, seeds, trained=found.trained
+        )
+
+
 def load_runs(args: EvaluateArguments, splits: list[DatasetDict], is_known: bool) -> Iterator[MethodRuns]:
     """Yield the runs of finetune with what was predicted when they were tested."""
     is_folded = bool(args.folds or args.protocol)
-    for name, folders in named_paths("runs", args.runs).items():
+    for name, folders in {**named_paths("runs", args.runs), **training_folders(args)}.items():
         runs = [load_run(folder, splits, is_folded) for folder in folders]
         seeds = [seed for folder in folders if (seed := run_seed(folder)) is not None]
         judged = [
@@ -80,7 +104,9 @@ def load_runs(args: EvaluateArguments, splits: list[DatasetDict], is_known: bool
             for verdict in judge_run(folder, splits, is_folded, args.contaminated)
         ]
         regime = regime_of(knows_subjects(judged, is_known), read_calibration(folders[0]))
-        yield MethodRuns(mark(name, judged), regime, runs, tuple(seeds))
+        yield MethodRuns(
+            mark(name, judged), regime, runs, tuple(seeds), trained=read_trained(folders[0], is_folded)
+        )
 
 
 def fit_baselines(
@@ -250,6 +276,12 @@ def load_run(folder: Path, splits: list[DatasetDict], is_folded: bool) -> list[P
     return predictions
 
 
+def read_trained(folder: Path, is_folded: bool) -> int | None:
+    """Return how many parameters a run trained; None where it does not say."""
+    path = (folder / "fold-0" if is_folded else folder) / TRAINED_FILE
+    return json.loads(path.read_text(encoding="utf-8"))["trained"] if path.is_file() else None
+
+
 def read_calibration(folder: Path) -> Calibration:
     """Return which unlabelled windows of tested subjects a run used."""
     path = next(iter(sorted(folder.rglob("preprocessor_config.json"))))
@@ -299,15 +331,3 @@ def run_model(
         ),
     )
     return np.asarray(trainer.predict(WindowDataset(test, [label_column])).predictions)
-
-
-def to_predictions(
-    test: Dataset, label_column: str, class_names: list[str], scores: np.ndarray
-) -> Predictions:
-    """Return the scores (windows, classes) of a test part with ids, subjects and labels."""
-    return Predictions(
-        window_ids=np.array(test["window_id"]),
-        subjects=np.array(test["subject"]),
-        labels=np.array([class_names.index(label) for label in test[label_column]]),
-        scores=scores,
-    )

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings chosen by Optuna on inner folds of training subjects, through Trainer.hyperparameter_search."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+from sklearn.model_selection import GroupKFold
+from torch import nn
+from transformers import Trainer, TrainingArguments
+from transformers.utils import logging
+
+from ...atomic_files import write_text
+from ...evaluation import write_json
+from ...suggestions import did_you_mean
+from ...tables import markdown_table
+from .arguments import FinetuneArguments
+from .head import inner_groups
+
+logger = logging.get_logger(__name__)
+
+DEFAULT_SPACE: Mapping[str, Any] = {
+    "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+    "weight_decay": {"low": 0.0, "high": 0.2},
+    "label_smoothing": {"low": 0.0, "high": 0.2},
+}
+STUDY = "search"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search chose.
+
+    Attributes:
+        settings: Name -> value.
+        score: Mean over the inner folds of the metric that selects epochs.
+    """
+
+    settings: dict[str, Any]
+    score: float
+
+
+def check_space(space: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what to search, the default where nothing is given.
+
+    Raises:
+        ValueError: If a name is no setting, or its range is none.
+    """
+    known = [field.name for cls in (TrainingArguments, FinetuneArguments) for field in fields(cls)]
+    for name, values in space.items():
+        if name not in known and not name.startswith("config."):
+            raise ValueError(
+                f"--search_space: no setting {name!r}{did_you_mean(name, known)}; others are config.*"
+            )
+        is_choice = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 1
+        is_range = isinstance(values, Mapping) and {"low", "high"} <= values.keys() <= {"low", "high", "log"}
+        if is_range and not values["low"] < values["high"]:
+            raise ValueError(f"--search_space: {name}: expected low below high, got {dict(values)}")
+        if not (is_choice or is_range):
+            raise ValueError(
+                f"--search_space: {name}: expected a list of values or "
+                f'{{"low": 1e-4, "high": 1e-2, "log": true}}, got {values!r}'
+            )
+    return space or DEFAULT_SPACE
+
+
+def inner_splits(train: Dataset, num_folds: int) -> list[DatasetDict]:
+    """Return folds of the training windows, by subject; of one subject by session or run.
+
+    Raises:
+        ValueError: If there are fewer groups than folds.
+    """
+    groups = inner_groups(train)
+    if (found := len(np.unique(groups))) < num_folds:
+        raise ValueError(f"--search_folds {num_folds}: expected as many training subjects, got {found}")
+    folds = GroupKFold(num_folds).split(np.zeros(len(train)), groups=groups)
+    return [
+        DatasetDict({"train": train.select(fit), "validation": train.select(held)}) for fit, held in folds
+    ]
+
+
+def _no_model() -> Any:
+    """Return what Trainer asks for; the models that are trained are those of the folds."""
+    return nn.Linear(1, 1)
+
+
+class FoldSearch(Trainer):
+    """A Trainer whose training is one of every inner fold, and whose objective is their mean score.
+
+    Args:
+        args: Of the trainings; a search reads the folder and the seed.
+        score: Trains one fold with some settings and returns its score.
+        splits: The inner folds.
+        space: What to search.
+    """
+
+    def __init__(
+        self,
+        args: TrainingArguments,
+        score: Callable[[Mapping[str, Any], DatasetDict, Path], float],
+        splits: Sequence[DatasetDict],
+        space: Mapping[str, Any],
+    ) -> None:
+        super().__init__(args=args, model_init=_no_model)
+        self.score = score
+        self.splits = splits
+        self.space = space
+        self.objective: float | None = None
+
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        """Return the settings of a trial."""
+        found = {}
+        for name, values in self.space.items():
+            if not isinstance(values, Mapping):
+                found[name] = trial.suggest_categorical(name, list(values))
+            elif isinstance(values["low"], int) and isinstance(values["high"], int):
+                found[name] = trial.suggest_int(
+                    name, values["low"], values["high"], log=values.get("log", False)
+                )
+            else:
+                found[name] = trial.suggest_float(
+                    name, values["low"], values["high"], log=values.get("log", False)
+                )
+        return found
+
+    def train(self, resume_from_checkpoint: Any = None, trial: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train every fold with the settings of a trial."""
+        settings = self.suggest(trial)
+        folder = Path(str(self.args.output_dir)) / f"trial-{trial.number}"
+        scores = [self.score(settings, parts, folder / f"fold-{at}") for at, parts in enumerate(self.splits)]
+        trial.set_user_attr("scores", scores)
+        self.objective = float(np.mean(scores))
+        logger.warning(f"trial {trial.number}: {self.objective:.3f} with {settings}")
+
+
+def search_settings(
+    args: TrainingArguments,
+    space: Mapping[str, Any],
+    num_trials: int,
+    score: Callable[[Mapping[str, Any], DatasetDict, Path], float],
+    splits: Sequence[DatasetDict],
+    folder: Path,
+    direction: Literal["maximize", "minimize"],
+) -> Found:
+    """Search settings, and write a table of the trials and a picture of what mattered.
+
+    A search that was stopped goes on: finished trials are kept in `search.db`.
+
+    Args:
+        args: Of the trainings.
+        space: What to search; see `check_space`.
+        num_trials: Trials in all.
+        score: See [`FoldSearch`].
+        splits: The inner folds.
+        folder: Of the search.
+        direction: `"maximize"` or `"minimize"`.
+
+    Raises:
+        ImportError: If Optuna is not installed.
+    """
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise ImportError('optuna is not installed: pip install "eeg-hf[sweep]"') from error
+    folder.mkdir(parents=True, exist_ok=True)
+    storage = f"sqlite:///{(folder / 'search.db').resolve()}"
+    kept: dict[str, Any] = {"study_name": STUDY, "storage": storage, "load_if_exists": True}
+    study = optuna.create_study(direction=direction, **kept)
+    # A trial that was stopped in the middle says nothing, and its settings may be drawn again
+    left = num_trials - sum(trial.state.is_finished() for trial in study.trials)
+    if left > 0:
+        search = FoldSearch(args, score, splits, space)
+        sampler = optuna.samplers.TPESampler(seed=args.seed + num_trials - left)
+        search.hyperparameter_search(
+            search.suggest, n_trials=left, direction=direction, backend="optuna", sampler=sampler, **kept
+        )
+    study = optuna.load_study(study_name=STUDY, storage=storage)
+    write_trials(study, folder)
+    return Found(dict(study.best_params), float(study.best_value))
+
+
+def write_trials(study: Any, folder: Path) -> None:
+    """Write `trials.json`, `trials.md` and, where the trials differ, `importance.png`."""
+    done = [trial for trial in study.trials if trial.value is not None]
+    is_best_first = study.direction.name == "MAXIMIZE"
+    ordered = sorted(done, key=lambda trial: trial.value, reverse=is_best_first)
+    rows = [
+        {
+            "trial": trial.number,
+            "score": trial.value,
+            "scores": trial.user_attrs.get("scores"),
+            "settings": trial.params,
+        }
+        for trial in ordered
+    ]
+    importance: dict[str, float] = {}
+    if len({row["score"] for row in rows}) > 1 and len(rows) > len(rows[0]["settings"]):
+        from optuna.importance import get_param_importances
+
+        importance = {name: float(share) for name, share in get_param_importances(study).items()}
+        draw_importance(importance, len(rows), folder / "importance.png")
+    write_json(folder / "trials.json", {"trials": rows, "importance": importance})
+    lines = [
+        {
+            "Trial": str(row["trial"]),
+            "Score": f"{row['score']:.3f}",
+            **{
+                name: f"{value:.3g}" if isinstance(value, float) else str(value)
+                for name, value in row["settings"].items()
+            },
+        }
+        for row in rows
+    ]
+    write_text(folder / "trials.md", f"{markdown_table(lines, ['Trial'])}\n")
+
+
+def draw_importance(importance: Mapping[str, float], num_trials: int, path: Path) -> None:
+    """Draw the share of the variance over trials that each setting explains (fANOVA)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 0.5 + 0.35 * len(importance)), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(list(importance), list(importance.values()))
+    axes.invert_yaxis()
+    axes.set_xlabel(f"share of the variance of {num_trials} trials")
+    figure.savefig(path, dpi=120)
