@@ -33,7 +33,12 @@ def table(prepared, pretrained, tmp_path_factory):
     run_command(
         *("evaluate", "--data", prepared, "--label_column", "condition", "--split", "subject"),
         *("--output_dir", folder, "--baselines", "false", "--strategies", "probe,ridge,knn,convex,lora"),
-        *("--pretrained", pretrained, "--finetune", json.dumps({"num_train_epochs": 1, "patience": 0})),
+        *(
+            "--pretrained_weights",
+            pretrained,
+            "--finetune_settings",
+            json.dumps({"num_train_epochs": 1, "patience": 0}),
+        ),
         *("--methods", "braindecode/ShallowFBCSPNet"),
     )
     return folder
@@ -96,7 +101,7 @@ def test_few_shots_are_drawn_anew_and_keep_to_their_number(prepared, pretrained,
     run_command(
         *("evaluate", "--data", prepared, "--label_column", "condition", "--split", "subject"),
         *("--output_dir", tmp_path, "--baselines", "false", "--strategies", "ridge,convex"),
-        *("--pretrained", pretrained, "--shots", "2", "--draws", "2"),
+        *("--pretrained_weights", pretrained, "--shots", "2", "--draws", "2"),
     )
     rows = json.loads((tmp_path / "metrics.json").read_text())["results"]
     assert {row["method"].partition(" (")[0] for row in rows} == {"ridge, 2 shots", "convex, 2 shots"}

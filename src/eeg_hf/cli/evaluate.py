@@ -12,7 +12,7 @@ r"""Compare trained models and baselines in one table: same windows, same split 
     eeg-hf evaluate --data runs/data/eegmat --label_column condition --folds 5 --output_dir runs/methods \
         --methods braindecode/EEGNet braindecode/EEGConformer
     eeg-hf evaluate --data runs/data/eegmat --label_column condition --folds 5 --output_dir runs/strategies \
-        --strategies probe,convex,lora,full --pretrained runs/pretrained --seeds 3
+        --strategies probe,convex,lora,full --pretrained_weights runs/pretrained --seeds 3
 
 --methods and --strategies train first, by commands of eeg-hf finetune; what is finished stays. Strategies are
 probe, ridge, knn, convex, lora, dora, ia3, gradual, layer_decay and full.

@@ -159,15 +159,16 @@ class EvaluateArguments:
     # What is trained first, by eeg-hf finetune
     methods: list[str] = option("Architectures, such as braindecode/EEGConformer.", factory=list)
     strategies: list[str] = option(
-        "Ways to use --pretrained, such as probe,convex,lora,full.",
+        "Ways to use weights: probe,convex,lora,full.",
         factory=list,
     )
-    pretrained: str = option("Weights of --strategies.", "eeg-foundation-tiny")
+    # No name that a run may have too: in `--runs pretrained=folder` it would be a setting
+    pretrained_weights: str = option("Weights of --strategies.", "eeg-foundation-tiny")
     seeds: int = option("Trainings of each.", 1)
     shots: int = option("Windows of each class to train on; 0 is all.", 0, expert=True)
     draws: int = option("Draws of --shots, instead of --seeds.", 5, expert=True)
     recipe_of_methods: str = option("Recipe of these trainings.", "finetune_tiny", expert=True)
-    finetune: dict[str, Any] = option(
+    finetune_settings: dict[str, Any] = option(
         "Settings of these trainings (JSON).", factory=dict, block=True, expert=True
     )
     # Codecs
@@ -183,8 +184,10 @@ class EvaluateArguments:
         given = {"runs": self.runs, "model": self.model, "folds": self.folds, "class_names": self.class_names}
         given |= {"protocol": self.protocol, "contaminated": self.contaminated == "mark"}
         given |= {"methods": self.methods, "strategies": self.strategies, "shots": self.shots}
-        if not self.trains and (self.shots or self.finetune or self.seeds != 1):
-            raise ValueError("--shots, --seeds, --finetune: no effect without --methods or --strategies")
+        if not self.trains and (self.shots or self.finetune_settings or self.seeds != 1):
+            raise ValueError(
+                "--shots, --seeds, --finetune_settings: no effect without --methods or --strategies"
+            )
         if not self.codecs and not (self.runs or self.model or self.baselines or self.trains):
             raise ValueError(
                 "nothing to compare: expected --runs, --model, --methods, --strategies or --baselines true"

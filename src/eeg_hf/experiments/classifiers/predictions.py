@@ -81,12 +81,14 @@ def run_probes(
     if not wanted:
         return
     judged = [
-        judge_model(find_weights(args.pretrained.format(fold=fold)), split, args.contaminated)
+        judge_model(find_weights(args.pretrained_weights.format(fold=fold)), split, args.contaminated)
         for fold, split in enumerate(splits)
     ]
     regime = regime_of(knows_subjects(judged, is_known), "unseen")
     column, seeds = str(args.label_column), tuple(range(args.draws if args.shots else 1))
-    for name, found in fit_probes(wanted, args.pretrained, splits, column, class_names, args.shots, seeds):
+    for name, found in fit_probes(
+        wanted, args.pretrained_weights, splits, column, class_names, args.shots, seeds
+    ):
         yield MethodRuns(
             mark(args.describe_method(name), judged), regime, found.runs, seeds, trained=found.trained
         )

@@ -74,7 +74,11 @@ def training_rows(args: EvaluateArguments) -> dict[str, Mapping[str, Any]]:
     }
     for name in parse_strategies(args.strategies):
         if name in TRAINED:
-            rows[name] = {"model": args.pretrained, "contaminated": args.contaminated, **TRAINED[name]}
+            rows[name] = {
+                "model": args.pretrained_weights,
+                "contaminated": args.contaminated,
+                **TRAINED[name],
+            }
     return rows
 
 
@@ -112,7 +116,11 @@ def plan_trainings(args: EvaluateArguments, split_args: SplitArguments) -> list[
     rows = zip(training_rows(args).values(), training_folders(args).values(), strict=True)
     return [
         Training(
-            folder, [args.recipe_of_methods, *to_words({**shared, **settings, **args.finetune, "seed": seed})]
+            folder,
+            [
+                args.recipe_of_methods,
+                *to_words({**shared, **settings, **args.finetune_settings, "seed": seed}),
+            ],
         )
         for settings, folders in rows
         for seed, folder in enumerate(folders)
