@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Methods by regime: predictions that are kept on disk, and the rows of their table."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +66,3 @@ def describe(title: str, regime: str, scores: dict[str, FoldScores], name: str) 
     if found is not first:
         row["ours_minus_this"] = {metric: first.difference(found, metric) for metric in METRICS}
     return row
-
-
-def best_titles(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return the method of the best balanced accuracy in each regime."""
-    best: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        known = best.get(row["regime"])
-        if known is None or row["balanced_accuracy"]["mean"] > known["balanced_accuracy"]["mean"]:
-            best[row["regime"]] = row
-    return {regime: row["method"] for regime, row in best.items()}
