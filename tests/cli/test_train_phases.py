@@ -170,11 +170,14 @@ def test_finished_phases_are_skipped_and_changed_ones_refused(finished, prepared
     assert "was trained with another common" in line
 
 
-def test_a_phase_left_out_is_not_trained(finished, tmp_path):
-    _, recipe = finished
-    run_command("train-phases", recipe, "--output_dir", tmp_path, "--leave_out", "masked", "--max_steps", 1)
-    assert not (tmp_path / "masked").exists()
-    assert read_report(tmp_path / "classify")["carried"] is None
+def test_a_phase_left_out_is_not_trained_and_without_validation_none_is_chosen(prepared, tmp_path):
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "loss", "eval_strategy": "steps"}
+    training = {**TRAINING, **best, "eval_steps": 1, "max_steps": 1}
+    changes = {"training": training, "split": "none", "probe": {}}
+    recipe = save_recipe(tmp_path / "recipe.yaml", prepared, **changes)
+    run_command("train-phases", recipe, "--output_dir", tmp_path, "--leave_out", "classify")
+    assert not (tmp_path / "classify").exists()
+    assert read_report(tmp_path / "masked")["carried"] is None
 
 
 def phase(**changes):

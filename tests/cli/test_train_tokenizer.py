@@ -100,6 +100,12 @@ def test_resumed_ends_with_the_same_weights(prepared, finished, tmp_path):
     assert weights(tmp_path) == weights(finished)
 
 
+def test_without_windows_to_validate_on_all_are_trained_on(prepared, tmp_path, caplog):
+    run_command("train-tokenizer", *arguments([prepared], tmp_path, split="none", max_steps=1))
+    assert "no window is left to validate on" in caplog.text
+    assert (tmp_path / "model.safetensors").is_file()
+
+
 def test_two_rates_train_one_conditioned_tokenizer(prepared, slower, tmp_path, caplog):
     config = json.dumps({**TINY, "use_conditioning": True})
     words = arguments([prepared, slower], tmp_path, "conditioning", config=config, max_steps=2)

@@ -34,6 +34,9 @@ def run(args: TokenizerArguments, split_args: SplitArguments, training_args: Tra
 
     parts = load_parts(data, split_args)
     train, validation = WindowDataset(parts["train"], ["sampling_rate"]), parts.get("validation") or None
+    if validation is None:  # which Trainer refuses to evaluate, or to choose a best epoch, on
+        logger.warning("no window is left to validate on: nothing is evaluated")
+        training_args.eval_strategy, training_args.load_best_model_at_end = "no", False
     seen = SeenWindows.of([parts["train"]], [validation] if validation else [])
     if args.model:
         seen |= SeenWindows.load(args.model)

@@ -118,7 +118,7 @@ def train_phase(
         guard, subjects = config.contrastive_guard_seconds, phase.pairs.subjects_per_time
         validation = order_in_pairs(validation, pairs, training_args, subjects, guard)
     if validation is None:
-        training_args.eval_strategy = "no"
+        training_args.eval_strategy, training_args.load_best_model_at_end = "no", False
     train = WindowDataset(parts["train"], columns)
     trainer = EEGTrainer(
         model=model,
