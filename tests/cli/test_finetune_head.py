@@ -101,8 +101,24 @@ def test_numbers_are_predicted_in_their_unit(prepared, tmp_path):
     assert {"nrmse_std", "pearson"} <= set(read(folder, "metrics.json"))
     options |= {"folds": 3, "num_validation_subjects": 1}
     folds = finetune(prepared, tmp_path / "folds", "finetune_tiny", **options)
-    pooled = read(folds, "metrics.json")["summary"]["pearson"]
-    assert len(pooled["values"]) == 3
+    metrics = read(folds, "metrics.json")
+    assert len(metrics["folds"]) == 3  # the summary is of all folds together
+    parts = [Predictions.load(folds / f"fold-{fold}/predictions.parquet") for fold in range(3)]
+    whole = Predictions.concatenate(parts)
+    assert metrics["summary"]["mae"]["mean"] == pytest.approx(
+        np.abs(whole.labels - whole.scores[:, 0]).mean()
+    )
+    assert len(metrics["summary"]["mae"]["interval"]) == 2
+    words = flags(
+        data=prepared, label_column="alpha_hz", task="regression", folds=3, num_validation_subjects=1
+    )
+    run_command("evaluate", *words, "--runs", f"ours={folds}", "--output_dir", tmp_path / "table")
+    rows = {row["method"]: row["metrics"] for row in read(tmp_path / "table", "metrics.json")["results"]}
+    assert rows["ours"]["mae"]["mean"] == pytest.approx(metrics["summary"]["mae"]["mean"])
+    assert rows["mean of the training windows"]["r2"]["mean"] <= 0
+    words = flags(data=prepared, label_column="alpha_hz", folds=3, num_validation_subjects=1, baselines=False)
+    line = fail_command("evaluate", *words, "--runs", f"ours={folds}", "--output_dir", tmp_path / "table")
+    assert "predicted numbers: take --task regression" in line
     model = AutoModelForSequenceClassification.from_pretrained(folds / "fold-0")
     assert model.config.num_labels == 1 and model.config.regression_std > 0
 

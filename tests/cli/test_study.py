@@ -48,7 +48,8 @@ def lab(tmp_path_factory):
 def study(lab, tmp_path_factory):
     """The folder of a finished study, and what it printed."""
     output_dir = tmp_path_factory.mktemp("study")
-    words = ("--label_column", "Bedingung", "--quick", "true", "--window_seconds", 2, "--num_proc", 1)
+    words = ("--label_column", "Bedingung", "--folds", 2, "--regimes", "unseen", "--num_proc", 1)
+    words += ("--window_seconds", 2)
     return output_dir, run_command("study", lab, *words, "--output_dir", output_dir, TINY)
 
 
@@ -77,7 +78,7 @@ def test_the_table_is_that_of_the_commands_it_prints(study):
     folds = json.loads((output_dir / "unseen/metrics.json").read_text())["summary"]
     assert ours["metrics"]["balanced_accuracy"]["mean"] == pytest.approx(folds["balanced_accuracy"]["mean"])
     verbs = [line.split()[2] for line in printed.splitlines() if line.startswith("$ eeg-hf")]
-    assert verbs == ["prepare", "finetune", "evaluate", "finetune"]
+    assert verbs == ["prepare", "finetune", "finetune", "evaluate"]
 
 
 def test_its_settings_make_the_same_numbers_again_and_finished_steps_are_kept(study, tmp_path):

@@ -4,8 +4,10 @@
 import pandas as pd
 import pytest
 
+from eeg_hf.experiments.study.arguments import StudyArguments
 from eeg_hf.experiments.study.label_checks import list_confounds, list_warnings, refuse_unlearnable
 from eeg_hf.experiments.study.plan import make_plan
+from eeg_hf.experiments.study.question import Question, is_number
 
 
 def make_table(**columns):
@@ -65,7 +67,6 @@ def test_folders_that_are_named_after_the_classes_are_how_labels_are_stated():
         ({"condition": [None] * 8}, "none of 8 recordings has a label"),
         ({"condition": ["rest"] * 8}, "the single class 'rest'"),
         ({"condition": list("abcdefgh")}, "names recordings and is no label"),
-        ({"condition": [20.0, 31.5, 20.0, 44.0, 51.0, 62.0, 70.0, 20.0]}, "holds 6 numbers"),
         ({"subject": ["P0"] * 8}, "are all of subject 'P0'"),
         ({"condition": ["a"] * 7 + ["b"]}, "class 'b' of 'condition' has one subject"),
     ],
@@ -82,13 +83,52 @@ def test_half_labels_unnamed_subjects_and_group_labels_are_said():
     assert "counts as a subject of its own" in said and "never within one" in said
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([20.0, 31.5, 20.0, 44.0, 51.0, 62.0, 70.0, 20.0], True),
+        ([16.0, 17.0, 18.0, 19.0, 20.0, 21.0, 26.0, None], True),
+        ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 0.0, 1.0], False),  # stages of sleep
+        (["20", "31", "44", "51", "62", "70", "80", "90"], False),
+        ([True, False] * 4, False),
+    ],
+)
+def test_numbers_of_many_values_are_predicted(values, expected):
+    assert is_number(pd.Series(values)) is expected
+
+
+def test_numbers_are_refused_where_they_count_recordings_and_have_confounds_too():
+    with pytest.raises(ValueError, match="names recordings"):
+        refuse_unlearnable(make_table(condition=range(1, 9)), "condition", is_regression=True)
+    ages = [20.0, 21.0, 22.0, 23.0, 50.0, 52.0, 54.0, 70.0]
+    refuse_unlearnable(make_table(condition=ages), "condition", is_regression=True)
+    rates = [250.0] * 4 + [500.0] * 4
+    (warning,) = list_confounds(make_table(condition=ages, sampling_rate=rates), "condition", True)
+    assert "goes with the sampling rate" in warning
+
+
+def plan_of(table, folds=2, label="condition", **options):
+    """Return the plan of a table with one label of classes."""
+    args = StudyArguments(["lab"], folds=folds, **options)
+    return make_plan(table, {Question(label, False, None): table}, args)
+
+
+def test_events_place_the_windows():
+    near = plan_of(make_table(event_gap=0.5, event_duration=0.1), segments="events")
+    assert (near.tmin, near.window_seconds) == (-0.2, 0.7)
+    far = plan_of(make_table(event_gap=8.0, event_duration=0.1), segments="events")
+    assert (far.tmin, far.window_seconds) == (0.0, 4.0)
+    nights = plan_of(make_table(event_gap=60.0, event_duration=30.0), segments="annotations")
+    assert nights.window_seconds == 30.0
+
+
 def test_settings_fit_every_recording():
     names = [f"E{number}" for number in range(4)]
     few = make_table(sampling_rate=[128.0, 256.0] * 4, channels=[names, names[:3]] * 4, seconds=6.0)
-    plan = make_plan(few.assign(num_channels=[4, 3] * 4), "condition", None, 5)
+    plan = plan_of(few.assign(num_channels=[4, 3] * 4), 5)
     assert (plan.sampling_rate, plan.reference, plan.channels) == (128.0, "original", names[:3])
     assert plan.window_seconds == 1.5 and plan.folds == 4 and len(plan.reasons) == 5
-    plan = make_plan(make_table(), "condition", None, 2)
+    plan = plan_of(make_table())
     assert (plan.sampling_rate, plan.reference, plan.channels, plan.reasons) == (200.0, "average", None, ())
     with pytest.raises(ValueError, match="share no electrode"):
-        make_plan(make_table(channels=[["A"], ["B"]] * 4), "condition", None, 2)
+        plan_of(make_table(channels=[["A"], ["B"]] * 4))

@@ -6,6 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from ..atomic_files import write_text
+
 
 def run_verb(verb: object, *arguments: object) -> None:
     """Print a command and run it in this process."""
@@ -23,4 +25,4 @@ def run_once(output_dir: Path, verb: object, *arguments: object) -> None:
         sys.stdout.write(f"\n{output_dir} is finished; delete it to run it again\n")
         return
     run_verb(*words)
-    finished.write_text(text, encoding="utf-8")
+    write_text(finished, text)

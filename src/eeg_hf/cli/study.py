@@ -3,7 +3,8 @@
 
     eeg-hf study lab_folder --label_column condition --output_dir runs/study
     eeg-hf study lab_folder --label_column condition --quick true
-    eeg-hf study bids_root --label_column group --segments events prepare.window_seconds=1
+    eeg-hf study lab_folder --label_column condition,age --budget 30min
+    eeg-hf study bids_root --events '{"standard": "standard", "oddball": "target"}'
 
 Labels are columns of the folder's metadata.csv, of BIDS tables, or names of folders. The headers are read,
 what was understood is printed, and settings that fit all recordings are chosen. Then the commands that it
@@ -15,7 +16,9 @@ the model in `model/`, and study.yaml: `eeg-hf study runs/study/study.yaml` make
 study that was interrupted goes on when it is started again.
 """
 
+import dataclasses
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,99 +28,153 @@ from .parsing import Command
 from .steps import run_once, run_verb
 
 if TYPE_CHECKING:
-    from ..experiments.study.plan import Plan
+    from ..experiments.study.budget import Budget
+    from ..experiments.study.question import Question
+    from ..experiments.study.understanding import Study
 
 METHOD = "EEGFoundation, second order, linear head"
 
 
 def run(args: StudyArguments) -> None:
     """Understand the folder, run every step, and write the report."""
+    from ..experiments.study.budget import Budget
+    from ..experiments.study.understanding import understand
+
+    budget = Budget(args.budget)
+    study = understand(args)
+    if args.budget:
+        study = take_subjects(args, study)
+    for line in study.describe():
+        say(line)
+    output_dir = Path(args.output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    run_verb("prepare", *prepare_words(args, study), "--output_dir", output_dir / "windows")
+    begun = time.monotonic()
+    for question in study.questions:
+        train_last(args, question)
+    fit_to_time(args, study, budget, (time.monotonic() - begun) / len(study.questions))
+    folds = min(args.folds, study.plan.folds)
+    study = dataclasses.replace(study, plan=dataclasses.replace(study.plan, folds=folds))
+    write_settings(output_dir / "study.yaml", args, [question.label for question in study.questions])
+    for question in study.questions:
+        answer(args, study, question)
+    if len(study.questions) > 1:
+        write_overview(study, output_dir)
+
+
+def take_subjects(args: StudyArguments, study: "Study") -> "Study":
+    """Leave out subjects whose recordings would take more than a share of the time to prepare."""
+    from ..experiments.study.budget import Budget, choose_subjects
+    from ..experiments.study.lab_folder import EVENT
+    from ..experiments.study.understanding import understand
+
+    table = study.readable
+    labels = [each.label for each in study.questions if each.label != EVENT and not each.is_regression]
+    there = sorted(set(table["subject"]))
+    chosen = choose_subjects(table, labels, Budget(args.budget).seconds, args.num_proc)
+    if len(chosen) == len(there):
+        return study
+    args.prepare = {**args.prepare, "subjects": chosen}
+    args.left_out = [*args.left_out, f"{len(there) - len(chosen)} of {len(there)} subjects"]
+    return understand(args)
+
+
+def fit_to_time(args: StudyArguments, study: "Study", budget: "Budget", fit_seconds: float) -> None:
+    """Reduce folds, regimes and baselines to what the time allows; say what is left out."""
+    from ..experiments.study.budget import Work, choose_work, keep_work, kept_work
+
+    wanted = Work(min(args.folds, study.plan.folds), tuple(args.regimes), args.baselines)
+    if args.budget:
+        key = f"{args.budget}: {wanted} {[question.label for question in study.questions]}"
+        work = kept_work(Path(args.output_dir), key)
+        work = work or choose_work(wanted, budget.left / len(study.questions), fit_seconds)
+        keep_work(Path(args.output_dir), work, key)
+        args.folds, args.regimes, args.baselines = work.folds, list(work.regimes), work.baselines
+        args.left_out = [*args.left_out, *work.left_out]
+    for line in args.left_out:
+        say(f"LEFT OUT to keep within the time: {line}")
+
+
+def train_last(args: StudyArguments, question: "Question") -> None:
+    """Train the model that is kept, on everybody."""
+    question.folder.mkdir(parents=True, exist_ok=True)
+    last = ["--split", "none", "--regime", args.regimes[0]]
+    windows = Path(args.output_dir) / "windows"
+    run_once(question.folder / "model", "finetune", *finetune_words(args, windows, question), *last)
+
+
+def answer(args: StudyArguments, study: "Study", question: "Question") -> None:
+    """Compare methods on a label, and write the report."""
     from ..atomic_files import write_text
     from ..evaluation import read_report
-    from ..experiments.study.lab_folder import choose_label, open_folder, read_facts
-    from ..experiments.study.label_checks import list_warnings, refuse_unlearnable
-    from ..experiments.study.plan import make_plan
     from ..experiments.study.report import write_report
     from ..experiments.study.result_files import short_table, write_results
 
-    root, output_dir = Path(args.data_dir[0]), Path(args.output_dir)
-    corpus = open_folder(root, args.corpus_options)
-    recordings = corpus.recordings(root)
-    table = read_facts(corpus, recordings, root)
-    label = choose_label(table, list(corpus.label_names), args.label_column)
-    readable = table[table["problem"].isna()]
-    refuse_unlearnable(readable, label)
-    warnings = list_warnings(table, label)
-    used = readable[readable[label].notna()]
-    plan = make_plan(used, label, args.window_seconds, args.folds)
-    hours = used["seconds"].sum() / 3600
-    say(f"{len(used)} recordings of {used['subject'].nunique()} subjects, {hours:.1f} h")
-    say(f"{label}: " + ", ".join(f"{name} {count}" for name, count in used[label].value_counts().items()))
-    for line in plan.reasons:
-        say(f"chosen: {line}")
-    for line in warnings:
-        say(f"WARNING: {line}")
-    output_dir.mkdir(parents=True, exist_ok=True)
-    write_settings(output_dir / "study.yaml", args, label)
-
-    windows = output_dir / "windows"
-    run_verb("prepare", *prepare_words(args, plan, corpus.name, root), "--output_dir", windows)
+    windows, folder = Path(args.output_dir) / "windows", question.folder
+    split = {
+        "folds": min(args.folds, study.plan.folds),
+        "split_seed": args.seed,
+        "num_validation_subjects": 0,
+    }
     runs = []
     for regime in args.regimes:
-        run_once(
-            output_dir / regime, "finetune", *finetune_words(args, windows, label), *folds(args, plan, regime)
-        )
-        runs.append(f"{METHOD}, {regime}={output_dir / regime}")
-    compare = ["--data", windows, "--label_column", label, *to_words(split_settings(args, plan))]
-    run_once(output_dir / "table", "evaluate", *compare, "--runs", *runs)
-    last = ["--split", "none", "--regime", args.regimes[0]]
-    run_once(output_dir / "model", "finetune", *finetune_words(args, windows, label), *last)
+        words = (*finetune_words(args, windows, question), *to_words({**split, "regime": regime}))
+        run_once(folder / regime, "finetune", *words)
+        runs.append(f"{METHOD}, {regime}={folder / regime}")
+    compared = {"data": str(windows), **question_settings(question), **split}
+    compared |= {"baselines": None if args.baselines else False}
+    compared |= {"evoked": True if args.segments == "events" and args.baselines else None}
+    run_once(folder / "table", "evaluate", *to_words(compared), "--runs", *runs)
 
-    rows, _ = read_report(output_dir / "table")
-    write_results(rows, output_dir, output_dir / "table" / "metrics.json")
-    report = write_report(output_dir, label, table, plan, warnings, output_dir / args.regimes[0])
-    write_text(output_dir / "recordings.csv", table.drop(columns="channels").to_csv(index=False))
-    say(f"\n{short_table(rows)}\n\nreport: {report}; model for new recordings: {output_dir / 'model'}")
+    rows, _ = read_report(folder / "table")
+    write_results(rows, folder, folder / "table" / "metrics.json")
+    report = write_report(windows, question, study, folder / args.regimes[0], args.left_out)
+    write_text(folder / "recordings.csv", study.table.drop(columns="channels").to_csv(index=False))
+    say(f"\n{short_table(rows)}\n\nreport: {report}; model for new recordings: {folder / 'model'}")
 
 
-def prepare_words(args: StudyArguments, plan: "Plan", corpus: str, root: Path) -> list[str]:
+def prepare_words(args: StudyArguments, study: "Study") -> list[str]:
     """Return the options of `eeg-hf prepare`."""
-    kind = "bids" if corpus == "bids" else "folder"
     settings: dict[str, Any] = {
-        "corpus": kind,
-        "data_dir": str(root),
+        "corpus": "bids" if study.corpus.name == "bids" else "folder",
+        "data_dir": str(study.root),
         "segments": args.segments,
+        "event_labels": args.events,
         "corpus_options": args.corpus_options,
         "num_proc": args.num_proc,
-        **plan.prepare_options(),
+        **study.plan.prepare_options(),
         **args.prepare,
     }
     return to_words(settings)
 
 
-def finetune_words(args: StudyArguments, windows: Path, label: str) -> list[str]:
+def question_settings(question: "Question") -> dict[str, Any]:
+    """Return the options that name a label, of `eeg-hf finetune` and `evaluate`."""
+    task = {"task": "regression"} if question.is_regression else {}
+    return {"label_column": question.label, **task}
+
+
+def finetune_words(args: StudyArguments, windows: Path, question: "Question") -> list[str]:
     """Return the options of `eeg-hf finetune` that all trainings share."""
-    settings = {"data": str(windows), "label_column": label, "head": "convex", "report_to": "none"}
+    settings = {"data": str(windows), **question_settings(question), "head": "convex", "report_to": "none"}
     return ["finetune_tiny", *to_words({**settings, **args.finetune})]
 
 
-def folds(args: StudyArguments, plan: "Plan", regime: str) -> list[str]:
-    """Return the options of a cross-validation."""
-    return to_words({**split_settings(args, plan), "regime": regime})
+def write_overview(study: "Study", output_dir: Path) -> None:
+    """Write one table and one page for several labels."""
+    from ..experiments.study.overview import write_overview_page
+
+    say(f"\nall labels: {write_overview_page(study.questions, output_dir)}")
 
 
-def split_settings(args: StudyArguments, plan: "Plan") -> dict[str, Any]:
-    """Return the options that divide the subjects; a head that is fitted at once selects no epoch on some."""
-    return {"folds": plan.folds, "split_seed": args.seed, "num_validation_subjects": 0}
-
-
-def write_settings(path: Path, args: StudyArguments, label: str) -> None:
+def write_settings(path: Path, args: StudyArguments, labels: list[str]) -> None:
     """Write the recipe that makes the same study again."""
     from omegaconf import OmegaConf
 
     from ..atomic_files import write_text
 
-    settings = {**vars(args), "label_column": label, "data_dir": [str(Path(args.data_dir[0]).resolve())]}
+    settings = {**vars(args), "label_column": labels, "data_dir": [str(Path(args.data_dir[0]).resolve())]}
+    settings |= {"quick": False, "budget": None}  # what fitted is written down
     write_text(path, OmegaConf.to_yaml(OmegaConf.create({"command": "study", **settings})))
 
 

@@ -14,13 +14,8 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ..tables import NOTHING, escape_cell, markdown_table
-from .baselines import POWER_BANDS_HZ, BandPower, Bands
 from .metric_intervals import bootstrap_interval
 from .metrics import regression_metrics
 from .report import format_summary
@@ -147,36 +142,6 @@ def challenge_table(results: Sequence[ChallengeResult]) -> str:
         cells = {name.replace("_", " ").capitalize(): f"{score:.4f}" for name, score in scores.items()}
         rows.append({"Method": method, "Challenge 2, by person": NOTHING, **cells})
     return markdown_table(rows, texts=("Method",)) + "\n"
-
-
-def band_power_regressor(
-    sampling_rate: float, subjects: Sequence[str] | np.ndarray, bands: Bands = POWER_BANDS_HZ
-) -> Pipeline:
-    """Return log band power and a ridge regression, its penalty chosen on people left out.
-
-    Args:
-        sampling_rate: Rate of the windows in Hz.
-        subjects: Who each window is from that it will be fitted to: folds of windows would choose too weak a
-            penalty, since windows of a person resemble each other.
-        bands: Edges of the bands in Hz.
-
-    Raises:
-        ValueError: If there are fewer than two subjects.
-
-    Example:
-        >>> windows_uv = np.random.default_rng(0).normal(0, 10, (40, 19, 200))
-        >>> regressor = band_power_regressor(100, np.repeat(["a", "b"], 20))
-        >>> regressor.fit(windows_uv, np.arange(40.0)).predict(windows_uv).shape
-        (40,)
-    """
-    num_subjects = len(np.unique(subjects))
-    if num_subjects < 2:
-        raise ValueError(f"subjects: expected at least 2 to fit the ridge regression to, got {num_subjects}")
-    folds = GroupKFold(min(5, num_subjects)).split(np.zeros(len(subjects)), groups=np.asarray(subjects))
-    ridge = RidgeCV(np.logspace(0, 6, 7), cv=list(folds))
-    return Pipeline(
-        [("power", BandPower(sampling_rate, bands)), ("scale", StandardScaler()), ("regress", ridge)]
-    )
 
 
 def _nrmse_of_pairs(_: np.ndarray, pairs: np.ndarray) -> float:

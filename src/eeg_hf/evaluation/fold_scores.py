@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of classifiers over folds and seeds, with intervals over subjects of exactly those numbers.
+"""Metrics over folds and seeds, with intervals over subjects of exactly those numbers.
 
 The number of a method is the mean over folds and seeds of the metric of each fold. Its interval draws the
 subjects of each fold with replacement, computes the metric of every fold and seed again, and takes the same
@@ -9,6 +9,9 @@ drawn.
 
 In a fold without one of the classes, metrics that average over classes are undefined. They are then computed
 on the windows of all folds together, and marked as pooled: a mean over the other folds would hide it.
+
+The metrics of a regression are always those of all folds together: R² and NRMSE compare errors with the
+spread of the targets, which differs between folds of few subjects by chance.
 """
 
 from collections.abc import Sequence
@@ -19,6 +22,7 @@ from .by_subject import PairedDifference
 from .intervals import NUM_RESAMPLES, percentile_interval
 from .metrics import METRIC_NAMES, MetricSummary, class_scores, is_missing, labelled
 from .predictions import Predictions
+from .subject_errors import SubjectErrors
 
 _MIN_SUBJECTS = 3  # fewer in a fold make intervals too narrow: 95 % are 85 % with two in each of five
 _NEEDS_EVERY_CLASS = tuple(name for name in METRIC_NAMES if name != "accuracy")
@@ -34,6 +38,11 @@ class SubjectCounts:
         subjects: (subjects,) names, sorted.
         present: (classes,) which classes the labels have.
     """
+
+    names = METRIC_NAMES
+    undefined_names = _NEEDS_EVERY_CLASS
+    fallback = "accuracy"
+    less_is_better: tuple[str, ...] = ()
 
     def __init__(self, predictions: Predictions) -> None:
         labels, scores, _ = labelled(predictions.labels, predictions.scores)
@@ -93,7 +102,7 @@ class FoldScores:
 
     Args:
         runs: One list a seed, with the predictions of each fold. Seeds may divide the subjects into other
-            folds, as many, and may test other windows of them.
+            folds, as many, and may test other windows of them. A single score is a regression.
         num_resamples: Number of bootstrap draws.
         seed: Seed of the draws: methods tested on the same windows get the same subjects.
 
@@ -105,8 +114,12 @@ class FoldScores:
         self, runs: Sequence[Sequence[Predictions]], num_resamples: int = NUM_RESAMPLES, seed: int = 0
     ) -> None:
         self._tested = [[set(fold.window_ids.tolist()) for fold in run] for run in runs]
-        self._folds = [[SubjectCounts(fold) for fold in run] for run in runs]
-        self._pooled = [SubjectCounts(Predictions.concatenate(list(run))) for run in runs]
+        count: type[SubjectCounts] | type[SubjectErrors] = SubjectCounts
+        if runs[0][0].scores.shape[1] == 1:
+            count, runs = SubjectErrors, [[Predictions.concatenate(list(run))] for run in runs]
+        self.kind = count
+        self._folds = [[count(fold) for fold in run] for run in runs]
+        self._pooled = [count(Predictions.concatenate(list(run))) for run in runs]
         self.subjects = self._pooled[0].subjects
         if len({len(run) for run in runs}) > 1 or any(
             not np.array_equal(seed.subjects, self.subjects) for seed in self._pooled
@@ -148,7 +161,7 @@ class FoldScores:
                 summary["pooled"] = float(pooled[name][0])
             if not np.isnan(by_subject[name]).all():
                 summary["subject_mean"] = float(np.nanmean(by_subject[name]))
-            if self._num_lacking and name in _NEEDS_EVERY_CLASS:
+            if self._num_lacking and name in self.kind.undefined_names:
                 summary["undefined_folds"] = (self._num_lacking, len(self._places[0]))
             found[name] = summary
         return found
@@ -166,7 +179,8 @@ class FoldScores:
 
         Returns:
             The difference of the two numbers, and its interval with the same subjects drawn for both. The
-            counts are of subjects by that metric, by accuracy where a subject lacks a class.
+            counts are of subjects by that metric; by accuracy where a subject lacks a class, and by the mean
+            absolute error where one has a single target, less being higher.
 
         Raises:
             ValueError: If the windows or the folds differ.
@@ -174,8 +188,9 @@ class FoldScores:
         if self._tested != other._tested:
             raise ValueError("expected two methods tested on the same windows in the same folds")
         ours, theirs = self.by_subject(), other.by_subject()
-        counted = "accuracy" if np.isnan(ours[metric]).any() else metric
+        counted = self.kind.fallback if np.isnan(ours[metric]).any() else metric
         gains = ours[counted] - theirs[counted]
+        gains = -gains if counted in self.kind.less_is_better else gains
         return {
             "mean": self.means[metric] - other.means[metric],
             "interval": percentile_interval(self.draws[metric] - other.draws[metric], self._strata),
@@ -183,6 +198,11 @@ class FoldScores:
             "num_lower": int((gains < 0).sum()),
             "num_subjects": len(gains),
         }
+
+    @property
+    def main_metric(self) -> str:
+        """What methods are compared by; more is better."""
+        return self.kind.names[0]
 
     @property
     def num_windows(self) -> int:
@@ -223,17 +243,17 @@ class FoldScores:
         if not self._num_lacking:
             return found
         pooled = _mean_over_seeds(self._pooled, weights)
-        return found | {name: pooled[name] for name in _NEEDS_EVERY_CLASS}
+        return found | {name: pooled[name] for name in self.kind.undefined_names}
 
     def _by_fold(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the metrics (seeds, folds, draws); NaN where a fold lacks a class."""
         present = self._pooled[0].present
-        found: dict[str, list[list[np.ndarray]]] = {name: [] for name in METRIC_NAMES}
+        found: dict[str, list[list[np.ndarray]]] = {name: [] for name in self.kind.names}
         for run, places in zip(self._folds, self._places, strict=True):
             parts = [fold.metrics(weights[:, at]) for fold, at in zip(run, places, strict=True)]
             for name, rows in found.items():
                 is_undefined = [
-                    name in _NEEDS_EVERY_CLASS and (fold.present != present).any() for fold in run
+                    name in self.kind.undefined_names and (fold.present != present).any() for fold in run
                 ]
                 rows.append(
                     [
@@ -253,9 +273,11 @@ def summarize_predictions(runs: Sequence[Sequence[Predictions]]) -> dict[str, Me
     return FoldScores(runs).summary()
 
 
-def _mean_over_seeds(tables: Sequence[SubjectCounts], weights: np.ndarray) -> dict[str, np.ndarray]:
+def _mean_over_seeds(
+    tables: Sequence[SubjectCounts | SubjectErrors], weights: np.ndarray
+) -> dict[str, np.ndarray]:
     seeds = [table.metrics(weights) for table in tables]
-    return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in METRIC_NAMES}
+    return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in seeds[0]}
 
 
 def _count_pairs(
@@ -276,6 +298,3 @@ def _count_pairs(
         wins[:, subject] = np.bincount(of_positive, below / 2, num_subjects)
     counts = [np.bincount(owners[chosen], minlength=num_subjects) for chosen in (is_positive, ~is_positive)]
     return wins, counts[0], counts[1]
-
-
-__all__ = ["FoldScores", "SubjectCounts", "summarize_predictions"]

@@ -10,8 +10,6 @@ from .fold_scores import FoldScores
 from .predictions import Predictions
 from .report import Regime, ResultRow
 
-MAIN_METRIC = "balanced_accuracy"
-
 
 @dataclass(frozen=True)
 class MethodRuns:
@@ -55,8 +53,9 @@ def compare_methods(methods: Sequence[MethodRuns], split: str, protocol: str = "
     for own, found in pairs:
         peers = [pair for pair in pairs if pair[0].regime == own.regime and pair[0] is not own]
         baselines = [] if own.is_baseline else [pair for pair in peers if pair[0].is_baseline] or peers
-        best = max(baselines, key=lambda pair: pair[1].means[MAIN_METRIC], default=None)
-        difference = {"baseline": best[0].method, **found.difference(best[1], MAIN_METRIC)} if best else None
+        metric = found.main_metric
+        best = max(baselines, key=lambda pair: pair[1].means[metric], default=None)
+        difference = {"baseline": best[0].method, **found.difference(best[1], metric)} if best else None
         rows.append(
             ResultRow(
                 method=own.method,
@@ -84,6 +83,3 @@ def _by_subject(scores: FoldScores) -> dict[str, dict[str, float]]:
         }
         for at, subject in enumerate(scores.subjects)
     }
-
-
-__all__ = ["MAIN_METRIC", "MethodRuns", "compare_methods"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .report import METRIC_TITLES, REGIMES, ResultRow, sort_rows
+from .report import METRIC_TITLES, REGIMES, ResultRow, main_metric, sort_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +115,7 @@ def plot_training_curves(
     """
     losses = {"training": _curve(log_history, "loss"), "validation": _curve(log_history, "eval_loss")}
     losses = {name: curve for name, curve in losses.items() if len(curve)}
-    names = [f"eval_{name}" for name in METRIC_TITLES]
+    names = [f"eval_{name}" for name in METRIC_TITLES if name != "mae"]  # which has a unit
     metrics = {name: _curve(log_history, name) for name in names}
     metrics = {name: curve for name, curve in metrics.items() if len(curve)}
     panels = [curves for curves in (losses, metrics) if curves]
@@ -202,7 +202,7 @@ def plot_reconstruction(
 
 def plot_results(
     rows: Sequence[ResultRow],
-    metric: str = "balanced_accuracy",
+    metric: str | None = None,
     chance: float | None = None,
     title: str | None = None,
     path: str | Path | None = None,
@@ -213,7 +213,7 @@ def plot_results(
 
     Args:
         rows: Results of one split.
-        metric: Which metric.
+        metric: Which metric; default: balanced accuracy, or R² of a regression.
         chance: Its value without any knowledge, see [`chance_level`]; without it bars start at 0.
         title: Heading of the picture.
         path: Where to save the picture.
@@ -221,6 +221,7 @@ def plot_results(
     Raises:
         ValueError: If there is nothing to draw, or the rows are of several splits.
     """
+    metric = metric or main_metric(rows)
     rows = [row for row in sort_rows(rows, metric) if metric in row.metrics]
     rows = [row for row in rows if not math.isnan(row.metrics[metric]["mean"])]
     splits = sorted({row.split for row in rows})
@@ -295,6 +296,8 @@ def _draw_bars(axes: "Axes", rows: Sequence[ResultRow], metric: str, start: floa
             axes.errorbar(mean, place, xerr=summary["sd"], color=INK, capsize=4, linewidth=1.4, capthick=1.4)
             spread = place + np.linspace(-0.18, 0.18, len(values))
             axes.scatter(values, spread, s=20, color="white", edgecolor=INK, linewidth=0.8, zorder=3)
+        elif "interval" in summary:
+            axes.plot(summary["interval"], (place, place), color=INK, linewidth=1.4, marker="|")
         text = f"{mean:.3f}" + (f" ± {summary['sd']:.3f}" if len(values) > 1 else "")
         axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=10)
     axes.set_yticks(range(len(rows)), [row.method for row in rows])
@@ -309,6 +312,12 @@ def _results_limits(rows: Sequence[ResultRow], metric: str, start: float) -> tup
     summaries = [row.metrics[metric] for row in rows]
     values = [value for summary in summaries for value in (*summary.get("values", []), summary["mean"])]
     values += [summary["mean"] + summary.get("sd", 0.0) for summary in summaries]
+    ends = [
+        summary["interval"]
+        for summary in summaries
+        if len(summary.get("values", [])) <= 1 and "interval" in summary
+    ]
+    values += [end for pair in ends for end in pair]
     low, high = min(float(np.nanmin(values)), start), float(np.nanmax(values))
     return low - 0.03 * (high - low), high + 0.03 * (high - low)
 

@@ -55,6 +55,15 @@ METRIC_TITLES: Mapping[str, str] = {
     "kappa": "Kappa",
     "macro_f1": "Macro F1",
     "accuracy": "Accuracy",
+    "r2": "R²",
+    "mae": "MAE",
+    "nrmse_std": "NRMSE",
+    "pearson": "Pearson r",
+}
+LESS_IS_BETTER = ("mae", "nrmse_std")
+_SHOWN = {
+    "balanced_accuracy": ("balanced_accuracy", "auroc", "kappa", "macro_f1"),
+    "r2": ("r2", "mae", "nrmse_std", "pearson"),
 }
 
 
@@ -124,24 +133,29 @@ def calibration_of(signal: Mapping[str, Any]) -> Calibration:
     return "aligned" if regime == "all" or signal.get("alignment", "none") != "none" else regime
 
 
-def sort_rows(rows: Sequence[ResultRow], metric: str = "balanced_accuracy") -> list[ResultRow]:
-    """Sort rows by split, by regime (unseen first), and by a metric, the best first."""
+def main_metric(rows: Sequence[ResultRow]) -> str:
+    """Return what methods are ranked by: balanced accuracy, or R² of a regression."""
+    return "r2" if any("r2" in row.metrics for row in rows) else "balanced_accuracy"
+
+
+def sort_rows(rows: Sequence[ResultRow], metric: str | None = None) -> list[ResultRow]:
+    """Sort rows by split, by regime (unseen first), and by a metric, the main one by default."""
+    name = metric or main_metric(rows)
     return sorted(
-        rows, key=lambda row: (row.split, list(REGIMES).index(row.regime), -_mean(row, metric), row.method)
+        rows, key=lambda row: (row.split, list(REGIMES).index(row.regime), -_score(row, name), row.method)
     )
 
 
-def results_table(
-    rows: Sequence[ResultRow], metrics: Sequence[str] = ("balanced_accuracy", "auroc", "kappa", "macro_f1")
-) -> str:
+def results_table(rows: Sequence[ResultRow], metrics: Sequence[str] | None = None) -> str:
     """Return a Markdown table for each split, with the paired tests below it; the best of a regime is bold.
 
     Several folds or seeds are written as mean ± population standard deviation, intervals in brackets.
 
     Args:
         rows: Results in any order.
-        metrics: Columns; empty ones are left out.
+        metrics: Columns; empty ones are left out. Default: those of classifiers, or of regressions.
     """
+    metrics = metrics or _SHOWN[main_metric(rows)]
     tables = []
     for split in sorted({row.split for row in rows}):
         in_split = sort_rows([row for row in rows if row.split == split])
@@ -207,10 +221,12 @@ def write_json(path: str | Path, content: Any) -> None:
     write_text(Path(path), json.dumps(_defined(content), indent=2, ensure_ascii=False) + "\n")
 
 
-def _mean(row: ResultRow, metric: str) -> float:
-    """Return the mean of a metric, minus infinity where it is undefined."""
+def _score(row: ResultRow, metric: str) -> float:
+    """Return the mean of a metric so that more is better, minus infinity where it is undefined."""
     mean = row.metrics[metric]["mean"] if metric in row.metrics else math.nan
-    return -math.inf if math.isnan(mean) else mean
+    if math.isnan(mean):
+        return -math.inf
+    return -mean if metric in LESS_IS_BETTER else mean
 
 
 def _table_row(row: ResultRow, metrics: Sequence[str], in_split: Sequence[ResultRow]) -> dict[str, str]:
@@ -218,7 +234,8 @@ def _table_row(row: ResultRow, metrics: Sequence[str], in_split: Sequence[Result
     peers = [other for other in in_split if other.regime == row.regime]
     cells = {"Method": escape_cell(row.method), "Regime": REGIMES[row.regime]}
     for name in metrics:
-        is_best = len(peers) > 1 and _mean(row, name) == max(_mean(peer, name) for peer in peers) > -math.inf
+        best = max(_score(peer, name) for peer in peers)
+        is_best = len(peers) > 1 and _score(row, name) == best > -math.inf
         cell = format_summary(row.metrics.get(name, {}))
         cells[METRIC_TITLES.get(name, name)] = f"**{cell}**" if is_best else cell
     return {
@@ -235,6 +252,8 @@ def _averages(row: ResultRow, metric: str) -> dict[str, str]:
     """Return the pooled metric and its mean over subjects, which a mean over folds may hide."""
     title, summary = METRIC_TITLES.get(metric, metric), row.metrics.get(metric, {})
     means = {"pooled": summary.get("pooled"), "mean of subjects": summary.get("subject_mean")}
+    if summary.get("pooled") is None and metric == "r2":  # is pooled, and undefined within subjects
+        return {}
     return {f"{title}, {name}": format_summary({"mean": mean}) for name, mean in means.items()}
 
 
@@ -280,10 +299,18 @@ def format_count(number: int) -> str:
 
 
 def _reading_guide(provenance: Mapping[str, Any]) -> str:
-    sentences = [
+    of_classes = (
         "A number is the mean over folds and seeds, ± the population standard deviation over folds or seeds, "
         "brackets its 95 % interval over subjects. Where a fold lacks a class, the number is that of all "
-        "folds together (pooled).",
+        "folds together (pooled)."
+    )
+    of_numbers = (
+        "A number is that of all folds together, ± the population standard deviation over seeds, brackets "
+        "its 95 % interval over subjects. MAE has the unit of the labels; an R² of 0, an NRMSE of 1, is what "
+        "their mean reaches."
+    )
+    sentences = [
+        of_numbers if provenance.get("task") == "regression" else of_classes,
         "Compare methods within a regime only.",
     ]
     if "chance" in provenance:

@@ -141,12 +141,16 @@ class EvaluateArguments:
     data: list[str] = option("Prepared corpus, folder or Hub name; with --codecs one or several.")
     output_dir: str = option("Folder for metrics.json, report.md and the figure.")
     # Classifiers
-    label_column: str | None = option("Column of the labels: compare classifiers.", None)
+    label_column: str | None = option("Column of the labels: compare classifiers or regressors.", None)
     class_names: list[str] | None = option("Classes in order; default: those found.", None)
+    task: Literal["classification", "regression"] = option(
+        "Whether the labels are classes or numbers.", "classification"
+    )
     runs: list[str] = option("name=folder of eeg-hf finetune, …", factory=list)
     model: str | None = option("Saved classifier to test.", None)
     rest: str | None = option("As in eeg-hf finetune.", None)
     baselines: bool = option("Fit the classical baselines.", True)
+    evoked: bool = option("Baselines of evoked responses too: windows are locked to events.", False)
     folds: int = option("Number of cross-validation folds, instead of --split.", 0)
     protocol: Literal["within-session", "cross-session", "cross-subject"] | None = option(
         "Folds of a protocol of MOABB, instead of --split: of each session's trials (--folds, default 5), of "
@@ -184,6 +188,9 @@ class EvaluateArguments:
         given = {"runs": self.runs, "model": self.model, "folds": self.folds, "class_names": self.class_names}
         given |= {"protocol": self.protocol, "contaminated": self.contaminated == "mark"}
         given |= {"methods": self.methods, "strategies": self.strategies, "shots": self.shots}
+        given |= {"task": self.task == "regression"}
+        if self.task == "regression" and self.trains:
+            raise ValueError("--methods and --strategies: for classes only; compare regressors with --runs")
         if not self.trains and (self.shots or self.finetune_settings or self.seeds != 1):
             raise ValueError(
                 "--shots, --seeds, --finetune_settings: no effect without --methods or --strategies"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
-from ...corpora import SplitContents, load_windows, with_classes
+from ...corpora import SplitContents
 from ...evaluation import (
     chance_level,
     codecs_table,
@@ -20,6 +20,7 @@ from ...evaluation import (
 )
 from ..split_arguments import SplitArguments
 from .arguments import EvaluateArguments
+from .target import load_target
 
 
 def run(args: EvaluateArguments, split_args: SplitArguments) -> None:
@@ -33,30 +34,32 @@ def run(args: EvaluateArguments, split_args: SplitArguments) -> None:
 
 def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, output_dir: Path) -> str:
     """Collect the predictions of every method, write the report and return its table."""
-    from .predictions import collect_classifiers
+    from .predictions import collect_methods
 
-    label_column = str(args.label_column)
-    dataset, class_names = with_classes(load_windows(args.data[0]), label_column, args.class_names)
+    label_column, is_regression = str(args.label_column), args.task == "regression"
+    dataset, target = load_target(args.data[0], label_column, is_regression, args.class_names)
     splits = split_args.apply(dataset, args.folds, args.protocol, label_column)
     refuse_missing_test(splits, split_args.split)
     contents = SplitContents.of(splits)
     described = f"{split_args.describe(args.folds, args.protocol)}, {contents.protocol}"
-    methods = collect_classifiers(args, dataset, splits, class_names, contents)
+    methods = collect_methods(args, dataset, splits, target, contents)
     rows = compare_methods([*methods], described, contents.protocol)
-    chance = chance_level([class_names.index(label) for label in dataset[label_column]])
+    chance = {} if is_regression else chance_level(target.encode(dataset))
     figure = output_dir / "results.png"
-    plot_results(rows, chance=chance["balanced_accuracy"], path=figure)
+    metric = "mae" if is_regression else "balanced_accuracy"
+    plot_results(rows, metric, chance=chance.get(metric), path=figure)
     provenance = collect_provenance(
         dataset=", ".join(dataset.unique("corpus")),
         licence=", ".join(dataset.unique("licence")),
         seeds=sorted({seed for row in rows for seed in row.seeds}),
-        chance=chance,
         split=described,
         **contents.facts(),
         split_seed=split_args.split_seed,
-        classes=class_names,
+        **({"task": "regression", "label": label_column} if is_regression else {"chance": chance}),
+        **({} if is_regression else {"classes": list(target.class_names)}),
     )
-    write_report(output_dir, rows, provenance, {"Balanced accuracy by method": figure})
+    title = "Mean absolute error by method" if is_regression else "Balanced accuracy by method"
+    write_report(output_dir, rows, provenance, {title: figure})
     return f"{described}: {contents.describe()}\n\n{results_table(rows)}"
 
 

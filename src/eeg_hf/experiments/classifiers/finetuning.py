@@ -24,6 +24,7 @@ from ...training.adapters import add_adapter
 from ...training.moved_weights import FILE as TRAINED_FILE
 from ...training.moved_weights import WeightWatch
 from ..split_arguments import SplitArguments
+from ..training_statistics import collect_statistics
 from .arguments import FinetuneArguments
 from .calibrated_split import CalibratedSplit, calibrate_split
 from .head import fit_statistics, train_head
@@ -69,7 +70,9 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     metrics: dict[str, Any] = {}
     if is_folded:
         metrics["folds"] = [
-            finetune(parts, target, args, training_args, output_dir / f"fold-{fold}", fold, records[fold])
+            finetune(
+                parts, target, args, training_args, output_dir / f"fold-{fold}", fold, records[fold], False
+            )
             for fold, parts in enumerate(splits)
         ]
     else:
@@ -77,7 +80,7 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     if training_args.process_index == 0:
         summary: Mapping[str, Any] = {name: {"mean": value} for name, value in metrics.items()}
         if is_folded:
-            summary = metrics["summary"] = summarize_folds(metrics["folds"], target, output_dir)
+            summary = metrics["summary"] = summarize_folds(metrics["folds"], output_dir)
         note = next((note for note in judged if note), None)
         record = describe_test(split_args.describe(args.folds, args.protocol), splits, note)
         write_json(output_dir / "metrics.json", {**metrics, **record})
@@ -120,10 +123,8 @@ def adapt_training(
     return training_args
 
 
-def summarize_folds(folds: list[dict[str, float]], target: Target, output_dir: Path) -> dict[str, Any]:
-    """Return the metrics over folds, of classes with intervals over subjects."""
-    if target.is_regression:
-        return {**aggregate_folds(folds)}
+def summarize_folds(folds: list[dict[str, float]], output_dir: Path) -> dict[str, Any]:
+    """Return the metrics over folds with intervals over subjects; a regression's are of all folds at once."""
     saved = [output_dir / f"fold-{fold}/predictions.parquet" for fold in range(len(folds))]
     of_subjects = summarize_predictions([[Predictions.load(path) for path in saved]])
     return {**aggregate_folds(folds), **of_subjects}
@@ -137,6 +138,7 @@ def finetune(
     output_dir: Path,
     fold: int,
     record: Mapping[str, str] | None = None,
+    is_kept: bool = True,
 ) -> dict[str, float]:
     """Train on one split, keep the best epoch, save everything, and return the metrics of the test part.
 
@@ -148,6 +150,8 @@ def finetune(
         output_dir: Folder of this run.
         fold: Replaces `{fold}` in the name of the pretrained weights.
         record: What is known of the test, see `describe_test`; written beside its metrics.
+        is_kept: Whether the model is for use rather than one of several folds: statistics of its training
+            are then kept, by which drift is found.
     """
     set_seed(training_args.seed)
     training_args.output_dir = str(output_dir)
@@ -177,6 +181,8 @@ def finetune(
         write_json(output_dir / TRAINED_FILE, {**vars(moved), "adapter": args.adapter})
     trainer.save_model()
     trainer.save_state()
+    if is_kept and trainer.is_world_process_zero():
+        keep_statistics(trainer, split.parts["train"], output_dir)
     if "test" not in split.parts:
         return {}
     metrics = judge_test_part(trainer, split.parts["test"], target, output_dir)
@@ -250,6 +256,13 @@ def keep_adapter(trainer: EEGTrainer, folder: Path) -> None:
     if trainer.is_world_process_zero():
         adapted.save_pretrained(folder)
     trainer.model = trainer.model_wrapped = adapted.merge_and_unload()
+
+
+def keep_statistics(trainer: EEGTrainer, train: Dataset, folder: Path) -> None:
+    """Write down what the recordings of a training were like."""
+    collator: Any = trainer.eval_data_collator
+    if (found := collect_statistics(train, trainer.model, collator)) is not None:
+        found.save(folder)
 
 
 def describe_test(

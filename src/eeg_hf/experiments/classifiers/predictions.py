@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions of fine-tuned classifiers and classical baselines for each window of the test part."""
+"""Predictions of fine-tuned models and classical baselines for each window of the test part."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ from ...evaluation import (
     tangent_space_classifier,
 )
 from ...evaluation.best_decoder import BestDecoder
+from ...evaluation.evoked_responses import EvokedCovariances
 from ...evaluation.provenance import run_seed
 from ...evaluation.report import Calibration, calibration_of, regime_of
 from ...processing.calibration import Calibration as SubjectCalibration
@@ -36,7 +37,9 @@ from ..named_paths import named_paths
 from .arguments import EvaluateArguments
 from .calibrated_split import calibrate_split
 from .frozen_probes import fit_probes, to_predictions
+from .regression_methods import fit_regressions
 from .strategies import PROBES, parse_strategies, training_folders
+from .target import Target
 
 TANGENT_SPACE = "tangent space + logistic regression"
 BEST_DECODER = "ceiling: best decoder, which knows the simulation"
@@ -46,12 +49,18 @@ BASELINES: dict[str, Callable] = {
     TANGENT_SPACE: tangent_space_classifier,
 }
 
+EVOKED: dict[str, Callable] = {
+    "ERP covariances + logistic regression": partial(EvokedCovariances, method="erp"),
+    "xDAWN covariances + logistic regression": partial(EvokedCovariances, method="xdawn"),
+}
+"""Of windows that are locked to an event; their inner folds keep subjects together."""
 
-def collect_classifiers(
+
+def collect_methods(
     args: EvaluateArguments,
     dataset: Dataset,
     splits: list[DatasetDict],
-    class_names: list[str],
+    target: Target,
     contents: SplitContents,
 ) -> Iterator[MethodRuns]:
     """Yield every method with its regime, its seeds and the predictions of its runs.
@@ -61,13 +70,15 @@ def collect_classifiers(
     is_known = contents.protocol != "cross-subject"
     runs = [*load_runs(args, splits, is_known)]
     judged = [judge_model(args.model, split, args.contaminated) for split in splits] if args.model else []
-    if args.baselines:
-        yield from fit_baselines(dataset, splits, str(args.label_column), class_names, is_known)
+    if args.baselines and target.is_regression:
+        yield from fit_regressions(load_arrays(dataset), dataset, splits, target, is_known)
+    elif args.baselines:
+        yield from fit_baselines(dataset, splits, target, is_known, args.evoked)
     yield from runs
-    yield from run_probes(args, splits, class_names, is_known)
+    yield from run_probes(args, splits, list(target.class_names), is_known)
     if args.model:
         extractor = EEGFeatureExtractor.from_pretrained(args.model)
-        run = [predict(args, split["test"], extractor) for split in splits]
+        run = [predict(args, split["test"], extractor, target) for split in splits]
         seed = run_seed(args.model)
         regime = regime_of(knows_subjects(judged, is_known), calibration_of(extractor.to_dict()))
         yield MethodRuns(mark(args.model, judged), regime, [run], () if seed is None else (seed,))
@@ -97,8 +108,9 @@ def run_probes(
 def load_runs(args: EvaluateArguments, splits: list[DatasetDict], is_known: bool) -> Iterator[MethodRuns]:
     """Yield the runs of finetune with what was predicted when they were tested."""
     is_folded = bool(args.folds or args.protocol)
+    is_regression = args.task == "regression"
     for name, folders in {**named_paths("runs", args.runs), **training_folders(args)}.items():
-        runs = [load_run(folder, splits, is_folded) for folder in folders]
+        runs = [load_run(folder, splits, is_folded, is_regression) for folder in folders]
         seeds = [seed for folder in folders if (seed := run_seed(folder)) is not None]
         judged = [
             verdict
@@ -112,11 +124,13 @@ def load_runs(args: EvaluateArguments, splits: list[DatasetDict], is_known: bool
 
 
 def fit_baselines(
-    dataset: Dataset, splits: list[DatasetDict], column: str, class_names: list[str], is_known: bool
+    dataset: Dataset, splits: list[DatasetDict], target: Target, is_known: bool, is_evoked: bool = False
 ) -> Iterator[MethodRuns]:
     """Yield the baselines of both regimes, fitted to each fold; a bar shows how many fits are left."""
-    windows = load_arrays(dataset)
-    with logging.tqdm(total=len(splits) * (len(BASELINES) + 3), desc="baselines", unit="fit") as bar:
+    column, class_names = target.column, list(target.class_names)
+    windows, evoked = load_arrays(dataset), EVOKED if is_evoked else {}
+    number = len(BASELINES) + len(evoked) + 3
+    with logging.tqdm(total=len(splits) * number, desc="baselines", unit="fit") as bar:
 
         def fit(method: str, build: Callable, used: Calibration, **how: bool) -> MethodRuns:
             bar.set_postfix_str(method)
@@ -129,6 +143,8 @@ def fit_baselines(
             yield fit(WELCH_TANGENT_SPACE, welch, used, uses_subjects=True)
         for method, build in BASELINES.items():
             yield fit(method, build, "unseen")
+        for method, build in evoked.items():
+            yield fit(method, build, "unseen", uses_groups=True)
         # Whitening each band is a stronger baseline than whitening the whole signal
         rate = dataset[0]["sampling_rate"]
         values = recentre_bands(np.stack(list(windows.values())), dataset["subject"], rate)
@@ -232,6 +248,7 @@ def fit_baseline(
     class_names: list[str],
     count: Callable[[], Any] = lambda: None,
     uses_subjects: bool = False,
+    uses_groups: bool = False,
 ) -> list[Predictions]:
     """Fit a baseline to the training and validation subjects of each fold, and predict the test subjects.
 
@@ -243,13 +260,15 @@ def fit_baseline(
         class_names: Classes in order.
         count: Called after each fold.
         uses_subjects: Whether the classifier takes the subjects of the windows too.
+        uses_groups: Whether it takes those of the training windows only, for inner folds.
     """
     predictions = []
     for split in splits:
         parts, test = [part for name, part in split.items() if name != "test"], split["test"]
         values = np.stack([windows[key] for part in parts for key in part["window_id"]])
         labels = np.array([class_names.index(label) for part in parts for label in part[column]])
-        fitted = [[name for part in parts for name in part["subject"]]] if uses_subjects else []
+        subjects = [name for part in parts for name in part["subject"]]
+        fitted = [subjects] if uses_subjects or uses_groups else []
         tested = [test["subject"]] if uses_subjects else []
         classifier = build(sampling_rate=test[0]["sampling_rate"]).fit(values, labels, *fitted)
         scores = classifier.predict_proba(np.stack([windows[key] for key in test["window_id"]]), *tested)
@@ -258,14 +277,19 @@ def fit_baseline(
     return predictions
 
 
-def load_run(folder: Path, splits: list[DatasetDict], is_folded: bool) -> list[Predictions]:
+def load_run(
+    folder: Path, splits: list[DatasetDict], is_folded: bool, is_regression: bool = False
+) -> list[Predictions]:
     """Return the predictions of a run, which must be of the test windows of these splits.
 
     Raises:
-        ValueError: If the run was tested on other windows.
+        ValueError: If the run was tested on other windows, or predicted classes where numbers are compared.
     """
     folders = [folder / f"fold-{fold}" for fold in range(len(splits))] if is_folded else [folder]
     predictions = [Predictions.load(part / "predictions.parquet") for part in folders]
+    if any((each.scores.shape[1] == 1) != is_regression for each in predictions):
+        kinds = ("numbers: take --task regression", "classes: leave out --task regression")
+        raise ValueError(f"{folder} predicted {kinds[is_regression]}")
     # Windows that calibrate are not scored
     is_partial = read_calibration(folder) not in ("unseen", "aligned")
     for part, found, split in zip(folders, predictions, splits, strict=True):
@@ -290,16 +314,29 @@ def read_calibration(folder: Path) -> Calibration:
     return calibration_of(json.loads(path.read_text(encoding="utf-8")))
 
 
-def predict(args: EvaluateArguments, test: Dataset, extractor: EEGFeatureExtractor) -> Predictions:
-    """Run a saved classifier on a test part."""
+def predict(
+    args: EvaluateArguments, test: Dataset, extractor: EEGFeatureExtractor, target: Target
+) -> Predictions:
+    """Run a saved classifier or regressor on a test part."""
     model = AutoModelForSequenceClassification.from_pretrained(str(args.model))
-    column, label2id = str(args.label_column), model.config.label2id
-    split = calibrate_split(DatasetDict({"test": test}), extractor, model.eval(), column, args.rest)
+    refuse_other_task(model, str(args.model), target)
+    split = calibrate_split(DatasetDict({"test": test}), extractor, model.eval(), target.column, args.rest)
     test, where = split.parts["test"], (args.data[0], args.output_dir)
-    outputs = run_model(model, extractor, test, column, label2id, *where, split.calibrations)
+    label2id = None if target.is_regression else model.config.label2id
+    outputs = run_model(model, extractor, test, target.column, label2id, *where, split.calibrations)
+    if target.is_regression:
+        ids, subjects = np.array(test["window_id"]), np.array(test["subject"])
+        return Predictions(ids, subjects, target.encode(test), outputs.reshape(-1, 1))
     names = [model.config.id2label[index] for index in range(model.config.num_labels)]
     scores = torch.from_numpy(outputs).float().softmax(dim=-1).numpy()
-    return to_predictions(test, column, names, scores)
+    return to_predictions(test, target.column, names, scores)
+
+
+def refuse_other_task(model: Any, name: str, target: Target) -> None:
+    """Refuse a classifier where numbers are predicted, and a regressor where classes are."""
+    if (model.config.num_labels == 1) != target.is_regression:
+        kinds = ("a regressor: take --task regression", "a classifier: leave out --task regression")
+        raise ValueError(f"model: {name} is {kinds[target.is_regression]}")
 
 
 def run_model(

@@ -22,6 +22,10 @@ class PredictArguments:
         "Calibrate each recording by its first seconds, which are marked; 0 is off.", 0.0
     )
     min_quality: float = option("Mark recordings of lower quality, 0 to 1.", 0.5)
+    unfit: Literal["mark", "refuse"] = option(
+        "Mark or refuse recordings of low quality, outside the signal contract, or unlike the training.",
+        "mark",
+    )
     corpus_options: dict[str, Any] = option(
         'Options of a folder, such as \'{"unit": "uV", "sampling_rate": 250}\'.', factory=dict
     )
@@ -40,6 +44,3 @@ def take_model(settings: dict[str, Any]) -> dict[str, Any]:
     if not settings.get("inputs"):
         raise ValueError("expected a model and recordings: eeg-hf predict runs/classifier recording.edf")
     return settings
-
-
-__all__ = ["PredictArguments", "take_model"]

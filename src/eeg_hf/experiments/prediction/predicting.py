@@ -22,6 +22,7 @@ from ...inference.explanation.attributions import import_captum
 from ...inference.onnx_model import FILE_NAME, OnnxModel
 from ...processing.calibration import Calibration, calibrate
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+from ..training_statistics import TrainingStatistics, measure_recording
 from .arguments import PredictArguments
 from .explanations import write_explanation
 from .known_labels import judge, refuse_unknown_label
@@ -89,12 +90,17 @@ def predict_recording(classify: Any, source: Source, args: PredictArguments) -> 
             return_report=True,
             explain=args.explain if args.explain != "none" else False,
         )
+        drift = find_drift(classify, raw)
     except (ValueError, OSError, ImportError) as error:
         return [{**about, "problem": " ".join(str(error).split())}]
     report = answer.pop("report")
+    breaches = [*list_breaches(report, args.min_quality), *drift]
+    about |= {"quality": report["quality"]}
+    if breaches and args.unfit == "refuse":
+        return [{**about, "problem": f"refused: {'; '.join(breaches)}"}]
     if (explanation := answer.pop("explanation", None)) is not None:
         about["explanation"] = write_explanation(explanation, source.path, Path(args.output))
-    about |= {"quality": report["quality"], "marks": "; ".join(list_marks(report, args.min_quality))}
+    about |= {"marks": "; ".join([*breaches, *list_marks(report)])}
     if args.per == "recording":
         return [{**about, "seconds": report["duration_seconds"], **flatten(answer)}]
     rows = []
@@ -178,12 +184,33 @@ def flatten(answer: Row) -> Row:
     return {"predicted": answer["value"]}
 
 
-def list_marks(report: Row, min_quality: float) -> list[str]:
-    """Return what users of a prediction should know of the recording."""
-    marks = [f"quality {report['quality']:.2f}"] if report["quality"] < min_quality else []
-    for name in ("missing", "interpolated", "bad"):
+def find_drift(classify: Any, raw: Any) -> list[str]:
+    """Return how a recording differs from those that the model was trained on; nothing where not known."""
+    statistics = TrainingStatistics.load(str(classify.model.name_or_path))
+    if statistics is None:
+        return []
+    recording = measure_recording(raw, classify.model, classify.feature_extractor)
+    return [f"drift: {line}" for line in statistics.drifts(recording)]
+
+
+def list_breaches(report: Row, min_quality: float) -> list[str]:
+    """Return how a recording breaks what the model expects of it."""
+    breaches = [f"quality {report['quality']:.2f}"] if report["quality"] < min_quality else []
+    for name in ("missing", "interpolated"):
         channels = report[f"{name}_channels"]
-        marks += [f"{len(channels)} {name} channels: {', '.join(channels)}"] if channels else []
+        breaches += [f"{len(channels)} {name} channels: {', '.join(channels)}"] if channels else []
+    if report["is_upsampled"]:
+        rates = report["original_sampling_rate"], report["sampling_rate"]
+        breaches.append(f"recorded at {rates[0]:g} Hz, the model reads {rates[1]:g} Hz")
+    if report["scale_uv"] != 1:
+        breaches.append(f"amplitude corrected by a factor of {report['scale_uv']:g}")
+    return breaches
+
+
+def list_marks(report: Row) -> list[str]:
+    """Return what else users of a prediction should know of the recording."""
+    channels = report["bad_channels"]
+    marks = [f"{len(channels)} bad channels: {', '.join(channels)}"] if channels else []
     return [*marks, *report["warnings"]]
 
 

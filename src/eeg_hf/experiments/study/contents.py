@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the report of a study shows, read from the folders that its commands wrote."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from scipy.signal import welch
 from scipy.stats import ttest_ind, ttest_rel
 
 from ...collation import decode_windows
-from ...corpora import load_windows, with_classes
-from ...corpora.windows.row_groups import read_columns
 from ...evaluation import Predictions
+from ..classifiers.target import Target, load_target
 from .figures import BANDS_HZ
+from .question import Question, name_groups
 
 _NUM_EXAMPLES = 3
 _BATCH_SIZE = 256
@@ -25,26 +26,36 @@ class StudiedWindows:
 
     Attributes:
         rows: Labelled windows.
-        class_names: Classes in order.
+        target: What is predicted of them.
+        group_names: Classes in order, or thirds of the numbers.
         channels: Electrodes.
         positions: (channels, 3) in metres.
         frequencies: (frequencies,) in Hz.
         spectra: (windows, channels, frequencies) in uV^2/Hz, Welch's method on segments of a second.
-        labels: (windows,) class indices.
+        groups: (windows,) indices of the groups.
+        values: (windows,) class indices, or numbers.
     """
 
     rows: Dataset
-    class_names: list[str]
+    target: Target
+    group_names: list[str]
     channels: list[str]
     positions: np.ndarray
     frequencies: np.ndarray
     spectra: np.ndarray
-    labels: np.ndarray
+    groups: np.ndarray
+    values: np.ndarray
 
     @classmethod
-    def load(cls, folder: Path, label_column: str) -> "StudiedWindows":
+    def load(cls, folder: Path, question: Question) -> "StudiedWindows":
         """Read the windows of a prepared corpus and compute their spectra."""
-        rows, names = with_classes(load_windows(folder), label_column)
+        rows, target = load_target(str(folder), question.label, question.is_regression, None)
+        values = target.encode(rows)
+        names, groups = list(target.class_names), values
+        if target.is_regression:
+            of_rows = name_groups(values)
+            names = sorted(set(of_rows), key=lambda name: values[of_rows == name].min())
+            groups = np.array([names.index(name) for name in of_rows])
         first, rate = rows[0], float(rows[0]["sampling_rate"])
         table, spectra = rows.with_format("arrow"), []
         for start in range(0, len(rows), _BATCH_SIZE):
@@ -52,51 +63,62 @@ class StudiedWindows:
             size = min(round(rate), values.shape[-1])
             frequencies, power = welch(values, rate, nperseg=size)
             spectra.append(power.astype(np.float32))
-        labels = read_columns(rows, [label_column]).column(0).to_pylist()
         return cls(
             rows=rows,
-            class_names=names,
+            target=target,
+            group_names=names,
             channels=list(first["channels"]),
             positions=np.reshape(first["channel_positions"], (-1, 3)),
             frequencies=frequencies,
             spectra=np.concatenate(spectra),
-            labels=np.array([names.index(label) for label in labels]),
+            groups=groups,
+            values=values,
         )
 
-    def spectra_by_class(self) -> dict[str, np.ndarray]:
-        """Return the mean spectrum of each subject in dB for each class, (subjects, frequencies)."""
+    def spectra_by_group(self) -> dict[str, np.ndarray]:
+        """Return the mean spectrum of each subject in dB for each group, (subjects, frequencies)."""
         found = {}
         subjects = np.array(self.rows["subject"])
         shown = (self.frequencies >= 1) & (self.frequencies <= 45)
-        for index, name in enumerate(self.class_names):
+        for index, name in enumerate(self.group_names):
             means = [
-                self.spectra[(subjects == subject) & (self.labels == index)].mean(axis=(0, 1))
-                for subject in np.unique(subjects[self.labels == index])
+                self.spectra[(subjects == subject) & (self.groups == index)].mean(axis=(0, 1))
+                for subject in np.unique(subjects[self.groups == index])
             ]
             found[name] = 10 * np.log10(np.maximum(np.stack(means)[:, shown], 1e-6))
         return found
 
     def shown_frequencies(self) -> np.ndarray:
-        """Return the frequencies of `spectra_by_class`."""
+        """Return the frequencies of `spectra_by_group`."""
         return self.frequencies[(self.frequencies >= 1) & (self.frequencies <= 45)]
 
-    def band_differences(self) -> np.ndarray:
-        """Return t-values (bands, channels) of log power: the last class against the first.
-
-        Over subjects; paired where subjects have both classes.
-        """
-        subjects, groups = np.array(self.rows["subject"]), []
+    def band_power(self) -> np.ndarray:
+        """Return the log power of each band and channel, (windows, bands, channels)."""
         bands = [
             (self.frequencies >= low) & (self.frequencies < high)
             for low, high in BANDS_HZ.values()
             if high <= self.frequencies[-1]
         ]
         power = np.stack([self.spectra[..., band].mean(axis=-1) for band in bands], axis=1)
-        logarithm = np.log(np.maximum(power, 1e-9))  # (windows, bands, channels)
-        for index in (0, len(self.class_names) - 1):
-            here = self.labels == index
+        return np.log(np.maximum(power, 1e-9))
+
+    def band_differences(self) -> np.ndarray:
+        """Return t-values (bands, channels) of log power over subjects.
+
+        Of classes: the last against the first, paired where subjects have both. Of numbers: the correlation
+        with the mean of each subject.
+        """
+        power, subjects = self.band_power(), np.array(self.rows["subject"])
+        if self.target.is_regression:
+            names = np.unique(subjects)
+            means = np.stack([power[subjects == name].mean(axis=0) for name in names])
+            numbers = np.array([self.values[subjects == name].mean() for name in names])
+            return _correlation_t(means, numbers)
+        groups = []
+        for index in (0, len(self.group_names) - 1):
+            here = self.groups == index
             groups.append(
-                {name: logarithm[here & (subjects == name)].mean(axis=0) for name in set(subjects[here])}
+                {name: power[here & (subjects == name)].mean(axis=0) for name in set(subjects[here])}
             )
         both = sorted(set(groups[0]) & set(groups[1]))
         if len(both) > 2:
@@ -106,35 +128,53 @@ class StudiedWindows:
         return np.nan_to_num(ttest_ind(last, first, axis=0).statistic)
 
     def examples(self, predictions: Predictions) -> list[dict]:
-        """Return the windows with most confidence that were right, then those that were wrong."""
-        scores = predictions.scores
-        confidence, found = scores.max(axis=1), scores.argmax(axis=1)
+        """Return windows with what was predicted: right ones, then as many wrong ones.
+
+        Of classes those with most confidence; of numbers those with the smallest and the largest errors.
+        """
         places = {name: place for place, name in enumerate(self.rows["window_id"])}
-        chosen = []
-        for is_right in (True, False):
-            rows = np.flatnonzero((found == predictions.labels) == is_right)
-            chosen += rows[np.argsort(-confidence[rows])][:_NUM_EXAMPLES].tolist()
         examples = []
-        for row in chosen:
+        for row, title in [*self._extremes(predictions)]:
             window = self.rows[places[predictions.window_ids[row]]]
             signal_uv = np.frombuffer(window["signal"], "<i2").reshape(-1, window["num_samples"])
-            truth, said = (self.class_names[index] for index in (predictions.labels[row], found[row]))
-            verdict = "right" if truth == said else f"wrong, it is {truth}"
             examples.append(
                 {
                     "signal_uv": signal_uv * np.array(window["scale"])[:, None],
                     "seconds": window["num_samples"] / window["sampling_rate"],
-                    "title": f"{said} ({confidence[row]:.0%}): {verdict}\nsubject {window['subject']}, "
-                    f"{window['start_seconds']:.0f} s",
+                    "title": f"{title}\nsubject {window['subject']}, {window['start_seconds']:.0f} s",
                 }
             )
         return examples
+
+    def _extremes(self, predictions: Predictions) -> Iterator[tuple[int, str]]:
+        """Yield rows of predictions with a title."""
+        if self.target.is_regression:
+            errors = np.abs(predictions.scores[:, 0] - predictions.labels)
+            order = np.argsort(errors, kind="stable")
+            for row in [*order[:_NUM_EXAMPLES], *order[::-1][:_NUM_EXAMPLES]]:
+                yield int(row), f"{predictions.scores[row, 0]:.4g}, it is {predictions.labels[row]:.4g}"
+            return
+        confidence, found = predictions.scores.max(axis=1), predictions.scores.argmax(axis=1)
+        for is_right in (True, False):
+            rows = np.flatnonzero((found == predictions.labels) == is_right)
+            for row in rows[np.argsort(-confidence[rows], kind="stable")][:_NUM_EXAMPLES]:
+                truth, said = (self.group_names[index] for index in (predictions.labels[row], found[row]))
+                verdict = "right" if truth == said else f"wrong, it is {truth}"
+                yield int(row), f"{said} ({confidence[row]:.0%}): {verdict}"
+
+
+def _correlation_t(values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Return the t-values of the correlations of (subjects, ...) with (subjects,); 0 with fewer than four."""
+    if len(numbers) < 4:
+        return np.zeros(values.shape[1:])
+    left, right = values - values.mean(axis=0), numbers - numbers.mean()
+    products = np.tensordot(right, left, axes=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = products / np.sqrt((left**2).sum(axis=0) * (right**2).sum())
+        return np.nan_to_num(correlation * np.sqrt((len(numbers) - 2) / (1 - correlation**2)))
 
 
 def load_folds(folder: Path) -> Predictions:
     """Return the predictions of all folds of a run."""
     paths = sorted(folder.glob("fold-*/predictions.parquet"))
     return Predictions.concatenate([Predictions.load(path) for path in paths])
-
-
-__all__ = ["StudiedWindows", "load_folds"]

@@ -33,6 +33,7 @@ def save_figure(figure: "Figure", folder: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for kind in FORMATS:
         figure.savefig(folder / f"{name}.{kind}", dpi=300)
+        figure.set_layout_engine("none")  # is laid out: a third of the time of each further format
     return folder / f"{name}.png"
 
 
@@ -68,7 +69,7 @@ def plot_spectra(spectra: Mapping[str, np.ndarray], frequencies: np.ndarray) -> 
 
 
 def plot_topographies(differences: np.ndarray, channels: Sequence[str], positions: np.ndarray) -> "Figure":
-    """Draw where the power of two classes differs, a head for each band.
+    """Draw where power goes with the label, a head for each band.
 
     Args:
         differences: (bands, channels) t-values over subjects.
@@ -90,22 +91,63 @@ def plot_topographies(differences: np.ndarray, channels: Sequence[str], position
 
 
 def plot_subjects(predictions: Predictions) -> "Figure":
-    """Draw the balanced accuracy of each subject, the best first; chance is that of the classes they have."""
+    """Draw the balanced accuracy, or the mean absolute error, of each subject, the best first."""
+    is_number = predictions.scores.shape[1] == 1
     scores = []
     for subject in np.unique(predictions.subjects):
         rows = predictions.subjects == subject
-        labels, found = predictions.labels[rows], predictions.scores[rows].argmax(axis=1)
-        scores.append((balanced_accuracy(labels, found), str(subject), len(np.unique(labels))))
-    scores.sort(reverse=True)
+        labels, found = predictions.labels[rows], predictions.scores[rows]
+        error = np.abs(found[:, 0] - labels).mean()
+        scores.append((error if is_number else balanced_accuracy(labels, found.argmax(axis=1)), str(subject)))
+    scores.sort(reverse=not is_number)
     with drawing(max(4.6, 0.16 * len(scores) + 1.5), 3.0, None) as figure:
         axes = figure.add_subplot()
         places = np.arange(len(scores))
-        axes.bar(places, [score for score, *_ in scores], color=BLUE, width=0.75)
-        chance = 1 / predictions.scores.shape[1]
-        axes.axhline(chance, color=INK, linewidth=1, linestyle="--")
-        axes.annotate("chance", (len(scores) - 0.5, chance), ha="right", va="bottom", fontsize=8)
-        axes.set_xticks(places, [name for _, name, _ in scores], rotation=90, fontsize=7)
-        axes.set(xlabel="subject", ylabel="balanced accuracy", ylim=(0, 1), xlim=(-0.7, len(scores) - 0.3))
+        axes.bar(places, [score for score, _ in scores], color=BLUE, width=0.75)
+        if not is_number:
+            chance = 1 / predictions.scores.shape[1]
+            axes.axhline(chance, color=INK, linewidth=1, linestyle="--")
+            axes.annotate("chance", (len(scores) - 0.5, chance), ha="right", va="bottom", fontsize=8)
+            axes.set_ylim(0, 1)
+        axes.set_xticks(places, [name for _, name in scores], rotation=90, fontsize=7)
+        title = "mean absolute error" if is_number else "balanced accuracy"
+        axes.set(xlabel="subject", ylabel=title, xlim=(-0.7, len(scores) - 0.3))
+    return figure
+
+
+def plot_agreement(predictions: Predictions, label: str) -> "Figure":
+    """Draw predicted against true numbers, and their difference against their mean (Bland and Altman 1986).
+
+    A dot is the mean prediction of a subject for one value of the label. The dashed lines hold 95 % of the
+    differences, https://doi.org/10.1016/S0140-6736(86)90837-8.
+
+    Args:
+        predictions: Of a regression.
+        label: Its name.
+    """
+    columns = {"subject": predictions.subjects, "true": predictions.labels, "found": predictions.scores[:, 0]}
+    means = pd.DataFrame(columns).groupby(["subject", "true"], as_index=False)["found"].mean()
+    true, found = means["true"].to_numpy(float), means["found"].to_numpy(float)
+    difference = found - true
+    bias, spread = difference.mean(), 1.96 * (difference.std(ddof=1) if len(difference) > 1 else 0.0)
+    with drawing(8.6, 3.8, None) as figure:
+        left, right = figure.subplots(1, 2)
+        ends = (min(true.min(), found.min()), max(true.max(), found.max()))
+        left.plot(ends, ends, color=GREY, linewidth=1, linestyle="--")
+        left.scatter(true, found, s=18, color=BLUE, alpha=0.7, linewidth=0)
+        left.set(xlabel=f"{label}, true", ylabel=f"{label}, predicted", title=f"{len(means)} means")
+        right.scatter((true + found) / 2, difference, s=18, color=BLUE, alpha=0.7, linewidth=0)
+        for height, style in ((bias, "-"), (bias - spread, "--"), (bias + spread, "--")):
+            right.axhline(height, color=INK, linewidth=1, linestyle=style)
+            right.annotate(
+                f"{height:+.3g}",
+                (1.0, height),
+                xycoords=("axes fraction", "data"),
+                va="bottom",
+                ha="right",
+                fontsize=8,
+            )
+        right.set(xlabel=f"mean of both {label}", ylabel="predicted - true", title="Bland-Altman")
     return figure
 
 
@@ -190,6 +232,3 @@ def _describe(channels: Sequence[str], positions: np.ndarray) -> mne.Info:
     info = mne.create_info(list(channels), 100.0, "eeg")
     places = dict(zip(channels, np.asarray(positions, float), strict=True))
     return info.set_montage(mne.channels.make_dig_montage(places, coord_frame="head"))
-
-
-__all__ = ["BANDS_HZ", "draw_all", "expected_calibration_error", "save_figure"]

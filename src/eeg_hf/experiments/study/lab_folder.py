@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a folder holds: a row for each recording, with its subject, its labels and what its header states."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ...corpora import BIDSCorpus, Corpus, FolderCorpus, Recording
+from ...corpora import BIDSCorpus, Corpus, Event, FolderCorpus, Recording
 from ...corpora.recordings.bids_tree import is_bids
 from ...corpora.recordings.recording_files import extension_of
+from ...corpora.windows.window_plan import WindowPlan
 from ...processing.channels import canonical_names
 from ...suggestions import did_you_mean
 
 FACTS = ("format", "sampling_rate", "num_channels", "day", "folder")
 """Facts of a recording that must not tell its label."""
+EVENT = "event"
+"""Column of the labels of windows that are cut by events."""
 _MOST_CLASSES = 20
 
 
@@ -25,17 +30,25 @@ def open_folder(folder: Path, options: dict[str, Any]) -> Corpus:
     return BIDSCorpus(folder, **options) if is_bids(folder) else FolderCorpus(root=folder, **options)
 
 
-def read_facts(corpus: Corpus, recordings: list[Recording], root: Path) -> pd.DataFrame:
+def read_facts(
+    corpus: Corpus,
+    recordings: list[Recording],
+    root: Path,
+    by_event: bool = False,
+    event_labels: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Return a table with a row for each recording.
 
     Args:
         corpus: Of the folder.
         recordings: Its recordings.
         root: The folder.
+        by_event: Whether windows are cut by events, which are then read too.
+        event_labels: Events to use and their labels; default: all.
 
     Returns:
         Columns `file`, `subject`, `session`, those of `FACTS`, `seconds`, `channels`, one for each label, and
-        `problem`, why a recording cannot be opened.
+        `problem`, why a recording cannot be opened; by event, those of `read_events`.
     """
     rows = []
     for recording in tqdm(recordings, "reading headers", unit="recording", disable=None):
@@ -50,7 +63,9 @@ def read_facts(corpus: Corpus, recordings: list[Recording], root: Path) -> pd.Da
             **recording.labels,
         }
         try:
-            row |= read_header(corpus.read(recording))
+            raw: Any = corpus.read(recording)
+            row |= read_header(raw)
+            row |= read_events(corpus.events(recording, raw), event_labels) if by_event else {}
         except (ValueError, OSError, ImportError) as error:
             row["problem"] = " ".join(str(error).split())
         rows.append(row)
@@ -72,17 +87,41 @@ def read_header(raw: Any) -> dict[str, Any]:
     }
 
 
-def choose_label(table: pd.DataFrame, names: list[str], wanted: str | None) -> str:
-    """Return the column of labels: the one that is named, or the only one that could be meant.
+def read_events(events: Sequence[Event], event_labels: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the labels of the events of a recording, and how far apart and how long they are.
 
     Raises:
-        ValueError: If there is none, several could be meant, or the named one does not exist.
+        ValueError: If there is none to use.
     """
-    if wanted is not None:
-        if wanted not in names:
-            there = did_you_mean(wanted, names) or f": expected one of {', '.join(names) or 'none'}"
-            raise ValueError(f"label_column {wanted!r} is not among the labels of the folder{there}")
-        return wanted
+    plan = WindowPlan("events", 1.0, 1.0, event_labels=event_labels or None)
+    used = [event for event in events if plan.takes(event.name)]
+    if not used:
+        there = ", ".join(sorted({event.name for event in events})[:6]) or "none"
+        raise ValueError(f"no event to use: the recording has {there}")
+    onsets = np.array([event.onset for event in used])
+    names = {" ".join(old.split()): new for old, new in (event_labels or {}).items()}
+    return {
+        EVENT: sorted({names.get(" ".join(event.name.split()), event.name) for event in used}),
+        "event_gap": float(np.median(np.diff(onsets))) if len(onsets) > 1 else max(used[0].duration, 1.0),
+        "event_duration": float(np.median([event.duration for event in used])),
+    }
+
+
+def choose_labels(
+    table: pd.DataFrame, names: list[str], wanted: Sequence[str], by_event: bool = False
+) -> list[str]:
+    """Return the columns of labels: those that are named, or the only one that could be meant.
+
+    Raises:
+        ValueError: If there is none, several could be meant, or a named one does not exist.
+    """
+    names = [*names, EVENT] if by_event and EVENT not in names else names
+    for name in wanted:
+        if name not in names:
+            there = did_you_mean(name, names) or f": expected one of {', '.join(names) or 'none'}"
+            raise ValueError(f"label_column {name!r} is not among the labels of the folder{there}")
+    if wanted or by_event:
+        return list(dict.fromkeys(wanted)) or [EVENT]
     possible = [name for name in names if 2 <= table[name].nunique() <= _MOST_CLASSES]
     possible = [name for name in possible if table[name].nunique() < table[name].count()]
     if len(possible) != 1:
@@ -91,7 +130,4 @@ def choose_label(table: pd.DataFrame, names: list[str], wanted: str | None) -> s
             f"expected --label_column, since the folder has {found}: labels are the columns of a "
             "metadata.csv with file_name and subject, of the BIDS tables, or names of folders"
         )
-    return possible[0]
-
-
-__all__ = ["FACTS", "choose_label", "open_folder", "read_facts"]
+    return possible

@@ -6,47 +6,58 @@ import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score
 
 from .lab_folder import FACTS
+from .question import name_groups
 
 STRONG = 0.5
 """Adjusted mutual information of label and fact from which a warning is given; 0 is chance, 1 the same."""
 
 
-def is_number(labels: pd.Series) -> bool:
-    """Return whether labels are measurements to predict rather than classes."""
-    return bool(pd.api.types.is_float_dtype(labels) and labels.nunique() > 5)
-
-
-def refuse_unlearnable(table: pd.DataFrame, label: str) -> None:
+def refuse_unlearnable(table: pd.DataFrame, label: str, is_regression: bool = False) -> None:
     """Refuse a label from which nothing can be learned.
 
+    Args:
+        table: As `read_facts` returns it, recordings that can be read.
+        label: Column of the labels.
+        is_regression: Whether they are numbers to predict.
+
     Raises:
-        ValueError: If no recording is labelled, there is one class, one subject, or one class for each
-            recording.
+        ValueError: If no recording is labelled, there is one class or number, one subject, or one class for
+            each recording.
     """
     known = table[table[label].notna()]
     if known.empty:
         raise ValueError(f"label_column {label!r}: none of {len(table)} recordings has a label")
-    classes = known[label].nunique()
-    if classes == 1:
+    if known[label].nunique() == 1:
         raise ValueError(
             f"label_column {label!r} holds the single class {known[label].iloc[0]!r} in {len(known)} "
             "recordings: expected two or more"
-        )
-    if classes == len(known) and not pd.api.types.is_float_dtype(known[label]):
-        raise ValueError(
-            f"label_column {label!r} has another value for each of {len(known)} recordings: it names "
-            "recordings and is no label"
-        )
-    if is_number(known[label]):
-        raise ValueError(
-            f"label_column {label!r} holds {classes} numbers, and a study compares classes: predict numbers "
-            "with eeg-hf finetune --task regression, or write classes into the table"
         )
     if known["subject"].nunique() < 2:
         raise ValueError(
             f"{len(known)} labelled recordings are all of subject {known['subject'].iloc[0]!r}: a study "
             "tests on other subjects; with one, use eeg-hf finetune with a split by session or recording"
         )
+    if _names_recordings(known[label], is_regression):
+        raise ValueError(
+            f"label_column {label!r} has another value for each of {len(known)} recordings: it names "
+            "recordings and is no label"
+        )
+    if not is_regression:
+        _refuse_rare_classes(known, label)
+
+
+def _names_recordings(labels: pd.Series, is_regression: bool) -> bool:
+    """Return whether every recording has a label of its own: words, or numbers counted from 0 or 1."""
+    if labels.nunique() < len(labels):
+        return False
+    if not is_regression:
+        return True
+    first = labels.min()
+    return first in (0, 1) and sorted(labels) == list(range(int(first), int(first) + len(labels)))
+
+
+def _refuse_rare_classes(known: pd.DataFrame, label: str) -> None:
+    """Refuse classes of one subject."""
     subjects = known.groupby(label)["subject"].nunique()
     if (subjects < 2).any():
         raise ValueError(
@@ -55,9 +66,9 @@ def refuse_unlearnable(table: pd.DataFrame, label: str) -> None:
         )
 
 
-def list_warnings(table: pd.DataFrame, label: str) -> list[str]:
+def list_warnings(table: pd.DataFrame, label: str, is_regression: bool = False) -> list[str]:
     """Return what a reader must know before any result of a folder: see `list_confounds`."""
-    warnings = list_confounds(table, label)
+    warnings = list_confounds(table, label, is_regression)
     if (problems := table["problem"].notna().sum()) > 0:
         first = table[table["problem"].notna()].iloc[0]
         warnings.append(f"{problems} of {len(table)} recordings cannot be read, such as {first['problem']}")
@@ -70,50 +81,67 @@ def list_warnings(table: pd.DataFrame, label: str) -> list[str]:
             "in metadata.csv, or the result is too good"
         )
     counts = table[label].value_counts()
-    if counts.max() > 4 * counts.min():
+    if not is_regression and counts.max() > 4 * counts.min():
         warnings.append(
             f"classes are unequal ({', '.join(f'{name} {count}' for name, count in counts.items())} "
             "recordings): read balanced accuracy, not accuracy"
         )
     if (table.groupby("subject")[label].nunique() <= 1).all():
+        others = "medication, amplifier" if label.lower() == "age" else "age, medication, amplifier"
         warnings.append(
             f"{label} differs between subjects and never within one: whatever else differs between the "
-            "groups (age, medication, amplifier) may be what is read"
+            f"groups ({others}) may be what is read"
         )
     return warnings
 
 
-def list_confounds(table: pd.DataFrame, label: str) -> list[str]:
+def list_confounds(table: pd.DataFrame, label: str, is_regression: bool = False) -> list[str]:
     """Return a warning for each fact of the recordings that tells their label.
 
     Args:
         table: As `read_facts` returns it.
         label: Column of the labels.
+        is_regression: Whether they are numbers, whose variance is looked at.
     """
     known = table[table[label].notna() & table["problem"].isna()]
     labels = known[label]
+    name = "share of variance" if is_regression else "adjusted mutual information"
+    measure = _share_explained if is_regression else _shared
     warnings = []
     for fact in FACTS:
         if fact not in known or known[fact].nunique() < 2:
             continue
         values = known[fact].astype(str)
-        if fact == "folder" and _is_named_after(values, labels):
+        is_of_subject = known.groupby(fact)["subject"].nunique().max() == 1
+        if fact == "folder" and (is_of_subject or _is_named_after(values, labels)):
             continue
-        shared = adjusted_mutual_info_score(labels.astype(str), values)
+        shared = measure(labels, values)
         if shared >= STRONG:
-            example = pd.crosstab(labels.astype(str), values).idxmax(axis=1)
-            shown = ", ".join(f"{name}: mostly {value}" for name, value in list(example.items())[:4])
+            groups = name_groups(labels) if is_regression else labels.astype(str)
+            example = pd.crosstab(groups, values).idxmax(axis=1)
+            shown = ", ".join(f"{each}: mostly {value}" for each, value in list(example.items())[:4])
             warnings.append(
-                f"{label} goes with the {fact.replace('_', ' ')} of the recordings ({shown}; adjusted mutual "
-                f"information {shared:.2f}): a model may read that instead of the EEG"
+                f"{label} goes with the {fact.replace('_', ' ')} of the recordings ({shown}; {name} "
+                f"{shared:.2f}): a model may read that instead of the EEG"
             )
     return warnings
+
+
+def _shared(labels: pd.Series, values: pd.Series) -> float:
+    """Return how much a fact tells of classes: 0 is chance, 1 all."""
+    return float(adjusted_mutual_info_score(labels.astype(str), values))
+
+
+def _share_explained(numbers: pd.Series, values: pd.Series) -> float:
+    """Return the share of the variance of numbers that a fact explains, less what chance does."""
+    groups, number = values.nunique(), len(values)
+    if groups > number / 2:
+        return 0.0
+    rest = ((numbers - numbers.groupby(values).transform("mean")) ** 2).sum() / (number - groups)
+    return float(1 - rest / numbers.var())
 
 
 def _is_named_after(folders: pd.Series, labels: pd.Series) -> bool:
     """Return whether folders are named after the labels, which is how some laboratories state them."""
     pairs = zip(folders.str.lower(), labels.astype(str).str.lower(), strict=True)
     return bool(np.mean([label in folder.split("/") for folder, label in pairs]) > 0.9)
-
-
-__all__ = ["is_number", "list_confounds", "list_warnings", "refuse_unlearnable"]

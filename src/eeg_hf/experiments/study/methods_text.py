@@ -7,6 +7,10 @@ from typing import Any
 import pandas as pd
 
 from .plan import Plan
+from .question import Question
+
+_CLASSES = "Scores are balanced accuracy and AUROC, as the mean over folds"
+_NUMBERS = "Scores are R², the mean absolute error and NRMSE of all folds together"
 
 REFERENCES = (
     "Gramfort et al. 2013, MEG and EEG data analysis with MNE-Python, https://doi.org/10.3389/fnins.2013.00267",
@@ -19,35 +23,42 @@ REFERENCES = (
 
 
 def methods_paragraph(
-    table: pd.DataFrame, label: str, plan: Plan, windows: int, provenance: Mapping[str, Any]
+    table: pd.DataFrame, question: Question, plan: Plan, windows: int, provenance: Mapping[str, Any]
 ) -> str:
     """Return the paragraph.
 
     Args:
         table: Recordings that were used, as `read_facts` returns them.
-        label: Column of the labels.
+        question: What was asked.
         plan: How they were prepared and divided.
         windows: Number of windows.
         provenance: Of the table of results, see `collect_provenance`.
     """
-    hours = table["seconds"].sum() / 3600
-    classes = ", ".join(f"{name} ({count})" for name, count in table[label].value_counts().items())
+    recordings = table.drop_duplicates("file")
+    hours = recordings["seconds"].sum() / 3600
+    label = question.label
     electrodes = plan.channels or table["channels"].iloc[0]
     reference = "the average reference" if plan.reference == "average" else "the original reference"
     packages = provenance.get("packages", {})
     return (
-        f"{len(table)} recordings ({hours:.1f} h) of {table['subject'].nunique()} subjects were labelled by "
-        f"{label}: {classes} recordings. EEG of {len(electrodes)} electrodes was filtered from 0.5 to "
-        f"{plan.lowpass_hz:g} Hz, with a notch filter where line noise was found, resampled to "
-        f"{plan.sampling_rate:g} Hz, set to {reference} and cut into {windows:,} windows of "
+        f"{len(recordings)} recordings ({hours:.1f} h) of {table['subject'].nunique()} subjects were "
+        f"labelled by {label}: {_describe_labels(table, question)}. EEG of {len(electrodes)} electrodes was "
+        f"filtered from 0.5 to {plan.lowpass_hz:g} Hz, with a notch filter where line noise was found, "
+        f"resampled to {plan.sampling_rate:g} Hz, set to {reference} and cut into {windows:,} windows of "
         f"{plan.window_seconds:g} s. Methods were compared by {plan.folds}-fold cross-validation over "
         "subjects: no subject was in training and test. Penalties were chosen by inner folds of the training "
-        "subjects. Scores are balanced accuracy and AUROC, as the mean over folds with a 95 % bootstrap "
-        "interval over subjects; methods were compared by the paired difference over subjects. The linear "
-        "classifier of eeg_hf reads cross-spectra of twelve bands, recentred, in their tangent space. "
+        f"subjects. {_NUMBERS if question.is_regression else _CLASSES} with a 95 % bootstrap interval over "
+        "subjects; methods were compared by the paired difference over subjects. The linear model of eeg_hf "
+        "reads cross-spectra of twelve bands, recentred, in their tangent space. "
         f"eeg_hf {packages.get('eeg-hf', '')}, MNE-Python {packages.get('mne', '')}, PyTorch "
         f"{packages.get('torch', '')}, scikit-learn {packages.get('scikit-learn', '')}."
     )
 
 
-__all__ = ["REFERENCES", "methods_paragraph"]
+def _describe_labels(table: pd.DataFrame, question: Question) -> str:
+    """Return how many recordings each class has, or the range of the numbers."""
+    known = table[question.label]
+    if question.is_regression:
+        spread = f"standard deviation {known.std():.3g}"
+        return f"{known.min():g} to {known.max():g}, mean {known.mean():.4g}, {spread}"
+    return ", ".join(f"{name} ({count})" for name, count in known.value_counts().items()) + " recordings"

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the recordings of a folder are cleaned, cut and divided: chosen from their headers."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
+
+from .arguments import StudyArguments
+from .question import Question
 
 RATES_HZ = (200.0, 128.0, 100.0)
 LOWPASS_HZ = 45.0
@@ -12,6 +16,10 @@ _FEWEST_FOR_AVERAGE = 8
 """Electrodes below which the average of all is a poor reference."""
 _WINDOW_SECONDS = 5.0
 _WINDOWS_PER_RECORDING = 4
+_LONG_TRIAL_SECONDS = 2.5
+"""Events this far apart begin something that lasts, such as imagery; nearer ones evoke a response."""
+BASELINE_TMIN = -0.2
+"""Windows of evoked responses start before the event."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,7 @@ class Plan:
         sampling_rate: In Hz, not above that of any recording.
         lowpass_hz: Upper edge of the pass band.
         window_seconds: Length of a window.
+        tmin: From an event to the start of its window, in seconds.
         reference: Average of the electrodes, or the original one where there are few.
         channels: Electrodes that all recordings have; None if they have the same.
         folds: Folds of subjects.
@@ -31,6 +40,7 @@ class Plan:
     sampling_rate: float
     lowpass_hz: float
     window_seconds: float
+    tmin: float
     reference: str
     channels: list[str] | None
     folds: int
@@ -40,17 +50,18 @@ class Plan:
         """Return the settings of `eeg-hf prepare`."""
         options = asdict(self)
         del options["folds"], options["reasons"]
+        if not self.tmin:
+            del options["tmin"]
         return {**options, "reference": [self.reference], "notch_hz": "auto", "unknown_channels": "drop"}
 
 
-def make_plan(table: pd.DataFrame, label: str, window_seconds: float | None, folds: int) -> Plan:
+def make_plan(table: pd.DataFrame, asked: Mapping[Question, pd.DataFrame], args: StudyArguments) -> Plan:
     """Choose the settings that fit every recording.
 
     Args:
-        table: As `read_facts` returns it, labelled recordings that can be read.
-        label: Column of the labels.
-        window_seconds: Wanted length of a window; None chooses.
-        folds: Wanted number of folds.
+        table: As `read_facts` returns it, recordings that can be read.
+        asked: Each question with the rows that have a label or none, see `label_table`.
+        args: Wanted length of a window, number of folds and kind of windows.
 
     Raises:
         ValueError: If the recordings share no electrode.
@@ -67,24 +78,62 @@ def make_plan(table: pd.DataFrame, label: str, window_seconds: float | None, fol
         reasons.append(f"the original reference, because the average of {number} electrodes is a poor one")
     if channels is not None:
         reasons.append(f"the {len(channels)} electrodes that all recordings have")
-    shortest = float(table["seconds"].min())
-    if window_seconds is None:
-        window_seconds = min(_WINDOW_SECONDS, max(1.0, round(shortest / _WINDOWS_PER_RECORDING, 1)))
-        if window_seconds < _WINDOW_SECONDS:
-            reasons.append(f"windows of {window_seconds:g} s, because one recording has {shortest:.1f} s")
-    smallest = int(table.groupby(label)["subject"].nunique().min())
-    possible = min(folds, smallest)
-    if possible < folds:
-        reasons.append(f"{possible} folds, because the smallest class has {smallest} subjects")
+    place = place_windows(table, args)
+    reasons += [place.reason] if place.reason else []
+    possible, why = min((count_folds(rows, question), question.label) for question, rows in asked.items())
+    if possible < args.folds:
+        reasons.append(f"{possible} folds, because {why} has no more subjects in its smallest class")
     return Plan(
         sampling_rate=rate,
         lowpass_hz=min(LOWPASS_HZ, 0.45 * rate),
-        window_seconds=window_seconds,
+        window_seconds=place.seconds,
+        tmin=place.tmin,
         reference=reference,
         channels=channels,
-        folds=possible,
+        folds=min(args.folds, possible),
         reasons=tuple(reasons),
     )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where windows lie: their length, their start after an event in seconds, and why."""
+
+    seconds: float
+    tmin: float = 0.0
+    reason: str = ""
+
+
+def place_windows(table: pd.DataFrame, args: StudyArguments) -> Place:
+    """Choose the length of the windows by the recordings, their events, or the stretches with a label."""
+    if args.segments == "fixed":
+        shortest = float(table["seconds"].min())
+        seconds = min(_WINDOW_SECONDS, max(1.0, round(shortest / _WINDOWS_PER_RECORDING, 1)))
+        why = "" if seconds == _WINDOW_SECONDS else f"one recording has {shortest:.1f} s"
+        place = Place(seconds, 0.0, f"windows of {seconds:g} s, because {why}" if why else "")
+    elif args.segments == "annotations":
+        span = float(table["event_duration"].median())
+        seconds = min(30.0, max(1.0, round(span, 1)))
+        place = Place(seconds, 0.0, f"windows of {seconds:g} s inside stretches of {span:.1f} s")
+    else:
+        gap = float(table["event_gap"].median())
+        if gap >= _LONG_TRIAL_SECONDS:
+            place = Place(min(4.0, round(gap, 1)))
+        else:
+            place = Place(round(min(0.8, gap) - BASELINE_TMIN, 1), BASELINE_TMIN)
+        end, start = place.seconds + place.tmin, place.tmin
+        place = replace(place, reason=f"windows from {start:g} to {end:g} s of an event, {gap:.1f} s apart")
+    if args.window_seconds is None or args.window_seconds == place.seconds:
+        return place
+    return Place(args.window_seconds, place.tmin)
+
+
+def count_folds(table: pd.DataFrame, question: Question) -> int:
+    """Return how many folds of subjects can have every class, or a subject to test."""
+    known = table[table[question.label].notna()]
+    if question.is_regression:
+        return int(known["subject"].nunique())
+    return int(known.groupby(question.label)["subject"].nunique().min())
 
 
 def choose_channels(table: pd.DataFrame) -> list[str] | None:
@@ -104,6 +153,3 @@ def choose_channels(table: pd.DataFrame) -> list[str] | None:
             "rename channels with corpus_options.channel_names, or leave recordings out"
         )
     return [name for name in table["channels"].iloc[0] if name in shared]
-
-
-__all__ = ["Plan", "choose_channels", "make_plan"]

@@ -10,8 +10,9 @@ import pandas as pd
 from ...evaluation import ResultRow, results_table
 from ...evaluation.report import METRIC_TITLES, REGIMES, format_summary, sort_rows
 from ...tables import markdown_table
+from .report_text import shown_metrics
 
-_METRICS = ("balanced_accuracy", "auroc", "kappa", "macro_f1")
+_METRICS = ("balanced_accuracy", "auroc", "kappa", "macro_f1", "r2", "mae", "nrmse_std", "pearson")
 
 
 def write_results(rows: Sequence[ResultRow], folder: Path, metrics_json: Path) -> None:
@@ -28,7 +29,10 @@ def write_results(rows: Sequence[ResultRow], folder: Path, metrics_json: Path) -
             "method": row.method,
             "regime": row.regime,
             **{
-                f"{name}{suffix}": value for name in _METRICS for suffix, value in _numbers(row, name).items()
+                f"{name}{suffix}": value
+                for name in _METRICS
+                if name in row.metrics
+                for suffix, value in _numbers(row, name).items()
             },
             "subjects": row.num_subjects,
             "windows": row.num_windows,
@@ -36,15 +40,10 @@ def write_results(rows: Sequence[ResultRow], folder: Path, metrics_json: Path) -
         for row in ordered
     ]
     pd.DataFrame(numbers).to_csv(folder / "results.csv", index=False)
-    cells = [
-        {
-            "Method": row.method,
-            "Regime": REGIMES[row.regime],
-            **{METRIC_TITLES[name]: format_summary(row.metrics.get(name, {})) for name in _METRICS[:2]},
-        }
-        for row in ordered
-    ]
-    text = pd.DataFrame(cells).to_latex(index=False, escape=True, column_format="llrr")
+    cells = _cells(rows)
+    text = pd.DataFrame(cells).to_latex(
+        index=False, escape=True, column_format="ll" + "r" * (len(cells[0]) - 2)
+    )
     (folder / "results.tex").write_text(text.replace("±", r"$\pm$"), encoding="utf-8")
     (folder / "results.md").write_text(results_table(rows), encoding="utf-8")
     shutil.copyfile(metrics_json, folder / "results.json")
@@ -52,23 +51,23 @@ def write_results(rows: Sequence[ResultRow], folder: Path, metrics_json: Path) -
 
 def short_table(rows: Sequence[ResultRow]) -> str:
     """Return the table that the report shows, as Markdown."""
-    return markdown_table(
-        [
-            {
-                "Method": row.method,
-                "Regime": REGIMES[row.regime],
-                **{METRIC_TITLES[name]: format_summary(row.metrics.get(name, {})) for name in _METRICS[:2]},
-            }
-            for row in sort_rows(rows)
-        ],
-        ["Method", "Regime"],
-    )
+    return markdown_table(_cells(rows), ["Method", "Regime"])
+
+
+def _cells(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
+    """Return the cells of a short table by the titles of their columns."""
+    names = shown_metrics(rows)
+    return [
+        {
+            "Method": row.method,
+            "Regime": REGIMES[row.regime],
+            **{METRIC_TITLES[name]: format_summary(row.metrics.get(name, {})) for name in names},
+        }
+        for row in sort_rows(rows)
+    ]
 
 
 def _numbers(row: ResultRow, name: str) -> dict[str, float | None]:
     summary = row.metrics.get(name, {})
     low, high = summary.get("interval") or (None, None)
     return {"": summary.get("mean"), "_sd": summary.get("sd"), "_low": low, "_high": high}
-
-
-__all__ = ["short_table", "write_results"]

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much of a study fits into a given time; what does not is left out and told in the report."""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...atomic_files import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "budget.json"
+_UNITS = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600}
+_SHARE_OF_PREPARATION = 0.3
+_SAMPLES_PER_SECOND = 4e6
+"""Samples of all channels that one process reads, cleans and writes in a second, a careful guess."""
+_FITS_OF_BASELINES = 5
+"""What the baselines of a fold cost, in fits of our model."""
+_REPORT_SECONDS = 20.0
+_FEWEST_FOLDS = 2
+
+
+@dataclass(frozen=True)
+class Work:
+    """What of a study is done.
+
+    Attributes:
+        folds: Of subjects.
+        regimes: That are compared.
+        baselines: Whether classical methods are fitted.
+        left_out: What is not done, in words.
+    """
+
+    folds: int
+    regimes: tuple[str, ...]
+    baselines: bool = True
+    left_out: tuple[str, ...] = ()
+
+    def cost(self, fit_seconds: float) -> float:
+        """Return the seconds that it takes, by what one fit takes."""
+        fits = self.folds * (len(self.regimes) + _FITS_OF_BASELINES * self.baselines)
+        return fits * fit_seconds + _REPORT_SECONDS
+
+
+@dataclass
+class Budget:
+    """A time, and when it began.
+
+    Attributes:
+        text: As given, such as `10min`; None for no limit.
+        started: When the study began, by `time.monotonic`.
+    """
+
+    text: str | None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """The whole of it; infinite without a limit."""
+        return parse_seconds(self.text) if self.text else float("inf")
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left."""
+        return self.seconds - (time.monotonic() - self.started)
+
+
+def parse_seconds(text: str) -> float:
+    """Return the seconds of `90s`, `10min` or `1.5 h`.
+
+    Raises:
+        ValueError: If it is no such time.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
+    if match is None or match[2] not in {**_UNITS, "": 1} or float(match[1]) == 0:
+        raise ValueError(f"budget: expected a time such as 90s, 10min or 1h, got {text!r}")
+    return float(match[1]) * _UNITS.get(match[2], 60)
+
+
+def choose_subjects(
+    table: "pd.DataFrame", labels: Sequence[str], seconds: float, processes: int
+) -> list[str]:
+    """Return the subjects whose recordings are prepared in a share of the time: all, or a part of each group.
+
+    Args:
+        table: Recordings, as `read_facts` returns them.
+        labels: Columns whose values each part shall hold.
+        seconds: Of the whole study.
+        processes: Of the preparation.
+    """
+    samples = table["seconds"] * table["num_channels"] * table["sampling_rate"]
+    share = seconds * _SHARE_OF_PREPARATION * _SAMPLES_PER_SECOND * max(processes, 1) / samples.sum()
+    firsts = table.groupby("subject", sort=True).first()
+    subjects = firsts.index.to_series().map(lambda name: "/".join(map(str, firsts.loc[name, list(labels)])))
+    if share >= 1:
+        return sorted(subjects.index)
+    chosen: list[str] = []
+    for _, names in subjects.groupby(subjects):
+        number = max(_FEWEST_FOLDS, round(share * len(names)))
+        chosen += list(names.index[:: max(len(names) // number, 1)][:number])
+    return sorted(chosen)
+
+
+def choose_work(wanted: Work, seconds: float, fit_seconds: float) -> Work:
+    """Return as much of the wanted work as fits: fewer regimes first, then folds, then no baselines.
+
+    Args:
+        wanted: All of it.
+        seconds: That are left.
+        fit_seconds: What one fit of our model took.
+    """
+    first = wanted.regimes[:1]
+    choices = [wanted]
+    choices += [Work(folds, first) for folds in range(wanted.folds, _FEWEST_FOLDS - 1, -1)]
+    choices.append(Work(_FEWEST_FOLDS, first, baselines=False))
+    chosen = next((work for work in choices if work.cost(fit_seconds) <= seconds), choices[-1])
+    left_out = []
+    if len(chosen.regimes) < len(wanted.regimes):
+        left_out.append(f"the regimes {', '.join(wanted.regimes[len(chosen.regimes) :])}")
+    if chosen.folds < wanted.folds:
+        left_out.append(f"{wanted.folds - chosen.folds} of {wanted.folds} folds")
+    if wanted.baselines and not chosen.baselines:
+        left_out.append("all baselines: nothing says whether a simple method does as well")
+    return Work(chosen.folds, chosen.regimes, chosen.baselines and wanted.baselines, tuple(left_out))
+
+
+def keep_work(folder: Path, work: Work, key: str) -> None:
+    """Write down what was chosen, so that a study that is started again does the same."""
+    write_text(folder / FILE, json.dumps({"key": key, **asdict(work)}, indent=2) + "\n")
+
+
+def kept_work(folder: Path, key: str) -> Work | None:
+    """Return what was chosen when the same study was started before."""
+    path = folder / FILE
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if content.pop("key", None) != key:
+        return None
+    content = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+    return Work(**content)

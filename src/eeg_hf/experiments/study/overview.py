@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several labels of one folder: one table of all results, and a page that leads to their reports."""
+
+import html
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ...atomic_files import write_text
+from ...evaluation import read_report
+from .question import Question
+from .report_text import describe_results
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>{title}</title>
+<style>body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+table {{ border-collapse: collapse; display: block; overflow-x: auto; }}
+td, th {{ padding: 0.25em 0.7em; border-bottom: 1px solid #8886; text-align: left; }}</style></head>
+<body><h1>{title}</h1>
+<p>Each label was learned by itself, from the recordings that have it.</p>
+{sections}</body></html>
+"""
+
+
+def write_overview_page(questions: Sequence[Question], output_dir: Path) -> Path:
+    """Write `results.csv` of all labels, and `report.html` with the table of each.
+
+    Args:
+        questions: What was asked; their folders are finished.
+        output_dir: Of the study.
+    """
+    tables, sections = [], []
+    for question in questions:
+        rows, provenance = read_report(question.folder / "table")
+        tables.append(pd.read_csv(question.folder / "results.csv").assign(label=question.label))
+        place = Path(os.path.relpath(question.folder, output_dir)).as_posix()
+        sections.append(
+            f"<h2>{html.escape(question.label)}</h2>{describe_results(rows, provenance.get('chance', {}))}"
+            f'<p><a href="{html.escape(place)}/report.html">the report</a>; the model is in '
+            f"<code>{html.escape(place)}/model</code></p>"
+        )
+    table = pd.concat(tables, ignore_index=True)
+    write_text(output_dir / "results.csv", table[["label", *table.columns.drop("label")]].to_csv(index=False))
+    title = f"Can EEG tell {', '.join(question.label for question in questions)}?"
+    path = output_dir / "report.html"
+    write_text(path, _PAGE.format(title=html.escape(title), sections="\n".join(sections)))
+    return path

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a study asks of the EEG: which class a recording is of, or which number."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+Task = Literal["auto", "classification", "regression"]
+_MOST_NUMBERED_CLASSES = 6
+"""Whole numbers of more values are measurements; of fewer, codes of classes."""
+_MOST_GROUPS = 3
+
+
+@dataclass(frozen=True)
+class Question:
+    """A label to predict.
+
+    Attributes:
+        label: Its column.
+        is_regression: Whether it is a number to predict rather than classes.
+        folder: Where its results go.
+    """
+
+    label: str
+    is_regression: bool
+    folder: Path
+
+    def describe(self, table: pd.DataFrame) -> str:
+        """Return in a line what the recordings hold of the label."""
+        known = table[self.label].dropna()
+        if not self.is_regression:
+            return f"{self.label}: " + ", ".join(f"{name} {n}" for name, n in known.value_counts().items())
+        return (
+            f"{self.label}: numbers from {known.min():g} to {known.max():g}, mean {known.mean():.4g}: a "
+            "regression (--task classification takes them as classes)"
+        )
+
+
+def is_number(labels: pd.Series) -> bool:
+    """Return whether labels are measurements to predict rather than classes."""
+    known = labels.dropna()
+    if not pd.api.types.is_numeric_dtype(known) or pd.api.types.is_bool_dtype(known):
+        return False
+    is_whole = bool((known.astype(float) % 1 == 0).all())
+    return bool(known.nunique() > (_MOST_NUMBERED_CLASSES if is_whole else _MOST_NUMBERED_CLASSES - 1))
+
+
+def ask(table: pd.DataFrame, label: str, task: Task, folder: Path) -> Question:
+    """Return the question of a label.
+
+    Args:
+        table: As `read_facts` returns it.
+        label: Its column.
+        task: Whether labels are classes or numbers; `auto` looks at them.
+        folder: Where its results go.
+
+    Raises:
+        ValueError: If a regression is asked of words.
+    """
+    is_regression = is_number(table[label]) if task == "auto" else task == "regression"
+    if is_regression and not pd.api.types.is_numeric_dtype(table[label]):
+        example = table[label].dropna().iloc[0]
+        raise ValueError(f"task: a regression needs numbers, {label!r} holds {example!r}")
+    return Question(label, is_regression, folder)
+
+
+def name_groups(values: np.ndarray | pd.Series) -> np.ndarray:
+    """Return the third of the range of numbers that each is in, by names in order: `20 to 34`.
+
+    Args:
+        values: (rows,) numbers.
+    """
+    numbers = pd.Series(np.asarray(values, float))
+    edges = np.unique(numbers.quantile(np.linspace(0, 1, _MOST_GROUPS + 1)))
+    if len(edges) < 3:  # most are equal
+        edges = np.array([numbers.min(), numbers.mean(), numbers.max()])
+    bins = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
+    names = np.array([f"{edges[each]:.4g} to {edges[each + 1]:.4g}" for each in range(len(edges) - 1)])
+    return names[bins]

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a study is about: the recordings of a folder, the questions asked, and the settings that fit."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ...corpora import Corpus
+from .arguments import StudyArguments
+from .lab_folder import EVENT, choose_labels, open_folder, read_facts
+from .label_checks import list_warnings, refuse_unlearnable
+from .plan import Plan, make_plan
+from .question import Question, ask
+
+
+@dataclass(frozen=True)
+class Study:
+    """A folder that was understood.
+
+    Attributes:
+        root: The folder.
+        corpus: Of it.
+        table: A row for each recording, see `read_facts`.
+        questions: What is asked.
+        plan: How recordings are prepared and divided.
+    """
+
+    root: Path
+    corpus: Corpus
+    table: pd.DataFrame
+    questions: list[Question]
+    plan: Plan
+
+    @property
+    def readable(self) -> pd.DataFrame:
+        """The recordings that can be read."""
+        return self.table[self.table["problem"].isna()]
+
+    def used(self, question: Question) -> pd.DataFrame:
+        """Return the recordings that answer a question."""
+        table = label_table(self.readable, question.label)
+        return table[table[question.label].notna()]
+
+    def warnings(self, question: Question) -> list[str]:
+        """Return what a reader must know before any result."""
+        table = label_table(self.table, question.label)
+        return list_warnings(table, question.label, question.is_regression)
+
+    def describe(self) -> Iterator[str]:
+        """Yield what was understood, line by line."""
+        labels = [question.label for question in self.questions if question.label != EVENT]
+        used = self.readable.dropna(subset=labels, how="all") if labels else self.readable
+        hours = used["seconds"].sum() / 3600
+        yield f"{len(used)} recordings of {used['subject'].nunique()} subjects, {hours:.1f} h"
+        for question in self.questions:
+            yield question.describe(self.used(question))
+        for reason in self.plan.reasons:
+            yield f"chosen: {reason}"
+        for question in self.questions:
+            for warning in self.warnings(question):
+                yield f"WARNING: {warning}"
+
+
+def understand(args: StudyArguments) -> Study:
+    """Read the headers and the labels of a folder, and choose settings that fit all recordings.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If nothing can be learned of a label, see `refuse_unlearnable`.
+    """
+    root = Path(args.data_dir[0])
+    corpus = open_folder(root, args.corpus_options)
+    recordings = corpus.recordings(root)
+    if subjects := set(map(str, args.prepare.get("subjects") or ())):
+        recordings = [recording for recording in recordings if recording.subject in subjects]
+    table = read_facts(corpus, recordings, root, args.by_event, args.events)
+    labels = choose_labels(table, list(corpus.label_names), args.label_column, args.by_event)
+    readable = table[table["problem"].isna()]
+    if readable.empty:
+        raise ValueError(f"none of {len(table)} recordings can be read, such as {table['problem'].iloc[0]}")
+    tables = {label: label_table(readable, label) for label in labels}
+    folders = name_folders(Path(args.output_dir), labels)
+    questions = [ask(tables[label], label, args.task, folders[label]) for label in labels]
+    for question in questions:
+        refuse_unlearnable(tables[question.label], question.label, question.is_regression)
+    plan = make_plan(readable, {each: tables[each.label] for each in questions}, args)
+    return Study(root, corpus, table, questions, plan)
+
+
+def name_folders(output_dir: Path, labels: Sequence[str]) -> dict[str, Path]:
+    """Return where the results of each label go: of several, each has a folder of its own."""
+    if len(labels) == 1:
+        return {labels[0]: output_dir}
+    return {label: output_dir / re.sub(r"[^\w.-]+", "_", label) for label in labels}
+
+
+def label_table(table: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Return a row for each recording and label: of events, one for each name that a recording has."""
+    if label != EVENT:
+        return table
+    return table.explode(EVENT, ignore_index=True)
