@@ -13,7 +13,7 @@ from ...corpora import BIDSCorpus, Corpus, Event, FolderCorpus, Recording
 from ...corpora.recordings.bids_tree import is_bids
 from ...corpora.recordings.recording_files import extension_of
 from ...corpora.windows.window_plan import WindowPlan
-from ...processing.channels import canonical_names
+from ...processing.channel_selection import select_channels
 from ...suggestions import did_you_mean
 
 FACTS = ("format", "sampling_rate", "num_channels", "day", "folder")
@@ -75,14 +75,14 @@ def read_facts(
 
 def read_header(raw: Any) -> dict[str, Any]:
     """Return what the header of a recording states."""
-    kinds = raw.get_channel_types()
-    labels = [name for name, kind in zip(raw.ch_names, kinds, strict=True) if kind == "eeg"]
+    # Those that a preparation would use: an ECG that a file declares as EEG is none of them
+    labels = list(select_channels(raw, unknown_channels="drop").wanted)
     date = raw.info["meas_date"]
     return {
         "sampling_rate": float(raw.info["sfreq"]),
         "seconds": raw.n_times / raw.info["sfreq"],
         "num_channels": len(labels),
-        "channels": canonical_names(labels),
+        "channels": labels,
         "day": date.date().isoformat() if date else None,
     }
 
