@@ -61,10 +61,12 @@ def test_one_command_leaves_a_table_a_report_and_a_model(study, lab, tmp_path):
     assert table["method"].str.contains("EEGFoundation").any() and len(table) > 2
     for name in ("results.tex", "results.md", "results.json", "methods.md", "recordings.csv", "study.yaml"):
         assert (output_dir / name).stat().st_size > 0, name
-    for name in ("spectra", "confusion", "curves", "topographies", "examples", "electrodes", "subjects"):
+    names = ("spectra", "confusion", "curves", "topographies", "examples", "electrodes", "subjects")
+    for name in (*names, "decision", "embedding", "learning"):
         assert all((output_dir / f"figures/{name}.{kind}").exists() for kind in ("png", "svg", "pdf")), name
     text = (output_dir / "report.html").read_text()
     assert "Ruhe" in text and "balanced accuracy" in text and "https://doi.org" in text
+    assert "notch filter at 50 Hz first" in text and "the nearest window of another recording" in text
     answer = pipeline("eeg-classification", model=str(output_dir / "model"))(
         str(next(lab.rglob("*_raw.fif")))
     )

@@ -27,20 +27,21 @@ def test_times_are_read_as_people_write_them():
     ("seconds", "expected"),
     [
         (1000, Work(5, ("unseen", "all"))),
-        (330, Work(5, ("unseen",))),
-        (150, Work(2, ("unseen",))),
-        (50, Work(2, ("unseen",), baselines=False)),
-        (1, Work(2, ("unseen",), baselines=False)),
+        (390, Work(5, ("unseen", "all"), details=False)),
+        (330, Work(5, ("unseen",), details=False)),
+        (150, Work(2, ("unseen",), details=False)),
+        (50, Work(2, ("unseen",), baselines=False, details=False)),
+        (1, Work(2, ("unseen",), baselines=False, details=False)),
     ],
 )
-def test_regimes_go_first_then_folds_then_baselines(seconds, expected):
+def test_details_go_first_then_regimes_folds_and_baselines(seconds, expected):
     work = choose_work(ALL, seconds, fit_seconds=10)
     assert (work.folds, work.regimes, work.baselines) == (
         expected.folds,
         expected.regimes,
         expected.baselines,
     )
-    assert bool(work.left_out) == (work.folds < 5 or len(work.regimes) < 2)
+    assert bool(work.left_out) == (not work.details)
     assert any("baselines" in line for line in work.left_out) != work.baselines
 
 

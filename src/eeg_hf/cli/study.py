@@ -83,13 +83,14 @@ def fit_to_time(args: StudyArguments, study: "Study", budget: "Budget", fit_seco
     """Reduce folds, regimes and baselines to what the time allows; say what is left out."""
     from ..experiments.study.budget import Work, choose_work, keep_work, kept_work
 
-    wanted = Work(min(args.folds, study.plan.folds), tuple(args.regimes), args.baselines)
+    wanted = Work(min(args.folds, study.plan.folds), tuple(args.regimes), args.baselines, args.details)
     if args.budget:
         key = f"{args.budget}: {wanted} {[question.label for question in study.questions]}"
         work = kept_work(Path(args.output_dir), key)
         work = work or choose_work(wanted, budget.left / len(study.questions), fit_seconds)
         keep_work(Path(args.output_dir), work, key)
         args.folds, args.regimes, args.baselines = work.folds, list(work.regimes), work.baselines
+        args.details = work.details
         args.left_out = [*args.left_out, *work.left_out]
     for line in args.left_out:
         say(f"LEFT OUT to keep within the time: {line}")
@@ -107,7 +108,7 @@ def answer(args: StudyArguments, study: "Study", question: "Question") -> None:
     """Compare methods on a label, and write the report."""
     from ..atomic_files import write_text
     from ..evaluation import read_report
-    from ..experiments.study.report import write_report
+    from ..experiments.study.report import Notes, write_report
     from ..experiments.study.result_files import short_table, write_results
 
     windows, folder = Path(args.output_dir) / "windows", question.folder
@@ -128,7 +129,8 @@ def answer(args: StudyArguments, study: "Study", question: "Question") -> None:
 
     rows, _ = read_report(folder / "table")
     write_results(rows, folder, folder / "table" / "metrics.json")
-    report = write_report(windows, question, study, folder / args.regimes[0], args.left_out)
+    notes = Notes(folder / args.regimes[0], args.left_out, args.details and args.regimes[0] == "unseen")
+    report = write_report(windows, question, study, notes)
     write_text(folder / "recordings.csv", study.table.drop(columns="channels").to_csv(index=False))
     say(f"\n{short_table(rows)}\n\nreport: {report}; model for new recordings: {folder / 'model'}")
 

@@ -36,6 +36,7 @@ class StudyArguments:
     quick: bool = option("Two folds and one regime in 2 minutes: a first look.", False)
     budget: str | None = option("Time that the work is fitted to: 10min, 1h; default: none.", None)
     baselines: bool = option("Compare with classical methods.", True)
+    details: bool = option("Learning curve, embeddings, what decides, what flips predictions.", True)
     left_out: list[str] = option("What an earlier run left out, for the report.", factory=list, expert=True)
     corpus_options: dict[str, Any] = option(
         'Options of the folder, such as \'{"unit": "uV", "sampling_rate": 250}\'.', factory=dict
@@ -59,6 +60,7 @@ class StudyArguments:
             self.segments = "events"
         if self.quick:
             self.folds, self.regimes, self.budget = 2, self.regimes[:1], self.budget or "2min"
+            self.details = False
         if self.budget:
             parse_seconds(self.budget)
 

@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,17 +33,19 @@ class Work:
         folds: Of subjects.
         regimes: That are compared.
         baselines: Whether classical methods are fitted.
+        details: Whether the models are looked at beyond their scores.
         left_out: What is not done, in words.
     """
 
     folds: int
     regimes: tuple[str, ...]
     baselines: bool = True
+    details: bool = True
     left_out: tuple[str, ...] = ()
 
     def cost(self, fit_seconds: float) -> float:
         """Return the seconds that it takes, by what one fit takes."""
-        fits = self.folds * (len(self.regimes) + _FITS_OF_BASELINES * self.baselines)
+        fits = self.folds * (len(self.regimes) + _FITS_OF_BASELINES * self.baselines + 2 * self.details)
         return fits * fit_seconds + _REPORT_SECONDS
 
 
@@ -107,7 +109,7 @@ def choose_subjects(
 
 
 def choose_work(wanted: Work, seconds: float, fit_seconds: float) -> Work:
-    """Return as much of the wanted work as fits: fewer regimes first, then folds, then no baselines.
+    """Return as much of the wanted work as fits: details go first, then regimes, folds and baselines.
 
     Args:
         wanted: All of it.
@@ -115,18 +117,22 @@ def choose_work(wanted: Work, seconds: float, fit_seconds: float) -> Work:
         fit_seconds: What one fit of our model took.
     """
     first = wanted.regimes[:1]
-    choices = [wanted]
-    choices += [Work(folds, first) for folds in range(wanted.folds, _FEWEST_FOLDS - 1, -1)]
-    choices.append(Work(_FEWEST_FOLDS, first, baselines=False))
+    short = replace(wanted, details=False)
+    choices = [wanted, short]
+    folds = range(wanted.folds, _FEWEST_FOLDS - 1, -1)
+    choices += [replace(short, folds=number, regimes=first) for number in folds]
+    choices.append(replace(choices[-1], baselines=False))
     chosen = next((work for work in choices if work.cost(fit_seconds) <= seconds), choices[-1])
     left_out = []
+    if wanted.details and not chosen.details:
+        left_out.append("the learning curve, embeddings, what decides and what flips predictions")
     if len(chosen.regimes) < len(wanted.regimes):
         left_out.append(f"the regimes {', '.join(wanted.regimes[len(chosen.regimes) :])}")
     if chosen.folds < wanted.folds:
         left_out.append(f"{wanted.folds - chosen.folds} of {wanted.folds} folds")
     if wanted.baselines and not chosen.baselines:
         left_out.append("all baselines: nothing says whether a simple method does as well")
-    return Work(chosen.folds, chosen.regimes, chosen.baselines and wanted.baselines, tuple(left_out))
+    return replace(chosen, left_out=tuple(left_out))
 
 
 def keep_work(folder: Path, work: Work, key: str) -> None:

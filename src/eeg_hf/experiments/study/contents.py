@@ -59,9 +59,9 @@ class StudiedWindows:
         first, rate = rows[0], float(rows[0]["sampling_rate"])
         table, spectra = rows.with_format("arrow"), []
         for start in range(0, len(rows), _BATCH_SIZE):
-            values = decode_windows(table[start : start + _BATCH_SIZE])[0]
-            size = min(round(rate), values.shape[-1])
-            frequencies, power = welch(values, rate, nperseg=size)
+            samples_uv = decode_windows(table[start : start + _BATCH_SIZE])[0]
+            size = min(round(rate), samples_uv.shape[-1])
+            frequencies, power = welch(samples_uv, rate, nperseg=size)
             spectra.append(power.astype(np.float32))
         return cls(
             rows=rows,

@@ -44,7 +44,7 @@ def plot_electrodes(channels: Sequence[str], positions: np.ndarray) -> "Figure":
         channels: Names.
         positions: (channels, 3) in metres.
     """
-    info = _describe(channels, positions)
+    info = describe_places(channels, positions)
     with drawing(3.4, 3.4, None) as figure:
         mne.viz.plot_sensors(info, axes=figure.add_subplot(), show_names=True, show=False)
     return figure
@@ -76,7 +76,7 @@ def plot_topographies(differences: np.ndarray, channels: Sequence[str], position
         channels: Names.
         positions: (channels, 3) in metres.
     """
-    info = _describe(channels, positions)
+    info = describe_places(channels, positions)
     limit = float(np.abs(differences).max()) or 1.0
     with drawing(1.6 * len(differences) + 0.8, 2.3, None) as figure:
         panels = figure.subplots(1, len(differences), squeeze=False)[0]
@@ -228,7 +228,8 @@ def draw_all(drawings: Mapping[str, Callable[[], "Figure"]], folder: Path) -> pd
     return pd.Series({name: save_figure(draw(), folder, name) for name, draw in drawings.items()})
 
 
-def _describe(channels: Sequence[str], positions: np.ndarray) -> mne.Info:
+def describe_places(channels: Sequence[str], positions: np.ndarray) -> mne.Info:
+    """Return a header with the positions of electrodes, (channels, 3) in metres."""
     info = mne.create_info(list(channels), 100.0, "eeg")
     places = dict(zip(channels, np.asarray(positions, float), strict=True))
     return info.set_montage(mne.channels.make_dig_montage(places, coord_frame="head"))

@@ -53,7 +53,7 @@ def read_facts(
     rows = []
     for recording in tqdm(recordings, "reading headers", unit="recording", disable=None):
         path = recording.path
-        place = path.relative_to(root) if path.is_relative_to(root) else path
+        place = Path(place_of(path, root))
         row: dict[str, Any] = {
             "file": place.as_posix(),
             "subject": recording.subject,
@@ -71,6 +71,11 @@ def read_facts(
         rows.append(row)
     table = pd.DataFrame(rows)
     return table if "problem" in table else table.assign(problem=None)
+
+
+def place_of(path: Path, root: Path) -> str:
+    """Return the name of a recording in tables: its path below the folder."""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
 def read_header(raw: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 
 import html
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ...evaluation import ResultRow, read_report
 from ...evaluation.plots import plot_results
 from ...evaluation.report import provenance_lines
 from .contents import StudiedWindows, load_folds
+from .details import look_inside
 from .figures import (
     draw_all,
     plot_agreement,
@@ -54,34 +56,51 @@ CAPTIONS = {
     "difference, and 95 % of the differences lie between the dashed lines. A slope to the right below means "
     "that predictions stay close to the mean.",
     "topographies": "Where power goes with the label; red: more in the last class, or with higher numbers.",
+    "decision": "With which power the predictions for unseen subjects go: the pattern of the model.",
+    "embedding": "Each dot is a window, placed by what the model's head reads of it, coloured three times.",
+    "learning": "The score when fewer subjects are trained on; a dot is a draw of subjects.",
     "examples": "Predictions that were right above, wrong ones below: those with most confidence, or with "
     "the smallest and the largest errors.",
 }
+DETAILS = ("decision", "embedding", "learning")
 Drawings = Mapping[str, "Callable[[], Figure]"]
 
 
-def write_report(
-    windows_dir: Path, question: Question, study: Study, run: Path, left_out: Sequence[str] = ()
-) -> Path:
+@dataclass(frozen=True)
+class Notes:
+    """What a report shows.
+
+    Attributes:
+        run: Folder of the cross-validation whose predictions are shown.
+        left_out: What was not done to keep within the time.
+        details: Whether models are looked at beyond their scores, which needs a run in the regime `unseen`.
+    """
+
+    run: Path
+    left_out: Sequence[str] = ()
+    details: bool = True
+
+
+def write_report(windows_dir: Path, question: Question, study: Study, notes: Notes) -> Path:
     """Draw the figures and write `report.html` and `methods.md`.
 
     Args:
         windows_dir: The prepared windows.
         question: What was asked; its folder holds `table`.
         study: The folder that was understood.
-        run: Folder of the cross-validation whose predictions are shown.
-        left_out: What was not done to keep within the time.
+        notes: What is shown.
     """
     output_dir = question.folder
     rows, provenance = read_report(output_dir / "table")
-    windows, predictions = StudiedWindows.load(windows_dir, question), load_folds(run)
+    windows, predictions = StudiedWindows.load(windows_dir, question), load_folds(notes.run)
     chance = provenance.get("chance", {})
     drawings = {
         **common_drawings(windows, predictions),
         "results": lambda: plot_comparison(rows, chance),
         **(number_drawings if question.is_regression else class_drawings)(windows, predictions),
     }
-    figures = draw_all(drawings, output_dir / "figures")
+    details = look_inside(windows, predictions, study, question, notes.run) if notes.details else None
+    figures = draw_all({**drawings, **(details.drawings if details else {})}, output_dir / "figures")
     used = study.used(question)
     methods = methods_paragraph(used, question, study.plan, len(windows.rows), provenance)
     references = "\n".join(f"- {each}" for each in REFERENCES)
@@ -97,7 +116,7 @@ def write_report(
 
     warnings = [
         *study.warnings(question),
-        *(f"Left out to keep within the time: {each}" for each in left_out),
+        *(f"Left out to keep within the time: {each}" for each in notes.left_out),
     ]
     add("In short", summarize(rows, question, used, chance, warnings))
     add(
@@ -111,6 +130,9 @@ def write_report(
     tested = "<p>Every window was tested once, by a model that never saw its subject.</p>"
     add("Where it errs", tested, *shown, "examples")
     add("What differs", describe_differences(windows.group_names, question), "topographies")
+    if details:
+        add("What the model reads", details.reading, *[name for name in DETAILS if name in details.drawings])
+        add("What flips predictions", details.flipping)
     add("Methods", f"<p>{html.escape(methods)}</p>" + as_items(REFERENCES))
     add("Provenance", as_items(line.removeprefix("- ") for line in provenance_lines(provenance)))
     path = output_dir / "report.html"

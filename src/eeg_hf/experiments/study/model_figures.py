@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of what models show beyond their scores."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import mne
+import numpy as np
+
+from ...evaluation.plots import BLUE, CYCLE, INK, drawing
+from .figures import BANDS_HZ, describe_places
+from .model_facts import Embedding
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_NAMES = 6
+
+
+def plot_embedding(embedding: Embedding, colours: Mapping[str, Sequence[str]]) -> "Figure":
+    """Draw the windows as points, once for each way of colouring them.
+
+    Args:
+        embedding: Of the windows.
+        colours: Title -> value of each point.
+    """
+    with drawing(3.4 * len(colours), 3.6, None) as figure:
+        panels = figure.subplots(1, len(colours), squeeze=False)[0]
+        for axes, (title, values) in zip(panels, colours.items(), strict=True):
+            names, places = np.unique(values, return_inverse=True)
+            for index, name in enumerate(names):
+                own = embedding.points[places == index]
+                color = CYCLE[index] if len(names) <= len(CYCLE) else _shade(index, len(names))
+                shown = name if len(names) <= _MOST_NAMES else None
+                axes.scatter(own[:, 0], own[:, 1], s=7, color=color, linewidth=0, alpha=0.7, label=shown)
+            axes.set(title=f"{title} ({len(names)})", xticks=[], yticks=[])
+            if len(names) <= _MOST_NAMES:
+                axes.legend(fontsize=7, markerscale=2, loc="best")
+    return figure
+
+
+def _shade(index: int, number: int) -> tuple[float, ...]:
+    from matplotlib import colormaps
+
+    color: tuple[float, ...] = colormaps["viridis"](index / max(number - 1, 1))
+    return color
+
+
+def plot_learning_curve(scores: Mapping[int, Sequence[float]], is_regression: bool) -> "Figure":
+    """Draw the score against the number of training subjects; a dot is a draw of subjects, a mean over folds.
+
+    Args:
+        scores: Number of subjects -> score of each draw.
+        is_regression: Whether they are mean absolute errors.
+    """
+    with drawing(4.6, 3.2, None) as figure:
+        axes = figure.add_subplot()
+        numbers = sorted(scores)
+        axes.plot(numbers, [np.mean(scores[number]) for number in numbers], color=BLUE)
+        for number in numbers:
+            axes.scatter([number] * len(scores[number]), scores[number], s=16, color=BLUE, zorder=3)
+        title = "mean absolute error" if is_regression else "balanced accuracy"
+        axes.set(xlabel="training subjects", ylabel=title, xticks=numbers)
+    return figure
+
+
+def plot_decision(correlations: np.ndarray, channels: Sequence[str], positions: np.ndarray) -> "Figure":
+    """Draw with which power the predictions go, a head for each band.
+
+    Args:
+        correlations: (bands, channels).
+        channels: Names.
+        positions: (channels, 3) in metres.
+    """
+    info = describe_places(channels, positions)
+    limit = float(np.abs(correlations).max()) or 1.0
+    with drawing(1.6 * len(correlations) + 0.8, 2.3, None) as figure:
+        panels = figure.subplots(1, len(correlations), squeeze=False)[0]
+        for axes, name, values in zip(panels, BANDS_HZ, correlations, strict=False):
+            image, _ = mne.viz.plot_topomap(
+                values, info, axes=axes, show=False, vlim=(-limit, limit), cmap="PuOr_r", contours=0
+            )
+            axes.set_title(name, fontsize=9, color=INK)
+        figure.colorbar(image, ax=list(panels), label="correlation", shrink=0.8)
+    return figure
