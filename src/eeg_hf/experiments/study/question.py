@@ -45,6 +45,8 @@ def is_number(labels: pd.Series) -> bool:
     if not pd.api.types.is_numeric_dtype(known) or pd.api.types.is_bool_dtype(known):
         return False
     is_whole = bool((known.astype(float) % 1 == 0).all())
+    if not is_whole and known.is_unique:
+        return True
     return bool(known.nunique() > (_MOST_NUMBERED_CLASSES if is_whole else _MOST_NUMBERED_CLASSES - 1))
 
 
