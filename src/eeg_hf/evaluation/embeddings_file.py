@@ -95,12 +95,12 @@ class EEGImageEmbeddings:
             raise ValueError(f"{path.name}: {error}") from None
 
     def of_subject(self, subject: str) -> "EEGImageEmbeddings":
-        """Return one person's trials, with all images."""
+        """Return one subject's trials, with all images."""
         chosen = self.subjects == subject
         return self._with_trials({name: getattr(self, name)[chosen] for name in _TRIALS})
 
     def average_repetitions(self) -> "EEGImageEmbeddings":
-        """Average each person's trials of an image, each first brought to unit length."""
+        """Average each subject's trials of an image, each first brought to unit length."""
         unit = self.eeg_embeddings / np.linalg.norm(self.eeg_embeddings, axis=1, keepdims=True)
         keys = np.stack([self.subjects, self.eeg_image_ids], axis=1)
         _, first, owner = np.unique(keys, axis=0, return_index=True, return_inverse=True)

@@ -18,8 +18,8 @@ PROBE_METRICS = {
     "classification": ("balanced_accuracy", "auroc"),
     "regression": ("nrmse_std", "r2", "mae"),
 }
-# Strong, for windows of one person resemble each other: there are far fewer people than rows. A ridge shrinks
-# what it says by n / (n + alpha); the order of a classifier's scores does not shrink.
+# Strong, for windows of one subject resemble each other: there are far fewer subjects than rows. A ridge
+# shrinks what it says by n / (n + alpha); the order of a classifier's scores does not shrink.
 _INVERSE_REGULARIZATION = 1e-3
 _RIDGE_ALPHA = 100.0
 
@@ -33,13 +33,13 @@ def linear_probe(
     test_targets: Targets,
     kind: str = "classification",
 ) -> dict[str, float]:
-    """Fit a linear model on frozen features of some people and score it on those of others.
+    """Fit a linear model on frozen features of some subjects and score it on those of others.
 
     Args:
         train_features: (rows, features) in any unit.
         train_targets: (rows,) class indices, or values in any unit; None, NaN and -100 are missing, their
             rows are left out.
-        test_features: (rows, features), of other people.
+        test_features: (rows, features), of other subjects.
         test_targets: As `train_targets`.
         kind: `"classification"` (logistic regression that counts classes alike) or `"regression"` (ridge).
 
@@ -116,7 +116,7 @@ def _labelled_rows(side: str, features: np.ndarray, targets: Targets) -> tuple[n
     if (found := len(np.unique(values))) < 2:
         raise ValueError(
             f"{side} targets: expected two different ones or more, got {found} in {len(is_known)} rows "
-            f"({len(values)} with a target): choose another column or more people"
+            f"({len(values)} with a target): choose another column or more subjects"
         )
     if num_bad := int((~np.isfinite(rows)).any(axis=1).sum()):
         raise ValueError(

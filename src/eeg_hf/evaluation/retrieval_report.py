@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Retrieval of images from EEG and of EEG from images, person by person and together."""
+"""Retrieval of images from EEG and of EEG from images, for each subject and together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -57,7 +57,7 @@ def judge_retrieval(
         match: What makes an item correct: the same image, or only the same concept.
         n_way: From EEG to image, also score the correct image among n - 1 drawn from the gallery.
         resample: What the bootstrap draws: images, concepts or subjects. An interval over images says nothing
-            of other people, one over subjects nothing of other images.
+            of other subjects, one over subjects nothing of other images.
         num_resamples: Draws of the bootstrap.
         seed: Seed of the draws.
 
@@ -95,7 +95,7 @@ def judge_retrieval(
 def _rank_trials(
     embeddings: EEGImageEmbeddings, ks: Sequence[int], match: Match, resample: Group
 ) -> tuple[Rankings, np.ndarray]:
-    """Rank each person's trials for the images that he saw, and say what group each query is of."""
+    """Rank each subject's trials for the images they saw, and return the group of each query."""
     rankings, groups = [], []
     for subject in np.unique(embeddings.subjects):
         own = embeddings.of_subject(subject)
@@ -145,7 +145,7 @@ def parse_metrics(text: str, ks: Sequence[int] = ()) -> list[str]:
 def retrieval_table(
     found: Mapping[str, Mapping[str, Mapping[str, RetrievalScore]]], metrics: Sequence[str]
 ) -> str:
-    """Return a Markdown table: a row for each method, or person, and metric, chance beside each.
+    """Return a Markdown table: a row for each method, or subject, and metric, chance beside each.
 
     Args:
         found: Title -> what [`judge_retrieval`] returned.
