@@ -210,6 +210,3 @@ _KINDS: Mapping[str, CardKind] = {
 def card_kind(architecture: str) -> CardKind:
     """Return how the card of a `model_type` shows its results; that of an encoder where it has no entry."""
     return _KINDS.get(architecture, _KINDS["eeg_foundation"])
-
-
-__all__ = ["BANDS", "DIRECTIONS", "LEVELS", "CardKind", "card_kind", "count_cell"]

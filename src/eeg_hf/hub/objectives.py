@@ -86,6 +86,3 @@ def _image_contrast(config: Mapping[str, Any]) -> str:
         f"symmetric InfoNCE between windows of EEG and {images}, temperature {config['temperature']:g} at "
         "the start and learned; windows of one image are no negatives of each other"
     )
-
-
-__all__ = ["describe_objective", "read_labels"]

@@ -225,6 +225,3 @@ def _training_seconds(stages: Sequence[Path]) -> float | None:
             math.nan,
         )
     return None if math.isnan(total) else round(total, 1)
-
-
-__all__ = ["corpus_facts", "facts_from_run"]

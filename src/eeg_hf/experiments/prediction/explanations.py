@@ -24,6 +24,3 @@ def write_explanation(explanation: Explanation | PairContributions, recording: P
     figure = explanation.plot() if isinstance(explanation, Explanation) else explanation.plot_topomap()
     figure.savefig(folder / f"{stem}.png", dpi=120)
     return str(folder / f"{stem}.png")
-
-
-__all__ = ["write_explanation"]

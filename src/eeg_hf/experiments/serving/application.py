@@ -310,6 +310,3 @@ async def _show_invalid(request: Request, error: Any) -> JSONResponse:
 async def _show_unexpected(request: Request, error: Exception) -> JSONResponse:
     """Say nothing of a fault of ours but that there is one; the server's log has it."""
     return JSONResponse({"error": "the server failed: its log says why"}, 500, _HEADERS)
-
-
-__all__ = ["create_app"]

@@ -43,6 +43,3 @@ def require_models(settings: dict[str, Any]) -> dict[str, Any]:
     if not settings.get("models"):
         raise ValueError("expected a model: eeg-hf serve runs/classifier")
     return settings
-
-
-__all__ = ["ServeArguments", "require_models"]

@@ -43,6 +43,3 @@ class Metrics:
         self.restarts = Counter(
             "eeg_hf_reader_restarts_total", "Readers started anew", registry=self.registry
         )
-
-
-__all__ = ["Metrics"]

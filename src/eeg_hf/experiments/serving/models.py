@@ -107,6 +107,3 @@ def load_models(words: Sequence[str], device: str) -> dict[str, ServedModel]:
             raise ValueError(f"models: {name} is there twice, write name=folder")
         found[name] = ServedModel(name, find_weights(source), device)
     return found
-
-
-__all__ = ["ServedModel", "load_models"]

@@ -70,6 +70,3 @@ def describe_paths(schema: Mapping[str, Any], models: Sequence[Mapping[str, Any]
 curl -F file=@s01.vhdr -F file=@s01.eeg -F file=@s01.vmrk http://localhost:8000/predict
 curl -F file=@table.csv "http://localhost:8000/predict?sampling_rate=250&amp;unit=uV"</pre>
 <p>The whole description: <a href="/openapi.json">openapi.json</a></p></body></html>"""
-
-
-__all__ = ["describe_paths", "request_bodies"]

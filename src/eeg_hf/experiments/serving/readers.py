@@ -51,6 +51,3 @@ class Readers:
         for reader in self.all:
             reader.close()
         self.threads.shutdown(wait=False, cancel_futures=True)
-
-
-__all__ = ["Readers"]

@@ -250,6 +250,3 @@ def read_arrays(path: Path) -> dict[str, Any]:
 
 def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is no number of JSON; leave such channels out")
-
-
-__all__ = ["ARRAY_FIELDS", "Reader", "RefusedError"]

@@ -49,6 +49,3 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port} ({error.strerror}): choose another --port or --host"
         ) from error
     return listening
-
-
-__all__ = ["listen", "run"]

@@ -103,6 +103,3 @@ def _is_running(number: int) -> bool:
     except OSError:
         return True
     return True
-
-
-__all__ = ["check_name", "harmless", "save", "upload_folder"]

@@ -161,6 +161,3 @@ def _no_attention(model: Any) -> ValueError:
     return ValueError(
         f"rollout: {name} returns no attention weights: use 'integrated_gradients' or 'occlusion'"
     )
-
-
-__all__ = ["Parts", "attention_rollout", "forward_of", "import_captum", "integrated_gradients", "occlusion"]

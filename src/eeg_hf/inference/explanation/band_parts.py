@@ -90,6 +90,3 @@ def featureless_noise(
     power = (values.float() ** 2 * is_real).sum(dim=(1, 2)) / is_real.sum(dim=(1, 2)).clamp(min=1)
     noise = noise / noise.std(dim=-1, keepdim=True).clamp(min=1e-12)
     return noise * power.sqrt()[:, None, None] * is_real
-
-
-__all__ = ["BANDS", "complete_bands", "featureless_noise", "split_bands"]

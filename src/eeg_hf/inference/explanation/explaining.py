@@ -180,6 +180,3 @@ def place_channels(features: Mapping[str, torch.Tensor], count: int) -> np.ndarr
     if positions is None:
         return np.full((count, 3), np.nan)
     return positions.reshape(-1, count, 3)[0].float().cpu().numpy()
-
-
-__all__ = ["METHODS", "choose_target", "explain", "name_target", "run", "take_apart"]

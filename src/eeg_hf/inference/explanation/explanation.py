@@ -155,6 +155,3 @@ def _rounded(values: np.ndarray) -> Any:
     """Return nested lists of numbers with five significant digits, which is all that an attribution has."""
     flat = [float(f"{value:.{_DIGITS}g}") for value in np.asarray(values, float).ravel()]
     return np.array(flat).reshape(np.shape(values)).tolist()
-
-
-__all__ = ["Explanation", "describe_edges", "draw_head"]

@@ -155,6 +155,3 @@ def _score(outputs: torch.Tensor, index: int) -> torch.Tensor:
 
 def _area(curve: np.ndarray) -> float:
     return float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
-
-
-__all__ = ["Faithfulness", "compare_with_random_weights", "measure_faithfulness"]

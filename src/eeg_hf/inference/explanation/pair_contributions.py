@@ -179,6 +179,3 @@ def _unvectorize(vectors: torch.Tensor, size: int) -> torch.Tensor:
     matrices[..., rows, columns] = vectors[..., size:] / 2**0.5
     matrices[..., columns, rows] = vectors[..., size:] / 2**0.5
     return matrices
-
-
-__all__ = ["PairContributions", "explain_pairs"]
