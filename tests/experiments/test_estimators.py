@@ -44,7 +44,14 @@ def trials():
     return windows, np.array(["left", "right"])[labels], subjects
 
 
-@pytest.mark.parametrize("estimator", EXPECTED)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        pytest.param(EEGClassifier, marks=pytest.mark.slow),
+        pytest.param(EEGRegressor, marks=pytest.mark.slow),
+        EEGTransformer,
+    ],
+)
 def test_the_checks_of_scikit_learn_pass_or_say_why_not(estimator):
     # One channel: then arrays (windows, time) of two dimensions are windows, which the checks are made of
     config = {**SMALL, "hidden_size": 16, "intermediate_size": 16, "second_order": False}

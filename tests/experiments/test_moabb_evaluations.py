@@ -78,7 +78,7 @@ def score_of_folds(windows, protocol):
     [
         (CrossSessionEvaluation, "cross-session"),
         (CrossSubjectEvaluation, "cross-subject"),
-        (WithinSessionEvaluation, None),
+        pytest.param(WithinSessionEvaluation, None, marks=pytest.mark.slow),
     ],
 )
 def test_the_figures_of_moabb_are_those_of_our_folds(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An adapter pushed to the Hub, and pulled by a process without eeg_hf, with a cache of its own."""
 
+import pytest
+
 PUSH = """
 import numpy as np, torch
 from transformers import AutoModel
@@ -39,6 +41,7 @@ with torch.no_grad():
 """
 
 
+@pytest.mark.slow
 def test_an_adapter_comes_back_from_the_hub_with_its_head_and_merges(client, bare):
     client(PUSH)
     assert bare(PULL).strip().endswith("True")
