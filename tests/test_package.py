@@ -93,6 +93,16 @@ def test_make_commands_of_the_documents_exist(document):
     assert {"test"} <= named <= targets
 
 
+def test_slow_tests_stay_few_and_continuous_integration_runs_them():
+    files = (REPOSITORY / "tests").rglob("test_*.py")
+    marked = sum(path.read_text().count("pytest.mark." + "slow") for path in files)
+    assert 0 < marked < 40
+    rules = dict(re.findall(r"^(test(?:-all)?):.*\n\t(.*)$", read("Makefile"), re.MULTILINE))
+    assert rules["test"] == f'{rules["test-all"]} -m "not slow"'
+    if (REPOSITORY / ".ci").exists():  # it is not in the source distribution
+        assert "make test-all\n" in read(".ci/run")
+
+
 def test_makefile_refuses_an_old_python_in_one_line(tmp_path):
     old = tmp_path / "python3"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2"\n[ "$1" = --version ]\n')
