@@ -3,7 +3,6 @@
 
 from collections.abc import Collection, Sequence
 
-import mne
 import numpy as np
 
 from .channel_selection import ChannelSelection
@@ -117,6 +116,8 @@ def interpolate(
         raise ValueError(f"interpolating {', '.join(targets)} needs 4 good unipolar channels, got {num_good}")
     if num_good - sum(name in untrusted and name not in bad for name in sources) < 4:
         untrusted = ()
+    import mne  # which a machine that only runs exported models lacks
+
     names = sources + selection.missing
     silence = np.zeros_like(rows[sources[0]])
     data = np.stack([rows.get(name, silence) for name in names])

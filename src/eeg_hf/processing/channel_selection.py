@@ -6,8 +6,8 @@ No sample is read: the selection follows from labels, channel types and the posi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import mne
 import numpy as np
 
 from .channels import Channel, parse_channel, parse_channels
@@ -18,6 +18,9 @@ from .electrode_positions import (
     electrode_positions,
     measured_positions,
 )
+
+if TYPE_CHECKING:
+    import mne
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class ChannelSelection:
 
     def place(self, raw: "mne.io.BaseRaw") -> None:
         """Write the positions of a recording's channels, which have canonical names, into it."""
+        import mne
+
         montage = mne.channels.make_dig_montage(self.places(raw.ch_names), coord_frame="head")
         raw.set_montage(montage, verbose="ERROR")
 

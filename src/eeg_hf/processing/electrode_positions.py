@@ -196,7 +196,7 @@ def describe_unknown(names: Sequence[str]) -> str:
 def _position(name: str) -> np.ndarray:
     """Return the head-frame position of a canonical electrode name, NaN if it is unknown."""
     montage, _, label = name.rpartition("/")
-    is_net = montage in montage_names()
+    is_net = bool(montage) and montage in montage_names()
     table, key = (read_montage(montage), label) if is_net else (template_positions(), name)
     return table.get(key, np.full(3, np.nan, dtype=np.float32))
 

@@ -30,6 +30,7 @@ from .preprocessing import preprocess as preprocess_recording
 from .preprocessing_report import PreprocessingReport
 from .setting_checks import check_option, positive
 from .signal_quality import LARGEST_UV, check_amplitude
+from .window_scales import MICROVOLT_SCALE
 
 if TYPE_CHECKING:
     from .calibration import Calibration
@@ -41,8 +42,6 @@ ALIGNMENTS = ("none", "euclidean")
 REGIMES = ("unseen", "first_30s", "20P", "50P", "all")
 """Unlabelled windows of a tested subject that may be used: `unseen` is MOABB's TRAIN, `20P`, `50P` and `all`
 its TRAIN_AND_TARGET_UNLABELED_20P, _50P and _FULL."""
-MICROVOLT_SCALE = 100.0
-"""`normalization="microvolt"` divides by this many uV, so that EEG is of order one."""
 
 
 class EEGFeatureExtractor(FeatureExtractionMixin):

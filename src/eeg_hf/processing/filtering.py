@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filters for continuous signals: designed by MNE, applied by blocked FFTs.
+"""Filters for continuous signals, designed as MNE designs them and applied by blocked FFTs.
 
-MNE designs every filter, and the results agree with its `Raw.filter`, `Raw.notch_filter` and
-`scipy.signal.resample_poly` to rounding. Only the convolution is our own: many blocks of a channel in one FFT
-call take half the time of MNE's loop over blocks, and the recording is not copied.
+The results agree with MNE's `Raw.filter` and `Raw.notch_filter` and with `scipy.signal.resample_poly` to
+rounding. The design is written out because machines that only run exported models lack MNE; the convolution,
+because many blocks of a channel in one FFT call take half the time of MNE's loop over blocks, and the
+recording is not copied.
 """
 
 import math
@@ -11,7 +12,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-import mne
 import numpy as np
 
 Span = tuple[int, int]
@@ -100,7 +100,14 @@ def design_band_pass(rate: float, highpass_hz: float | None, lowpass_hz: float |
     Returns:
         Coefficients, odd in number, shape (num_taps,).
     """
-    return _design(rate, highpass_hz, lowpass_hz)
+    edges = []
+    if lowpass_hz is not None:
+        width = min(max(0.25 * lowpass_hz, 2.0), rate / 2 - lowpass_hz)
+        edges.append((lowpass_hz + width / 2, width, 1.0))
+    if highpass_hz is not None:
+        width = min(max(0.25 * highpass_hz, 2.0), highpass_hz)
+        edges.append((highpass_hz - width / 2, width, -1.0))
+    return _sum_of_low_passes(rate, tuple(edges), passes_all=lowpass_hz is None)
 
 
 def design_notch(rate: float, frequencies: Sequence[float]) -> np.ndarray:
@@ -114,23 +121,34 @@ def design_notch(rate: float, frequencies: Sequence[float]) -> np.ndarray:
     Returns:
         Coefficients, odd in number, shape (num_taps,).
     """
-    highs = tuple(frequency * (1 + 1 / 400) + 0.5 for frequency in frequencies)
-    lows = tuple(frequency * (1 - 1 / 400) - 0.5 for frequency in frequencies)
-    return _design(rate, highs, lows, 0.5)
+    edges = [
+        (frequency + sign * (frequency / 400 + 0.25), 0.5, -sign)
+        for frequency in frequencies
+        for sign in (1.0, -1.0)
+    ]
+    return _sum_of_low_passes(rate, tuple(edges), passes_all=True)
 
 
 @lru_cache(maxsize=32)  # 7 ms each; all recordings of a corpus share a few
-def _design(
-    rate: float,
-    low: float | tuple[float, ...] | None,
-    high: float | tuple[float, ...] | None,
-    transition: float | str = "auto",
+def _sum_of_low_passes(
+    rate: float, edges: tuple[tuple[float, float, float], ...], passes_all: bool
 ) -> np.ndarray:
-    """Design a filter by MNE; a `low` above `high` makes it a band-stop."""
-    edges = [None if edge is None else np.array(edge) for edge in (low, high)]
-    taps: np.ndarray = mne.filter.create_filter(
-        None, rate, *edges, l_trans_bandwidth=transition, h_trans_bandwidth=transition, verbose="ERROR"
-    )
+    """Add low-passes with a Hamming window, whose length is 3.3 / width of the transition, as MNE does.
+
+    Args:
+        rate: Sampling rate in Hz.
+        edges: Middle and width of the transition of each low-pass in Hz, and its sign.
+        passes_all: Whether the sum starts from a filter that changes nothing.
+    """
+    from scipy import signal
+
+    lengths = [round(3.3 * rate / width) // 2 * 2 + 1 for _, width, _ in edges]
+    taps = np.zeros(max(lengths, default=1))
+    middle = len(taps) // 2
+    taps[middle] = float(passes_all)
+    for (frequency, _, sign), length in zip(edges, lengths, strict=True):
+        half = length // 2
+        taps[middle - half : middle + half + 1] += sign * signal.firwin(length, frequency, fs=rate)
     taps.flags.writeable = False  # callers share the cached array
     return taps
 
@@ -188,6 +206,21 @@ def _convolve(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
     return filtered.reshape(-1)[: len(samples)]
 
 
+def ratio_of_rates(file_rate: float, rate: float) -> tuple[int, int]:
+    """Return the terms of `rate / file_rate`, exact but where they would be very large.
+
+    Raises:
+        ValueError: If the rates are too far apart.
+    """
+    ratio = Fraction(rate).limit_denominator(1000) / Fraction(file_rate).limit_denominator(1000)
+    if max(ratio.numerator, ratio.denominator) > _LARGEST_TERM:  # else a filter of gigabytes
+        ratio = ratio.limit_denominator(_LARGEST_TERM)
+    up, down = ratio.numerator, ratio.denominator
+    if max(up, down) > 20 * _LARGEST_TERM or not up:
+        raise ValueError(f"cannot change the rate from {file_rate:g} to {rate:g} Hz: they are too far apart")
+    return up, down
+
+
 def resample(data: np.ndarray, file_rate: float, rate: float) -> np.ndarray:
     """Change the rate by the exact ratio, with an anti-alias filter.
 
@@ -202,16 +235,11 @@ def resample(data: np.ndarray, file_rate: float, rate: float) -> np.ndarray:
     Returns:
         Samples at that rate, shape (channels, new_time).
     """
-    ratio = Fraction(rate).limit_denominator(1000) / Fraction(file_rate).limit_denominator(1000)
-    if max(ratio.numerator, ratio.denominator) > _LARGEST_TERM:  # else a filter of gigabytes
-        ratio = ratio.limit_denominator(_LARGEST_TERM)
-    up, down = ratio.numerator, ratio.denominator
-    if max(up, down) > 20 * _LARGEST_TERM or not up:
-        raise ValueError(f"cannot change the rate from {file_rate:g} to {rate:g} Hz: they are too far apart")
+    up, down = ratio_of_rates(file_rate, rate)
     if max(up, down) > _LARGEST_RATIO:
         from scipy import signal
 
-        taps = _anti_alias(up, down)
+        taps = anti_alias(up, down)
         slow: np.ndarray = signal.resample_poly(data, up, down, axis=-1, padtype="reflect", window=taps)
         return slow
     weights, reach, step = _polyphase_matrix(up, down)
@@ -228,7 +256,7 @@ def resample(data: np.ndarray, file_rate: float, rate: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)  # 0.1 s for 173.61 to 200 Hz, whose filter has 400,000 taps
-def _anti_alias(up: int, down: int) -> np.ndarray:
+def anti_alias(up: int, down: int) -> np.ndarray:
     """Design the filter of `scipy.signal.resample_poly`, for a gain of one."""
     from scipy import signal
 
@@ -247,7 +275,7 @@ def _polyphase_matrix(up: int, down: int) -> tuple[np.ndarray, int, int]:
         The matrix, shape (frame, resampled); the number of samples by which the frame starts before the first
         resampled one; and the number of samples between two frames.
     """
-    taps = up * _anti_alias(up, down)
+    taps = up * anti_alias(up, down)
     half = len(taps) // 2
     reach = half // up
     repeats = max(1, 2 * reach // down)  # as long as the overlap: the best trade of copies for products
@@ -259,10 +287,12 @@ def _polyphase_matrix(up: int, down: int) -> tuple[np.ndarray, int, int]:
 
 __all__ = [
     "Span",
+    "anti_alias",
     "apply_fir",
     "check_filters",
     "design_band_pass",
     "design_notch",
     "gain",
+    "ratio_of_rates",
     "resample",
 ]

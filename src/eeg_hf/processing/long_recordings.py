@@ -12,16 +12,17 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import mne
 import numpy as np
 
 from .channel_selection import FoundChannel
-from .filtering import Span, apply_fir, resample
+from .filtering import Span, apply_fir, ratio_of_rates, resample
 from .recorded_channels import ranges
+
+if TYPE_CHECKING:
+    import mne
 
 LARGEST_HELD_BYTES = 2**29
 """Size in memory (double precision) above which a recording is cleaned in blocks."""
@@ -152,39 +153,14 @@ class StoredSignal:
 
     def as_recording(self, info: "mne.Info", first_samp: int = 0) -> "mne.io.BaseRaw":
         """Return the signal as a recording that reads from the file."""
-        return _StoredRecording(self, info, first_samp)
+        from .stored_recording import StoredRecording
+
+        return StoredRecording(self, info, first_samp)
 
 
 def _delete(path: Path, owner: int) -> None:
     if os.getpid() == owner:  # a forked worker drops its copy while the parent still reads
         path.unlink(missing_ok=True)
-
-
-class _StoredRecording(mne.io.BaseRaw):
-    """A recording whose samples are a `StoredSignal`."""
-
-    def __init__(self, signal: StoredSignal, info: "mne.Info", first_samp: int) -> None:
-        super().__init__(
-            info,
-            preload=False,
-            first_samps=(first_samp,),
-            last_samps=(first_samp + signal.shape[1] - 1,),
-            filenames=(signal.path,),
-            raw_extras=[{"signal": signal, "first_samp": first_samp}],
-            orig_format="single",
-            verbose="ERROR",
-        )
-
-    def _read_segment_file(
-        self, data: np.ndarray, idx: Any, fi: int, start: int, stop: int, cals: Any, mult: np.ndarray | None
-    ) -> None:
-        """Fill `data` for MNE; `start` includes the first sample's number, `mult` is a projection."""
-        signal, first = self._raw_extras[fi]["signal"], self._raw_extras[fi]["first_samp"]
-        start, stop = start - first, stop - first
-        if mult is not None:
-            data[:] = mult @ signal.read(range(len(signal)), start, stop)
-        else:
-            data[:] = signal.read(np.arange(len(signal))[idx].tolist(), start, stop)
 
 
 def clean_in_blocks(
@@ -208,8 +184,7 @@ def clean_in_blocks(
     Returns:
         The clean signal.
     """
-    ratio = Fraction(rate).limit_denominator(1000) / Fraction(source.rate).limit_denominator(1000)
-    up, down = ratio.numerator, ratio.denominator
+    up, down = ratio_of_rates(source.rate, rate)
     # How far a sample of the result looks, in samples of the recording
     reach = 1 + sum(len(taps) // 2 for taps in filters) + (10 * max(up, down) // up if up != down else 0)
     margin = -(-reach // down) * down

@@ -13,10 +13,8 @@ import numpy as np
 import torch
 
 from .channels import repeated
+from .microvolt_units import UV_PER_UNIT, UV_PER_VOLT
 from .setting_checks import check_option, positive
-
-UV_PER_VOLT = 1e6
-UV_PER_UNIT = {"V": UV_PER_VOLT, "mV": 1e3, "uV": 1.0}
 
 
 def to_microvolts(raw: "mne.io.BaseRaw") -> np.ndarray:

@@ -10,17 +10,14 @@ electrode, a filter that the rate does not allow) raises, unless `adaptive=True`
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import mne
 import numpy as np
 
 from .bad_channels import (
     find_bad,
     find_beyond_limit,
     find_noisy,
-    interpolate,
     refuse_beyond_limit,
     silent_vertex,
 )
@@ -31,11 +28,11 @@ from .filtering import Span, apply_fir, check_filters, design_band_pass, design_
 from .long_recordings import StoredSignal, Stretches, clean_in_blocks, is_long
 from .preprocessing_report import PreprocessingReport
 from .recorded_channels import HeldChannels, RecordedChannels, StreamedChannels, measure
-from .referencing import assemble, rereference
 from .setting_checks import check_option
 from .signal_quality import (
     CLIPPED_SHARE,
     check_amplitude,
+    describe_outliers,
     jumps,
     line_noise,
     loud_channels,
@@ -44,6 +41,10 @@ from .signal_quality import (
     unit_factor,
     usable_share,
 )
+from .treatment import Treatment
+
+if TYPE_CHECKING:
+    import mne
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "missing_channels": ("error", "interpolate", "mask"),
@@ -123,6 +124,50 @@ def preprocess(
         >>> raw = mne.io.read_raw("recording.edf")  # doctest: +SKIP
         >>> clean, report = preprocess(raw, sampling_rate=200, lowpass_hz=45)  # doctest: +SKIP
     """
+    data, selection, report, lost = clean_samples(
+        raw,
+        sampling_rate=sampling_rate,
+        highpass_hz=highpass_hz,
+        lowpass_hz=lowpass_hz,
+        notch_hz=notch_hz,
+        reference=reference,
+        channels=channels,
+        missing_channels=missing_channels,
+        unknown_channels=unknown_channels,
+        bad_channels=bad_channels,
+        positions=positions,
+        montage=montage,
+        scale=scale,
+        adaptive=adaptive,
+        robust_reference=robust_reference,
+    )
+    return _as_recording(data, raw, selection, report, lost), report
+
+
+def clean_samples(
+    raw: "mne.io.BaseRaw",
+    *,
+    sampling_rate: float,
+    highpass_hz: float | None,
+    lowpass_hz: float | None,
+    notch_hz: float | str | None,
+    reference: str | Sequence[str],
+    channels: Sequence[str] | None,
+    missing_channels: str,
+    unknown_channels: str,
+    bad_channels: str,
+    positions: Mapping[str, Position] | None,
+    montage: str | None,
+    scale: float,
+    adaptive: bool,
+    robust_reference: bool,
+) -> tuple["np.ndarray | StoredSignal", ChannelSelection, PreprocessingReport, list[Span]]:
+    """Do the work of `preprocess`, whose arguments these are, without MNE.
+
+    Returns:
+        Clean samples in V, (channels, time); the channels; the report; and the stretches of `raw` in which no
+        channel has a sample.
+    """
     options = (missing_channels, unknown_channels, bad_channels)
     for (name, allowed), value in zip(OPTIONS.items(), options, strict=True):
         check_option(name, value, allowed)
@@ -148,9 +193,7 @@ def preprocess(
         [] if isinstance(reference, str) else [parse_channel(name, montage).name for name in reference]
     )
     helpers = selection.unipolar if missing_channels == "interpolate" else []
-    source = Stretches.of(
-        raw, selection.found, _names_to_read(raw, selection, [*helpers, *electrodes]), scale
-    )
+    source = Stretches.of(raw, selection.found, names_to_read(raw, selection, [*helpers, *electrodes]), scale)
     recorded = _measure(source, selection)
     if source.lost == [(0, source.num_samples)]:
         raise ValueError("every EEG channel is bad: NaN or infinite samples only")
@@ -178,7 +221,7 @@ def preprocess(
         outlying = {}
     elif kind == "average":
         report.reference_outliers, spread = outlying, 0.0
-    treatment = _Treatment(
+    treatment = Treatment(
         selection, bad, kind, electrodes, outlying, missing_channels == "interpolate", file_rate
     )
 
@@ -188,24 +231,24 @@ def preprocess(
         del recorded  # as large as the recording
         data = treatment.apply(samples, rows, report)  # (channels, time) in V
         del samples, rows
-        for taps in _choose_filters(data, data, notch_hz, adaptive, report):
+        for taps in choose_filters(data, data, notch_hz, adaptive, report):
             apply_fir(data, taps, spans)
         if sampling_rate != file_rate:
             data = resample(data, file_rate, float(sampling_rate))
-        report.quality = round(_quality(data, report) / (1 + spread**2), 4)
-        return _as_recording(data, raw, selection, report, source.lost), report
+        report.quality = round(quality_of(data, report) / (1 + spread**2), 4)
+        return data, selection, report, source.lost
     assert isinstance(recorded, StreamedChannels)
     head, pieces = (
         treatment.apply(part, dict(zip(source.names, part, strict=True)), report)
         for part in (recorded.head.copy(), recorded.all_pieces(20, 15).copy())
     )
-    filters = _choose_filters(head, pieces, notch_hz, adaptive, report)
+    filters = choose_filters(head, pieces, notch_hz, adaptive, report)
     stored = clean_in_blocks(source, treatment.clean, filters, spans, len(head), float(sampling_rate))
-    report.quality = round(_quality(stored, report) / (1 + spread**2), 4)
-    return _as_recording(stored, raw, selection, report, source.lost), report
+    report.quality = round(quality_of(stored, report) / (1 + spread**2), 4)
+    return stored, selection, report, source.lost
 
 
-def _names_to_read(raw: "mne.io.BaseRaw", selection: ChannelSelection, others: Sequence[str]) -> list[str]:
+def names_to_read(raw: "mne.io.BaseRaw", selection: ChannelSelection, others: Sequence[str]) -> list[str]:
     """List the channels of the file that are needed, in the file's order."""
     lacking = [name for name in others if name not in selection.found]
     if lacking:
@@ -224,40 +267,6 @@ def _measure(source: Stretches, selection: ChannelSelection) -> RecordedChannels
         samples = source.read(0, source.num_samples)
         return HeldChannels(dict(zip(source.names, samples, strict=True)), samples, source.rate)
     return measure(source.names, source.rate, source.num_samples, source.blocks(), source.read)
-
-
-@dataclass(frozen=True)
-class _Treatment:
-    """What makes a clean stretch, before filtering, of one as it was recorded; the same for all stretches."""
-
-    selection: ChannelSelection
-    bad: Mapping[str, str]
-    reference: str
-    electrodes: Sequence[str]
-    outlying: Mapping[str, str]
-    interpolates: bool
-    rate: float
-
-    def apply(
-        self, samples: np.ndarray, rows: dict[str, np.ndarray], report: PreprocessingReport
-    ) -> np.ndarray:
-        """Treat a stretch, whose array may be changed, and report what was done; (wanted channels, time)."""
-        bad = dict(self.bad)
-        for name in bad:
-            rows[name][:] = 0.0
-        if self.interpolates:
-            filled = interpolate(rows, bad, self.selection, self.rate, self.outlying)
-            report.interpolated_channels = filled
-        report.reference = rereference(
-            rows, bad, self.selection, self.reference, self.electrodes, self.outlying
-        )
-        data, report.bad_channels = assemble(samples, rows, bad, self.selection)
-        return data
-
-    def clean(self, samples: np.ndarray, names: Sequence[str]) -> np.ndarray:
-        """Treat one of many stretches."""
-        nothing = PreprocessingReport(original_sampling_rate=self.rate, sampling_rate=self.rate)
-        return self.apply(samples, dict(zip(names, samples, strict=True)), nothing)
 
 
 def _correct_unit(channels: RecordedChannels, report: PreprocessingReport) -> None:
@@ -301,8 +310,7 @@ def _outliers(
     rate = report.original_sampling_rate
     loud = loud_channels(channels.spread(judged, 2, 30), rate, report.lowpass_hz)
     jumping = jumps(judged, *channels.swings(judged))
-    why = {name: f"swings by {swing:.0f} uV, unlike the others" for name, swing in jumping.items()}
-    why |= {name: f"{ratio:.1f} times as loud as the others" for name, ratio in loud.items()}
+    why = describe_outliers(jumping, loud)
     why = {name: why[name] for name in judged if name in why}
     spread = float(np.sqrt(sum(loud[name] ** 2 for name in members if name in loud))) / len(members)
     if kind == "average" and len(members) == 2:
@@ -343,7 +351,7 @@ def _gapless_spans(raw: "mne.io.BaseRaw", lost: Sequence[Span]) -> list[Span]:
     return spans
 
 
-def _choose_filters(
+def choose_filters(
     head: np.ndarray,
     pieces: np.ndarray,
     notch_hz: float | str | None,
@@ -403,7 +411,7 @@ def _raise_highpass(data: np.ndarray, report: PreprocessingReport) -> None:
         report.warnings.append(f"drifts louder than the EEG: high-pass at {report.highpass_hz:g} Hz")
 
 
-def _quality(data: "np.ndarray | StoredSignal", report: PreprocessingReport) -> float:
+def quality_of(data: "np.ndarray | StoredSignal", report: PreprocessingReport) -> float:
     """Return the share of the result that was measured and looks like EEG."""
     is_measured = [name not in report.interpolated_channels for name in report.channels]
     measured = (row for row, is_real in zip(data, is_measured, strict=True) if is_real)
@@ -419,6 +427,8 @@ def _as_recording(
     lost: Sequence[Span],
 ) -> "mne.io.BaseRaw":
     """Return clean samples (channels, time) in V as a recording, with the metadata of the original."""
+    import mne  # which a machine that only runs exported models lacks
+
     first = round(raw.first_samp * report.sampling_rate / report.original_sampling_rate)
     info = mne.create_info(report.channels, report.sampling_rate, "eeg")
     result = (
@@ -444,4 +454,12 @@ def _as_recording(
 SETTINGS = tuple(inspect.signature(preprocess).parameters)[1:]
 """Names of the settings of `preprocess`."""
 
-__all__ = ["OPTIONS", "SETTINGS", "preprocess"]
+__all__ = [
+    "OPTIONS",
+    "SETTINGS",
+    "choose_filters",
+    "clean_samples",
+    "names_to_read",
+    "preprocess",
+    "quality_of",
+]

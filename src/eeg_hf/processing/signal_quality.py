@@ -341,6 +341,12 @@ def jumps(names: Sequence[str], highest: np.ndarray, lowest: np.ndarray) -> dict
     return {name: float(swing) for name, swing in zip(names, largest, strict=True) if swing > 0}
 
 
+def describe_outliers(jumping: Mapping[str, float], loud: Mapping[str, float]) -> dict[str, str]:
+    """Return name -> reason for the results of `jumps` (uV) and `loud_channels`."""
+    why = {name: f"swings by {swing:.0f} uV, unlike the others" for name, swing in jumping.items()}
+    return why | {name: f"{ratio:.1f} times as loud as the others" for name, ratio in loud.items()}
+
+
 def drift_ratio(data: np.ndarray, rate: float, taps: np.ndarray | None = None) -> float:
     """Measure how loud drifts are in relation to EEG, after a high-pass if one is given.
 
@@ -457,6 +463,7 @@ __all__ = [
     "TYPICAL_UV",
     "check_amplitude",
     "clipped_share",
+    "describe_outliers",
     "drift_ratio",
     "evenly_spread",
     "jumping_channels",
