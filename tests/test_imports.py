@@ -22,7 +22,7 @@ LAYERS = (
         "processing",
         "models",
     },
-    {"collation", "corpora", "bundled_weights"},
+    {"collation", "corpora", "bundled_weights", "runtime"},
     {"evaluation", "training", "inference", "images", "hub"},
     {"experiments"},
     {"cli", "auto"},

@@ -2,18 +2,24 @@
 """`eeg-hf export`: the file gives what the model gives, and says how exactly."""
 
 import json
+import subprocess
+import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, pipeline
 
-from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, get_corpus
+from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, StreamingExtractor, get_corpus
 from eeg_hf.inference.onnx_model import OnnxModel, compare, quantize
+from eeg_hf.runtime import load
 from tests.commands import fail_command, run_command
 
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
+NAMES = ["EEG FP1-REF", "EEG T3-REF", "EEG O2-REF", "ECG EKG", "EEG C3-REF"]
+HEAVY = ("torch", "transformers", "mne", "datasets", "pandas", "pyarrow", "sklearn", "matplotlib")
 TINY = {"d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 32, "overlap": 0.0}
 
 
@@ -68,6 +74,20 @@ def test_the_card_states_what_was_measured(model, exported):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["openvino", "torch-export"])
+def test_other_formats_answer_like_the_model(model, tmp_path, kind):
+    pytest.importorskip("openvino")
+    (tmp_path / "model.onnx").write_text("of an earlier export")
+    printed = run_command("export", model, "--to", kind, "--output_dir", tmp_path, "--num_windows", 6)
+    assert "the same class in 100.0% of" in printed
+    windows = dict(EEGFeatureExtractor.from_pretrained(model)(get_recording()))
+    original = AutoModelForSequenceClassification.from_pretrained(model).eval()
+    assert compare(original, OnnxModel.load(tmp_path), windows)["max_difference"] < 1e-4
+    assert not (tmp_path / "model.onnx").exists()
+    assert "int8 is for --to onnx" in fail_command("export", model, "--to", kind, "--int8", "true")
+
+
+@pytest.mark.slow
 def test_int8_is_close_and_smaller_weights(model, exported, tmp_path):
     quantize(exported / "model.onnx", tmp_path / "model.onnx")
     original = AutoModelForSequenceClassification.from_pretrained(model).eval()
@@ -96,5 +116,91 @@ def test_an_exported_model_answers_in_a_pipeline_and_for_predict(model, exported
 
 def test_bad_input_is_one_line(tmp_path):
     assert "expected one model to export" in fail_command("export")
-    with pytest.raises(FileNotFoundError, match=r"holds no model.onnx: eeg-hf export"):
+    with pytest.raises(FileNotFoundError, match=r"holds no model.onnx or .*: eeg-hf export"):
         OnnxModel.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"holds no config.json: eeg-hf export"):
+        load(tmp_path)
+
+
+def draw_eeg(seconds=7.3, rate=250.0):
+    rng = np.random.default_rng(0)
+    eeg = rng.normal(scale=4, size=(len(NAMES), round(seconds * rate))).cumsum(axis=1)
+    eeg[1] = 3.0  # dead
+    return eeg - eeg.mean(axis=1, keepdims=True)
+
+
+@pytest.mark.slow
+def test_the_runtime_answers_like_the_pipeline_without_its_libraries(model, exported, tmp_path):
+    np.save(tmp_path / "eeg.npy", draw_eeg())
+    program = (
+        "import json, sys, numpy\n"
+        "from eeg_hf.runtime import load\n"
+        f"samples = numpy.load({str(tmp_path / 'eeg.npy')!r})\n"
+        f"answer = load({str(exported)!r}).classify(samples, 250.0, {NAMES}, 'uV')\n"
+        "loaded = sorted({name.partition('.')[0] for name in sys.modules})\n"
+        "print(json.dumps([answer, loaded]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    answer, loaded = json.loads(done.stdout)
+    assert not set(HEAVY) & set(loaded)
+    expected = pipeline("eeg-classification", model=str(model))(
+        draw_eeg(), sampling_rate=250.0, channel_names=NAMES, unit="uV"
+    )
+    assert answer["label"] == expected["label"]
+    assert answer["scores"] == pytest.approx(expected["scores"], abs=1e-5)
+    assert len(answer["windows"]) == len(expected["windows"]) == 4
+    for got, wanted in zip(answer["windows"], expected["windows"], strict=True):
+        assert (got["start"], got["end"]) == pytest.approx((wanted["start"], wanted["end"]))
+        assert got["scores"] == pytest.approx(wanted["scores"], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_the_windows_of_the_runtime_are_those_of_the_extractor(model, exported):
+    expected = EEGFeatureExtractor.from_pretrained(model)(
+        draw_eeg(), sampling_rate=250.0, channel_names=NAMES, unit="uV", return_tensors="np"
+    )
+    got = load(exported).extract(draw_eeg(), 250.0, NAMES, "uV")
+    assert set(got) == set(expected)
+    for name, value in got.items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-5, err_msg=name)
+    assert not got["channel_mask"][:, 1].any(), "T7 is dead"
+
+
+@pytest.mark.slow
+def test_a_stream_runs_on_the_contract_of_the_runtime(model, exported):
+    runtime = load(exported)
+    answers = [
+        runtime.predict(window.features)
+        for window in StreamingExtractor(
+            runtime.contract, 250.0, NAMES, "uV", hop_seconds=0.5, return_tensors="np"
+        ).push(draw_eeg())
+    ]
+    whole = AutoModelForSequenceClassification.from_pretrained(model).eval()
+    extractor = EEGFeatureExtractor.from_pretrained(model)
+    windows = StreamingExtractor(extractor, 250.0, NAMES, "uV", hop_seconds=0.5).push(draw_eeg())
+    assert len(answers) == len(windows) > 8
+    with torch.no_grad():
+        for answer, window in zip(answers, windows, strict=True):
+            expected = whole(**window.features).logits.softmax(dim=-1)
+            np.testing.assert_allclose(answer, expected, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"samples": draw_eeg().T}, "transpose"),
+        ({"unit": "nV"}, "unit must be one of"),
+        ({"sampling_rate": 60.0}, "Nyquist"),
+        ({"channel_names": NAMES[:-1]}, r"expected \(4, time\)"),
+        ({"channel_names": ["C3", "C3", *NAMES[2:]]}, "more than once"),
+        ({"samples": draw_eeg() * np.nan}, "NaN"),
+        ({"samples": draw_eeg() * 1e5}, "implausible amplitude"),
+        ({"samples": draw_eeg()[:, :0]}, "no samples"),
+        ({"channel_names": ["Nowhere", *NAMES[1:]]}, "unknown EEG channel"),
+    ],
+)
+def test_what_does_not_fit_the_runtime_is_refused(exported, change, message):
+    given = {"samples": draw_eeg(), "sampling_rate": 250.0, "channel_names": NAMES, "unit": "uV"}
+    with pytest.raises(ValueError, match=message):
+        load(exported).classify(**{**given, **change})

@@ -14,7 +14,7 @@ class ExportModelArguments:
     words: list[str] = option("The model, as the first word without a name.", factory=list)
     model: str | None = option("Trained classifier, folder or Hub name; default: the first word.", None)
     output_dir: str = option("Folder for the exported model.", "runs/exported")
-    to: Literal["onnx"] = option("Format.", "onnx")
+    to: Literal["onnx", "openvino", "torch-export"] = option("Format.", "onnx")
     int8: bool = option("Quantise matrix products to int8, dynamically.", False)
     data: str | None = option(
         "Recording, folder or prepared corpus to compare on; default: simulated EEG.", None

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models as ONNX: written from a model of transformers, and run by onnxruntime in its place."""
+"""Models as ONNX, OpenVINO or programs of torch.export: written from models, and run in their place."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from transformers import AutoConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from ..models.pretrained_model import EEGPreTrainedModel
+from .exported_files import FILE_NAMES, find_exported, open_exported
 
-FILE_NAME = "model.onnx"
 INPUTS = ("input_values", "channel_positions", "channel_mask", "attention_mask")
 OUTPUT = "logits"
 _EXAMPLE_BATCH = 3  # a size of 1 would be taken for a constant
@@ -21,12 +22,12 @@ _OPSET = 20
 
 
 class OnnxModel(EEGPreTrainedModel):
-    """A model in ONNX with the face of a classifier of transformers, for `pipeline` and `eeg-hf predict`.
+    """An exported model with the face of a classifier of transformers, for `pipeline` and `eeg-hf predict`.
 
     Args:
         config: Config of the model that was exported.
         path: The file.
-        num_threads: Threads of onnxruntime; 0 leaves the choice to it.
+        num_threads: Threads of onnxruntime or OpenVINO; 0 leaves the choice to them.
 
     Example:
         >>> from transformers import pipeline
@@ -36,11 +37,8 @@ class OnnxModel(EEGPreTrainedModel):
 
     def __init__(self, config: Any, path: str | Path, num_threads: int = 0) -> None:
         super().__init__(config)
-        onnxruntime = _import_onnxruntime()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = num_threads
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.input_names = [entry.name for entry in self.session.get_inputs()]
+        self.file = open_exported(Path(path), num_threads)
+        self.input_names = self.file.input_names
         self.anchor = nn.Parameter(
             torch.zeros(0), requires_grad=False
         )  # gives the model a dtype and a device
@@ -50,14 +48,13 @@ class OnnxModel(EEGPreTrainedModel):
         """Load a folder written by `eeg-hf export`.
 
         Raises:
-            FileNotFoundError: If it holds no `model.onnx`.
-            ImportError: If onnxruntime is not installed.
+            FileNotFoundError: If it holds no exported file.
+            ImportError: If the library that runs the file is not installed.
         """
-        path = Path(folder) / FILE_NAME
-        if not path.exists():
-            raise FileNotFoundError(
-                f"{folder} holds no {FILE_NAME}: eeg-hf export MODEL --output_dir {folder}"
-            )
+        path = find_exported(folder)
+        if path is None:
+            names = " or ".join(FILE_NAMES.values())
+            raise FileNotFoundError(f"{folder} holds no {names}: eeg-hf export MODEL --output_dir {folder}")
         return cls(AutoConfig.from_pretrained(folder), path, num_threads)
 
     def forward(self, input_values: torch.Tensor, **inputs: torch.Tensor) -> SequenceClassifierOutput:
@@ -69,7 +66,7 @@ class OnnxModel(EEGPreTrainedModel):
         """
         given = {"input_values": input_values.float(), **inputs}
         names = dict(zip(self.input_names, self._match(given), strict=True))
-        logits = self.session.run(None, {name: value.cpu().numpy() for name, value in names.items()})[0]
+        logits = self.file.run({name: value.cpu().numpy() for name, value in names.items()})
         return SequenceClassifierOutput(logits=torch.from_numpy(logits))
 
     def _match(self, given: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -94,24 +91,24 @@ class _Logits(nn.Module):
         return self.model(**dict(zip(self.names, inputs, strict=True))).logits
 
 
-def write_onnx(
+def write_exported(
     model: PreTrainedModel,
     features: dict[str, torch.Tensor],
     path: Path,
     input_name: str = "input_values",
     output_name: str = OUTPUT,
 ) -> None:
-    """Write a classifier as ONNX; the numbers of windows, channels and samples stay free where they can.
+    """Export a classifier; the numbers of windows, channels and samples stay free where they can.
 
     Args:
         model: Classifier or regressor.
         features: Some windows as the feature extractor returns them, whose shapes are an example.
-        path: The file.
+        path: The file; its suffix (`.onnx`, `.xml` of OpenVINO, `.pt2` of torch.export) decides the format.
         input_name: Name of the windows.
         output_name: Name of the result.
 
     Raises:
-        ImportError: If onnx or onnxscript is not installed.
+        ImportError: If onnx, onnxscript or openvino is not installed.
         ValueError: If the model has several tasks.
     """
     if getattr(model.config, "tasks", None):
@@ -122,18 +119,37 @@ def write_onnx(
     is_fixed = getattr(model.config, "model_type", "") == "braindecode"  # built for a number of channels
     shapes = {0: dynamic} if is_fixed else dict.fromkeys(range(2), dynamic)
     windows = shapes if is_fixed else {**shapes, 2: dynamic}
-    torch.onnx.export(
+    named = [input_name, *names[1:]]
+    program = torch.onnx.export(
         _Logits(model, names).eval(),
         inputs,
-        path,
         dynamo=True,
         dynamic_shapes=((windows, *[shapes] * (len(names) - 1)),),  # of the one variadic argument
-        input_names=[input_name, *names[1:]],
+        input_names=named,
         output_names=[output_name],
         opset_version=_OPSET,
-        external_data=False,
         verbose=False,
     )
+    assert program is not None
+    if path.suffix == ".pt2":
+        extra = {"input_names": ",".join(named)}
+        torch.export.save(program.exported_program, path, extra_files=extra)
+    elif path.suffix == ".xml":
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder) / "model.onnx"
+            program.save(whole, external_data=False)
+            to_openvino(whole, path)
+    else:
+        program.save(path, external_data=False)
+
+
+def to_openvino(path: Path, target: Path) -> None:
+    """Convert a file of ONNX to OpenVINO in single precision: `target` and, beside it, its weights."""
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise ImportError('openvino is not installed: pip install "eeg-hf[export]"') from error
+    openvino.save_model(openvino.convert_model(path), target, compress_to_fp16=False)
 
 
 def quantize(path: Path, target: Path) -> None:
@@ -173,12 +189,4 @@ def _repeat(values: torch.Tensor) -> torch.Tensor:
     return values[torch.arange(_EXAMPLE_BATCH) % len(values)]
 
 
-def _import_onnxruntime() -> Any:
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise ImportError('onnxruntime is not installed: pip install "eeg-hf[export]"') from error
-    return onnxruntime
-
-
-__all__ = ["FILE_NAME", "OnnxModel", "compare", "quantize", "write_onnx"]
+__all__ = ["OnnxModel", "compare", "quantize", "to_openvino", "write_exported"]
