@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 _PUBLIC_NAMES = {
     # Signals: the contract between recordings and models
     "EEGFeatureExtractor": "processing.feature_extraction_eeg",
+    "StreamingExtractor": "processing.streaming",
+    "StreamWindow": "processing.stream_window",
     "Calibration": "processing.calibration",
     "calibrate": "processing.calibration",
     "EEGPreprocessor": "processing.eeg_preprocessor",
@@ -77,6 +79,7 @@ _PUBLIC_NAMES = {
     "decode_recording": "inference.recording_tokens",
     "add_tokens": "inference.window_tokens",
     "tokens_to_signal": "inference.window_tokens",
+    "StreamClassifier": "inference.stream_classifier",
     # Hub: versions of models
     "push": "hub.push",
     "pull": "hub.pull",
@@ -125,6 +128,7 @@ if TYPE_CHECKING:
     from .images.image_reconstructor import EEGImageReconstructor
     from .images.vision_towers import create_vision_tower
     from .inference.recording_tokens import RecordingTokens, decode_recording, encode_recording
+    from .inference.stream_classifier import StreamClassifier
     from .inference.window_tokens import add_tokens, tokens_to_signal
     from .models.configuration_braindecode import BraindecodeConfig
     from .models.configuration_eeg_clip import EEGCLIPConfig
@@ -154,6 +158,8 @@ if TYPE_CHECKING:
     from .processing.calibration import Calibration, calibrate
     from .processing.eeg_preprocessor import EEGPreprocessor
     from .processing.feature_extraction_eeg import EEGFeatureExtractor
+    from .processing.stream_window import StreamWindow
+    from .processing.streaming import StreamingExtractor
     from .training.trainer import EEGTrainer
 
 

@@ -12,7 +12,7 @@ import eeg_hf
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
-PACKAGES = ("corpora", "collation", "training", "evaluation", "hub", "inference.explanation")
+PACKAGES = ("corpora", "collation", "training", "evaluation", "hub", "inference.explanation", "runtime")
 DOCUMENTED = re.compile(r"^::: (eeg_hf\.[\w.]+)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:|#)([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)

@@ -7,6 +7,7 @@
     eeg-hf predict runs/classifier "lab_folder/*.vhdr" --calibration_seconds 30
     eeg-hf predict runs/classifier runs/data/eegmat --label_column condition
     eeg-hf predict runs/classifier recording.edf --explain integrated_gradients
+    eeg-hf predict runs/classifier lab_folder --label_column condition --causal true
 
 Recordings are cleaned as the model's signal contract says. A recording that does not fit it (missing
 channels, a rate that is too low, no unit) gets a row with the reason, and the others go on. `marks` holds

@@ -21,6 +21,7 @@ class PredictArguments:
     calibration_seconds: float = option(
         "Calibrate each recording by its first seconds, which are marked; 0 is off.", 0.0
     )
+    causal: bool = option("Clean as on a stream, which knows the past only (see eeg-hf stream).", False)
     min_quality: float = option("Mark recordings of lower quality, 0 to 1.", 0.5)
     unfit: Literal["mark", "refuse"] = option(
         "Mark or refuse recordings of low quality, outside the signal contract, or unlike the training.",

@@ -19,13 +19,15 @@ from ...collation import EEGDataCollator, WindowDataset
 from ...corpora import load_alignments, load_windows
 from ...evaluation import write_json
 from ...inference.explanation.attributions import import_captum
-from ...inference.onnx_model import FILE_NAME, OnnxModel
+from ...inference.exported_files import find_exported
+from ...inference.onnx_model import OnnxModel
 from ...processing.calibration import Calibration, calibrate
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..training_statistics import TrainingStatistics, measure_recording
 from .arguments import PredictArguments
 from .explanations import write_explanation
 from .known_labels import judge, refuse_unknown_label
+from .online import answer_online
 from .sources import Source, find_sources, is_prepared
 
 SUFFIXES = (".csv", ".parquet")
@@ -44,7 +46,13 @@ def run(args: PredictArguments) -> None:
         raise ValueError("expected --calibration or --calibration_seconds, got both")
     if args.explain not in ("none", "rollout", "pairs"):
         import_captum()  # before an hour of predictions
+    if args.causal and args.explain != "none":
+        raise ValueError("expected --causal or --explain, got both")
     prepared = [word for word in args.inputs if is_prepared(word)]
+    if args.causal and prepared:
+        raise ValueError(
+            f"causal is for recordings: the windows of {prepared[0]} are cleaned already, with their future"
+        )
     sources = find_sources([word for word in args.inputs if word not in prepared], args.corpus_options)
     if args.label_column:
         refuse_unknown_label(sources, args.label_column)
@@ -66,7 +74,7 @@ def run(args: PredictArguments) -> None:
 def load_pipeline(model: str, device: str) -> Any:
     """Return the pipeline of a trained model, or of a folder that `eeg-hf export` wrote."""
     build: Any = pipeline  # its overloads know the tasks of transformers only
-    if not (Path(model) / FILE_NAME).exists():
+    if find_exported(model) is None:
         classify = build("eeg-classification", model=model, device=device)
         classify.model.eval()
         return classify
@@ -82,14 +90,17 @@ def predict_recording(classify: Any, source: Source, args: PredictArguments) -> 
     try:
         raw = source.read()
         calibration, seconds = choose_calibration(classify, raw, args)
-        answer = classify(
-            raw,
-            batch_size=args.batch_size,
-            aggregate=args.aggregate,
-            calibration=calibration,
-            return_report=True,
-            explain=args.explain if args.explain != "none" else False,
-        )
+        if args.causal:
+            answer = answer_online(classify, raw, args.aggregate, calibration)
+        else:
+            answer = classify(
+                raw,
+                batch_size=args.batch_size,
+                aggregate=args.aggregate,
+                calibration=calibration,
+                return_report=True,
+                explain=args.explain if args.explain != "none" else False,
+            )
         drift = find_drift(classify, raw)
     except (ValueError, OSError, ImportError) as error:
         return [{**about, "problem": " ".join(str(error).split())}]
