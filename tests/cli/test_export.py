@@ -16,6 +16,7 @@ from eeg_hf.inference.onnx_model import OnnxModel, compare, quantize
 from eeg_hf.runtime import load
 from tests.commands import fail_command, run_command
 
+pytestmark = pytest.mark.slow  # one export takes 20 s of a core
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 NAMES = ["EEG FP1-REF", "EEG T3-REF", "EEG O2-REF", "ECG EKG", "EEG C3-REF"]
@@ -47,7 +48,6 @@ def exported(model, tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_the_file_takes_any_number_of_windows_channels_and_samples(model, exported):
     original = AutoModelForSequenceClassification.from_pretrained(model).eval()
     onnx = OnnxModel.load(exported)
@@ -64,7 +64,6 @@ def test_the_file_takes_any_number_of_windows_channels_and_samples(model, export
             assert torch.allclose(onnx(**inputs).logits, original(**inputs).logits, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_the_card_states_what_was_measured(model, exported):
     card = json.loads((exported / "card.json").read_text())
     assert card["parity"]["fp32"]["max_difference"] < 1e-4 and card["data"] == "simulated EEG"
@@ -73,7 +72,6 @@ def test_the_card_states_what_was_measured(model, exported):
     assert session.get_inputs()[0].name == "eeg_data" and session.get_outputs()[0].name == "predictions"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["openvino", "torch-export"])
 def test_other_formats_answer_like_the_model(model, tmp_path, kind):
     pytest.importorskip("openvino")
@@ -87,7 +85,6 @@ def test_other_formats_answer_like_the_model(model, tmp_path, kind):
     assert "int8 is for --to onnx" in fail_command("export", model, "--to", kind, "--int8", "true")
 
 
-@pytest.mark.slow
 def test_int8_is_close_and_smaller_weights(model, exported, tmp_path):
     quantize(exported / "model.onnx", tmp_path / "model.onnx")
     original = AutoModelForSequenceClassification.from_pretrained(model).eval()
@@ -96,7 +93,6 @@ def test_int8_is_close_and_smaller_weights(model, exported, tmp_path):
     assert 0 < found["mean_difference"] <= found["max_difference"] < 0.1
 
 
-@pytest.mark.slow
 def test_an_exported_model_answers_in_a_pipeline_and_for_predict(model, exported, tmp_path):
     raw = get_recording()
     classify = pipeline(
@@ -129,7 +125,6 @@ def draw_eeg(seconds=7.3, rate=250.0):
     return eeg - eeg.mean(axis=1, keepdims=True)
 
 
-@pytest.mark.slow
 def test_the_runtime_answers_like_the_pipeline_without_its_libraries(model, exported, tmp_path):
     np.save(tmp_path / "eeg.npy", draw_eeg())
     program = (
@@ -154,7 +149,6 @@ def test_the_runtime_answers_like_the_pipeline_without_its_libraries(model, expo
         assert got["scores"] == pytest.approx(wanted["scores"], abs=1e-5)
 
 
-@pytest.mark.slow
 def test_the_windows_of_the_runtime_are_those_of_the_extractor(model, exported):
     expected = EEGFeatureExtractor.from_pretrained(model)(
         draw_eeg(), sampling_rate=250.0, channel_names=NAMES, unit="uV", return_tensors="np"
@@ -166,7 +160,6 @@ def test_the_windows_of_the_runtime_are_those_of_the_extractor(model, exported):
     assert not got["channel_mask"][:, 1].any(), "T7 is dead"
 
 
-@pytest.mark.slow
 def test_a_stream_runs_on_the_contract_of_the_runtime(model, exported):
     runtime = load(exported)
     answers = [
@@ -185,7 +178,6 @@ def test_a_stream_runs_on_the_contract_of_the_runtime(model, exported):
             np.testing.assert_allclose(answer, expected, atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
