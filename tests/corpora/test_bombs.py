@@ -4,11 +4,15 @@
 import gzip
 import io
 import json
+import re
+import struct
 import zipfile
 import zlib
 
+import mne
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,7 +22,8 @@ from eeg_hf.corpora.recordings.eeg_feature import Eeg
 from eeg_hf.corpora.recordings.formats import read_recording
 from eeg_hf.corpora.recordings.side_table import read_rows
 from eeg_hf.processing.filtering import check_filters, resample
-from tests.corpora.mutations import write_set
+from tests.corpora.mutations import export, write_gdf, write_set
+from tests.corpora.test_amplifier_formats import write_curry, write_nicolet, write_persyst
 
 
 @pytest.fixture
@@ -130,3 +135,109 @@ def test_a_matlab_file_of_zeros_is_still_read(tmp_path):
     write_set(tmp_path / "a.set", pnts=2_000_000.0, data=np.zeros((3, 2_000_000), np.float32))
     assert (tmp_path / "a.set").stat().st_size < 100_000
     assert read_recording(tmp_path / "a.set").n_times == 2_000_000
+
+
+def claim_brainvision(path):
+    export(path, "brainvision", False)
+    text = path.read_text()
+    rest = text.partition("Ch1=")[2].partition("\n")[0].partition(",")[2]
+    listed = "\n".join(f"Ch{number + 1}=E{number},{rest}" for number in range(200_000))
+    text = re.sub(r"Ch1=(.|\n)*?(\n\n|$)", lambda _: f"{listed}\n", text, count=1)
+    path.write_text(text.replace("NumberOfChannels=3", "NumberOfChannels=200000"))
+    path.with_suffix(".eeg").write_bytes(bytes(4 * 200_000))
+
+
+def claim_gdf(path):
+    write_gdf(path, 1)
+    head = bytearray(path.read_bytes()[:256])
+    head[184:192] = struct.pack("<q", 256 * 200_001)
+    head[252:256] = struct.pack("<I", 200_000)
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(256 * 200_001 + 10)
+
+
+def claim_edf(path):
+    width = 256 * 10_000
+    head = (
+        b"0".ljust(184) + str(width).encode().ljust(8) + b" " * 44 + b"1".ljust(8) + b"1".ljust(8) + b"9999"
+    )
+    path.write_bytes(head.ljust(width))
+
+
+def claim_cnt(path):
+    head = bytearray(900)
+    head[:12] = b"Version 3.0\0"
+    struct.pack_into("<H", head, 370, 65_535)
+    path.write_bytes(head + bytes(75 * 65_535))
+
+
+def claim_xdf(path):
+    def chunk(tag, content):
+        return b"\x04" + struct.pack("<IH", len(content) + 2, tag) + content
+
+    info = "<info><name>amp</name><type>EEG</type><channel_count>200000</channel_count><nominal_srate>128"
+    info += "</nominal_srate><channel_format>float32</channel_format><desc></desc></info>"
+    path.write_bytes(b"XDF:" + chunk(1, b"<info></info>") + chunk(2, struct.pack("<I", 1) + info.encode()))
+
+
+def claim_curry(path):
+    write_curry(path)
+    header = path.with_name(path.name + ".dpa")
+    header.write_text(header.read_text().replace("NumChannels          = 3", "NumChannels          = 200000"))
+
+
+def claim_persyst(path):
+    write_persyst(path)
+    path.write_text(path.read_text().replace("WaveformCount=3", "WaveformCount=200000"))
+
+
+def claim_nicolet(path):
+    write_nicolet(path)
+    header = path.with_suffix(".head")
+    header.write_text(header.read_text().replace("num_channels=3", "num_channels=200000"))
+
+
+CLAIMS = {
+    "a.vhdr": (claim_brainvision, 200_000),
+    "a.gdf": (claim_gdf, 200_000),
+    "a.edf": (claim_edf, 9_999),
+    "n.cnt": (claim_cnt, 65_535),
+    "a.xdf": (claim_xdf, 200_000),
+    "c.cdt": (claim_curry, 200_000),
+    "p.lay": (claim_persyst, 200_000),
+    "l.data": (claim_nicolet, 200_000),
+    "a.set": (lambda path: write_set(path, nbchan=200_000.0), 200_000),
+    "b.set": (lambda path: write_set(path, external=True, nbchan=200_000.0), 200_000),
+    "e.raw": (
+        lambda path: path.write_bytes(struct.pack(">i6hi5hih", 4, *[1] * 6, 0, 128, 32_767, *[0] * 3, 1, 0)),
+        32_767,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_more_channels_than_any_recording_has(name, tmp_path, monkeypatch):
+    write, number = CLAIMS[name]
+    write(tmp_path / name)
+    monkeypatch.setattr(mne.io, "read_raw", None)  # no reader is asked
+    if name == "a.xdf":
+        pytest.importorskip("pyxdf")
+        monkeypatch.setattr("pyxdf.load_xdf", None)
+    with pytest.raises(ValueError, match=f"promises {number} channels, expected at most 4096") as refused:
+        read_recording(tmp_path / name)
+    assert name in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_more_columns_than_any_recording_has(name, tmp_path, monkeypatch):
+    names = [f"E{number}" for number in range(1025)]
+    if name == "a.csv":
+        (tmp_path / name).write_text(",".join(names) + "\n" + ",".join("1" for _ in names) + "\n")
+        monkeypatch.setattr(pa.csv, "read_csv", None)
+    else:
+        pq.write_table(pa.table(dict.fromkeys(names, [1.0, 2.0])), tmp_path / name)
+    with pytest.raises(
+        ValueError, match=f"{name} has 1025 columns, expected one per channel and at most 1024"
+    ):
+        read_recording(tmp_path / name, sampling_rate=128, unit="uV")

@@ -216,7 +216,6 @@ def test_tables_of_other_formats(suffix, tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("file_name,age\nx/a.edf,1\nx/a,2\n", "row 3 is the second one for x/a.edf"),
         ("file_name,age\na,1\n", "'a' names 2 recordings: x/a.edf, y/a.edf"),
         ("id,age\n1,2\n", "row 2 names no file: expected a column file_name"),
         ("file_name,age,age\nx/a,1,2\n", "more than one column age"),
@@ -228,6 +227,30 @@ def test_a_table_that_contradicts_itself_is_refused(text, reason, tmp_path):
     (tmp_path / "metadata.csv").write_text(text)
     with pytest.raises(ValueError, match=reason):
         FolderCorpus().recordings(tmp_path)
+
+
+def test_rows_that_contradict_each_other_cost_their_recording_and_not_the_corpus(tmp_path, caplog):
+    empty(tmp_path, "a.edf", "b.edf", "c.edf", "x/d.edf", "y/d.edf")
+    rows = [
+        "a,1,30,f",
+        "a.edf,1,31,",
+        "b,2,40,m",
+        "b.edf,3,40,m",
+        "c,4,50,f",
+        "c,4,50,f",
+        ",5,1,f",
+        "d,6,1,m",
+    ]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,subject,age,sex", *rows]) + "\n")
+    with caplog.at_level("WARNING"):
+        found = {r.path.name: r for r in FolderCorpus().recordings(tmp_path) if r.path.parent == tmp_path}
+    assert {name: (r.subject, dict(r.labels)) for name, r in found.items()} == {
+        "a.edf": ("1", {"age": None, "sex": "f"}),
+        "c.edf": ("4", {"age": 50.0, "sex": "f"}),
+    }
+    assert "more than one row for a.edf (age), b.edf (subject), c.edf (which agree)" in caplog.text
+    assert "1 recordings are left out, because their rows name different subjects: b.edf" in caplog.text
+    assert "row 8 names no file: expected a column file_name; 2 such rows are left out" in caplog.text
 
 
 def test_tables_in_subfolders_speak_of_what_lies_there(tmp_path):

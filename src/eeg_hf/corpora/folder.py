@@ -114,7 +114,8 @@ class FolderCorpus(Corpus):
         paths = {legible(path.relative_to(root).as_posix()): path for path in there}
         metadata = None if self.metadata is None else Path(self.metadata)
         table = FolderTable.read(root, list(paths), metadata, self.follow_links)
-        paths = {name: path for name, path in paths.items() if path not in table.files}
+        left_out = table.unclear
+        paths = {n: path for n, path in paths.items() if path not in table.files and n not in left_out}
         places = self._places(list(paths), table)
         # Labels of the table override those of the path
         rows = {name: {**place.labels, **table.labels.get(name, {})} for name, place in places.items()}

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of a folder of recordings, one row per file: `metadata.csv`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from transformers.utils import logging
 
 from .recordings.containment import leads_out
-from .recordings.metadata_columns import FILE, canonical_columns
+from .recordings.metadata_columns import FILE, canonical_columns, find_described
 from .recordings.recording_names import RecordingNames
-from .recordings.side_table import TABLE_SUFFIXES, is_missing_word, read_rows
+from .recordings.side_table import TABLE_SUFFIXES, is_missing_word, joined_rows, read_rows
 
 logger = logging.get_logger(__name__)
 
@@ -23,11 +23,13 @@ class FolderTable:
         files: The tables.
         fields: Recording -> those of `subject`, `session`, `run` and `task` that its row has.
         labels: Recording -> all other columns, as text.
+        unclear: Recordings whose rows name different subjects.
     """
 
     files: tuple[Path, ...] = ()
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     labels: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    unclear: Collection[str] = frozenset()
 
     @classmethod
     def read(
@@ -35,7 +37,7 @@ class FolderTable:
     ) -> "FolderTable":
         """Read the tables of a folder.
 
-        Rows that name no recording, and recordings without a row, are listed in a warning.
+        Rows that name no recording, recordings without a row, and those with several are listed in warnings.
 
         Args:
             root: The folder.
@@ -45,36 +47,35 @@ class FolderTable:
 
         Raises:
             FileNotFoundError: If there is no such table.
-            ValueError: If a row names no file, two recordings, or the same one as another row.
+            ValueError: If every row names no file or two recordings.
         """
         if path is not None and not path.is_file():
             raise FileNotFoundError(f"metadata {path} not found")
         files = _tables(root, follow_links) if path is None else [path]
-        rows: dict[str, dict[str, str | None]] = {}
+        found: list[tuple[str, dict[str, str | None]]] = []
         strangers: list[str] = []
         for file in files:
             # A table describes the recordings at and below its folder
             below = file.parent.relative_to(root).as_posix() if file.is_relative_to(root) else "."
             inside = [name for name in names if below == "." or name.startswith(f"{below}/")]
             recordings = RecordingNames(inside)
-            for place, row in enumerate(read_rows(file), start=2):
-                column = next((old for old, new in canonical_columns(row).items() if new == FILE), None)
-                text = row.pop(column) if column else None
-                if text is None:
-                    raise ValueError(f"{file}: row {place} names no file: expected a column file_name")
-                name = recordings.find(text)
-                if name is None:
-                    strangers.append(text)
-                elif name in rows:
-                    raise ValueError(
-                        f"{file}: row {place} is the second one for {name}: keep one; rows for stretches of "
-                        "a recording belong in a label table"
-                    )
-                else:
-                    rows[name] = row
+            described, unknown = find_described(file, read_rows(file), recordings)
+            strangers += unknown
+            found += [(name, _without_file(row)) for name, row in described]
+        rows, contradicting = joined_rows(files[0] if files else root, found)
+        unclear = [
+            name
+            for name, columns in contradicting.items()
+            if "subject" in canonical_columns(columns).values()
+        ]
+        if unclear:
+            logger.warning(
+                f"{files[0].name}: {len(unclear)} recordings are left out, because their rows name different "
+                f"subjects: {', '.join(unclear[:5])}"
+            )
         _report(files, strangers, [name for name in names if name not in rows and root / name not in files])
         fields = {name: _take_fields(row) for name, row in rows.items()}
-        return cls(tuple(files), fields, rows)
+        return cls(tuple(files), fields, rows, frozenset(unclear))
 
 
 def _tables(root: Path, follow_links: bool) -> list[Path]:
@@ -86,6 +87,11 @@ def _tables(root: Path, follow_links: bool) -> list[Path]:
         and (path.is_file() or not path.exists())  # reading a dangling link raises, a pipe would block
         and not any(part.startswith(".") for part in path.parts[len(root.parts) :])
     )
+
+
+def _without_file(row: Mapping[str, str | None]) -> dict[str, str | None]:
+    column = next(old for old, new in canonical_columns(row).items() if new == FILE)
+    return {name: cell for name, cell in row.items() if name != column}
 
 
 def _take_fields(row: dict[str, str | None]) -> dict[str, str]:

@@ -97,10 +97,15 @@ def test_what_is_derived_hidden_ignored_or_a_part_is_no_recording(tmp_path, capl
     assert "2 files are left out" in caplog.text and "sub-03/eeg/sub-09_task-rest_eeg.edf" in caplog.text
 
 
-def test_a_person_listed_twice_is_refused(tmp_path):
-    table(tmp_path / "participants.tsv", "participant_id | age\nsub-01 | 20\nsub-01 | 30\n")
-    with pytest.raises(ValueError, match="more than one row for 01"):
-        bids_recordings(tmp_path)
+def test_of_a_subject_listed_twice_only_what_contradicts_itself_is_unknown(tmp_path, caplog):
+    for subject in ("01", "02"):
+        write(tmp_path, f"sub-{subject}/eeg/sub-{subject}_task-rest_eeg.edf")
+    rows = "sub-01 | 20 | f\nsub-01 | 30 | f\nsub-02 | 40 | m\n"
+    table(tmp_path / "participants.tsv", "participant_id | age | sex\n" + rows)
+    with caplog.at_level("WARNING"):
+        found = {file.subject: dict(file.subject_row) for file in bids_recordings(tmp_path)}
+    assert found == {"01": {"age": None, "sex": "f"}, "02": {"age": "40", "sex": "m"}}
+    assert "more than one row for 01 (age)" in caplog.text
 
 
 # -- inheritance ---------------------------------------------------------------------------------------------

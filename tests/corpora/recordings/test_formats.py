@@ -161,6 +161,44 @@ def test_a_discontinuous_edf_without_gaps_has_no_marks(tmp_path):
         read_recording(write_edf(tmp_path / "b.edf", sines(), starts=[0.0, 3.0, 2.0, 4.0]))
 
 
+def continuous(path: Path, starts: list[float], marks: list[tuple[float, float, str]] = ()) -> Path:
+    """Write a file that calls itself continuous, whatever its clock says."""
+    write_edf(path, sines(), starts=starts, marks=marks)
+    path.write_bytes(path.read_bytes().replace(b"EDF+D", b"EDF+C"))
+    return path
+
+
+def test_a_file_that_calls_itself_continuous_is_not_where_its_clock_jumps(tmp_path):
+    marks = [(0.5, 0.0, "before"), (10.25, 0.0, "after")]
+    raw = read_recording(continuous(tmp_path / "a.edf", [0.0, 1.0, 10.0, 11.0], marks))
+    found = {a["description"]: a["onset"] for a in raw.annotations}
+    assert found == {"before": 0.5, "after": 2.25, "BAD boundary": 2.0, "EDGE boundary": 2.0}
+    with pytest.raises(ValueError, match="b.edf is discontinuous .*by its clock.* not in order of time"):
+        read_recording(continuous(tmp_path / "b.edf", [0.0, 5.0, 1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    "starts",
+    [
+        [0.0, 1.0, 2.0, 3.0],
+        [0.0, 0.0, 0.0, 0.0],  # written by programs that do not keep the time
+        [0.0, 1.0003, 2.0006, 3.0009],  # the amplifier's clock is not the computer's
+        [7.5, 8.5, 9.5, 10.5],
+    ],
+)
+def test_a_continuous_file_has_no_gap(tmp_path, starts):
+    raw = read_recording(continuous(tmp_path / "a.edf", starts))
+    assert not [a for a in raw.annotations if a["description"].lower().startswith(("bad", "edge"))]
+
+
+def test_times_that_are_rounded_to_hundredths_are_no_gaps(tmp_path):
+    path = continuous(tmp_path / "a.edf", [0.0, 0.99, 1.98, 2.98])  # records of 127 / 128 s
+    content = bytearray(path.read_bytes())
+    content[244:252] = b"0.992188"
+    path.write_bytes(content)
+    assert not [a for a in read_recording(path).annotations if a["description"].startswith(("BAD", "EDGE"))]
+
+
 def test_edf_annotations_in_latin1_are_read(tmp_path):
     path = write_edf(
         tmp_path / "a.edf", sines(), starts=[0, 1, 2, 3], marks=[(1.0, 0.0, "Augen ge\xf6ffnet")]

@@ -89,9 +89,15 @@ def test_tables_in_other_spellings_mean_the_same_at_every_door(folder, name, str
         assert labels == dict(recording.labels) and labels
 
 
-def test_two_rows_for_one_recording_are_refused_at_every_door(folder):
-    (folder / "metadata.csv").write_text("file,subject\ns0_raw.fif,1\ns0_raw,2\n")
-    with pytest.raises(ValueError, match="the second one for s0_raw.fif"):
-        FolderCorpus().recordings(folder)
-    with pytest.raises(Exception, match="the second one for s0_raw.fif"):
-        load_dataset("eegfolder", data_dir=str(folder), split="train")
+def test_of_two_rows_for_one_recording_what_contradicts_itself_is_unknown_at_every_door(folder):
+    rows = ["s0_raw.fif,01,20,f", "s0_raw,01,30,f", "s1_raw,02,40,m"]
+    (folder / "metadata.csv").write_text("\n".join(["file,subject,age,sex", *rows]) + "\n")
+    prepared = {r.path.name: r for r in FolderCorpus().recordings(folder)}
+    rows = {
+        Path(row["eeg"].filenames[0]).name: row
+        for row in load_dataset("eegfolder", data_dir=str(folder), split="train")
+    }
+    for name, expected in (("s0_raw.fif", ("01", None, "f")), ("s1_raw.fif", ("02", 40, "m"))):
+        labels = prepared[name].labels
+        assert (prepared[name].subject, labels["age"], labels["sex"]) == expected
+        assert tuple(rows[name][column] for column in ("subject", "age", "sex")) == expected

@@ -33,7 +33,7 @@ from transformers.utils import logging
 from ...legible_text import legible
 from .containment import FOLLOW, leads_out
 from .formats import EXTENSIONS
-from .side_table import read_rows, text_of
+from .side_table import joined_rows, read_rows, text_of
 
 logger = logging.get_logger(__name__)
 
@@ -263,10 +263,8 @@ def _rows_by(
     if rows and key not in rows[0]:
         raise ValueError(f"{path} has no column {key}: it has {', '.join(rows[0])}")
     labels = [(row.pop(key, None) or "").removeprefix(prefix) for row in rows]
-    repeated = sorted({label for label in labels if label and labels.count(label) > 1})
-    if repeated:
-        raise ValueError(f"{path} has more than one row for {', '.join(repeated[:5])}: keep one")
-    return {label: row for label, row in zip(labels, rows, strict=True) if label}
+    joined, _ = joined_rows(path, [each for each in zip(labels, rows, strict=True) if each[0]])
+    return joined
 
 
 def _ignore_patterns(root: Path) -> list[str]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .file_checks import require_package, sniff
-from .memory_bound import bound_of, refuse_expansion
+from .memory_bound import bound_of, refuse_channels, refuse_expansion
 
 _MATRIX, _COMPRESSED = 14, 15
 _STRUCT, _CHAR = 2, 4
+_NUMBERS = {1: "b", 2: "B", 3: "h", 4: "H", 5: "i", 6: "I", 7: "f", 9: "d", 12: "q", 13: "Q"}
 _ENCODINGS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
 _MAX_NAME_BYTES = 2**14
 _MAX_OBJECTS = 100_000
@@ -117,6 +118,8 @@ def _find_name(stream: _Stream, length: int, field: str = "", depth: int = 0) ->
     name = field or stream.element()[1].decode("latin-1")
     if field:
         stream.element()  # the arrays of a structure have no name of their own
+    if name == "nbchan":
+        _refuse_too_many(stream)
     if name == "data" and kind_of_array != _CHAR:
         return ""
     if name == "data":
@@ -140,6 +143,14 @@ def _find_name(stream: _Stream, length: int, field: str = "", depth: int = 0) ->
     return None
 
 
+def _refuse_too_many(stream: _Stream) -> None:
+    """Read the number of channels, and refuse one that no recording has."""
+    kind, content = stream.element()
+    form = stream.order + _NUMBERS.get(kind, "")
+    if len(form) == 2 and len(content) >= struct.calcsize(form):
+        refuse_channels("its field nbchan", float(struct.unpack_from(form, content)[0]))
+
+
 def _text_coding(kind: int, order: str) -> str:
     coding = _ENCODINGS.get(kind, "latin-1")
     return coding + ("-le" if order == "<" else "-be") if coding in ("utf-16", "utf-32") else coding
@@ -156,6 +167,9 @@ def _named_in_hdf5(path: Path) -> str | None:
             holder = file.get("EEG", file)
             for _ in range(2):
                 holder = holder.get("EEG", holder)
+            count = holder.get("nbchan")
+            if isinstance(count, h5py.Dataset) and count.size == 1 and count.dtype.kind in "fiu":
+                refuse_channels(path.name, float(count[()].item()))
             data = holder.get("data")
             if not isinstance(data, h5py.Dataset) or data.attrs.get("MATLAB_class") != b"char":
                 return None

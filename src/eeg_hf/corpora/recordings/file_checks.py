@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .ant_check import check_ant
 from .matlab_check import check_matlab
-from .memory_bound import refuse_expansion
+from .memory_bound import refuse_channels, refuse_expansion
 
 _HEAD_BYTES = 256
 _SAMPLE_BYTES = 2**20  # first part of the samples, enough to detect converted line endings
@@ -275,6 +275,7 @@ def check_cnt(path: Path, kind: str | None, sample_format: str | None = None) ->
     (num_channels,) = struct.unpack_from("<H", head, 370)
     (events,) = struct.unpack_from("<I", head, 886)
     (num_samples,) = struct.unpack_from("<i", head, 864)
+    refuse_channels(path.name, num_channels)
     data_start = 900 + 75 * num_channels  # after the headers of the channels
     size = path.stat().st_size
     if sample_format and num_channels and num_samples > 0 and events > size:
@@ -307,6 +308,7 @@ def check_egi(path: Path) -> None:
         raise ValueError(
             f"{path.name} has a damaged EGI header: {num_channels} channels, {num_samples} samples"
         )
+    refuse_channels(path.name, num_channels + num_events)
     data_start = 36 + 4 * num_events
     check_size(path, data_start + precision * num_samples * (num_channels + num_events), data_start)
 
@@ -349,11 +351,23 @@ def check_curry(path: Path) -> None:
         num_trials = int(found.get("NumTrials", 1))
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path.name} has a damaged Curry header: {error}") from None
+    refuse_channels(path.name, num_channels)
     if num_trials > 1:
         raise ValueError(f"{path.name} is epoched ({num_trials} trials), expected a continuous recording")
     if found.get("DataFormat", "FLOAT") != "ASCII":
         check_size(data, 4 * num_samples * num_channels)
     require_package(path, "curryreader")
+
+
+def check_nicolet(path: Path) -> None:
+    """Check the number of channels of a Nicolet recording.
+
+    Raises:
+        ValueError: If it is that of no recording.
+    """
+    header = path.with_suffix(".head")
+    count = settings_of(read_header_text(header)).get("num_channels", "") if header.is_file() else ""
+    refuse_channels(path.name, int(count) if count.isdecimal() else 0)
 
 
 def check_file(path: Path, extension: str, sample_format: str | None = None) -> str | None:
@@ -382,6 +396,7 @@ def check_file(path: Path, extension: str, sample_format: str | None = None) -> 
         ".raw": check_egi,
         ".cdt": check_curry,
         ".dap": check_curry,
+        ".data": check_nicolet,
     }
     if extension in simple:
         simple[extension](path)

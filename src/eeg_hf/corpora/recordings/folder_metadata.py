@@ -14,10 +14,10 @@ from transformers.utils import logging
 
 from ..corpus import Label
 from .bids_tree import BIDSFile, bids_recordings
-from .metadata_columns import FIELDS, FILE, canonical_columns
+from .metadata_columns import FIELDS, FILE, canonical_columns, find_described
 from .recording_bundle import TemporaryFolder
 from .recording_names import RecordingNames
-from .side_table import column_types, is_missing_word, read_rows, typed
+from .side_table import column_types, is_missing_word, joined_rows, read_rows, typed
 
 logger = logging.get_logger(__name__)
 
@@ -91,7 +91,7 @@ def metadata_rows(
         labels, which are text, whole numbers or numbers.
 
     Raises:
-        ValueError: If the table is damaged, names no files, or names one twice.
+        ValueError: If the table is damaged or names no files.
     """
     if "::" not in file and is_local_path(file):
         rows = read_rows(Path(file))
@@ -113,18 +113,8 @@ def _matched(
     file: str, rows: Sequence[Mapping[str, str | None]], names: Sequence[str]
 ) -> list[dict[str, str | None]]:
     """Replace what the rows call the recordings by their paths."""
-    recordings, found, strangers = RecordingNames(names), {}, []
-    for place, row in enumerate(rows, start=2):
-        text = row.get(FILE)
-        if text is None:
-            raise ValueError(f"{file}: row {place} names no file: expected a column file_name")
-        name = recordings.find(text)
-        if name in found:
-            raise ValueError(f"{file}: row {place} is the second one for {name}: keep one")
-        if name is None:
-            strangers.append(text)
-        else:
-            found[name] = {**row, FILE: name}
+    described, strangers = find_described(file, rows, RecordingNames(names))
+    found, _ = joined_rows(file, ((name, {**row, FILE: name}) for name, row in described))
     lacking = [name for name in names if name not in found]
     for what, which in (("rows name no recording", strangers), ("recordings have no row", lacking)):
         if which:

@@ -20,6 +20,7 @@ from ...legible_text import legible
 from .containment import refuse_outside
 from .file_checks import CNT_BYTES, check_file, check_size
 from .gaps import joins_of, mark_joins, mark_missing_runs
+from .memory_bound import refuse_channels
 from .recording_files import (
     EXTENSIONS,
     TABLE_EXTENSIONS,
@@ -216,6 +217,7 @@ def _check_opened(path: Path, raw: "mne.io.BaseRaw", sampling_rate: float | None
         raise ValueError(f"{path.name} has a rate of {rate:g} Hz, expected sampling_rate={sampling_rate:g}")
     if not raw.ch_names or raw.n_times < 1:
         raise ValueError(f"{path.name} is empty: {len(raw.ch_names)} channels, {raw.n_times} samples")
+    refuse_channels(path.name, len(raw.ch_names))
     raw.get_channel_types()  # fails where a channel has a kind that does not exist
     for start in (0, raw.n_times - 1):
         try:

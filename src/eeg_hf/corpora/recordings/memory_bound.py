@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bound on what a small file may become in memory: a file of a megabyte must not want gigabytes."""
+"""Bounds on what a file may become in memory: a file of a megabyte must not want gigabytes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _FREE_BYTES = 2**28
 _MAX_RATIO = 100  # recordings shrink by less than ten times, also sparse ones
+MAX_CHANNELS = 4096
+"""Channels that a recording may have: eight times those of the densest caps and grids."""
 
 
 def bound_of(num_packed: int) -> int:
@@ -36,6 +38,22 @@ def refuse_expansion(name: str, num_packed: int, num_bytes: float) -> None:
         )
 
 
+def refuse_channels(name: str, number: float) -> None:
+    """Refuse a file that promises more channels than any recording has, before a reader lists them.
+
+    Args:
+        name: The file, for the message.
+        number: Channels that its header promises.
+
+    Raises:
+        ValueError: If these are too many.
+    """
+    if number > MAX_CHANNELS:
+        raise ValueError(
+            f"{name} promises {number:.0f} channels, expected at most {MAX_CHANNELS}: it is damaged or no EEG"
+        )
+
+
 def bounded_batches(path: Path, file: "ParquetFile", num_rows: int) -> "Iterator[pa.RecordBatch]":
     """Yield the rows of a Parquet file: one value may stand in it for any number of equal ones.
 
@@ -54,4 +72,4 @@ def bounded_batches(path: Path, file: "ParquetFile", num_rows: int) -> "Iterator
         yield batch
 
 
-__all__ = ["bounded_batches", "bound_of", "refuse_expansion"]
+__all__ = ["MAX_CHANNELS", "bound_of", "bounded_batches", "refuse_channels", "refuse_expansion"]

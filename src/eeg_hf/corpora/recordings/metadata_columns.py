@@ -5,6 +5,13 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from transformers.utils import logging
+
+from .recording_names import RecordingNames
+
+logger = logging.get_logger(__name__)
 
 FILE = "file_name"
 # Canonical name -> names of columns in English, then in German
@@ -44,4 +51,40 @@ def canonical_columns(columns: Iterable[str]) -> dict[str, str]:
     return {column: name for name, column in found.items() if column is not None}
 
 
-__all__ = ["FIELDS", "FILE", "canonical_columns"]
+def find_described(
+    file: Path | str, rows: Sequence[Mapping[str, str | None]], recordings: RecordingNames
+) -> tuple[list[tuple[str, Mapping[str, str | None]]], list[str]]:
+    """Find the recording of each row; unclear rows are left out with a warning.
+
+    Args:
+        file: The table, for messages.
+        rows: Its rows, whose columns have any spelling.
+        recordings: The recordings that it may describe.
+
+    Returns:
+        Recording and row of each, and the names that are no recording's.
+
+    Raises:
+        ValueError: If every row names no file or several recordings.
+    """
+    described, strangers, unclear = [], [], []
+    for place, row in enumerate(rows, start=2):
+        column = next((old for old, new in canonical_columns(row).items() if new == FILE), None)
+        text = None if column is None else row[column]
+        if text is None:
+            unclear.append(f"row {place} names no file: expected a column {FILE}")
+            continue
+        try:
+            name = recordings.find(text)
+        except ValueError as error:
+            unclear.append(f"row {place}: {error}")
+        else:
+            described.append((name, row)) if name is not None else strangers.append(text)
+    if unclear and not described:
+        raise ValueError(f"{file}: {unclear[0]}")
+    if unclear:
+        logger.warning(f"{file}: {unclear[0]}; {len(unclear)} such rows are left out")
+    return described, strangers
+
+
+__all__ = ["FIELDS", "FILE", "canonical_columns", "find_described"]

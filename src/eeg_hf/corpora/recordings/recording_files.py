@@ -15,6 +15,7 @@ from ...legible_text import legible
 from .containment import FOLLOW, leads_out, refuse_outside
 from .eeglab_samples import named_samples
 from .file_checks import check_size, next_fif, read_header_text, settings_of, sniff
+from .memory_bound import refuse_channels
 
 logger = logging.get_logger(__name__)
 
@@ -221,6 +222,7 @@ def brainvision_files(path: Path) -> BrainVisionFiles:
     markers = _named(path, header.get("MarkerFile"), (".vmrk", ".amrk"), "marker", overrides)
     try:
         count, interval = int(header["NumberOfChannels"]), float(header["SamplingInterval"])
+        refuse_channels(path.name, count)
         channels = settings_of(text.split("[Coordinates]")[0])
         listed = sum(bool(value and re.fullmatch(r"Ch\d+", name)) for name, value in channels.items())
         if not (0 < count <= listed and 0 < interval < float("inf")):
@@ -249,6 +251,8 @@ def persyst_data(path: Path) -> Path:
     settings = {name.lower(): value for name, value in settings_of(read_header_text(path)).items()}
     if not settings.get("file"):
         raise ValueError(f"{path.name} is not a Persyst header: it names no data file")
+    count = settings.get("waveformcount", "")
+    refuse_channels(path.name, int(count) if count.isdecimal() else 0)
     data = path.parent / re.split(r"[\\/]", settings["file"])[-1]
     if not data.is_file():
         raise FileNotFoundError(f"{path.name} names the data file {data.name}, which is not beside it")

@@ -136,6 +136,41 @@ def typed(row: Mapping[str, Label], types: Mapping[str, type[str] | type[float]]
     }
 
 
+def joined_rows(
+    path: Path | str, rows: Iterable[tuple[str, Mapping[str, str | None]]]
+) -> tuple[dict[str, dict[str, str | None]], dict[str, list[str]]]:
+    """Make one row of those that describe the same thing; cells that contradict each other become unknown.
+
+    A warning names what has several rows, and where they contradict each other.
+
+    Args:
+        path: The table, for the warning.
+        rows: What a row describes, and its cells.
+
+    Returns:
+        What is described -> its cells, and what is described -> the columns that contradict each other.
+    """
+    joined: dict[str, dict[str, str | None]] = {}
+    repeated: dict[str, list[str]] = {}
+    for what, row in rows:
+        known = {name: cell for name, cell in row.items() if cell is not None}
+        if what not in joined:
+            joined[what] = dict(row)
+            continue
+        before, different = joined[what], repeated.setdefault(what, [])
+        for name, cell in known.items():
+            if before.get(name) not in (None, cell) and name not in different:
+                different.append(name)
+            before[name] = None if name in different else cell
+    if repeated:
+        shown = [f"{what} ({', '.join(names) or 'which agree'})" for what, names in repeated.items()]
+        logger.warning(
+            f"{path} has more than one row for {', '.join(shown[:5])}: cells that contradict each other are "
+            "unknown; keep one row"
+        )
+    return joined, {what: names for what, names in repeated.items() if names}
+
+
 def free_name(column: str) -> str:
     """Return a column's name as a label, with a suffix where every window has a column of that name."""
     return f"{column}_label" if column in _COLUMNS_OF_WINDOWS else column
@@ -287,6 +322,7 @@ __all__ = [
     "column_types",
     "free_name",
     "is_missing_word",
+    "joined_rows",
     "number",
     "read_rows",
     "text_of",

@@ -13,7 +13,7 @@ import re
 import struct
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import numpy as np
 
 from ...processing.channels import parse_channel
 from .file_checks import check_size, decode_text
+from .memory_bound import refuse_channels
 
 if TYPE_CHECKING:
     import mne
@@ -76,7 +77,8 @@ class SignalHeader:
         record_bytes: Length of one data record.
         record_seconds: Duration of one data record.
         annotations: (first byte, length) of every annotation signal in a record.
-        is_discontinuous: Whether time may have passed between two records.
+        is_discontinuous: Whether time may have passed between two records: the header says so, or the clock
+            of the records does.
     """
 
     path: Path
@@ -118,6 +120,7 @@ def read_edf_header(path: Path, extension: str = ".edf") -> SignalHeader:
                 raise ValueError(
                     f"{num_signals} signals need {256 * (num_signals + 1)} bytes, not {num_bytes}"
                 )
+            refuse_channels(path.name, num_signals)
             columns = _columns(file.read(256 * num_signals), num_signals)
             all_signals = [
                 Signal(
@@ -136,10 +139,10 @@ def read_edf_header(path: Path, extension: str = ".edf") -> SignalHeader:
         starts[-1],
         record_seconds,
         tuple((starts[i], width * s.samples) for i, s in enumerate(all_signals) if s.label in _ANNOTATIONS),
-        head[192:197] in (b"EDF+D", b"BDF+D"),
     )
     _check(header, kind, num_records)
-    return header
+    is_discontinuous = head[192:197] in (b"EDF+D", b"BDF+D") or _clock_jumps(header, num_records)
+    return replace(header, is_discontinuous=is_discontinuous)
 
 
 def read_gdf_header(path: Path) -> SignalHeader:
@@ -158,6 +161,7 @@ def read_gdf_header(path: Path) -> SignalHeader:
             (num_signals,) = struct.unpack_from("<I" if is_first else "<H", head, 252)
             if not denominator or not 256 * (num_signals + 1) <= num_bytes <= path.stat().st_size:
                 raise ValueError(f"{num_signals} signals do not go with a header of {num_bytes} bytes")
+            refuse_channels(path.name, num_signals)
             block = file.read(256 * num_signals)
             signals, widths = _gdf_signals(block, num_signals, is_first)
             record_bytes = sum(w * s.samples for w, s in zip(widths, signals, strict=True))
@@ -233,9 +237,9 @@ def close_gaps(raw: "mne.io.BaseRaw", header: SignalHeader) -> list[float]:
     """
     import mne
 
-    starts, marks = _clock(header, round(raw.n_times / raw.info["sfreq"] / header.record_seconds))
+    starts, marks, rounding = _clock(header, round(raw.n_times / raw.info["sfreq"] / header.record_seconds))
     sample_time = np.arange(len(starts)) * header.record_seconds  # start of each record without the gaps
-    tolerance = 0.5 / raw.info["sfreq"]
+    tolerance = max(0.5 / raw.info["sfreq"], rounding)
     joins = np.flatnonzero(np.abs(np.diff(starts) - header.record_seconds) > tolerance) + 1
 
     def moved(seconds: np.ndarray) -> np.ndarray:
@@ -267,13 +271,39 @@ def _is_in_a_pause(mark: tuple[float, float, str], starts: np.ndarray, record_se
     return not bool(((starts <= end) & (begin <= starts + record_seconds)).any())
 
 
-def _clock(header: SignalHeader, num_records: int) -> tuple[np.ndarray, list[tuple[float, float, str]]]:
+def _clock_jumps(header: SignalHeader, num_records: int) -> bool:
+    """Return whether the last record is not where records without a pause would end.
+
+    Files that call themselves continuous (EDF+C) are not always. Records without a time tell nothing, and
+    those that all have the same time have no clock.
+    """
+    if num_records < 1:  # not closed properly
+        num_records = (header.path.stat().st_size - header.num_bytes) // header.record_bytes
+    if not header.annotations or num_records < 2:
+        return False
+    times = []
+    with header.path.open("rb") as file:
+        for record in (0, num_records - 1):
+            file.seek(header.num_bytes + record * header.record_bytes + header.annotations[0][0])
+            found = _TAL.fullmatch(file.read(header.annotations[0][1]).split(b"\0")[0])
+            times.append(None if found is None else float(found[1]))
+    if times[0] is None or times[1] is None or times[0] == times[1]:
+        return False
+    off = abs(times[1] - times[0] - (num_records - 1) * header.record_seconds)
+    return off > 0.5 * header.record_seconds / max(signal.samples for signal in header.signals)
+
+
+def _clock(
+    header: SignalHeader, num_records: int
+) -> tuple[np.ndarray, list[tuple[float, float, str]], float]:
     """Read the start of each record, and (start, end, text) of all annotations.
 
     All times are in seconds after the start of the first record. The first annotation of a record has no
-    text: it is the record's time.
+    text: it is the record's time. The third result is how far rounding moves the time between two records.
     """
+    what = f"{header.path.name} is discontinuous (EDF+D, or by its clock)"
     starts: list[float] = []
+    decimals = 0
     marks = []
     records = np.memmap(
         header.path, np.uint8, "r", header.num_bytes, shape=(num_records, header.record_bytes)
@@ -283,15 +313,18 @@ def _clock(header: SignalHeader, num_records: int) -> tuple[np.ndarray, list[tup
         lists = [bytes(row[first : first + length]).split(b"\0") for first, length in header.annotations]
         found = [match.groups() for each in lists for text in each if (match := _TAL.fullmatch(text))]
         if not found:
-            raise ValueError(f"{header.path.name} is discontinuous (EDF+D): record {len(starts)} has no time")
+            raise ValueError(f"{what}: record {len(starts)} has no time")
         starts.append(float(found[0][0]))
+        decimals = max(decimals, len(found[0][0].partition(b".")[2]))
         for onset, duration, texts in found:
             begin = float(onset) - starts[0]
             for text in filter(None, texts.split(b"\x14")):
                 marks.append((begin, begin + float(duration or 0), decode_text(text)))
     if (np.diff(starts) <= 0).any():
-        raise ValueError(f"{header.path.name} is discontinuous (EDF+D): its records are not in order of time")
-    return np.array(starts) - starts[0], marks
+        raise ValueError(f"{what}: its records are not in order of time")
+    unit = 10.0**-decimals
+    is_exact = abs(header.record_seconds / unit - round(header.record_seconds / unit)) < 1e-6
+    return np.array(starts) - starts[0], marks, 0.0 if is_exact else unit
 
 
 def _check(header: SignalHeader, kind: str, num_records: int) -> None:
@@ -335,7 +368,7 @@ def _gdf_signals(block: bytes, count: int, is_first: bool) -> tuple[list[Signal]
 
     labels = [_text(block[16 * i : 16 * i + 16]) for i in range(count)]
     if is_first:  # version 1 has names of units, version 2 codes
-        units = [_text(block[96 * count + 8 * i :][:8]) for i in range(count)]
+        units = [_text(block[at : at + 8]) for at in range(96 * count, 104 * count, 8)]
     else:
         units = [_GDF_UNITS.get(code, f"code {code}") for code in column("H", 102)]
     physical = zip(column("d", 104), column("d", 112), strict=True)
@@ -351,7 +384,8 @@ def _columns(block: bytes, count: int) -> Sequence[tuple[str, ...]]:
         raise ValueError("it ends within the header")
     fields, start = [], 0
     for width in _EDF_FIELDS:
-        fields.append([_text(block[start + width * i :][:width]) for i in range(count)])
+        places = range(start, start + width * count, width)
+        fields.append([_text(block[place : place + width]) for place in places])
         start += width * count
     return list(zip(*fields, strict=True))
 

@@ -108,6 +108,7 @@ def _read_parquet(path: Path) -> dict[str, np.ndarray | pa.ChunkedArray]:
     """Read a Parquet file into columns."""
     try:
         file = pyarrow.parquet.ParquetFile(path)
+        _refuse_columns(path, file.metadata.num_columns)
         size = 8 * file.metadata.num_rows * file.metadata.num_columns
         if size < 0:
             raise ValueError(f"{path.name} promises {file.metadata.num_rows} rows, which is impossible")
@@ -141,6 +142,7 @@ def _read_text(path: Path, delimiter: str | None) -> dict[str, np.ndarray | pa.C
         text = "\n".join("\t".join(line.split()) for line in text.split("\n"))
         lines, delimiter = text.split("\n", 40)[:40], "\t"
     # Decimal commas need another delimiter: "1,5;2,5", never "1,5,2,5"
+    _refuse_columns(path, lines[0].count(delimiter) + 1)  # a parser takes a while to make 100,000 columns
     cells = [[cell.strip().strip('"') for cell in line.split(delimiter)] for line in lines]
     is_comma = delimiter != "," and any(re.fullmatch(r"[+-]?\d+,\d+", c) for row in cells[1:] for c in row)
     header = _header(cells[0], is_comma)
@@ -179,6 +181,15 @@ def _padded(text: str, delimiter: str) -> str:
     return "\n".join(line + delimiter * (most - n) for line, n in zip(lines, counts.tolist(), strict=True))
 
 
+def _refuse_columns(path: Path, number: int) -> None:
+    """Refuse a table with more columns than a recording has channels."""
+    if number > _MAX_CHANNELS:
+        raise ValueError(
+            f"{path.name} has {number} columns, expected one per channel and at most {_MAX_CHANNELS}: "
+            "transpose it"
+        )
+
+
 def _checked(path: Path, table: pa.Table) -> dict[str, np.ndarray | pa.ChunkedArray]:
     """Refuse tables of other content; return numbers as arrays, dates and times as they are."""
     if table.num_rows < table.num_columns and table.num_columns > 32:
@@ -186,10 +197,9 @@ def _checked(path: Path, table: pa.Table) -> dict[str, np.ndarray | pa.ChunkedAr
             f"{path.name} has {table.num_rows} rows and {table.num_columns} columns: expected one row per "
             "sample and one column per channel; transpose it"
         )
-    if table.num_rows < 2 or table.num_columns > _MAX_CHANNELS:
-        raise ValueError(
-            f"{path.name} is not a table of samples: {table.num_rows} rows, {table.num_columns} columns"
-        )
+    _refuse_columns(path, table.num_columns)
+    if table.num_rows < 2:
+        raise ValueError(f"{path.name} is not a table of samples: it has {table.num_rows} rows")
     # OpenBCI names several unused columns "Other"
     table = table.select([i for i, name in enumerate(table.column_names) if name != "Other"])
     twice = [name for name, n in Counter(table.column_names).items() if n > 1 and name]

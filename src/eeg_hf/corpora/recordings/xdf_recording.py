@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .file_checks import require_package
+from .memory_bound import refuse_channels
 from .signal_header import voltage_factor
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def _choose_stream(path: Path, streams: list[Mapping[str, Any]]) -> int:
     if len(found) != 1:
         held = ", ".join(f"{s['name']} ({s['type']}, {s['nominal_srate']} Hz)" for s in streams) or "nothing"
         raise ValueError(f"{path.name} has {len(found)} EEG streams, expected one: it has {held}")
+    for stream in streams:
+        refuse_channels(path.name, float(stream["channel_count"]))
     return int(found[0]["stream_id"])
 
 
