@@ -68,6 +68,24 @@ def test_a_recording_gets_one_answer_and_one_for_each_window(classify, recording
     assert result["score"] == result["scores"][result["label"]]
 
 
+def test_windows_in_bad_spans_do_not_count_in_the_answer_for_the_recording(
+    model, recordings, classify, monkeypatch
+):
+    raw = recordings[0].copy()
+    raw.set_annotations(mne.Annotations([2.5, 6.5], [1.0, 0.1], ["BAD movement", "bad"]))
+    result = classify(raw)
+    assert [w.get("is_bad", False) for w in result["windows"]] == [False, True, False, True]
+    windows = [list(w["scores"].values()) for w in result["windows"] if "is_bad" not in w]
+    assert np.allclose(list(result["scores"].values()), np.mean(windows, axis=0))
+    embed = pipeline("eeg-feature-extraction", model=model)
+    found = embed(raw)
+    assert np.allclose(found["embedding"], found["windows"][[0, 2]].mean(axis=0), atol=1e-6)
+    monkeypatch.setattr(long_recordings, "LARGEST_HELD_BYTES", 0)
+    assert classify(raw)["scores"] == pytest.approx(result["scores"], abs=1e-5)
+    raw.set_annotations(mne.Annotations(0.0, 7.0, "BAD"))
+    assert classify(raw)["scores"] == pytest.approx(classify(recordings[0])["scores"], abs=1e-5)
+
+
 def test_windows_become_one_answer_as_asked_for(classify, recordings):
     windows = classify(recordings[0])["windows"]
     highest = classify(recordings[0], aggregate="max", return_windows=False)

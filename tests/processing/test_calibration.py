@@ -132,3 +132,16 @@ def test_the_origin_can_be_read_without_loading_anything(calibration, tmp_path):
     length = int.from_bytes(header[:8], "little")
     about = json.loads(json.loads(header[8 : 8 + length])["__metadata__"]["calibration"])
     assert about["origin"]["channels"] == NAMES
+
+
+def test_windows_in_bad_spans_are_no_calibration(model):
+    raw = make_recording()
+    raw._data[:, 1000:2000] *= 5.0
+    raw.set_annotations(mne.Annotations(5.0, 5.0, "BAD movement"))
+    found = calibrate(raw, make_extractor(), model)
+    assert found.num_seconds == 25.0
+    raw.set_annotations(None)
+    assert np.abs(found.log_power - calibrate(raw, make_extractor(), model).log_power).max() > 0.1
+    raw.set_annotations(mne.Annotations(0.0, 30.0, "BAD"))
+    with pytest.raises(ValueError, match="calibration: every window overlaps a span annotated as bad"):
+        calibrate(raw, make_extractor(), model)

@@ -23,6 +23,7 @@ from transformers import BatchFeature, Pipeline
 
 from ..collation import decode_windows
 from ..corpora.recordings.formats import read_recording
+from ..processing.bad_spans import bad_windows
 from ..processing.calibration import Calibration
 from ..processing.long_recordings import is_long
 from .explanation import Explanation, PairContributions, explain, explain_pairs
@@ -104,9 +105,13 @@ class _EEGPipeline(Pipeline):
         )
         if num_samples == 0:
             raise ValueError("the recording holds no samples: expected at least one window")
-        if isinstance(inputs, mne.io.BaseRaw) and self._goes_in_blocks(inputs, options):
-            blocks = self.feature_extractor.iterate(inputs, return_report=True, **options)
-            return {"features": blocks, "channels": None}  # the report names them at the end
+        is_bad = None
+        if isinstance(inputs, mne.io.BaseRaw):
+            is_bad = torch.from_numpy(bad_windows(inputs, self.feature_extractor.window_seconds))
+            if self._goes_in_blocks(inputs, options):
+                blocks = self.feature_extractor.iterate(inputs, return_report=True, **options)
+                # The report names the channels at the end
+                return {"features": blocks, "channels": None, "is_bad": is_bad}
         if isinstance(inputs, Mapping):
             features, report = self._extract_from_row(inputs, options.get("calibration")), None
             channels = features.pop("report")[0]["channels"]
@@ -115,7 +120,12 @@ class _EEGPipeline(Pipeline):
             report = features.pop("report")[0]
             channels = report["channels"]
         # `to` casts floating-point tensors only
-        return {"features": dict(features.to(self.dtype)), "report": report, "channels": channels}
+        return {
+            "features": dict(features.to(self.dtype)),
+            "report": report,
+            "channels": channels,
+            "is_bad": is_bad,
+        }
 
     def _goes_in_blocks(self, raw: "mne.io.BaseRaw", options: Mapping[str, Any]) -> bool:
         """Return whether a recording is so long that its windows must not be held together."""
@@ -151,7 +161,11 @@ class _EEGPipeline(Pipeline):
         values = torch.cat(found)  # (windows, n)
         if not values.isfinite().all():
             raise ValueError(self._explain_non_finite())
-        return {"values": values, "num_samples": torch.cat(lengths), "report": report}
+        is_bad = torch.zeros(len(values), dtype=torch.bool)
+        if model_inputs.get("is_bad") is not None:
+            found_bad = model_inputs["is_bad"][: len(values)].cpu()
+            is_bad[: len(found_bad)] = found_bad
+        return {"values": values, "num_samples": torch.cat(lengths), "report": report, "is_bad": is_bad}
 
     def _to_device(self, features: BatchFeature) -> dict[str, Any]:
         """Move one batch of a long recording to the model; transformers moves the windows of others."""
@@ -186,8 +200,10 @@ class EEGClassificationPipeline(_EEGPipeline):
     Each recording gives `{"label", "score", "scores": {label: score}, "windows": [{"start", "end", "label",
     "scores"}]}`, times in seconds. `aggregate` sets how the windows are combined: `"mean"` of their scores,
     weighted by duration; `"max"`; or `"vote"`, the share of windows with that label. `return_windows=False`
-    omits the windows; `return_report=True` adds the `report` of the recording's cleaning. A regression model
-    gives `{"value", "windows"}`, or `{"values": {name: value}, "windows"}` where it has several outputs.
+    omits the windows; `return_report=True` adds the `report` of the recording's cleaning. Windows that
+    overlap a span annotated as bad, or cross a gap, have `"is_bad": True` and do not count, unless all do. A
+    regression model gives `{"value", "windows"}`, or `{"values": {name: value}, "windows"}` where it has
+    several outputs.
 
     `explain=True`, or one of the methods of [`explain`] by name, adds the `explanation` of up to 16 windows
     that are spread over the recording; `explain="pairs"` adds [`PairContributions`].
@@ -222,8 +238,8 @@ class EEGClassificationPipeline(_EEGPipeline):
         spans = self._spans(outputs["num_samples"])
         places = [spans[number] for number, _ in kept]
         windows = {name: torch.cat([row[name] for _, row in kept]).to(self.device) for name in kept[0][1]}
-        shares = outputs["values"].softmax(dim=-1)
-        best = int(_aggregate(shares, outputs["num_samples"], "mean").argmax())
+        shares, counts = outputs["values"].softmax(dim=-1), _counted(outputs)
+        best = int(_aggregate(shares[counts], outputs["num_samples"][counts], "mean").argmax())
         if how == "pairs":
             return explain_pairs(self.model, windows, channels, best)
         rate = self.feature_extractor.sampling_rate
@@ -256,11 +272,14 @@ class EEGClassificationPipeline(_EEGPipeline):
             scores = logits.sigmoid()
         else:
             scores = logits.softmax(dim=-1)  # (windows, labels)
-        result = describe(_aggregate(scores, num_samples, aggregate))
+        is_counted = _counted(model_outputs)
+        result = describe(_aggregate(scores[is_counted], num_samples[is_counted], aggregate))
         if return_windows:
             result["windows"] = [
-                {"start": start, "end": end, **describe(row)}
-                for (start, end), row in zip(self._spans(num_samples), scores, strict=True)
+                {"start": start, "end": end, **describe(row), **({} if counts else {"is_bad": True})}
+                for (start, end), row, counts in zip(
+                    self._spans(num_samples), scores, is_counted.tolist(), strict=True
+                )
             ]
         if return_report:
             result["report"] = model_outputs["report"]
@@ -287,8 +306,9 @@ class EEGFeatureExtractionPipeline(_EEGPipeline):
     """Embed recordings: `pipeline("eeg-feature-extraction", model="org/eeg-foundation")`.
 
     Each recording gives `{"embedding": (hidden,), "windows": (windows, hidden), "spans": [(start, end)]}` as
-    float32 arrays and seconds; the embedding is the mean over windows, weighted by duration. Windows are
-    embedded by the model's `pooler_output`, or by the `eeg_embeds` of an [`EEGCLIPModel`].
+    float32 arrays and seconds; the embedding is the mean over windows, weighted by duration, without those
+    that overlap a span annotated as bad. Windows are embedded by the model's `pooler_output`, or by the
+    `eeg_embeds` of an [`EEGCLIPModel`].
     """
 
     def _select(self, outputs: Any) -> torch.Tensor:
@@ -303,8 +323,9 @@ class EEGFeatureExtractionPipeline(_EEGPipeline):
     def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
         """Return the embeddings of the windows and their mean."""
         values, num_samples = model_outputs["values"], model_outputs["num_samples"]
+        is_counted = _counted(model_outputs)
         return {
-            "embedding": _aggregate(values, num_samples, "mean").numpy(),
+            "embedding": _aggregate(values[is_counted], num_samples[is_counted], "mean").numpy(),
             "windows": values.numpy(),
             "spans": self._spans(num_samples),
         }
@@ -343,6 +364,14 @@ def _split(features: Mapping[str, torch.Tensor], size: int) -> Iterator[dict[str
     """Yield batches of `size` windows."""
     for start in range(0, len(features["input_values"]), size):
         yield {name: value[start : start + size] for name, value in features.items()}
+
+
+def _counted(model_outputs: Mapping[str, Any]) -> torch.Tensor:
+    """Return which windows count in the answer for a recording, (windows,): the good ones, if any."""
+    is_bad = model_outputs.get("is_bad")
+    if is_bad is None or is_bad.all():
+        return torch.ones(len(model_outputs["values"]), dtype=torch.bool)
+    return ~is_bad
 
 
 def _aggregate(values: torch.Tensor, num_samples: torch.Tensor, how: str) -> torch.Tensor:

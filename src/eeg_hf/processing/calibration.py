@@ -22,6 +22,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from .bad_spans import bad_windows
 from .feature_extraction_eeg import EEGFeatureExtractor
 
 if TYPE_CHECKING:
@@ -197,7 +198,8 @@ def calibrate(
             extractor.
 
     Raises:
-        ValueError: If the model has no second-order tokens, or there are less than 10 s of signal.
+        ValueError: If the model has no second-order tokens, or there are less than 10 s of signal outside of
+            windows that overlap spans annotated as bad.
     """
     if not getattr(model.config, "second_order", False):
         raise ValueError(
@@ -206,6 +208,11 @@ def calibrate(
         )
     batch = extractor(eeg, return_report=True, **description)
     channels = batch.pop("report")[0]["channels"]
+    if isinstance(eeg, mne.io.BaseRaw):  # windows that preparation would leave out are no calibration
+        is_bad = bad_windows(eeg, extractor.window_seconds, len(batch["input_values"]))
+        if is_bad.all():
+            raise ValueError("calibration: every window overlaps a span annotated as bad or crosses a gap")
+        batch = {name: value[~torch.from_numpy(is_bad)] for name, value in batch.items()}
     num_seconds = float(batch["attention_mask"].sum()) / extractor.sampling_rate
     compute_statistics: Any = model.base_model.second_order_statistics
     statistics = [

@@ -18,6 +18,7 @@ import torch
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 from transformers.utils import logging
 
+from .bad_spans import bad_windows, warn_of_bad
 from .channel_selection import ChannelSelection, select_channels
 from .channels import parse_channel, repeated
 from .covariance import whitening_matrix
@@ -299,7 +300,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             if channel_names is not None or unit is not None or is_other_rate:
                 raise ValueError("sampling_rate, channel_names and unit describe arrays, not recordings")
             clean = self._check_clean(eeg, None, montage) if is_preprocessed else self._clean([eeg], montage)
-            clean.reports[0].warnings.extend(self._bad_windows(eeg))
+            clean.reports[0].warnings.extend(warn_of_bad(bad_windows(eeg, self.window_seconds)))
         else:
             samples_uv, info = describe_array(eeg, sampling_rate, channel_names, unit)
             if is_preprocessed:
@@ -344,7 +345,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if self.window_seconds is None:
             raise ValueError("without window_seconds there are no batches: set it, or call the extractor")
         clean, report = self.preprocess(raw, montage)
-        report.warnings.extend(self._bad_windows(raw))
+        report.warnings.extend(warn_of_bad(bad_windows(raw, self.window_seconds)))
         for warning in dict.fromkeys(report.warnings):
             logger.warning(warning)
         is_good = np.array([[name not in report.bad_channels for name in clean.ch_names]])
@@ -460,28 +461,6 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         ]
         places = selection.places(names)
         return _CleanSignal(values.astype(np.float32), is_good, np.stack(list(places.values())), reports)
-
-    def _bad_windows(self, raw: "mne.io.BaseRaw") -> list[str]:
-        """Return a warning if windows overlap spans annotated as bad, which preparation would leave out."""
-        seconds = raw.n_times / raw.info["sfreq"]
-        length = self.window_seconds or seconds
-        bad: set[int] = set()
-        for mark in raw.annotations:
-            if not str(mark["description"]).lower().startswith(("bad", "edge")):
-                continue
-            onset = float(mark["onset"]) - (raw.first_time if raw.annotations.orig_time is not None else 0.0)
-            end = min(onset + float(mark["duration"]), seconds)
-            first, last = int(max(onset, 0.0) // length), int(max(end, 0.0) // length)
-            is_edge = end == onset and onset % length == 0  # between two windows
-            bad.update(() if is_edge else range(first, last + (end > last * length or end == onset)))
-        count = max(1, -(-raw.n_times // max(1, round(length * raw.info["sfreq"]))))
-        bad = {number for number in bad if number < count}
-        if not bad:
-            return []
-        return [
-            f"{len(bad)} of {count} windows overlap spans annotated as bad or cross a gap, such as window"
-            f" {min(bad)}: the extractor keeps them, eeg-hf prepare leaves them out"
-        ]
 
     def _cut(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Cut (batch, channels, time) into windows along the batch; the last one is padded and masked."""

@@ -118,6 +118,10 @@ def predict_recording(classify: Any, source: Source, args: PredictArguments) -> 
     for number, window in enumerate(answer["windows"]):
         span = {"window": number, "start": window["start"], "end": window["end"]}
         rows.append({**about, **span, **flatten(window)})
+        if window.get("is_bad"):
+            rows[-1]["marks"] = "; ".join(
+                filter(None, [rows[-1]["marks"], "overlaps a span annotated as bad"])
+            )
         if seconds:
             rows[-1]["is_calibration"] = window["start"] < seconds
     return rows
