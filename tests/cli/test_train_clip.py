@@ -25,7 +25,16 @@ from eeg_hf.cli.train_clip import COMMAND
 from eeg_hf.corpora import SimulatedThings, get_corpus, load_alignments, load_windows, prepare, things_eeg2
 from eeg_hf.evaluation import rank_items, score_rankings
 from eeg_hf.experiments.clip.arguments import PairArguments
-from eeg_hf.experiments.clip.pairs import ShuffledImages, default_split, open_windows, split_pairs
+from eeg_hf.experiments.clip.pairs import (
+    ShuffledImages,
+    check_signals,
+    default_split,
+    extractor_for,
+    filter_for,
+    open_windows,
+    read_windows,
+    split_pairs,
+)
 from eeg_hf.images.eeg_image_collator import PAIR_COLUMNS
 from tests.clip_world import (
     SHAPES,
@@ -318,9 +327,7 @@ def test_a_broken_image_in_the_loop_ends_in_one_line_from_workers_too(num_worker
         ([], None),
         (["--fs", "500"], "fs: expected 500 Hz, the files have 100 Hz, which is used"),
         (["--fs", "100"], None),
-        (["--bandpass", "0.5", "45"], "windows stay as prepared, {'highpass_hz': None, 'lowpass_hz': None}"),
         (["--notch", "50"], "notch: nothing to filter, files of 100 Hz hold nothing at 50 Hz"),
-        (["--notch", "25"], "{'notch_hz': None} instead of {'notch_hz': 25.0}"),
         (["recipe.yaml"], "fs: expected 500 Hz"),
     ],
 )
@@ -337,6 +344,41 @@ def test_a_pass_band_that_the_files_cannot_have_is_refused(world):
     args = PairArguments(data=str(world / "prepared"), eeg_len=40, bandpass=[1.0, 50.0])
     with pytest.raises(ValueError, match="bandpass: 50 Hz is not below 50 Hz, half the rate of the files"):
         open_windows(args)
+
+
+def test_a_narrower_band_than_asked_for_cannot_be_widened(world):
+    args = PairArguments(data=str(world / "prepared"), bandpass=[0.5, 45.0])
+    rows = Dataset.from_dict({"num_samples": [100]})
+    with pytest.raises(
+        ValueError, match="prepared with highpass_hz 1, lowpass_hz 40 Hz and hold no more: leave"
+    ):
+        check_signals(args, rows, EEGFeatureExtractor(100.0, 1.0, 40.0))
+    check_signals(args, rows, EEGFeatureExtractor(100.0, 0.5, 45.0))
+
+
+def test_a_pass_band_filters_windows_that_were_prepared_without_one():
+    args = PairArguments(bandpass=[8.0, 30.0], notch=20.0)
+    prepared = EEGFeatureExtractor(100.0, None, None, normalization="none", reference="original")
+    wanted = extractor_for(args, prepared)
+    assert (wanted.highpass_hz, wanted.lowpass_hz, wanted.notch_hz) == (8.0, 30.0, 20.0)
+    matrix = filter_for(wanted, prepared, 200)
+    t = np.arange(200) / 100
+    kept, removed = (np.abs(np.cos(2 * np.pi * hz * t + 1) @ matrix)[50:150].max() for hz in (12.0, 3.0))
+    assert kept > 0.9 and removed < 0.1
+    assert np.abs(np.cos(2 * np.pi * 20.0 * t + 1) @ matrix)[50:150].max() < 0.3
+    assert np.abs(np.ones(200) @ matrix).max() < 1e-3
+    assert filter_for(wanted, wanted, 200) is None and filter_for(prepared, prepared, 200) is None
+
+
+def test_a_pass_band_becomes_the_contract_of_the_model_and_its_export_filters_too(world, tmp_path, caplog):
+    train(*words(world, tmp_path, max_steps=1), "--bandpass", "8", "30")
+    extractor = EEGFeatureExtractor.from_pretrained(tmp_path)
+    assert (extractor.highpass_hz, extractor.lowpass_hz) == (8.0, 30.0)
+    assert "are filtered as if they went on mirrored" in caplog.text
+    rows, folder = open_windows(PairArguments(data=str(world / "prepared"), eeg_len=0))
+    batch = next(iter(read_windows(rows, extractor, folder, 4)))["input_values"].numpy()
+    power = np.abs(np.fft.rfft(batch, axis=-1)).mean(axis=(0, 1))
+    assert power[np.fft.rfftfreq(40, 0.01) > 40].max() < 0.1 * power.max()
 
 
 def test_three_subjects_are_split_by_subject_and_fewer_by_concept(world):

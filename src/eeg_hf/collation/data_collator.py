@@ -32,6 +32,7 @@ class EEGDataCollator:
         seed: Seed of all random numbers.
         calibrations: Recentring of each `alignment_group` for models with second-order tokens, see
             `calibrate_groups`; adds `recentring_whitening` and `recentring_log_power`.
+        window_filter: Matrix that filters windows of one length, see `filtering.window_filter`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class EEGDataCollator:
         augmentation: Transform | None = None,
         seed: int = 0,
         calibrations: Mapping[str, Calibration] | None = None,
+        window_filter: np.ndarray | None = None,
     ) -> None:
         if feature_extractor.alignment != "none" and not alignments:
             raise ValueError(
@@ -58,6 +60,7 @@ class EEGDataCollator:
         self.augmentation = augmentation
         self.seed = seed
         self.calibrations = calibrations
+        self.window_filter = None if window_filter is None else torch.from_numpy(window_filter)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -84,6 +87,10 @@ class EEGDataCollator:
         """Return the normalised signals with their positions and masks."""
         decoded = decode_windows(table, in_counts=self.feature_extractor.ignores_scale)
         values, channel_mask, attention_mask = (torch.from_dlpack(array) for array in decoded)
+        if self.window_filter is not None:
+            if values.shape[-1] != len(self.window_filter) or not attention_mask.all():
+                raise ValueError(f"the filter is for windows of {len(self.window_filter)} samples")
+            values = values.float() @ self.window_filter
         out = values  # (rows, channels, time)
         if values.dtype != torch.float32:  # numpy allocates in huge pages, torch does not
             out = torch.from_numpy(np.empty(values.shape, np.float32))

@@ -169,6 +169,31 @@ def gain(taps: np.ndarray, frequencies: np.ndarray, rate: float) -> np.ndarray:
     return np.abs(signal.freqz(taps, worN=frequencies, fs=rate)[1])
 
 
+def window_filter(rate: float, num_samples: int, filters: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the matrix that filters a window as if it went on mirrored at both ends, without an end.
+
+    For windows shorter than a filter. A cosine transform of the window has the gain of the filters at each of
+    its frequencies; of a window shorter than half a period of the lower edge, only the mean is removed.
+
+    Args:
+        rate: Sampling rate in Hz.
+        num_samples: Length of the windows.
+        filters: Coefficients of each filter.
+
+    Returns:
+        float32, shape (num_samples, num_samples): `windows @ matrix`.
+    """
+    from scipy.fft import dct
+
+    frequencies = np.arange(num_samples) * rate / (2 * num_samples)
+    total = np.ones(num_samples)
+    for taps in filters:
+        total *= gain(taps, frequencies, rate)
+    spectrum = dct(np.eye(num_samples), norm="ortho", axis=-1)  # (time, frequency)
+    matrix: np.ndarray = (spectrum * total) @ spectrum.T
+    return matrix.astype(np.float32)
+
+
 def apply_fir(data: np.ndarray, taps: np.ndarray, spans: Sequence[Span]) -> None:
     """Filter each channel in place, without delay; each span is continued by its mirror image at both ends.
 

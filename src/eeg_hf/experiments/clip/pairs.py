@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from ...images.image_embeddings import ImageEmbeddings
 from ...images.image_folder import ImageFolder
 from ...images.vision_towers import VisionTower, create_vision_tower, full_tower_name
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+from ...processing.filtering import design_band_pass, design_notch, window_filter
 from .arguments import PARTS, PairArguments
 
 logger = logging.get_logger(__name__)
@@ -82,7 +84,7 @@ def prepare_published(root: Path, folder: Path) -> None:
 
 
 def check_signals(args: PairArguments, dataset: Dataset, extractor: EEGFeatureExtractor) -> None:
-    """Refuse a length or filters that the files cannot have; log where they differ from the options."""
+    """Refuse a length, a rate or filters that the files cannot have."""
     rate, length = extractor.sampling_rate, dataset[0]["num_samples"]
     if args.eeg_len not in (0, length):
         raise ValueError(
@@ -104,12 +106,58 @@ def check_signals(args: PairArguments, dataset: Dataset, extractor: EEGFeatureEx
         raise ValueError(
             f"fs: the files have {rate:g} Hz, got {args.fs:g}: leave --fs out, or correct the files"
         )
-    found = {name: getattr(extractor, name) for name in expected}
-    if expected != found:
-        logger.warning(
-            f"filters: windows stay as prepared, {found} instead of {expected}: a filter's edge effects are "
-            "longer than these windows, so eeg-hf prepare filters whole recordings"
+    narrower = [
+        f"{name} {found:g}"
+        for name, sign in (("highpass_hz", 1), ("lowpass_hz", -1))
+        if name in expected
+        and (found := getattr(extractor, name)) is not None
+        and sign * found > sign * expected[name]
+    ]
+    if narrower:
+        raise ValueError(
+            f"bandpass: the windows were prepared with {', '.join(narrower)} Hz and hold no more: leave "
+            "--bandpass out, or prepare them with these edges"
         )
+
+
+def extractor_for(args: PairArguments, prepared: EEGFeatureExtractor, **changes: Any) -> EEGFeatureExtractor:
+    """Return the extractor of windows with the filters that the options ask for."""
+    edges = {
+        name: edge for name, edge in args.expected_filters().items() if 0 < edge < prepared.sampling_rate / 2
+    }
+    made = EEGFeatureExtractor.from_dict({**prepared.to_dict(), **edges, **changes})
+    assert isinstance(made, EEGFeatureExtractor)  # a tuple only with return_unused_kwargs
+    return made
+
+
+def filter_for(wanted: EEGFeatureExtractor, prepared: EEGFeatureExtractor, length: int) -> np.ndarray | None:
+    """Return the filter that windows lack as they were prepared, `None` if they have it.
+
+    Args:
+        wanted: The extractor of the model.
+        prepared: That of the windows.
+        length: Their number of samples.
+    """
+    edges = [
+        edge if edge is not None and (found is None or sign * found < sign * edge) else None
+        for edge, found, sign in (
+            (wanted.highpass_hz, prepared.highpass_hz, 1),
+            (wanted.lowpass_hz, prepared.lowpass_hz, -1),
+        )
+    ]
+    rate, notch = prepared.sampling_rate, wanted.notch_hz
+    filters = [design_band_pass(rate, *edges)] if any(edges) else []
+    if isinstance(notch, float) and notch != prepared.notch_hz:
+        filters.append(design_notch(rate, [notch * n for n in range(1, 10) if notch * n < rate / 2 - 1]))
+    if not filters:
+        return None
+    seconds = length / rate
+    logger.warning(
+        f"bandpass, notch: not yet applied {wanted.highpass_hz}, {wanted.lowpass_hz} and {notch} Hz; "
+        f"windows of {seconds:g} s are filtered as if they went on mirrored at their ends, which leaves "
+        f"what is below {0.5 / seconds:.2g} Hz to the mean; eeg-hf prepare filters whole recordings"
+    )
+    return window_filter(rate, length, filters)
 
 
 def split_pairs(args: PairArguments, dataset: Dataset) -> DatasetDict:
@@ -125,7 +173,9 @@ def split_pairs(args: PairArguments, dataset: Dataset) -> DatasetDict:
     is_marked = "part" in dataset.column_names
     if args.split is None:  # kept, so that an export splits in the same way
         args.split = default_split(dataset)
-        logger.warning(f"split: {args.split}, as nothing else was asked for")
+        has_other = is_marked and args.split != "concept"
+        other = ": the corpus has a split by concept, which --split concept takes" if has_other else ""
+        logger.warning(f"split: {args.split}, as nothing else was asked for{other}")
     method = args.split
     if method == "concept":
         method = "official" if is_marked else "column:concept"
@@ -187,7 +237,8 @@ def read_windows(
             f"the model was trained at {extractor.sampling_rate:g} Hz, the windows have {sorted(rates)}: "
             "prepare them at that rate"
         )
-    collator = EEGDataCollator(extractor, alignments=alignments_for(extractor, folder))
+    lacking = filter_for(extractor, EEGFeatureExtractor.from_pretrained(folder), rows[0]["num_samples"])
+    collator = EEGDataCollator(extractor, alignments=alignments_for(extractor, folder), window_filter=lacking)
     yield from DataLoader(WindowDataset(rows), batch_size=batch_size, collate_fn=collator)
 
 

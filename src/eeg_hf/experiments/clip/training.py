@@ -19,7 +19,15 @@ from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import EEGTrainer, resume_checkpoint
 from .arguments import AugmentationArguments, DeviceArguments, ModelArguments, PairArguments
 from .models import build_model
-from .pairs import ShuffledImages, alignments_for, open_images, open_windows, split_pairs
+from .pairs import (
+    ShuffledImages,
+    alignments_for,
+    extractor_for,
+    filter_for,
+    open_images,
+    open_windows,
+    split_pairs,
+)
 
 logger = logging.get_logger(__name__)
 
@@ -42,7 +50,8 @@ def run(
     splits = split_pairs(pair_args, dataset)
     images, tower = open_images(pair_args, model_args.vision_encoder, model_args.freeze_vision)
     source = model_args.eeg_model or folder
-    extractor = EEGFeatureExtractor.from_pretrained(source, alignment=pair_args.alignment)
+    prepared = EEGFeatureExtractor.from_pretrained(source)
+    extractor = extractor_for(pair_args, prepared, alignment=pair_args.alignment)
 
     if tower is not None:
         name, size = tower.name, tower.embedding_dim
@@ -59,6 +68,9 @@ def run(
         "num_samples": pair_args.eeg_len or None,
         "seed": training_args.seed,
         "alignments": alignments_for(extractor, folder),
+        "window_filter": filter_for(
+            extractor, EEGFeatureExtractor.from_pretrained(folder), splits["train"][0]["num_samples"]
+        ),
     }
     augmentation = augmentation_args.build_transform(extractor.sampling_rate)
     trainer = EEGTrainer(
