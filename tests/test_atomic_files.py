@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
+import subprocess
+import sys
+
 import pytest
 
-from eeg_hf.atomic_files import atomic_path, write_text
+from eeg_hf.atomic_files import atomic_path, partial_path, write_text
 from eeg_hf.suggestions import did_you_mean
 
 
@@ -38,3 +42,18 @@ def test_the_nearest_name_is_suggested(name, known, hint):
 
 def test_several_names_may_be_suggested():
     assert did_you_mean("S0", ["S1", "S2"], n=2, cutoff=0.4) == ", did you mean 'S2' or 'S1'?"
+
+
+def test_what_a_killed_process_left_of_the_same_file_is_removed(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    own, left = (partial_path(tmp_path / "a.json") for _ in range(2))
+    left = left.with_name(left.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-"))
+    other = left.with_name(left.name.replace(".a.json.", ".b.json."))
+    for path in (own, left, other):
+        path.write_text("{")
+    write_text(tmp_path / "a.json", "{}")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", own.name, other.name}
+    left.write_text("{")
+    write_text(tmp_path / "a.json", "{}")  # unchanged
+    assert not left.exists()

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kill preparations, trainings, phases and registry saves at random times, resume them, compare the bytes.
+"""Kill preparations, trainings, phases, registry saves and pushes at random times, resume, compare the bytes.
 
-    python tools/kill_and_resume.py --number 25 --seed 0 --jobs prepare pretrain phases registry
+    python tools/kill_and_resume.py --number 25 --seed 0 --jobs prepare pretrain phases registry push
 
 Each job runs once undisturbed. Then it is killed (SIGKILL) up to three times in a row, each time after a
 random share of the undisturbed time, and run to its end: what it leaves must equal what the undisturbed run
 left, byte for byte, with no hidden file beside it. Children are forked from this process, which has imported
-everything.
+everything. Pushes go to a Hub on this machine, the one of the tests; between two kills its tag and its main
+branch hold one whole version, the old or the new.
 Exit code 1 if a result differs.
 """
 
@@ -21,14 +22,21 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from hub_server import HubServer
+
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 TINY |= {"overlap": 0.0, "contrastive_weight": 0.0}
+JOBS = ["prepare", "pretrain", "phases", "registry", "push"]
+VERSION, REPOSITORY = "registry/m/v1.0/*", "org/kills"
 
 
 @dataclass(frozen=True)
@@ -37,13 +45,27 @@ class Job:
 
     Attributes:
         run: Does the work in a folder; the same call resumes it.
-        results: Files that must not differ, as a pattern below the folder.
+        results: Returns what must not differ: the digest of every file, by its name.
         before: Makes what the work finds in its folder at first.
+        is_whole: Returns whether what others see between two kills is one of some whole states.
     """
 
     run: Callable[[Path], None]
-    results: str
+    results: Callable[[Path], dict[str, str]]
     before: Callable[[Path], None] = lambda folder: None
+    is_whole: Callable[[Path, list[dict[str, str]]], bool] = lambda folder, states: True
+
+
+@contextlib.contextmanager
+def start_hub(folder: Path) -> Iterator["HubServer"]:
+    """Start a Hub on this machine, before anything is imported that reads where the Hub is."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "hub"))
+    from hub_server import HubServer
+
+    (folder / "hub").mkdir()
+    with HubServer(folder / "hub", users={"hf_kills": "org"}) as hub:
+        os.environ.update(hub.environment(folder / "home", "hf_kills"))
+        yield hub
 
 
 def command(verb: str, **settings: object) -> None:
@@ -53,7 +75,7 @@ def command(verb: str, **settings: object) -> None:
     main([verb, *(str(word) for name, value in settings.items() for word in (f"--{name}", value))])
 
 
-def make_jobs(world: Path) -> dict[str, Job]:
+def make_jobs(world: Path, hub: "HubServer") -> dict[str, Job]:
     """Return the jobs; what they read is written into a folder."""
     from eeg_hf import EEGFeatureExtractor
     from eeg_hf.corpora import Simulated, prepare
@@ -93,23 +115,61 @@ def make_jobs(world: Path) -> dict[str, Job]:
         command("train-phases", output_dir=folder, split="subject", seed=1, **options)
 
     return {
-        "prepare": Job(prepare_windows, "**/*"),
-        "pretrain": Job(pretrain, "model.safetensors"),
-        "phases": Job(phases, "*/model.safetensors"),
-        "registry": Job(save_version, "registry/m/v1.0/*", lambda folder: save_version(folder, 0.0)),
+        "prepare": Job(prepare_windows, digests("**/*")),
+        "pretrain": Job(pretrain, digests("model.safetensors")),
+        "phases": Job(phases, digests("*/model.safetensors")),
+        "registry": Job(
+            save_version, digests(VERSION), lambda folder: save_version(folder, 0.0), whole_version
+        ),
+        "push": Job(
+            push_version, partial(pushed, hub), partial(start_repository, hub), partial(whole_push, hub)
+        ),
     }
+
+
+def build_model(seed: int) -> Any:
+    """Return a tiny classifier."""
+    import torch
+
+    from eeg_hf import create_model
+
+    torch.manual_seed(seed)
+    return create_model("eeg_foundation", TINY).add_classification_head(2)
 
 
 def save_version(folder: Path, value: float = 1.0) -> None:
     """Replace a version of a model in a registry."""
-    import torch
-
-    from eeg_hf import create_model
     from eeg_hf.hub import LocalRegistry
 
-    torch.manual_seed(int(value))
-    model = create_model("eeg_foundation", TINY).add_classification_head(2)
-    LocalRegistry(folder / "registry").save(model, "m", "v1.0", metrics={"value": value}, overwrite=True)
+    registry = LocalRegistry(folder / "registry")
+    registry.save(build_model(int(value)), "m", "v1.0", metrics={"value": value}, overwrite=True)
+
+
+def push_version(folder: Path, value: float = 1.0) -> None:
+    """Replace a version of a model on the Hub."""
+    from eeg_hf.hub import push
+
+    push(build_model(int(value)), REPOSITORY, "v1.0", metrics={"value": value}, overwrite=True)
+
+
+def start_repository(hub: "HubServer", folder: Path) -> None:
+    """Put the old version on an empty Hub."""
+    folder.mkdir(parents=True, exist_ok=True)
+    hub.repositories.clear()
+    status, _ = finish(lambda: push_version(folder, 0.0))
+    if not status:
+        raise RuntimeError("push fails undisturbed: set KILLS_SHOW=1 to see why")
+
+
+def pushed(hub: "HubServer", folder: Path, revision: str = "v1.0") -> dict[str, str]:
+    """Return the digest of every file of a revision on the Hub; none if there is no such revision."""
+    commit = hub.repositories["model", REPOSITORY].find(revision)
+    return {} if commit is None else {name: blob.oid for name, blob in commit.files.items()}
+
+
+def whole_push(hub: "HubServer", folder: Path, states: list[dict[str, str]]) -> bool:
+    """Return whether the main branch is one whole version; a tag that is being moved may be away."""
+    return pushed(hub, folder, "main") in states and pushed(hub, folder) in [*states, {}]
 
 
 def spawn(work: Callable[[], None]) -> int:
@@ -149,27 +209,33 @@ def kill_after(work: Callable[[], None], seconds: float) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def digests(folder: Path, pattern: str) -> dict[str, str]:
-    """Return the digest of every result."""
-    files = [path for path in sorted(folder.glob(pattern)) if path.is_file()]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def digests(pattern: str) -> Callable[[Path], dict[str, str]]:
+    """Return the function from a folder to the digests of its files that a pattern matches."""
+
+    def read(folder: Path) -> dict[str, str]:
+        files = [path for path in sorted(folder.glob(pattern)) if path.is_file()]
+        return {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+        }
+
+    return read
 
 
-def whole_version(folder: Path, expected: list[dict[str, str]], pattern: str) -> bool:
+def whole_version(folder: Path, states: list[dict[str, str]]) -> bool:
     """Return whether the registry shows one whole version, the old or the new."""
     from eeg_hf.hub import LocalRegistry
 
     shown = LocalRegistry(folder / "registry").versions("m")
-    return shown == ["v1.0"] and digests(folder, pattern) in expected
+    return shown == ["v1.0"] and digests(VERSION)(folder) in states
 
 
 def try_job(name: str, job: Job, number: int, rng: np.random.Generator, scratch: Path) -> tuple[int, int]:
     """Kill and resume a job; return the number of kills that hit, and of equal results."""
     reference = scratch / "undisturbed"
     job.before(reference)
-    old = digests(reference, job.results)
+    old = job.results(reference)
     is_done, seconds = finish(lambda: job.run(reference))
-    new = digests(reference, job.results)
+    new = job.results(reference)
     if not is_done or not new:
         raise RuntimeError(f"{name} fails undisturbed: set KILLS_SHOW=1 to see why")
     hits = equal = 0
@@ -180,13 +246,12 @@ def try_job(name: str, job: Job, number: int, rng: np.random.Generator, scratch:
         is_whole = True
         for _ in range(int(rng.integers(1, 4))):
             hits += kill_after(lambda: job.run(folder), seconds * float(rng.uniform(0.02, 1.0)))  # noqa: B023
-            if name == "registry":
-                is_whole = is_whole and whole_version(folder, [old, new], job.results)
+            is_whole = is_whole and job.is_whole(folder, [old, new])
         is_done, _ = finish(lambda: job.run(folder))  # noqa: B023
         left = [
             path for path in (*folder.rglob(".*"), *scratch.glob(".killed*")) if path.name != ".gitattributes"
         ]
-        if is_done and is_whole and digests(folder, job.results) == new and not left:
+        if is_done and is_whole and job.results(folder) == new and not left:
             equal += 1
         else:
             kept = Path(tempfile.mkdtemp(prefix=f"{name}-{each}-"))
@@ -202,11 +267,11 @@ def main() -> int:
     )
     parser.add_argument("--number", type=int, default=25, help="tries of each job")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", nargs="*", default=["prepare", "pretrain", "phases", "registry"])
+    parser.add_argument("--jobs", nargs="*", default=JOBS)
     args = parser.parse_args()
     differs = False
-    with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-        jobs = make_jobs(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="kills-") as folder, start_hub(Path(folder)) as hub:
+        jobs = make_jobs(Path(folder), hub)
         for place, name in enumerate(args.jobs):
             scratch = Path(folder) / name
             scratch.mkdir()
