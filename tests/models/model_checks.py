@@ -17,6 +17,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedConfig,
     PreTrainedModel,
+    TorchAoConfig,
 )
 
 from eeg_hf import (
@@ -353,6 +354,23 @@ def check_dynamic_int8_stays_near(case: Case, folder: Path) -> None:
     assert_near(main_output(case, quantized(**case.inputs)), expected, 0.1)
 
 
+def check_torchao_int8_stays_near(case: Case, folder: Path) -> None:
+    torchao = pytest.importorskip("torchao.quantization")
+    model = case.build()
+    expected = main_output(case, model(**case.inputs))
+    model.save_pretrained(folder)
+    plan = TorchAoConfig(torchao.Int8WeightOnlyConfig(), include_input_output_embeddings=True)
+    quantized = type(model).from_pretrained(folder, quantization_config=plan)
+    linear = [each for each in quantized.modules() if type(each) is torch.nn.Linear]
+    assert linear and all("int8" in repr(each.weight) for each in linear)
+    found = main_output(case, quantized(**case.inputs))
+    assert_near(found, expected, 0.05)
+    quantized.save_pretrained(folder / "int8")
+    assert_same_outputs(type(model).from_pretrained(folder / "int8")(**case.inputs), quantized(**case.inputs))
+    torchao.quantize_(model, torchao.Int8WeightOnlyConfig())
+    assert_near(main_output(case, model(**case.inputs)), found, 1e-5)
+
+
 def check_it_runs_from_disk(case: Case, folder: Path) -> None:
     model = case.build()
     model.save_pretrained(folder)
@@ -425,6 +443,7 @@ CHECKS: list[Callable[[Case, Path], None]] = [
     check_autocast_stays_near,
     check_half_precision_takes_what_float32_takes,
     check_dynamic_int8_stays_near,
+    check_torchao_int8_stays_near,
     check_it_runs_from_disk,
     check_fsdp2_shards_it,
     check_an_export_takes_batches_of_any_size,

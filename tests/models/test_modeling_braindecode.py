@@ -44,6 +44,15 @@ def configure(architecture, **fields):
     return BraindecodeConfig(architecture=architecture, **fields)
 
 
+@pytest.mark.parametrize("place", ["disk", {"": "disk"}, {"model.network.final_layer": "disk", "": "cpu"}])
+def test_parts_of_a_network_are_not_offloaded(place, tmp_path):
+    BraindecodeForSequenceClassification(configure("EEGNet")).save_pretrained(tmp_path)
+    given = {"device_map": place, "offload_folder": tmp_path / "off"}
+    with pytest.raises(ValueError, match="device_map: EEGNet of braindecode cannot be offloaded in parts"):
+        AutoModelForSequenceClassification.from_pretrained(tmp_path, **given)
+    AutoModelForSequenceClassification.from_pretrained(tmp_path, device_map="cpu")
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_new_head_shares_all_other_layers(architecture, tmp_path):
     encoder = BraindecodeModel(configure(architecture, class_weights=[1.0, 2.0, 3.0])).eval()

@@ -103,6 +103,19 @@ def restore_buffers(model: "BraindecodeModel") -> None:
         model.network.get_submodule(parent).register_buffer(leaf, value, persistent=False)
 
 
+def refuse_offload(model: PreTrainedModel) -> None:
+    """Refuse a model of which a part waits on the CPU or the disk until its module is called.
+
+    Networks of braindecode use weights of modules that they do not call, which then are not there.
+    """
+    places = {str(place) for place in (getattr(model, "hf_device_map", None) or {}).values()}
+    if "disk" in places or ("cpu" in places and len(places) > 1):
+        raise ValueError(
+            f"device_map: {model.config.architecture} of braindecode cannot be offloaded in parts, got "
+            f"{', '.join(sorted(places))}: load all of it on one device, such as device_map='cpu'"
+        )
+
+
 def forward_options(network: nn.Module, config: BraindecodeConfig) -> dict[str, Any]:
     """Return the arguments of a network besides the windows: Labram looks its electrodes up in every call."""
     takes_names = "ch_names" in inspect.signature(network.forward).parameters
@@ -148,9 +161,15 @@ class BraindecodePreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """Load as every model of transformers, then restore what no file of weights holds."""
+        """Load as every model of transformers, then restore what no file of weights holds.
+
+        Raises:
+            ValueError: If parts of the model would be offloaded to the CPU or the disk.
+        """
         loaded: Any = super().from_pretrained(*args, **kwargs)
-        restore_buffers((loaded[0] if isinstance(loaded, tuple) else loaded).base_model)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        refuse_offload(model)
+        restore_buffers(model.base_model)
         return loaded
 
     def _init_weights(self, module: nn.Module) -> None:
