@@ -4,6 +4,8 @@
 import pytest
 
 from eeg_hf.experiments.classifiers.arguments import EvaluateArguments, FinetuneArguments
+from eeg_hf.experiments.preparation import build_extractor
+from eeg_hf.experiments.preparation_arguments import SignalArguments
 from eeg_hf.experiments.split_arguments import SplitArguments
 
 
@@ -16,6 +18,12 @@ from eeg_hf.experiments.split_arguments import SplitArguments
             {"split": "official", "split_column": "session"},
             {},
             "--split_column: no effect with --split official",
+        ),
+        ({"num_validation_subjects": 4}, {}, "--num_validation_subjects: no effect with --split official"),
+        (
+            {"split": "session", "num_validation_subjects": 0},
+            {},
+            "--num_validation_subjects: no effect with --split session",
         ),
         ({"fold": 1}, {"folds": 5}, "--fold: no effect with --folds 5"),
         (
@@ -38,6 +46,8 @@ def test_options_of_another_split_are_refused(given, how, message):
         ({"split": "cross-session", "num_folds": 2, "fold": 1}, {}),
         ({"split": "fold", "num_folds": 2, "split_column": "session"}, {"folds": 2}),
         ({"num_validation_subjects": 1}, {"protocol": "cross-subject"}),
+        ({"num_validation_subjects": 1}, {"folds": 3}),
+        ({"split": "leave_out:08", "num_validation_subjects": 2}, {}),
     ],
 )
 def test_options_that_count_pass(given, how):
@@ -53,9 +63,31 @@ def test_weights_that_a_baseline_cannot_take_are_refused():
     FinetuneArguments(**given, model="w", contaminated="mark").check()
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"missing_channels": "mask"}, "--missing_channels mask: no effect without --channels"),
+        (
+            {"channels": ["Cz"], "unknown_channels": "drop"},
+            "--unknown_channels drop: no effect with --channels",
+        ),
+    ],
+)
+def test_settings_of_channels_that_there_are_not_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        build_extractor(SignalArguments(**given), 5.0)
+
+
+def test_settings_of_channels_that_count_pass():
+    build_extractor(SignalArguments(missing_channels="interpolate"), 5.0)  # dead channels are filled
+    build_extractor(SignalArguments(channels=["Cz"], missing_channels="mask"), 5.0)
+
+
 def test_a_table_of_nothing_is_refused():
     given = {"data": ["d"], "label_column": "c", "output_dir": "o"}
     with pytest.raises(ValueError, match="nothing to compare: expected --runs, --model, --methods, --strat"):
         EvaluateArguments(**given, baselines=False).check()
-    with pytest.raises(ValueError, match="--contaminated mark: no effect without --runs or --model"):
+    with pytest.raises(
+        ValueError, match="--contaminated mark: no effect without --runs, --model or --codecs"
+    ):
         EvaluateArguments(**given, contaminated="mark").check()

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which windows and subjects of some corpora a checkpoint has seen, as the file beside its weights says."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from datasets import Dataset, concatenate_datasets
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from transformers.utils import logging
 
-from ..corpora import SeenWindows
+from ..corpora import ContaminationError, SeenWindows
 from ..corpora.windows.seen_windows import FILE
 from ..hub.errors import explained
 from ..hub.registry import LocalRegistry
+
+logger = logging.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,44 @@ def compare_with(checkpoint: str, corpora: Sequence[Dataset]) -> Comparison:
     )
 
 
+def judge_checkpoints(
+    checkpoints: Iterable[Path | str],
+    parts: Mapping[str, Dataset],
+    tested: str,
+    policy: Literal["refuse", "mark"],
+) -> dict[str, str]:
+    """Compare what checkpoints have seen with the windows that test them.
+
+    Args:
+        checkpoints: Folders of weights.
+        parts: Part of the split -> windows. Subjects that the split trains on may be known.
+        tested: The part that is tested; what has seen the part `train` is no surprise.
+        policy: Whether to refuse contaminated checkpoints, or to mark them.
+
+    Returns:
+        Checkpoint -> what is held against its row, in words; for the provenance of a report.
+
+    Raises:
+        ContaminationError: If one has seen windows that test it, unless it is to be marked.
+    """
+    fitted = [rows for part, rows in parts.items() if part != tested or tested == "train"]
+    notes: dict[str, str] = {}
+    for checkpoint in map(str, checkpoints):
+        seen = SeenWindows.load(checkpoint)
+        overlap = None if seen is None else seen.overlap(parts[tested], fitted)
+        if overlap is None:
+            notes[checkpoint] = "unknown what it has seen"
+        elif overlap and tested != "train":
+            if policy == "refuse":
+                raise ContaminationError(
+                    f"{checkpoint} was trained on {overlap.describe()}: test it on others, or take "
+                    "--contaminated mark"
+                )
+            notes[checkpoint] = f"contaminated: has seen {overlap.describe()}"
+            logger.warning(f"{checkpoint} is {notes[checkpoint]}")
+    return notes
+
+
 def load_seen(checkpoint: str) -> SeenWindows:
     """Return what a checkpoint has seen; of a run of several folds, what any of its models has."""
     folder = Path(checkpoint)
@@ -117,4 +159,4 @@ def _columns(rows: Dataset) -> list[str]:
     return [name for name in ("corpus", "subject", "signal_hash") if name in rows.column_names]
 
 
-__all__ = ["Comparison", "compare_with", "load_seen"]
+__all__ = ["Comparison", "compare_with", "judge_checkpoints", "load_seen"]

@@ -6,6 +6,7 @@ from dataclasses import MISSING, field
 from typing import Any, Literal
 
 Alignment = Literal["none", "euclidean"]
+Contaminated = Literal["refuse", "mark"]
 Regime = Literal["unseen", "first_30s", "20P", "50P", "all"]
 
 
@@ -32,4 +33,4 @@ def option(
     return field(default=default, default_factory=factory, metadata=metadata)
 
 
-__all__ = ["Alignment", "Regime", "option"]
+__all__ = ["Alignment", "Contaminated", "Regime", "option"]

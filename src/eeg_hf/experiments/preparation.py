@@ -43,7 +43,17 @@ def run(args: PrepareArguments, signal: SignalArguments) -> None:
 
 
 def build_extractor(args: SignalArguments, window_seconds: float) -> EEGFeatureExtractor:
-    """Return the feature extractor that cleans the recordings."""
+    """Return the feature extractor that cleans the recordings.
+
+    Raises:
+        ValueError: If a setting is impossible, or would change nothing.
+    """
+    if args.channels is None and args.missing_channels == "mask":
+        raise ValueError("--missing_channels mask: no effect without --channels, nothing is missing")
+    if args.channels is not None and args.unknown_channels != "error":
+        raise ValueError(
+            f"--unknown_channels {args.unknown_channels}: no effect with --channels, which names all"
+        )
     fields = vars(args).copy()
     for name in ("highpass_hz", "lowpass_hz"):
         if fields[name] is not None and fields[name] < 0:

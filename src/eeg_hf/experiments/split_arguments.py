@@ -38,8 +38,8 @@ class SplitArguments:
         "Number of folds of --split fold (default 5) and of each --protocol.", None, expert=True
     )
     fold: int = option("Index of the fold that --split fold, or that of a protocol, tests.", 0)
-    num_validation_subjects: int = option(
-        "Validation subjects of --split fold and leave_out, to select epochs.", 4
+    num_validation_subjects: int | None = option(
+        "Validation subjects of --split fold and leave_out, to select epochs (default 4).", None
     )
     split_seed: int = option("Seed of the split and of its validation subjects.", 0)
 
@@ -54,11 +54,15 @@ class SplitArguments:
         return self._as_given
 
     @property
+    def _num_validation_subjects(self) -> int:
+        return 4 if self.num_validation_subjects is None else self.num_validation_subjects
+
+    @property
     def _as_given(self) -> dict[str, Any]:
         return {
             "num_folds": self.num_folds,
             "fold": self.fold,
-            "num_validation_subjects": self.num_validation_subjects,
+            "num_validation_subjects": self._num_validation_subjects,
             "seed": self.split_seed,
             "column": self.split_column,
         }
@@ -72,6 +76,8 @@ class SplitArguments:
             "fold": bool(self.fold) and not takes_fold,
             "num_folds": self.num_folds is not None and not (takes_fold or folds),
             "split_column": self.split_column != "subject" and not is_grouped,
+            "num_validation_subjects": self.num_validation_subjects is not None
+            and not (folds or protocol or takes_fold or "leave_out" in methods),
         }
         if names := [f"--{name}" for name, is_idle in idle.items() if is_idle]:
             how = (
@@ -125,7 +131,7 @@ class SplitArguments:
                 protocol,
                 label_column=label_column,
                 num_folds=folds or None,
-                num_validation_subjects=self.num_validation_subjects,
+                num_validation_subjects=self._num_validation_subjects,
                 seed=self.split_seed,
             )
         if not folds:

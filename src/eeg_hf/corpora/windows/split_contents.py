@@ -52,6 +52,12 @@ class SplitContents:
             {name: len(found) for name, found in known.items()},
         )
 
+    @classmethod
+    def of_part(cls, parts: Mapping[str, Dataset], tested: str) -> "SplitContents":
+        """Read a split of which any part is tested, and `train` is what methods were fitted to."""
+        trained = {"train": parts["train"]} if tested != "train" and "train" in parts else {}
+        return cls.of([{**trained, "test": parts[tested]}])
+
     @property
     def protocol(self) -> Protocol:
         """The protocol of the split; where tested subjects differ, the one that knows most of them."""

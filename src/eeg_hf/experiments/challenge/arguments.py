@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ..options import option
+from ..options import Contaminated, option
 
 
 @dataclass
@@ -20,6 +20,9 @@ class ChallengeArguments:
     target2: str = option("Column that challenge 2 predicts.", "externalizing")
     task2: str = option("Task on which challenge 2 is tested, or all.", "contrastChangeDetection")
     part: str = option("Part to test: validation (R5) or test.", "validation")
+    contaminated: Contaminated = option(
+        "refuse models that have seen what tests them, or mark them in metrics.json.", "refuse", expert=True
+    )
     fitted_windows: int = option("Windows that ridge regression is fitted to at most; 0 for none.", 50_000)
 
 

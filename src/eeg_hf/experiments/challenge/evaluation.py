@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from ...atomic_files import write_text
+from ...corpora import SplitContents
 from ...evaluation import (
     PUBLISHED_SCORES,
     PUBLISHED_SOURCE,
@@ -16,6 +17,7 @@ from ...evaluation import (
     leak_warning,
     write_json,
 )
+from ..checkpoint_windows import judge_checkpoints
 from ..split_arguments import SplitArguments
 from .arguments import ChallengeArguments
 from .regressors import Challenge, judge_methods, load_challenge
@@ -30,12 +32,15 @@ def run(args: ChallengeArguments, split_args: SplitArguments) -> None:
         load_challenge(1, args.challenge1, args.data1, args.target1, split_args, args.part),
         load_challenge(2, args.challenge2, args.data2, args.target2, split_args, args.part, task),
     ]
+    notes: dict[str, str] = {}
+    for each in challenges:
+        notes |= judge_checkpoints([each.model], each.parts, "test", args.contaminated)
     scores = [
         dict(judge_methods(challenge, args.fitted_windows, args.output_dir)) for challenge in challenges
     ]
     results = [ChallengeResult(method, scores[0][method], scores[1][method]) for method in scores[0]]
     output_dir = Path(args.output_dir)
-    write_results(output_dir, results, challenges, f"{split_args.split} split, part {args.part}")
+    write_results(output_dir, results, challenges, f"{split_args.split} split, part {args.part}", notes)
     table = challenge_table(results)
     write_text(output_dir / "table.md", table)
     sys.stdout.write(table)
@@ -45,7 +50,11 @@ def run(args: ChallengeArguments, split_args: SplitArguments) -> None:
 
 
 def write_results(
-    output_dir: Path, results: list[ChallengeResult], challenges: list[Challenge], split: str
+    output_dir: Path,
+    results: list[ChallengeResult],
+    challenges: list[Challenge],
+    split: str,
+    notes: dict[str, str],
 ) -> None:
     """Write metrics.json with its provenance and the published scores."""
     first, second = challenges
@@ -54,6 +63,12 @@ def write_results(
         licence=", ".join(first.test.unique("licence")),
         seeds=(),
         split=split,
+        **{
+            f"{name}_{each.number}": fact
+            for each in challenges
+            for name, fact in SplitContents.of_part(each.parts, "test").facts().items()
+        },
+        contamination=notes,
         targets=[first.target, second.target],
         models=[first.model, second.model],
         tasks=second.test.unique("task"),

@@ -38,6 +38,11 @@ class Challenge:
     train: Dataset
     test: Dataset
 
+    @property
+    def parts(self) -> dict[str, Dataset]:
+        """The parts of the split that matter."""
+        return {"train": self.train, "test": self.test}
+
 
 def load_challenge(
     number: int, model: str, data: str, target: str, split: SplitArguments, part: str, task: str | None = None

@@ -186,7 +186,7 @@ class EvaluateArguments:
         if not self.codecs and len(self.data) > 1:
             raise ValueError(f"data: expected one corpus to compare classifiers on, got {len(self.data)}")
         given = {"runs": self.runs, "model": self.model, "folds": self.folds, "class_names": self.class_names}
-        given |= {"protocol": self.protocol, "contaminated": self.contaminated == "mark"}
+        given |= {"protocol": self.protocol}
         given |= {"methods": self.methods, "strategies": self.strategies, "shots": self.shots}
         given |= {"task": self.task == "regression"}
         if self.task == "regression" and self.trains:
@@ -200,7 +200,7 @@ class EvaluateArguments:
                 "nothing to compare: expected --runs, --model, --methods, --strategies or --baselines true"
             )
         if self.contaminated == "mark" and not (self.runs or self.model or self.codecs or self.strategies):
-            raise ValueError("--contaminated mark: no effect without --runs or --model")
+            raise ValueError("--contaminated mark: no effect without --runs, --model or --codecs")
         if self.codecs and any(given.values()):
             names = ", ".join(f"--{name}" for name, value in given.items() if value)
             raise ValueError(f"{names}: for classifiers only; codecs take --codecs and --split")

@@ -78,7 +78,7 @@ def compare_codecs(args: EvaluateArguments, split_args: SplitArguments, output_d
         {"test": corpus.test} | ({"train": corpus.train} if corpus.train else {}) for corpus in corpora
     ]
     contents = SplitContents.of(trained)
-    rows = collect_codecs(args.codecs, corpora)
+    rows = collect_codecs(args.codecs, corpora, args.contaminated)
     figure = output_dir / "rate_distortion.png"
     plot_rate_distortion(rows, path=figure)
     provenance = collect_provenance(

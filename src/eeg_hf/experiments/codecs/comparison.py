@@ -16,7 +16,9 @@ from ...collation import WindowDataset, sample_patches
 from ...corpora import split_for_pretraining
 from ...evaluation import CodecRow, PCACodec, aggregate_folds, bootstrap_interval, flac_bits_per_sample
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+from ..checkpoint_windows import judge_checkpoints
 from ..named_paths import named_paths
+from ..options import Contaminated
 from ..split_arguments import SplitArguments
 from .testing import (
     CodecRuns,
@@ -60,9 +62,14 @@ def load_corpora(sources: Sequence[str], split_args: SplitArguments) -> list[Cor
     return corpora
 
 
-def collect_codecs(specifications: list[str], corpora: Sequence[CorpusParts]) -> list[CodecRow]:
+def collect_codecs(
+    specifications: list[str], corpora: Sequence[CorpusParts], contaminated: Contaminated = "refuse"
+) -> list[CodecRow]:
     """Return the results of every codec and its baselines on every corpus."""
     codecs = [find_runs(*named) for named in named_paths("codecs", specifications).items()]
+    for corpus in corpora:
+        parts = {"test": corpus.test, **({} if corpus.train is None else {"train": corpus.train})}
+        judge_checkpoints([f for codec in codecs for f in codec.folders], parts, "test", contaminated)
     return [row for corpus in corpora for row in measure_corpus(codecs, corpus)]
 
 

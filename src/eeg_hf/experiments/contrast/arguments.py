@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..options import option
+from ..options import Contaminated, option
 
 
 @dataclass
@@ -15,6 +15,9 @@ class ContrastArguments:
     output_dir: str = option("Folder for metrics.json and table.md.")
     models: list[str] = option("name=folder of a model, …", factory=list)
     part: str = option("Part of the split to test.", "test")
+    contaminated: Contaminated = option(
+        "refuse models that have seen what tests them, or mark them in metrics.json.", "refuse", expert=True
+    )
     stimulus: str = option("Column of the film.", "stimulus")
     seconds: str = option("Column of the second of the film.", "stimulus_seconds")
     num_components: int = option("Correlated components to fit.", 3)

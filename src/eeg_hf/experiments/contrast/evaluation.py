@@ -7,21 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from datasets import DatasetDict
 from transformers.utils import logging
 
 from ...atomic_files import write_text
 from ...collation import PairColumns
-from ...corpora import SimulatedFilm, load_windows
+from ...corpora import SimulatedFilm, SplitContents, load_windows
 from ...evaluation import aggregate_folds, collect_provenance, write_json
 from ...evaluation.report import format_summary
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...tables import NOTHING, markdown_table
+from ..checkpoint_windows import judge_checkpoints
 from ..named_paths import named_paths
 from ..split_arguments import SplitArguments
 from .arguments import ContrastArguments
 from .features import (
     FeatureJudge,
-    FilmWindows,
     baseline_features,
     judge_auxiliary,
     load_model,
@@ -46,7 +47,10 @@ def run(args: ContrastArguments, split_args: SplitArguments) -> None:
     """Score the baselines and the models, write the results and print the tables."""
     models = named_paths("models", args.models)
     pairs = PairColumns(args.stimulus, args.seconds)
-    train, test = read_parts(args, split_args, pairs)
+    parts = read_parts(args, split_args)
+    train, test = (read_film_windows(parts[part], pairs, part) for part in ("train", args.part))
+    folders = [folder for each in models.values() for folder in each]
+    notes = judge_checkpoints(folders, parts, args.part, args.contaminated)
     judge = FeatureJudge(test, pairs, args.batch_size, args.subjects_per_time, args.temperature)
     components, isc = measure_isc(train, test, args.num_components, args.num_shifts)
     # What the signals themselves share, with shifted subjects as chance, stands beside the models
@@ -82,6 +86,8 @@ def run(args: ContrastArguments, split_args: SplitArguments) -> None:
         licence=", ".join(test.rows.unique("licence")),
         seeds=range(max(map(len, found.values()))),
         split=f"{split_args.split} split, part {args.part}",
+        **SplitContents.of_part(parts, args.part).facts(),
+        contamination=notes,
         people={"train": len(set(train.subjects)), args.part: len(set(test.subjects))},
         windows={"train": len(train.values), args.part: len(test.values)},
         models=args.models,
@@ -94,18 +100,15 @@ def run(args: ContrastArguments, split_args: SplitArguments) -> None:
     sys.stdout.write(tables)
 
 
-def read_parts(
-    args: ContrastArguments, split_args: SplitArguments, pairs: PairColumns
-) -> tuple[FilmWindows, FilmWindows]:
-    """Read the windows of the training subjects and of the subjects to test."""
+def read_parts(args: ContrastArguments, split_args: SplitArguments) -> DatasetDict:
+    """Split the windows, and check that there are some to train and some to test."""
     parts = split_args.apply(load_windows(args.data))[0]
     if args.part == "train" or not {"train", args.part} <= set(parts):
         raise ValueError(
             f"part: expected one to test beside 'train', got {args.part!r}; {args.data} has "
             f"{', '.join(sorted(parts))}"
         )
-    train, test = (read_film_windows(parts[part], pairs, part) for part in ("train", args.part))
-    return train, test
+    return parts
 
 
 def load_models(name: str, folders: list[Path]) -> Iterator[tuple[Path, Any, str]]:

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from ..options import option
+from ..options import Contaminated, option
 
 
 @dataclass
@@ -14,6 +14,9 @@ class InfillingArguments:
     output_dir: str = option("Folder for metrics.json, table.md and the figures.")
     models: list[str] = option("name=folder of a model, …", factory=list)
     part: str = option("Part of the split to test.", "test")
+    contaminated: Contaminated = option(
+        "refuse models that have seen what tests them, or mark them in metrics.json.", "refuse", expert=True
+    )
     mask_ratios: list[float] = option("Shares of the stretches to hide.", factory=lambda: [0.25, 0.5, 0.75])
     stretch_seconds: float = option("Length of a hidden stretch.", 1.0)
     max_windows: int = option("Test windows, drawn at random; 0 for all.", 256)

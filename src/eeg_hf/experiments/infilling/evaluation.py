@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
 from transformers.utils import logging
 
 from ...atomic_files import write_text
@@ -26,6 +25,7 @@ from ...evaluation import (
 from ...evaluation.report import format_summary
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...tables import markdown_table
+from ..checkpoint_windows import judge_checkpoints
 from ..named_paths import named_paths
 from ..split_arguments import SplitArguments
 from .arguments import InfillingArguments
@@ -62,6 +62,8 @@ def run(args: InfillingArguments, split_args: SplitArguments) -> None:
     parts = split_for_pretraining([args.data], split_args.split, **split_args.options)[0]
     if not parts.get(args.part):
         raise ValueError(f"{args.data}: --split {split_args.split} has no part {args.part!r}, choose another")
+    folders = [folder for each in named_paths("models", args.models).values() for folder in each]
+    notes = judge_checkpoints(folders, parts, args.part, args.contaminated)
     test = read_windows(parts[args.part], extractor, args.max_windows, args.seed)
     train = None
     if args.part != "train" and parts.get("train"):
@@ -92,7 +94,8 @@ def run(args: InfillingArguments, split_args: SplitArguments) -> None:
         licence=", ".join(parts[args.part].unique("licence")),
         seeds=range(max(map(len, (baselines | fillers).values()))),
         split=f"{split_args.split} split, part {args.part}",
-        **tested_contents(parts, args.part),
+        **SplitContents.of_part(parts, args.part).facts(),
+        contamination=notes,
         people=len(set(test.subjects)),
         windows=len(test.values),
         stretch_seconds=args.stretch_seconds,
@@ -103,12 +106,6 @@ def run(args: InfillingArguments, split_args: SplitArguments) -> None:
     text = "\n\n".join(tables) + "\n"
     write_text(output_dir / "table.md", text)
     sys.stdout.write(text)
-
-
-def tested_contents(parts: Mapping[str, Dataset], tested: str) -> dict[str, str]:
-    """Return what a split holds, with the windows of one part as those that are tested."""
-    trained = {"train": parts["train"]} if tested != "train" and "train" in parts else {}
-    return SplitContents.of([{**trained, "test": parts[tested]}]).facts()
 
 
 def fill_in(
