@@ -63,11 +63,15 @@ def test_before_and_after_an_alignment_stand_beside_the_references(prepared, tra
     options = {"data": prepared, "output_dir": out, "max_windows": 24, "stretch_seconds": 0.5}
     options |= {"split": "fold", "num_folds": 2, "num_validation_subjects": 1}  # three subjects to test
     models = ["--models", f"before={trained}", f"after it={aligned}", "--mask_ratios", "0.25", "0.75"]
-    printed = run_command("evaluate-infilling", *flags(**options), *models)
+    line = fail_command("evaluate-infilling", *flags(**options), *models)
+    assert "was trained on 2 of 3 test subjects" in line and "--contaminated mark" in line
+    printed = run_command("evaluate-infilling", *flags(**options), *models, "--contaminated", "mark")
     assert printed == (out / "table.md").read_text()
     names = ["straight line", "best linear guess (Wiener)", "before", "after it"]
     assert [line.split(" | ")[0] for line in printed.splitlines()[2:6]] == [f"| {name}" for name in names]
     found = json.loads((out / "metrics.json").read_text())
+    assert "contaminated: has seen 2 of 3" in found["provenance"]["contamination"][str(trained)]
+    assert found["provenance"]["protocol"] == "cross-subject"
     assert list(found["hidden"]) == names and list(found["levels_db"]) == names[2:]
     check_differences(found, printed, names)
     assert found["samples"] == {} and "Drawn by" not in printed

@@ -144,6 +144,23 @@ def test_what_cannot_be_is_refused_in_one_line(parse, capsys, words, message):
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["learning_rate=nan"], "learning_rate: expected 0 or more, got nan"),
+        (["--learning_rate", "-1"], "learning_rate: expected 0 or more, got -1"),
+        (["per_device_train_batch_size=0"], "per_device_train_batch_size: expected 1 or more, got 0"),
+        (["--gradient_accumulation_steps", "0"], "gradient_accumulation_steps: expected 1 or more, got 0"),
+        (["--num_train_epochs", "inf"], "num_train_epochs: expected 0 or more, got inf"),
+        (["--max_steps", "0"], "max_steps: expected 1 or more, or -1 to train for num_train_epochs"),
+    ],
+)
+def test_what_no_training_can_have_is_refused(parse, capsys, words, message):
+    with pytest.raises(SystemExit):
+        parse("--data", "a", "--output_dir", "out", *words, trains=True)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("data: here\nrat: 1", "unknown setting 'rat', did you mean 'rate'"),

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, get_corpus
+from eeg_hf.corpora import SeenWindows
 from tests.commands import fail_command, run_command
 
 TINY = {"d_model": 32, "n_layers": 1, "n_heads": 2, "d_ff": 64, "overlap": 0.0}
@@ -69,6 +71,19 @@ def test_a_folder_is_predicted_with_labels_and_without_its_damaged_file(model, l
     good = table[table["problem"].isna()]
     assert metrics["accuracy"] == pytest.approx((good["label"] == good["predicted"]).mean())
     assert np.sum(metrics["confusion_matrix"]) == len(good) == 16
+    assert "contamination" not in metrics
+
+
+def test_figures_of_subjects_that_were_trained_on_are_marked(lab, tmp_path):
+    model = save_model(tmp_path / "model", id2label={0: "rest", 1: "task"})
+    rows = Dataset.from_dict({"corpus": ["lab"] * 2, "subject": ["00", "77"], "signal_hash": ["a", "b"]})
+    SeenWindows.of([rows]).save(model)
+    output = tmp_path / "table.csv"
+    printed = run_command("predict", model, lab, "--output", output, "--label_column", "Condition")
+    note = "1 of 3 subjects have the name of one that the model was trained on (00)"
+    assert (
+        note in printed and note in json.loads((tmp_path / "table.metrics.json").read_text())["contamination"]
+    )
 
 
 def test_one_row_for_each_recording_agrees_with_the_pipeline(model, lab, tmp_path):

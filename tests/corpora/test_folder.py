@@ -253,6 +253,24 @@ def test_rows_that_contradict_each_other_cost_their_recording_and_not_the_corpus
     assert "row 8 names no file: expected a column file_name; 2 such rows are left out" in caplog.text
 
 
+def test_names_that_differ_in_case_or_zeros_are_said(tmp_path, caplog):
+    empty(tmp_path, "a.edf", "b.edf", "c.edf", "d.edf")
+    rows = ["a,S01,rest", "b,s1,Rest", "c,S10,task", "d,S11,task"]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,subject,state", *rows]) + "\n")
+    with caplog.at_level("WARNING"):
+        assert len({r.subject for r in FolderCorpus().recordings(tmp_path)}) == 4
+    assert "subjects 'S01' and 's1' count as different people" in caplog.text
+    assert "'Rest' and 'rest' are different values of state" in caplog.text and "'S10'" not in caplog.text
+
+
+def test_files_of_formats_that_are_not_read_are_said(tmp_path, caplog):
+    empty(tmp_path, "a.edf", "b.trc", "x/c.RHD")
+    with caplog.at_level("WARNING"):
+        assert len(FolderCorpus().recordings(tmp_path)) == 1
+    assert "2 files have formats that are not read and are left out, such as" in caplog.text
+    assert "Micromed: export it as EDF+" in caplog.text and "Intan: export it as EDF+" in caplog.text
+
+
 def test_tables_in_subfolders_speak_of_what_lies_there(tmp_path):
     empty(tmp_path, "train/a.edf", "test/a.edf")
     for part, subject in (("train", "01"), ("test", "02")):

@@ -78,6 +78,11 @@ def test_settings_of_channels_that_there_are_not_are_refused(given, message):
         build_extractor(SignalArguments(**given), 5.0)
 
 
+def test_a_line_frequency_that_is_no_number_is_named():
+    with pytest.raises(ValueError, match="notch_hz: expected a frequency in Hz or auto, got 'fifty'"):
+        build_extractor(SignalArguments(notch_hz="fifty"), 5.0)
+
+
 def test_settings_of_channels_that_count_pass():
     build_extractor(SignalArguments(missing_channels="interpolate"), 5.0)  # dead channels are filled
     build_extractor(SignalArguments(channels=["Cz"], missing_channels="mask"), 5.0)

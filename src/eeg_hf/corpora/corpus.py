@@ -21,6 +21,7 @@ from transformers.utils import logging
 from ..legible_text import legible
 from .download import cache_folder, fetch_listed, is_complete
 from .licences import hub_licence
+from .look_alikes import describe_look_alikes
 from .recordings.containment import FOLLOW, leads_out
 from .recordings.recording_files import state_of
 
@@ -184,11 +185,26 @@ class Corpus(ABC):
             state = "holds none" if root.is_dir() else "is not a folder"
             raise FileNotFoundError(f"no {self.name} recordings: {root} {state}; expected {self.layout}")
         self._refuse_duplicates(found, root)
+        self._warn_of_look_alikes(found)
         if len(found) < self.num_recordings:
             logger.warning_once(
                 f"{self.name}: {len(found)} of {self.num_recordings} recordings are in {root}"
             )
         return sorted(found, key=_key)
+
+    def _warn_of_look_alikes(self, found: Sequence[Recording]) -> None:
+        """Warn of subjects and classes that differ in case, spaces or leading zeros only."""
+        if alike := describe_look_alikes({recording.subject for recording in found}):
+            logger.warning_once(
+                f"{self.name}: subjects {alike} count as different people: if they are not, write each in "
+                "one way, or a split by subject leaks"
+            )
+        for column in sorted({name for recording in found for name in recording.labels}):
+            values = {recording.labels.get(column) for recording in found}
+            if alike := describe_look_alikes(value for value in values if isinstance(value, str)):
+                logger.warning_once(
+                    f"{self.name}: {alike} are different values of {column}: is it one class?"
+                )
 
     @abstractmethod
     def _find_recordings(self, root: Path) -> Iterable[Recording]:

@@ -59,7 +59,10 @@ def build_extractor(args: SignalArguments, window_seconds: float) -> EEGFeatureE
         if fields[name] is not None and fields[name] < 0:
             fields[name] = None
     if args.notch_hz not in (None, "auto"):
-        fields["notch_hz"] = float(str(args.notch_hz))
+        try:
+            fields["notch_hz"] = float(str(args.notch_hz))
+        except ValueError:
+            raise ValueError(f"notch_hz: expected a frequency in Hz or auto, got {args.notch_hz!r}") from None
     if args.reference in (["average"], ["original"]):
         fields["reference"] = args.reference[0]
     fields["positions"] = args.positions or None

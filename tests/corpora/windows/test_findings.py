@@ -93,3 +93,16 @@ def test_console_and_card_sum_up_what_was_found(tmp_path):
         "2 recordings: the average of fewer than 8 electrodes, no neutral reference (such as",
     ):
         assert f"* {text}" in printed and f"* {text}" in card
+
+
+def test_why_recordings_are_missing_is_said_like_all_else():
+    reasons = [f"{name}.edf is not an EDF file: it is empty" for name in "ab"]
+    failed = [
+        RecordingReport(f"{name}.edf", "s", "1", "1", "rest", reason=why)
+        for name, why in zip("ab", reasons, strict=True)
+    ]
+    (finding,) = summarize_findings([*failed, report("c.edf")])
+    assert str(finding) == (
+        "2 recordings: not prepared: … is not an EDF file: it is empty (such as "
+        f"a.edf: {reasons[0]}; b.edf: {reasons[1]})"
+    )

@@ -265,6 +265,8 @@ def test_contradicting_settings_are_refused(make_eegmat, tmp_path):
         ({"segments": "events"}, "eegmat has no events"),
         ({"segments": "trials"}, "segments must be one of fixed, events, annotations"),
         ({"num_proc": 0}, "num_proc must be 1 or more"),
+        ({"stride_seconds": 0.0}, "window and stride must exceed 0 s"),
+        ({"timeout_seconds": -1.0}, "timeout_seconds must be 0 .no limit. or more"),
         ({"subjects": ["07"]}, "eegmat has no subject 07 here; it has 00"),
     ):
         with pytest.raises(ValueError, match=message):

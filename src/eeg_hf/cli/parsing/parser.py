@@ -3,7 +3,9 @@
 
 import argparse
 import dataclasses
+import math
 import typing
+from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from transformers import HfArgumentParser, TrainingArguments
@@ -25,6 +27,15 @@ if typing.TYPE_CHECKING:
 
 # Metadata of a field that argparse does not know
 OWN_METADATA = ("formerly", "block", "expert")
+# Settings of a training -> their smallest value
+_LEAST = {
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    **dict.fromkeys(
+        ("learning_rate", "weight_decay", "warmup_steps", "max_grad_norm", "num_train_epochs"), 0
+    ),
+}
 TRAINING_FIELDS = {field.name for field in dataclasses.fields(TrainingArguments)}
 
 
@@ -219,8 +230,15 @@ class CommandParser(HfArgumentParser):
             raise argparse.ArgumentError(None, f"{action.dest}: expected one of {choices}, got {value!r}")
 
     def build(self, settings: dict[str, Any]) -> tuple[Any, ...]:
-        """Return the dataclasses of the command, in their order."""
-        return self.parse_dict(self.fit(settings))
+        """Return the dataclasses of the command, in their order.
+
+        Raises:
+            ValueError: If a value does not fit its setting, or no training can have it.
+        """
+        fitted = self.fit(settings)
+        if self.command.trains:
+            refuse_impossible(fitted)
+        return self.parse_dict(fitted)
 
     def show(self, settings: dict[str, Any]) -> str:
         """Return the merged settings as YAML; of TrainingArguments only those that were set."""
@@ -233,6 +251,16 @@ class CommandParser(HfArgumentParser):
             elif field.default is not dataclasses.MISSING:
                 defaults[field.name] = field.default
         return OmegaConf.to_yaml(OmegaConf.create({**defaults, **settings}))
+
+
+def refuse_impossible(settings: Mapping[str, Any]) -> None:
+    """Refuse settings of a training that Trainer would take and do something else, or nothing, with."""
+    for name, least in _LEAST.items():
+        value = settings.get(name)
+        if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= least):
+            raise ValueError(f"{name}: expected {least:g} or more, got {value:g}")
+    if settings.get("max_steps") == 0:
+        raise ValueError("max_steps: expected 1 or more, or -1 to train for num_train_epochs, got 0")
 
 
 def describe(action: argparse.Action, blocks: set[str]) -> Setting:

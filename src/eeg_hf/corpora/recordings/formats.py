@@ -22,6 +22,7 @@ from .file_checks import CNT_BYTES, check_file, check_size
 from .gaps import joins_of, mark_joins, mark_missing_runs
 from .memory_bound import refuse_channels
 from .recording_files import (
+    CONVERTED_BY,
     EXTENSIONS,
     TABLE_EXTENSIONS,
     brainvision_files,
@@ -50,19 +51,6 @@ _LEFT_OUT = re.compile(
     r"|(?:annotation|event|marker|trigger).*(?:omitted|limited|ignor|dropp|outside|expanding)",
     re.IGNORECASE,
 )
-# Formats that are not read -> the program or the command that writes one that is
-_CONVERTED_BY = {
-    ".trc": "Micromed: export it as EDF+",
-    ".e": "Nicolet or Natus: export it as EDF+",
-    ".erd": "Natus XLTEK: export it as EDF+",
-    ".mat": "MATLAB: save it as .set with EEGLAB, or as a table",
-    ".mefd": "MEF3: save mne.io.read_raw(path) as FIF",
-    ".poly5": "TMSi: export it as EDF+",
-    ".rhd": "Intan: export it as EDF+",
-    ".sig": "Stellate Harmonie: export it as EDF+",
-    ".smr": "Spike2: export it as EDF+",
-    ".smrx": "Spike2: export it as EDF+",
-}
 _RATES_HZ = (0.1, 1e6)
 
 
@@ -201,8 +189,8 @@ def _check_exists(path: Path, extension: str) -> None:
         raise ValueError(f"{path.name} is a folder, expected a recording")
     if not (path.is_file() or path.is_dir()):  # opening a pipe would block
         raise ValueError(f"{path.name} is a pipe, socket or device, expected a recording")
-    if extension in _CONVERTED_BY:
-        raise ValueError(f"{path.name} has a format that is not read, that of {_CONVERTED_BY[extension]}")
+    if extension in CONVERTED_BY:
+        raise ValueError(f"{path.name} has a format that is not read, that of {CONVERTED_BY[extension]}")
     main = path.with_suffix(_MAIN_FILE.get(extension, path.suffix))
     if main != path and (extension != ".eeg" or main.exists()):
         raise ValueError(f"{path.name} is a part of a recording: open {main.name}")

@@ -29,6 +29,20 @@ EXTENSIONS: tuple[str, ...] = (
 TABLE_EXTENSIONS: tuple[str, ...] = (".csv", ".tsv", ".parquet", ".txt")
 """Extensions of tables, which are recordings only on request."""
 
+CONVERTED_BY = {
+    ".trc": "Micromed: export it as EDF+",
+    ".e": "Nicolet or Natus: export it as EDF+",
+    ".erd": "Natus XLTEK: export it as EDF+",
+    ".mat": "MATLAB: save it as .set with EEGLAB, or as a table",
+    ".mefd": "MEF3: save mne.io.read_raw(path) as FIF",
+    ".poly5": "TMSi: export it as EDF+",
+    ".rhd": "Intan: export it as EDF+",
+    ".sig": "Stellate Harmonie: export it as EDF+",
+    ".smr": "Spike2: export it as EDF+",
+    ".smrx": "Spike2: export it as EDF+",
+}
+"""Extensions of formats that are not read -> the program or the command that writes one that is."""
+
 # Later parts of a split FIF file, as MNE and BIDS name them.
 _LATER_PART = re.compile(r".*(?:-[1-9]\d*|_split-(?!0*1_)\d+_\w+)\.fif(?:\.gz)?", re.IGNORECASE)
 _FIRST_SPLIT = re.compile(r"(.*_split-)0*1(_\w+\.fif(?:\.gz)?)", re.IGNORECASE)
@@ -181,11 +195,20 @@ def find_recordings(folder: Path | str, tables: bool = False, follow_links: bool
         [PosixPath('lab/s01.vhdr'), PosixPath('lab/s02.edf')]
     """
     wanted = (*EXTENSIONS, *TABLE_EXTENSIONS) if tables else EXTENSIONS
-    found = {
-        path: real
-        for path, real in _walk(Path(folder), follow_links)
-        if extension_of(path) in wanted and is_main_file(path)
-    }
+    found: dict[Path, str | None] = {}
+    others: list[Path] = []
+    for path, real in _walk(Path(folder), follow_links):
+        extension = extension_of(path)
+        if extension in wanted and is_main_file(path):
+            found[path] = real
+        elif extension in CONVERTED_BY:
+            others.append(path)
+    if others:
+        kinds = dict.fromkeys(CONVERTED_BY[extension_of(path)] for path in sorted(others))
+        logger.warning_once(
+            f"{folder}: {len(others)} files have formats that are not read and are left out, such as "
+            f"{legible(others[0].name)} ({'; '.join(kinds)})"
+        )
     if not any(found.values()):
         return sorted(found)
     # A link is left out where the file itself, or another link to it, is there
@@ -420,6 +443,7 @@ def _is_nihon_kohden(path: Path) -> bool:
 
 
 __all__ = [
+    "CONVERTED_BY",
     "EXTENSIONS",
     "FOOTER_KEY",
     "TABLE_EXTENSIONS",

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
+from ..look_alikes import describe_look_alikes
 from .encoding import LARGEST_COUNT, window_schema
 from .findings import FEW_TO_AVERAGE
 from .row_groups import find_overlaps, read_columns
@@ -163,7 +164,11 @@ def audit(*sources: Dataset | Mapping[str, Dataset], seed: int = 0) -> Audit:
         found = {kind: is_copy[chosen] for kind, is_copy in copies.items()}
         row = _describe(corpus, table.take(chosen), peaks[chosen], found, _median_uv(windows))
         rows.append(row)
-        texts = (*_warn(row), *_odd_subjects(table.take(chosen), peaks[chosen]))
+        texts = [*_warn(row), *_odd_subjects(table.take(chosen), peaks[chosen])]
+        if alike := describe_look_alikes(pc.unique(table.column("subject")).to_pylist()):
+            texts.append(
+                f"subjects {alike} count as different people: if they are not, a split by subject leaks"
+            )
         warnings += [f"{corpus}: {text}" for text in texts]
     return Audit(rows, warnings)
 
@@ -239,6 +244,8 @@ def _warn(row: CorpusAudit) -> list[str]:
         if number > _OFTEN_BAD * row.windows:
             found.append(f"channel {name} is bad in {number / row.windows:.0%} of the windows: drop it?")
     for column, values in row.labels.items():
+        if "mean" not in values and (alike := describe_look_alikes(values)):
+            found.append(f"label {column!r} has {alike}: is it one class?")
         if values.get("missing"):
             found.append(f"label {column!r} is missing in {values['missing']:g} of {row.windows} windows")
         classes = {} if "mean" in values else {name: n for name, n in values.items() if name != "missing"}

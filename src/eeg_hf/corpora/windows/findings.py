@@ -56,6 +56,8 @@ def _findings(report: RecordingReport) -> Iterator[tuple[str, str]]:
     decisions: Mapping[str, Any] = report.decisions or {}
     names = [report.path, report.path.rpartition("/")[2], *decisions.get("channels", ())]
     names += [*decisions.get("renamed_channels", ()), *decisions.get("dropped_channels", ())]
+    if report.reason:
+        yield f"not prepared: {_kind(report.reason, names)}", report.reason
     for text in (*report.warnings, *decisions.get("warnings", ())):
         yield _kind(text, names), text
     if not decisions:

@@ -119,12 +119,16 @@ def prepare(
     length = extractor.window_seconds
     if length is None:
         raise ValueError("preparing windows needs a length: set window_seconds of the feature extractor")
-    plan = WindowPlan(segments, length, stride_seconds or length, tmin, event_labels, reject_uv)
+    plan = WindowPlan(
+        segments, length, length if stride_seconds is None else stride_seconds, tmin, event_labels, reject_uv
+    )
     if plan.by_event and not corpus.has_events and label_table is None:
         raise ValueError(f"{corpus.name} has no events: use segments='fixed', or a label table")
     _refuse_idle_settings(plan, stride_seconds, label_table)
     if num_proc is not None and num_proc < 1:
         raise ValueError(f"num_proc must be 1 or more, got {num_proc}")
+    if not timeout_seconds >= 0:
+        raise ValueError(f"timeout_seconds must be 0 (no limit) or more, got {timeout_seconds}")
     if engine not in ("local", "ray"):
         raise ValueError(f"engine must be 'local' or 'ray', got {engine!r}")
     if engine == "ray":

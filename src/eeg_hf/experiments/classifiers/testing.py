@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from transformers import Trainer
+from transformers.utils import logging
 
 from ...collation import WindowDataset
 from ...evaluation import (
@@ -18,6 +19,8 @@ from ...evaluation import (
     write_json,
 )
 from .target import Target
+
+logger = logging.get_logger(__name__)
 
 
 def judge_test_part(trainer: Trainer, rows: Dataset, target: Target, output_dir: Path) -> dict[str, float]:
@@ -37,6 +40,12 @@ def judge_test_part(trainer: Trainer, rows: Dataset, target: Target, output_dir:
     else:
         scores = outputs.softmax(dim=-1).numpy()
         metrics = classification_metrics(labels, scores, target.class_names)
+        absent = [name for index, name in enumerate(target.class_names) if index not in labels]
+        if absent:
+            logger.warning(
+                f"the test part has no window of {', '.join(absent)}: its balanced accuracy is that of the "
+                "others, and nothing shows that they are told apart; choose another split, or --folds"
+            )
     if trainer.is_world_process_zero():
         predictions = Predictions(np.array(rows["window_id"]), np.array(rows["subject"]), labels, scores)
         predictions.save(output_dir / "predictions.parquet")

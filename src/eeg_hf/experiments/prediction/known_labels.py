@@ -2,11 +2,13 @@
 """Compare predictions with labels that are known."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ...corpora import SeenWindows
 from ...evaluation import classification_metrics, regression_metrics
 from ...suggestions import did_you_mean
 from ...tables import markdown_table
@@ -21,6 +23,21 @@ def refuse_unknown_label(sources: Sequence[Source], label_column: str) -> None:
     if sources and label_column not in names:
         there = did_you_mean(label_column, names) or f": expected one of {', '.join(names) or 'none'}"
         raise ValueError(f"label_column {label_column!r}: no recording has this label{there}")
+
+
+def note_known_subjects(subjects: pd.Series, model: str) -> str:
+    """Return a note if a model was trained on subjects of these names; recordings tell no more than names."""
+    seen = SeenWindows.load(model) if Path(model).is_dir() else None
+    if seen is None:
+        return ""
+    names = {name.partition("/")[2] for name in seen.subjects}
+    known = sorted(set(subjects.dropna().astype(str)) & names)
+    if not known:
+        return ""
+    return (
+        f"{len(known)} of {subjects.nunique()} subjects have the name of one that the model was trained on "
+        f"({', '.join(known[:5])}): if they are the same people, these figures say nothing about new ones"
+    )
 
 
 def judge(table: pd.DataFrame, label_column: str, config: Any) -> tuple[dict[str, Any], str]:
@@ -73,4 +90,4 @@ def _as_table(metrics: dict[str, Any]) -> str:
     return markdown_table(rows, ["metric"])
 
 
-__all__ = ["judge", "refuse_unknown_label"]
+__all__ = ["judge", "note_known_subjects", "refuse_unknown_label"]

@@ -26,7 +26,7 @@ from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..training_statistics import TrainingStatistics, measure_recording
 from .arguments import PredictArguments
 from .explanations import write_explanation
-from .known_labels import judge, refuse_unknown_label
+from .known_labels import judge, note_known_subjects, refuse_unknown_label
 from .online import answer_online
 from .sources import Source, find_sources, is_prepared
 
@@ -67,6 +67,9 @@ def run(args: PredictArguments) -> None:
     sys.stdout.write(f"{describe(table, args)}\n")
     if args.label_column:
         metrics, text = judge(table, args.label_column, classify.model.config)
+        if note := note_known_subjects(table["subject"], str(args.model)):
+            metrics["contamination"] = note
+            text = f"{text}\n\n{note}"
         write_json(Path(args.output).with_suffix(".metrics.json"), metrics)
         sys.stdout.write(f"\n{text}\n")
 

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names that differ in case, spaces or leading zeros only: often one subject or class, written in two ways.
+
+Two spellings of one subject count as two people, and a split by subject then leaks.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+
+def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Group different names that look alike.
+
+    Args:
+        names: Subjects or classes.
+
+    Returns:
+        Groups of two or more, in order.
+
+    Example:
+        >>> look_alikes(["S01", "s1", "S10", "rest", "Rest "])
+        [('Rest ', 'rest'), ('S01', 's1')]
+    """
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    for name in names:
+        plain = re.sub(r"[\s_]+", "", name.casefold())
+        groups[re.sub(r"(?<!\d)0+(?=\d)", "", plain)].add(name)
+    return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
+
+
+def describe_look_alikes(names: Iterable[str], shown: int = 3) -> str:
+    """Return the groups in words; empty if there are none.
+
+    Example:
+        >>> describe_look_alikes(["S01", "s1", "S2"])
+        "'S01' and 's1'"
+    """
+    groups = look_alikes(names)
+    words = [" and ".join(map(repr, group)) for group in groups[:shown]]
+    return ", ".join(words) + (f" and {len(groups) - shown} more" if len(groups) > shown else "")
+
+
+__all__ = ["describe_look_alikes", "look_alikes"]
