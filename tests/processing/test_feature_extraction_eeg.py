@@ -108,6 +108,12 @@ def test_arrays_must_say_what_they_are(extractor, absent):
         (np.ones((3, 100)), {"unit": "nV"}, ValueError, "unit must be one of 'V', 'mV', 'uV'; got 'nV'"),
         (np.ones((3, 100)), {"sampling_rate": -1}, ValueError, "sampling_rate must be a positive number"),
         (np.ones((3, 100)), {"channel_names": ["Cz", "C3", "Cz"]}, ValueError, "Cz more than once"),
+        (
+            np.ones((3, 100)),
+            {"channel_names": "Fp1"},
+            ValueError,
+            "must be a list of names, got the text 'Fp1'",
+        ),
         (np.ones((3, 100), dtype=complex), {}, TypeError, "array of complex128"),
         ("recording.edf", {}, TypeError, "got str; open files with MNE"),
     ],
@@ -393,3 +399,11 @@ def test_clean_windows_take_stated_positions_and_masks_too():
 def test_new_settings_are_checked(settings):
     with pytest.raises(ValueError, match="bad_channels must be one of|are these mm"):
         EEGFeatureExtractor(**settings)
+
+
+def test_half_precision_in_volts_is_what_it_says():
+    eeg = 20e-6 * np.random.default_rng(0).normal(size=(2, 1000))
+    given = {"sampling_rate": 250, "channel_names": ["C3", "C4"], "unit": "V"}
+    extractor = EEGFeatureExtractor(window_seconds=2.0)
+    halved, whole = (extractor(each, **given)["input_values"] for each in (eeg.astype(np.float16), eeg))
+    assert (halved - whole).abs().max() < 0.05

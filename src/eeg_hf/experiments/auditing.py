@@ -15,6 +15,12 @@ SEEN = 1  # exit code
 
 def run(args: AuditArguments) -> None:
     """Print the table, the warnings, and what each checkpoint has seen; exit with 1 if one has seen any."""
+    for path in map(Path, args.data):
+        if path.is_file():
+            raise ValueError(
+                f"audit: {path} is a file, expected a folder of recordings or of prepared windows, such as "
+                f"{path.absolute().parent}"
+            )
     are_recordings = [_holds_recordings(Path(path)) for path in args.data]
     if any(are_recordings):
         _audit_recordings(args, all(are_recordings))

@@ -65,6 +65,10 @@ def describe_array(
         absent = ", ".join(name for name, value in stated.items() if value is None)
         raise ValueError(f"an array needs sampling_rate, channel_names and unit; {absent} not given")
     check_option("unit", unit, tuple(UV_PER_UNIT))
+    if eeg.dtype == np.float16:  # a volt is more microvolts than it can hold
+        eeg = eeg.astype(np.float32)
+    if isinstance(channel_names, str):
+        raise ValueError(f"channel_names must be a list of names, got the text {channel_names!r}")
     names = [str(name) for name in channel_names]
     if eeg.ndim not in (2, 3) or eeg.shape[-2] != len(names) or 0 in eeg.shape:
         hint = ": transpose?" if eeg.ndim in (2, 3) and eeg.shape[-1] == len(names) else ""
