@@ -12,8 +12,7 @@ r"""Train EEG-CLIP: align EEG with the images that subjects saw.
     eeg-hf train-clip --data data --freeze_vision false --per_device_train_batch_size 32
 
 Concepts held out from training select the epoch; the test part is left to eeg-hf export-embeddings and eeg-hf
-eval-retrieval. Rate and length are those of the files: options about them are only compared. `--bandpass` and
-`--notch` filter windows that `eeg-hf prepare` did not filter so, each by itself.
+eval-retrieval. Rate and length are those of the files; filters are applied to windows that lack them.
 `--resume_from_checkpoint true` continues an interrupted run. `--shuffle_pairs true` trains the control: each
 image is replaced by another one, so that nothing can be learned about new images.
 """

@@ -48,10 +48,8 @@ class PairArguments:
     n_classes: int | None = option("Number of concepts to train on; default: all.", None)
     eeg_len: int = option("Samples of a window; 0 accepts any length.", 100)
     fs: float | None = option("Rate in Hz, compared with that of the files, which is used.", None)
-    bandpass: list[float] | None = option(
-        "Pass band in Hz; windows that eeg-hf prepare did not filter so are filtered, each by itself.", None
-    )
-    notch: float | None = option("Line frequency in Hz to remove, in the same way.", None)
+    bandpass: list[float] | None = option("Pass band in Hz, for windows prepared without it.", None)
+    notch: float | None = option("Line frequency in Hz to remove, likewise.", None)
     alignment: Alignment = option("euclidean whitens each subject by unlabelled windows.", "none")
     shuffle_pairs: bool = option("Control: replace each image by another one, at random.", False)
 
