@@ -41,6 +41,35 @@ MORE_CLIP = (
 )
 
 
+RECIPE = """
+model:
+  patch_size: 256
+  hidden_dims: [512, 256, 128]
+  levels: [8, 8, 8, 5, 5, 5]
+  activation: "relu"
+  use_conditioning: true
+trainer:
+  max_epochs: 100
+  accelerator: "auto"
+  precision: "16-mixed"
+  gradient_clip_val: 1.0
+"""
+
+
+def test_the_sections_of_a_configuration_are_read_from_a_file_as_from_words(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(RECIPE)
+    words = ["model.use_conditioning=true", "model.levels=[8,8,8,5,5,5]", "trainer.accelerator=auto"]
+    words += ["trainer.precision=16-mixed", "trainer.gradient_clip_val=1.0"]
+    found, expected = (CommandParser(TRAIN_TOKENIZER).read(each).settings for each in (["mine.yaml"], words))
+    assert found["config"] == {**expected["config"], "levels": [8, 8, 8, 5, 5, 5]}
+    del found["config"], expected["config"]
+    assert found == expected and found["fp16"] is True and found["max_grad_norm"] == 1.0
+    (tmp_path / "mine.yaml").write_text("trainer: {max_epoch: 3}")
+    with pytest.raises(SystemExit):
+        CommandParser(TRAIN_TOKENIZER).read(["mine.yaml"])
+
+
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     """Return a simulated corpus like the one that a tokenizer is trained on if none is named, but smaller."""

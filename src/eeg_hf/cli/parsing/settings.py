@@ -92,7 +92,7 @@ def announce(command: str, old: str, new: str) -> None:
     sys.stderr.write(f"eeg-hf {command}: {old} is now {new}\n")
 
 
-def translate(name: str, value: str) -> Pair | None:
+def translate(name: str, value: Any) -> tuple[str, Any] | None:
     """Translate an override of Hydra or Lightning; None if it asks for the default."""
     if name == "trainer.precision":
         return (PRECISIONS[value], "true") if value in PRECISIONS else None  # 32 is the default
@@ -175,8 +175,14 @@ def check_recipe(
     owner = recipe.pop("command", command)
     if owner != command:
         raise ValueError(f"recipe {name} is for `eeg-hf {owner}`, not for `eeg-hf {command}`")
-    checked = {}
+    checked: dict[str, Any] = {}
     for field, value in recipe.items():
+        is_section = field in SECTIONS and not (field in known and known[field].is_mapping)
+        if is_section and isinstance(value, dict):
+            for inner, content in value.items():  # of Hydra and Lightning, as in overrides
+                pair = translate(f"{field}.{inner}", content)
+                checked = checked if pair is None else merge(checked, _nested(*pair, known, name))
+            continue
         if field not in known:
             raise ValueError(f"recipe {name}: unknown setting {field!r}{did_you_mean(field, current(known))}")
         setting = known[field]
@@ -184,6 +190,14 @@ def check_recipe(
             announce(command, f"{field} of recipe {name}", setting.name)
         checked[setting.name] = [value] if setting.is_list and isinstance(value, str) else value
     return checked
+
+
+def _nested(name: str, value: Any, known: Mapping[str, Setting], recipe: str) -> dict[str, Any]:
+    """Return a setting, or a field of a block (`config.levels`), of a section of a recipe."""
+    top, _, rest = name.partition(".")
+    if top not in known:
+        raise ValueError(f"recipe {recipe}: unknown setting {top!r}{did_you_mean(top, current(known))}")
+    return {known[top].name: {rest: value} if rest else value}
 
 
 def read_override(name: str, value: str, known: Mapping[str, Setting], command: str) -> dict[str, Any]:
