@@ -66,7 +66,7 @@ def test_the_sections_of_a_configuration_are_read_from_a_file_as_from_words(tmp_
     del found["config"], expected["config"]
     assert found == expected and found["fp16"] is True and found["max_grad_norm"] == 1.0
     (tmp_path / "mine.yaml").write_text("trainer: {max_epoch: 3}")
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match="recipe mine.yaml: unknown setting 'max_epoch'"):
         CommandParser(TRAIN_TOKENIZER).read(["mine.yaml"])
 
 
