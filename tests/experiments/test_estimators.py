@@ -47,8 +47,7 @@ def trials():
 @pytest.mark.parametrize(
     "estimator",
     [
-        pytest.param(EEGClassifier, marks=pytest.mark.slow),
-        pytest.param(EEGRegressor, marks=pytest.mark.slow),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (EEGClassifier, EEGRegressor)),
         EEGTransformer,
     ],
 )
