@@ -96,3 +96,10 @@ def test_bad_input_is_one_line(tmp_path, lab):
     assert "did you mean 'Bedingung'" in line
     line = fail_command("study", lab, "--output_dir", tmp_path / "out")
     assert "expected --label_column" in line and "Bedingung" in line
+    words = (lab, "--label_column", "Bedingung", "--output_dir", tmp_path / "out")
+    assert "budget: expected a time such as 90s" in fail_command("study", *words, "--budget", "soon")
+    assert "a regression needs numbers" in fail_command("study", *words, "--task", "regression")
+    line = fail_command("study", *words, "prepare.subjects=[nobody]")
+    assert "names nobody: the folder has P00" in line
+    line = fail_command("study", lab, "--events", '{"S 1": "x"}', "--output_dir", tmp_path / "out")
+    assert "no event to use: the recording has" in line

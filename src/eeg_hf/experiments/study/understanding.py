@@ -75,7 +75,12 @@ def understand(args: StudyArguments) -> Study:
     corpus = open_folder(root, args.corpus_options)
     recordings = corpus.recordings(root)
     if subjects := set(map(str, args.prepare.get("subjects") or ())):
+        there = sorted({recording.subject for recording in recordings})
         recordings = [recording for recording in recordings if recording.subject in subjects]
+        if unknown := sorted(subjects - set(there)):
+            raise ValueError(
+                f"prepare.subjects names {', '.join(unknown[:5])}: the folder has {', '.join(there[:10])}"
+            )
     table = read_facts(corpus, recordings, root, args.by_event, args.events)
     labels = choose_labels(table, list(corpus.label_names), args.label_column, args.by_event)
     readable = table[table["problem"].isna()]
