@@ -77,6 +77,9 @@ def train(kind: str, windows: torch.Tensor, labels: torch.Tensor) -> torch.nn.Mo
     model = EEGFoundationForSequenceClassification(config).eval()
     with torch.no_grad():
         vectors, is_real = model.model.second_order_features(windows[:count])
+        found = mean_over_stretches(vectors, is_real)  # contributions are counted from the mean of these
+        model.model.second_order.features.set_population(None, found.mean(dim=0), found.std(dim=0))
+        vectors, is_real = model.model.second_order_features(windows[:count])
         features = mean_over_stretches(vectors, is_real).flatten(1).numpy()
         head = fit_head(features, labels[:count].numpy(), np.arange(count) % 8)
         model.band_classifier.weight.copy_(torch.from_numpy(head.weight))

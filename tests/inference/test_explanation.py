@@ -81,9 +81,8 @@ def test_integrated_gradients_sum_to_the_difference_of_the_outputs(bundled_model
     found = explain(bundled_model, eeg, names, 200.0, **few)
     assert np.allclose(found.values.sum(axis=(1, 2, 3)), found.outputs - found.baseline_outputs, atol=5e-3)
     logits = bundled_model(**eeg).logits.detach().numpy()
-    assert np.allclose(
-        found.outputs, logits.max(axis=1) if found.target == "rest" else logits[:, 1], atol=1e-5
-    )
+    difference = logits[:, 1] - logits[:, 0]
+    assert np.allclose(found.outputs, difference if found.target == "task" else -difference, atol=1e-5)
 
 
 def test_contributions_of_pairs_and_what_is_beside_them_are_the_logit(bundled_model, eeg):

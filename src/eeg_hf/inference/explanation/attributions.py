@@ -42,9 +42,20 @@ def forward_of(model: Any, names: tuple[str, ...]) -> Forward:
     def forward(signal: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
         inputs = dict(zip(names, others, strict=True))
         logits: torch.Tensor = model(input_values=signal.sum(dim=1).to(model.dtype), **inputs).logits
-        return logits.float()
+        return contrast(logits.float(), model.config)
 
     return forward
+
+
+def contrast(logits: torch.Tensor, config: Any) -> torch.Tensor:
+    """Return logits minus the mean of the other classes, (windows, labels).
+
+    A logit alone says nothing where classes compete: softmax does not change when all of them rise.
+    """
+    count = logits.shape[-1]
+    if count == 1 or getattr(config, "problem_type", None) in ("regression", "multi_label_classification"):
+        return logits
+    return (logits - logits.mean(dim=-1, keepdim=True)) * (count / (count - 1))
 
 
 def integrated_gradients(model: Any, parts: Parts, num_steps: int, batch_size: int) -> torch.Tensor:

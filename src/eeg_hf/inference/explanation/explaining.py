@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .attributions import Parts, attention_rollout, integrated_gradients, occlusion
+from .attributions import Parts, attention_rollout, contrast, integrated_gradients, occlusion
 from .band_parts import complete_bands, featureless_noise, split_bands
 from .explanation import Explanation
 
@@ -79,7 +79,10 @@ def explain(
         found = occlusion(model, parts, segments, batch_size)
     else:
         found = integrated_gradients(model, parts, num_steps, batch_size)
-    ends = [run(model, baseline.sum(dim=1), others, batch_size)[:, index] for baseline in parts.baselines]
+    ends = [
+        contrast(run(model, baseline.sum(dim=1), others, batch_size), model.config)[:, index]
+        for baseline in parts.baselines
+    ]
     return Explanation(
         method=method,
         target=name_target(model, index),
@@ -89,7 +92,7 @@ def explain(
         bands=names,
         values=sum_stretches(found, segments).cpu().numpy(),
         spans=[(0.0, values.shape[-1] / sampling_rate)] * len(values),
-        outputs=outputs[:, index].cpu().numpy(),
+        outputs=contrast(outputs, model.config)[:, index].cpu().numpy(),
         baseline_outputs=torch.stack(ends).mean(dim=0).cpu().numpy(),
     )
 

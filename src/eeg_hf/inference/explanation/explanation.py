@@ -30,7 +30,7 @@ class Explanation:
         bands: Name -> edges in Hz, in the order of the values.
         values: (windows, channels, times, bands) float32.
         spans: (start, end) of each window in seconds of the recording.
-        outputs: (windows,), score of the target: a logit, or the value of a regression.
+        outputs: (windows,), score of the target: its logit minus the mean of the others, or the value.
         baseline_outputs: (windows,), the same of what the windows are compared with.
     """
 
