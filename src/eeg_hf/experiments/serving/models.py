@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ...bundled_weights import find_weights
-from ..prediction.predicting import list_marks, load_pipeline
+from ..prediction.predicting import list_breaches, list_marks, load_pipeline
 
 _MIN_QUALITY = 0.5
 
@@ -82,7 +82,13 @@ class ServedModel:
             outputs = self.classify.forward(inputs, window_batch_size=batch_size)
             found = self.classify.postprocess(outputs, **options)
             facts = {"seconds": report["duration_seconds"], "quality": report["quality"]}
-            answers.append({**found, **facts, "marks": list_marks(dict(report), _MIN_QUALITY)})
+            answers.append(
+                {
+                    **found,
+                    **facts,
+                    "marks": [*list_breaches(dict(report), _MIN_QUALITY), *list_marks(dict(report))],
+                }
+            )
         return answers
 
 
