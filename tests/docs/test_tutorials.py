@@ -62,7 +62,8 @@ def run_commands(text, page):
 def test_a_page_runs_as_it_stands(page, tmp_path, monkeypatch):
     if page.stem in NEEDS:
         pytest.importorskip(NEEDS[page.stem])
-    for package in set(EXTRAS) - {"torchvision"}:  # transformers imports that one where it is installed
+    # transformers imports torchvision where it is installed
+    for package in set(EXTRAS) - {"torchvision", NEEDS.get(page.stem)}:
         monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("eeg_hf.models.objective_registry.OBJECTIVES", OBJECTIVES)
