@@ -41,6 +41,7 @@ EXTRAS = {
     "websockets": "stream",
     "ray": "ray",
     "captum": "explain",
+    "gradio": "demo",
     "fastapi": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the web server."""
 
+import signal
 import socket
 import sys
 
@@ -25,6 +26,8 @@ def run(args: ServeArguments) -> None:
         host, port = listening.getsockname()[:2]
         sys.stdout.write(f"serving {', '.join(app.state.server.models)} at http://{host}:{port}\n")
         sys.stdout.flush()
+        # uvicorn ends by the signal once more: without this, nothing registered for the exit would run
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
         config = uvicorn.Config(
             app,
             timeout_keep_alive=5,
