@@ -146,7 +146,7 @@ def collect(
             member = read_recipe(find_group_member(name, value))
             settings = merge(settings, check_recipe(f"{name}/{value}", member, known, command))
             continue
-        pair = (name, value) if name in known else translate(name, value)
+        pair: tuple[str, str] | None = (name, value) if name in known else translate(name, value)
         if pair is not None:
             override = read_override(*pair, known, command)
             settings = place(settings, override, known, replaces="." not in pair[0])
