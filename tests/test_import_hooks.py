@@ -36,6 +36,7 @@ FIRST_IMPORTS = (
     "from transformers import AutoModel; import datasets, transformers.pipelines, eeg_hf",
     "from eeg_hf import EEGCLIPConfig",
     "from eeg_hf import create_model",
+    "import eeg_hf.inference.pipelines",
 )
 KNOWN = """
 import sys

@@ -199,6 +199,7 @@ for _module, _function in {
     "transformers.models.auto.modeling_auto": "register_models",
     "transformers.conversion_mapping": "register_conversions",
     "transformers.pipelines": "register_pipelines",
+    "eeg_hf.inference.pipelines": "register_pipelines",  # where it is what imports the one above
     "datasets": "register_recordings",
     "eeg_hf.models.vision_registry": "register_vision_towers",
 }.items():

@@ -116,6 +116,8 @@ def register_pipelines() -> None:
 
     from .inference import pipelines
 
+    if not hasattr(pipelines, "EEGFeatureExtractionPipeline"):  # half imported: it is registered at its end
+        return
     for task, (pipeline_class, auto_class) in {
         "eeg-classification": (pipelines.EEGClassificationPipeline, AutoModelForSequenceClassification),
         "eeg-feature-extraction": (pipelines.EEGFeatureExtractionPipeline, AutoModel),

@@ -148,6 +148,8 @@ def collect_statistics(rows: Dataset, model: Any, collator: EEGDataCollator) -> 
         model: Fitted on them.
         collator: Makes batches of them; nothing may be augmented.
     """
+    labels = collator.label_column
+    columns = [] if labels is None else [labels] if isinstance(labels, str) else list(labels.values())
     names = np.array(rows["recording"][:])
     recordings = []
     for name in np.unique(names):
@@ -156,7 +158,7 @@ def collect_statistics(rows: Dataset, model: Any, collator: EEGDataCollator) -> 
         part = rows.select(places)
         facts = measure_windows(decode_windows(part.with_format("arrow")[:])[0], part[0]["sampling_rate"])
         if reads_features(model, collator.feature_extractor):
-            windows = WindowDataset(part, [collator.label_column] if collator.label_column else [])
+            windows = WindowDataset(part, columns)
             facts["embedding"] = collect_features(model, windows, collator).mean(axis=0)
         recordings.append(facts)
     return TrainingStatistics.of(recordings)

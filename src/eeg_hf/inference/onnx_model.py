@@ -133,6 +133,7 @@ def write_exported(
     assert program is not None
     if path.suffix == ".pt2":
         extra = {"input_names": ",".join(named)}
+        assert program.exported_program is not None
         torch.export.save(program.exported_program, path, extra_files=extra)
     elif path.suffix == ".xml":
         with tempfile.TemporaryDirectory() as folder:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from transformers import BatchFeature
 
 from .bad_spans import bad_windows
 from .feature_extraction_eeg import EEGFeatureExtractor
@@ -212,7 +213,8 @@ def calibrate(
         is_bad = bad_windows(eeg, extractor.window_seconds, len(batch["input_values"]))
         if is_bad.all():
             raise ValueError("calibration: every window overlaps a span annotated as bad or crosses a gap")
-        batch = {name: value[~torch.from_numpy(is_bad)] for name, value in batch.items()}
+        kept = ~torch.from_numpy(is_bad)
+        batch = BatchFeature({name: value[kept] for name, value in batch.items()})
     num_seconds = float(batch["attention_mask"].sum()) / extractor.sampling_rate
     compute_statistics: Any = model.base_model.second_order_statistics
     statistics = [

@@ -203,7 +203,7 @@ class StreamingExtractor:
     def _choose_channels(self, header: ArrayRecording, montage: str | None) -> None:
         extractor, raw = self.extractor, header
         self.selection = select_channels(
-            raw,  # type: ignore[arg-type]  # only its header is asked
+            raw,
             extractor.channels,
             extractor.missing_channels,
             extractor.unknown_channels,
@@ -216,7 +216,7 @@ class StreamingExtractor:
         self._kind = reference if isinstance(reference, str) else "electrodes"
         self._electrodes = [] if isinstance(reference, str) else [parse_channel(e).name for e in reference]
         helpers = self.selection.unipolar if extractor.missing_channels == "interpolate" else []
-        self.names = names_to_read(raw, self.selection, [*helpers, *self._electrodes])  # type: ignore[arg-type]
+        self.names = names_to_read(raw, self.selection, [*helpers, *self._electrodes])
         self._picks = [self.selection.found[name].pick for name in self.names]
         known = self.decisions.bad_channels if self.decisions else {}
         self._known_bad = {n: w for n, w in known.items() if n in self.names and w != "it is the reference"}
@@ -405,7 +405,7 @@ class StreamingExtractor:
         recorded = self._raw.between(first, first + self._raw_length)
         bad = self._find_bad(recorded, first)
         self._judge(bad)
-        common = {
+        common: dict[str, Any] = {
             "index": self.counts.windows - 1,
             "start": begin,
             "end": end,

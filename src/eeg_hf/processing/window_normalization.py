@@ -15,9 +15,15 @@ from .window_scales import IQR_OF_NORMAL, MAX_QUANTILE_SAMPLES, MICROVOLT_SCALE,
 class ScaleSettings(Protocol):
     """The settings of a signal contract that decide how windows are scaled."""
 
-    normalization: str
     clip: float | None
-    alignment: str
+
+    @property
+    def normalization(self) -> str:
+        """How location and scale are found."""
+
+    @property
+    def alignment(self) -> str:
+        """Whether a subject's windows are whitened."""
 
 
 def normalize_window(

@@ -152,7 +152,7 @@ class LslSource(Source):
         most = max(round(2 * self.sampling_rate), 16)
         self._buffer = np.zeros((most, info.channel_count()), np.float32)
         self._inlet.open_stream(timeout=5.0)
-        self._seen = time.monotonic()
+        self._seen: float = time.monotonic()
 
     def _is_there(self) -> bool:
         self._seen = time.monotonic()
