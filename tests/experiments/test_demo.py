@@ -1,11 +1,73 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`eeg-hf demo` as a Space."""
+"""`eeg-hf demo` in a real browser, and as a Space."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 import yaml
 from tests.commands import fail_command, run_command
 
 pytest.importorskip("gradio", reason="gradio is not installed")
+
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+
+
+@pytest.fixture(scope="module")
+def address(environment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "-m", "eeg_hf.cli.demo", "--port", "0"]
+    places = {**environment, "TMPDIR": str(folder)}
+    with subprocess.Popen(command, env=places, text=True, stdout=subprocess.PIPE) as process:
+        try:
+            yield re.search(r"http://\S+", process.stdout.readline())[0]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+    assert not [*folder.glob("eeg-hf-serve-*")]
+
+
+@pytest.mark.slow
+def test_the_page_in_a_browser(address, tmp_path):
+    browsers = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    (tmp_path / "bad.edf").write_bytes(b"0       no recording")
+    with browsers.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=[*QUIET])
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.set_default_timeout(120_000)
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        # An upload that cannot be read is answered in words, without its path
+        page.locator("#upload input[type=file]").set_input_files(tmp_path / "bad.edf")
+        page.get_by_text("bad.edf").first.wait_for()
+        page.locator("#start").click()
+        page.get_by_text("Cannot be answered").wait_for()
+        assert (
+            "bad.edf" in page.locator("#status").inner_text()
+            and "/" not in page.locator("#status").inner_text()
+        )
+        # The example by keyboard
+        page.locator("#example").focus()
+        page.keyboard.press("Enter")
+        page.get_by_text("Done.").wait_for()
+        page.get_by_text("Quality").first.wait_for()
+        assert {"rest", "task"} <= set(page.locator("#scores").inner_text().split())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390  # a telephone scrolls down only
+        page.set_viewport_size({"width": 1180, "height": 800})
+        for name in ("Windows", "Why", "Embedding"):
+            page.get_by_role("tab", name=name).click()
+            page.get_by_role("tabpanel").locator("img:visible").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1180
+        browser.close()
+    elsewhere = {url for url in asked if not url.startswith((address, "data:", "blob:"))}
+    assert not elsewhere
 
 
 def test_a_space_holds_what_the_hub_needs(tmp_path):

@@ -28,8 +28,8 @@ _CSS = """
 #status {min-height: 1.6rem}
 #status p {margin: 0}
 .plot-image img, .image-frame img {max-width: 100%}
-@media (max-width: 640px) {.gradio-container, .gradio-container main {padding: 8px !important}}
-.gradio-container .wrap, .gradio-container .fillable {min-width: 0 !important}
+@media (max-width: 640px) {.gradio-container .fillable.app, .gradio-container main {padding: 8px !important}}
+.gradio-container, .gradio-container .fillable, .gradio-container main {min-width: 0 !important; width: 100%}
 """
 
 

@@ -84,6 +84,8 @@ class Source(ABC):
 class LslSource(Source):
     """A stream of the Lab Streaming Layer by its name; without a name, the only one of type EEG."""
 
+    _seen: float  # when samples last came, in seconds of time.monotonic
+
     def __init__(
         self, name: str, unit: str | None, channel_names: Sequence[str] | None, wait_seconds: float
     ) -> None:
@@ -152,7 +154,7 @@ class LslSource(Source):
         most = max(round(2 * self.sampling_rate), 16)
         self._buffer = np.zeros((most, info.channel_count()), np.float32)
         self._inlet.open_stream(timeout=5.0)
-        self._seen: float = time.monotonic()
+        self._seen = time.monotonic()
 
     def _is_there(self) -> bool:
         self._seen = time.monotonic()
