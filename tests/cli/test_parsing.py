@@ -127,6 +127,7 @@ def test_an_old_spelling_works_with_one_line(parse, capsys):
         (["rate.x=1"], "rate is one value and has no field x"),
         (["experiment=snaky"], "snake_activation, got snaky"),
         (["--rte", "1"], "unknown option --rte, did you mean '--rate'"),
+        (["--drop_bad_windows", "true"], "--reject_uv sets the amplitude above which"),
         (["--data", "a", "--rate", "fast"], "invalid float value: 'fast'"),
         (["--data", "a", "--config", "[1]"], "expected fields and values (JSON), got '[1]'"),
         (["config=3"], "config: expected fields and values, such as config.name=value, got '3'"),

@@ -39,6 +39,13 @@ _LEAST = {
 TRAINING_FIELDS = {field.name for field in dataclasses.fields(TrainingArguments)}
 
 
+# Options of scripts from before this library that are none here, and what does their work
+ELSEWHERE = {
+    "drop_bad_windows": "spans annotated as bad are left out by eeg-hf prepare itself; --reject_uv sets the "
+    "amplitude above which it leaves out a window, and the column quality stands beside each that is kept"
+}
+
+
 class Job(NamedTuple):
     """One run of a command: the overrides that single it out, and all its settings."""
 
@@ -184,7 +191,10 @@ class CommandParser(HfArgumentParser):
 
     def _refuse(self, word: str) -> NoReturn:
         name = word.partition("=")[0]
-        near = did_you_mean(name.lstrip("-").replace("-", "_"), self._by_name)
+        plain = name.lstrip("-").replace("-", "_")
+        if plain in ELSEWHERE:
+            self.error(f"{name}: {ELSEWHERE[plain]}")
+        near = did_you_mean(plain, self._by_name)
         hint = near.replace("'", "'--", 1) or f"; `eeg-hf {self.command.name} --help` lists the options"
         self.error(f"unknown option {name}{hint}")
 
