@@ -44,7 +44,7 @@ def configure(architecture, **fields):
     return BraindecodeConfig(architecture=architecture, **fields)
 
 
-@pytest.mark.parametrize("place", ["disk", {"": "disk"}, {"model.network.final_layer": "disk", "": "cpu"}])
+@pytest.mark.parametrize("place", [{"": "disk"}, {"model.network.final_layer": "disk", "": "cpu"}])
 def test_parts_of_a_network_are_not_offloaded(place, tmp_path):
     BraindecodeForSequenceClassification(configure("EEGNet")).save_pretrained(tmp_path)
     given = {"device_map": place, "offload_folder": tmp_path / "off"}

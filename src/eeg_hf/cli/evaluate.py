@@ -8,7 +8,6 @@ r"""Compare trained models and baselines in one table: same windows, same split 
         --model runs/classifier --baselines false
     eeg-hf evaluate --data runs/data/eegmat --output_dir runs/codecs \
         --codecs "mlp, relu=runs/codec/mlp-relu-*" "conv, snake=runs/codec/conv-snake-*"
-
     eeg-hf evaluate --data runs/data/eegmat --label_column condition --folds 5 --output_dir runs/methods \
         --methods braindecode/EEGNet braindecode/EEGConformer
     eeg-hf evaluate --data runs/data/eegmat --label_column condition --folds 5 --output_dir runs/strategies \
@@ -19,12 +18,10 @@ probe, ridge, knn, convex, lora, dora, ia3, gradual, layer_decay and full.
 
 A run is a folder of eeg-hf finetune or eeg-hf train-tokenizer; `*` stands for one run per seed.
 Every classifier must have been tested on exactly the windows of this split; otherwise the table is refused.
-Rows that used unlabelled windows of the test subjects (alignment) are marked; compare them only with each
-other.
+Rows that used unlabelled windows of the test subjects (alignment) are marked: compare them with each other.
 
-Codecs are tested on the test part, which --split must divide as in their training. Their baselines are PCA
-with scalar quantisation, fitted to the training part at the same bits, and FLAC, which is lossless. With
---split none all windows are tested, and PCA cannot be fitted. Several corpora in --data give one table each.
+Codecs are tested on the test part of --split, beside PCA fitted to the training part at the same bits, and
+FLAC, which is lossless. With --split none PCA cannot be fitted. Several corpora in --data give a table each.
 """
 
 from ..experiments.classifiers.arguments import EvaluateArguments

@@ -9,6 +9,7 @@ imported, its own classes are used instead, and no code has to be trusted.
 import inspect
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,9 +107,9 @@ def _model_classes(model: "PreTrainedModel") -> dict[str, Any]:
     return classes
 
 
-def code_files(cls: type) -> list[Path]:
-    """Return the file that defines a class and all neighbours that it imports, sorted."""
-    own = Path(inspect.getfile(cls))
+def code_files(thing: type | Callable[..., Any]) -> list[Path]:
+    """Return the file that defines a class or a function and all neighbours that it imports, sorted."""
+    own = Path(inspect.getfile(thing))
     return sorted({own, *(Path(file) for file in get_relative_import_files(own))})
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pack two fine-tuned regressors for the EEG2025 challenge: one zip that does not need eeg_hf."""
 
-import inspect
 import json
 import shutil
 import subprocess
@@ -41,7 +40,7 @@ def run(args: SubmissionArguments) -> None:
     output_dir.mkdir(parents=True, exist_ok=True)
     for name, (model, extractor) in opened.items():
         write_model(output_dir, name, model, extractor, MICROVOLT[args.unit])
-    for source in (TEMPLATES / "submission.py", inspect.getfile(robust_statistics)):
+    for source in (TEMPLATES / "submission.py", *code_files(robust_statistics)):
         shutil.copy(source, output_dir)
     path = pack(output_dir)
     sys.stdout.write(f"{path}: {path.stat().st_size / 1e6:.1f} MB\n{try_submission(path)}")

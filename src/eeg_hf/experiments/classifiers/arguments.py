@@ -148,9 +148,11 @@ class EvaluateArguments:
     )
     runs: list[str] = option("name=folder of eeg-hf finetune, …", factory=list)
     model: str | None = option("Saved classifier to test.", None)
-    rest: str | None = option("As in eeg-hf finetune.", None)
+    rest: str | None = option("As in eeg-hf finetune.", None, expert=True)
     baselines: bool = option("Fit the classical baselines.", True)
-    evoked: bool = option("Baselines of evoked responses too: windows are locked to events.", False)
+    evoked: bool = option(
+        "Baselines of evoked responses too: windows are locked to events.", False, expert=True
+    )
     folds: int = option("Number of cross-validation folds, instead of --split.", 0)
     protocol: Literal["within-session", "cross-session", "cross-subject"] | None = option(
         "Folds of a protocol of MOABB, instead of --split: of each session's trials (--folds, default 5), of "
