@@ -28,6 +28,7 @@ class SourceReader:
         self._most = queue_seconds * source.sampling_rate
         self._waiting = 0  # samples in the queue
         self._lost = 0  # samples that the next piece lacks before it
+        self._has_returned = False  # and the next piece is the first since
         self._pieces: queue.SimpleQueue[Piece | Exception | None] = queue.SimpleQueue()
         self._room = threading.Condition()
         self._is_over = threading.Event()
@@ -83,6 +84,7 @@ class SourceReader:
         while not self._is_over.is_set():
             if self.source.reopen():
                 self.interruptions += 1
+                self._has_returned = True
                 return
             if time.monotonic() > until:
                 raise ValueError(f"{error} and was not back within {self._wait_seconds:g} s") from None
@@ -98,7 +100,8 @@ class SourceReader:
                 self._room.wait(0.5)
             self._waiting += count
         piece.lost += self._lost
-        self._lost = 0
+        piece.is_return |= self._has_returned
+        self._lost, self._has_returned = 0, False
         self._pieces.put(piece)
 
 

@@ -126,7 +126,7 @@ def collect(pieces: Iterator[Piece], seconds: float, source: Source) -> np.ndarr
     held: list[np.ndarray] = []
     needed = round(seconds * source.sampling_rate)
     for piece in pieces:
-        if piece.lost or not np.isfinite(piece.samples).any(axis=0).all():
+        if piece.lost or piece.is_return or not np.isfinite(piece.samples).any(axis=0).all():
             held = []
         held.append(piece.samples)
         if sum(part.shape[1] for part in held) >= needed:
@@ -136,7 +136,7 @@ def collect(pieces: Iterator[Piece], seconds: float, source: Source) -> np.ndarr
 
 def answer_piece(classifier: StreamClassifier, piece: Piece, sinks: list[Sink], measures: _Measures) -> None:
     """Take new samples, and pass the answers on."""
-    if piece.lost and piece.stamps is None:
+    if piece.is_return or (piece.lost and piece.stamps is None):
         classifier.extraction.restart(piece.lost)
     for window, answer in classifier.push(piece.samples, piece.stamps):
         measures.latencies.append(time.perf_counter() - piece.arrived)

@@ -36,12 +36,14 @@ class Piece:
         samples: Shape (channels, n).
         stamps: In seconds, shape (n,); None if the source has none.
         lost: Samples that are known to be missing before these.
+        is_return: Whether the source had stopped before these, however short.
         arrived: When, on the clock `time.perf_counter`.
     """
 
     samples: np.ndarray
     stamps: np.ndarray | None = None
     lost: int = 0
+    is_return: bool = False
     arrived: float = field(default_factory=time.perf_counter)
 
 
