@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The weights that come with the package load offline, know what they have seen, and stay small."""
 
+import importlib
+
 import pytest
 from datasets import Dataset, DatasetDict
 from transformers import AutoFeatureExtractor, AutoModel, pipeline
@@ -76,3 +78,10 @@ def test_they_know_whose_windows_they_have_seen():
         assert {subject.split("/")[0] for subject in seen.subjects} == {"eegmat", "eegmmidb"}
         assert seen.table.column("signal_hash").null_count == 0
         assert not {f"eegmat/{number}" for number in range(32, 36)} & seen.subjects  # the official test
+
+
+@pytest.mark.parametrize("module", ["prediction.predicting", "streaming.running"])
+def test_commands_take_bundled_weights_by_name(module):
+    load = importlib.import_module(f"eeg_hf.experiments.{module}")
+    function = load.load_pipeline if module.startswith("prediction") else load.load_model
+    assert function("eeg-foundation-tiny-arithmetic", "cpu").model.config.id2label == {0: "rest", 1: "task"}

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from ..atomic_files import write_text
+from ..bundled_weights import find_weights
 from ..collation import EEGDataCollator, WindowDataset
 from ..corpora import get_corpus, load_alignments, load_windows
 from ..evaluation import write_json
@@ -35,8 +36,9 @@ def run(args: ExportModelArguments) -> None:
         ValueError: If the exported model gives other results.
     """
     name, folder = str(args.model), Path(args.output_dir)
-    model: Any = AutoModelForSequenceClassification.from_pretrained(name).float().eval()
-    extractor = EEGFeatureExtractor.from_pretrained(name)
+    source = find_weights(name)
+    model: Any = AutoModelForSequenceClassification.from_pretrained(source).float().eval()
+    extractor = EEGFeatureExtractor.from_pretrained(source)
     features = read_features(args, extractor, model)
     if args.int8 and args.to != "onnx":
         raise ValueError(f"int8 is for --to onnx, got --to {args.to}")

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from transformers import pipeline
 
 from ...atomic_files import atomic_path
+from ...bundled_weights import find_weights
 from ...collation import EEGDataCollator, WindowDataset
 from ...corpora import load_alignments, load_windows
 from ...evaluation import write_json
@@ -67,7 +68,7 @@ def run(args: PredictArguments) -> None:
     sys.stdout.write(f"{describe(table, args)}\n")
     if args.label_column:
         metrics, text = judge(table, args.label_column, classify.model.config)
-        if note := note_known_subjects(table["subject"], str(args.model)):
+        if note := note_known_subjects(table["subject"], find_weights(str(args.model))):
             metrics["contamination"] = note
             text = f"{text}\n\n{note}"
         write_json(Path(args.output).with_suffix(".metrics.json"), metrics)
@@ -75,7 +76,8 @@ def run(args: PredictArguments) -> None:
 
 
 def load_pipeline(model: str, device: str) -> Any:
-    """Return the pipeline of a trained model, or of a folder that `eeg-hf export` wrote."""
+    """Return the pipeline of a trained model, a bundled one, or of a folder that `eeg-hf export` wrote."""
+    model = find_weights(model)
     build: Any = pipeline  # its overloads know the tasks of transformers only
     if find_exported(model) is None:
         classify = build("eeg-classification", model=model, device=device)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from transformers.utils import FEATURE_EXTRACTOR_NAME, cached_file, logging
 
+from ...bundled_weights import find_weights
 from ...inference.stream_classifier import StreamClassifier
 from ...processing.stream_window import StreamWindow
 from ..prediction.predicting import load_pipeline
@@ -75,6 +76,7 @@ def load_model(model: str, device: str) -> Any:
     Raises:
         ValueError: If it has none.
     """
+    model = find_weights(model)
     folder = Path(model)
     is_local = folder.is_dir()
     found = (
