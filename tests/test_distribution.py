@@ -40,7 +40,7 @@ def test_package_data_names_every_file_that_is_no_module(setup_cfg):
 
 def test_the_source_distribution_has_all_that_is_tracked():
     if not (ROOT / ".git").exists():
-        pytest.skip("not a clone")
+        pytest.skip("what git tracks is known in a clone only; this is an unpacked source distribution")
     listed = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True)
     tracked = {name.partition("/")[0] for name in listed.stdout.splitlines()}
     lines = [line.split() for line in (ROOT / "MANIFEST.in").read_text().splitlines()]

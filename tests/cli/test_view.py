@@ -2,7 +2,6 @@
 """`eeg-hf view`: the page and its data, and the page in a real browser."""
 
 import json
-import shutil
 import subprocess
 import threading
 import urllib.error
@@ -16,9 +15,8 @@ from eeg_hf.corpora import load_windows
 from eeg_hf.evaluation import Predictions, write_json
 from eeg_hf.experiments.viewing.serving import make_server
 from eeg_hf.experiments.viewing.viewed_run import ViewedRun
+from tests.browser import find_chromium
 from tests.commands import fail_command
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +86,12 @@ def test_bad_input_is_one_line(run, tmp_path):
     assert "name the prepared corpus" in fail_command("view", run)
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
 def test_a_real_browser_draws_it_and_shows_names_as_text(address, tmp_path):
     words = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
     words += ("--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path}")
     words += ("--virtual-time-budget=6000", "--dump-dom")
-    page = subprocess.run([BROWSER, *words, address], capture_output=True, text=True, timeout=120, check=True)
+    page = subprocess.run(
+        [find_chromium(), *words, address], capture_output=True, text=True, timeout=120, check=True
+    )
     assert 'data-ready="true"' in page.stdout, page.stderr[-2000:]
     assert "Window 1 of" in page.stdout and "&lt;b&gt;task" in page.stdout and "<b>task" not in page.stdout

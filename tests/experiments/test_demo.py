@@ -2,13 +2,13 @@
 """`eeg-hf demo` in a real browser, and as a Space."""
 
 import re
-import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
 import yaml
+from tests.browser import find_chromium
 from tests.commands import fail_command, run_command
 
 pytest.importorskip("gradio", reason="gradio is not installed")
@@ -33,9 +33,7 @@ def address(environment, tmp_path_factory):
 @pytest.mark.slow
 def test_the_page_in_a_browser(address, tmp_path):
     browsers = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
+    chromium = find_chromium()
     (tmp_path / "bad.edf").write_bytes(b"0       no recording")
     with browsers.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=[*QUIET])
@@ -78,3 +76,4 @@ def test_a_space_holds_what_the_hub_needs(tmp_path):
     assert (tmp_path / "space" / "requirements.txt").read_text().startswith("eeg-hf[demo,formats]==")
     assert "expected a new or empty folder" in fail_command("demo", "--space", tmp_path / "space")
     assert "expected one model" in fail_command("demo", "a", "b")
+    assert "port: expected 0 to 65535, got 70000" in fail_command("demo", "--port", 70000)

@@ -32,3 +32,5 @@ class DemoArguments:
         for name in ("max_megabytes", "max_seconds", "timeout_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port: expected 0 to 65535, got {self.port}")

@@ -76,17 +76,38 @@ def plot_topographies(differences: np.ndarray, channels: Sequence[str], position
         channels: Names.
         positions: (channels, 3) in metres.
     """
+    names = [f"{name}\n{low:g}-{high:g} Hz" for name, (low, high) in BANDS_HZ.items()]
+    return plot_heads(differences, channels, positions, names, "t over subjects", "RdBu_r")
+
+
+def plot_heads(
+    values: np.ndarray,
+    channels: Sequence[str],
+    positions: np.ndarray,
+    titles: Sequence[str],
+    label: str,
+    colours: str,
+) -> "Figure":
+    """Draw a head for each band, all on one scale around zero.
+
+    Args:
+        values: (bands, channels).
+        channels: Names.
+        positions: (channels, 3) in metres.
+        titles: One for each head.
+        label: Of the scale.
+        colours: Diverging colour map of matplotlib.
+    """
     info = describe_places(channels, positions)
-    limit = float(np.abs(differences).max()) or 1.0
-    with drawing(1.6 * len(differences) + 0.8, 2.3, None) as figure:
-        panels = figure.subplots(1, len(differences), squeeze=False)[0]
-        for axes, name, values in zip(panels, BANDS_HZ, differences, strict=False):
+    limit = float(np.abs(values).max()) or 1.0
+    with drawing(1.6 * len(values) + 0.8, 2.3, None) as figure:
+        panels = figure.subplots(1, len(values), squeeze=False)[0]
+        for axes, title, row in zip(panels, titles, values, strict=False):
             image, _ = mne.viz.plot_topomap(
-                values, info, axes=axes, show=False, vlim=(-limit, limit), cmap="RdBu_r", contours=0
+                row, info, axes=axes, show=False, vlim=(-limit, limit), cmap=colours, contours=0
             )
-            low, high = BANDS_HZ[name]
-            axes.set_title(f"{name}\n{low:g}-{high:g} Hz", fontsize=9)
-        figure.colorbar(image, ax=list(panels), label="t over subjects", shrink=0.8)
+            axes.set_title(title, fontsize=9, color=INK)
+        figure.colorbar(image, ax=list(panels), label=label, shrink=0.8)
     return figure
 
 

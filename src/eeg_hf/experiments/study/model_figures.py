@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import mne
 import numpy as np
 
-from ...evaluation.plots import BLUE, CYCLE, INK, drawing
-from .figures import BANDS_HZ, describe_places
+from ...evaluation.plots import BLUE, CYCLE, drawing
+from .figures import BANDS_HZ, plot_heads
 from .model_facts import Embedding
 
 if TYPE_CHECKING:
@@ -72,14 +71,4 @@ def plot_decision(correlations: np.ndarray, channels: Sequence[str], positions: 
         channels: Names.
         positions: (channels, 3) in metres.
     """
-    info = describe_places(channels, positions)
-    limit = float(np.abs(correlations).max()) or 1.0
-    with drawing(1.6 * len(correlations) + 0.8, 2.3, None) as figure:
-        panels = figure.subplots(1, len(correlations), squeeze=False)[0]
-        for axes, name, values in zip(panels, BANDS_HZ, correlations, strict=False):
-            image, _ = mne.viz.plot_topomap(
-                values, info, axes=axes, show=False, vlim=(-limit, limit), cmap="PuOr_r", contours=0
-            )
-            axes.set_title(name, fontsize=9, color=INK)
-        figure.colorbar(image, ax=list(panels), label="correlation", shrink=0.8)
-    return figure
+    return plot_heads(correlations, channels, positions, list(BANDS_HZ), "correlation", "PuOr_r")
