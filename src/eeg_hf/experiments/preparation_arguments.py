@@ -67,6 +67,9 @@ class SignalArguments:
     bad_channels: Literal["none", "flat", "auto"] = option(
         "Bad channels to detect; auto includes noisy ones.", "flat"
     )
+    normalization: Literal["robust", "zscore", "microvolt", "none"] = option(
+        "Scale on which models read a window; microvolt keeps its amplitude.", "robust", expert=True
+    )
     adaptive: bool = option(
         "Measure line noise, noisy channels, unit and drift, and act by fixed rules.", False
     )

@@ -12,6 +12,7 @@ from .standard_montage import set_standard_montage
 
 TARGETS = ("signal", "codes", "both")
 CHANNEL_ADAPTERS = ("none", "perceiver", "zero_pad", "spline")
+CLASSIFIER_POOLINGS = ("mean", "attention")
 SECOND_ORDER_BASES = ("channels", "harmonics")
 # Narrow where rhythms lie close together, wide where the spectrum is smooth
 SECOND_ORDER_BANDS_HZ = (
@@ -96,6 +97,8 @@ class EEGFoundationConfig(PreTrainedConfig):
             with one token for each band of each; one stretch by default.
         second_order_layers (`int`): Layers of attention among these tokens.
         classifier_dropout (`float`): Dropout before the classification head.
+        classifier_pooling (`str`): What the head reads: `"mean"` (`pooler_output`), or `"attention"`, a mean
+            of the tokens whose weights are learned with the head.
         class_weights (`list[float]`, *optional*): Weight of each class in the loss, 1 on average.
         label_smoothing (`float`): Share of every label that the loss spreads over all classes.
         regression_mean (`float`): With one output: mean of the labels in the training set. The head predicts
@@ -177,6 +180,7 @@ class EEGFoundationConfig(PreTrainedConfig):
     second_order_layers: int = 1
     # Heads of classifiers and regressions
     classifier_dropout: float | int = 0.1
+    classifier_pooling: str = "mean"
     class_weights: list[float] | tuple[float, ...] | None = None
     label_smoothing: float | int = 0.0
     regression_mean: float | int = 0.0
@@ -235,7 +239,9 @@ class EEGFoundationConfig(PreTrainedConfig):
             self, "hidden_size", "num_attention_heads", "intermediate_size", "num_channels", "patch_size"
         )
         check_attention_heads(self)
-        check_choice(self, target=TARGETS, channel_adapter=CHANNEL_ADAPTERS)
+        check_choice(
+            self, target=TARGETS, channel_adapter=CHANNEL_ADAPTERS, classifier_pooling=CLASSIFIER_POOLINGS
+        )
         check_channels(self, "channel_names", "channel_positions")
         if not 0 <= self.overlap < 1 or self.hop_size < 1:
             raise ValueError(f"overlap: expected a share in [0, 1), got {self.overlap}")

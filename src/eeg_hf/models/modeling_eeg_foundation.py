@@ -23,6 +23,7 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .attention import refuse_unknown_options
+from .attention_pooling import AttentionPooling
 from .channel_adapters import ChannelAdapter, LocalScores, build_channel_adapter
 from .configuration_eeg_foundation import EEGFoundationConfig
 from .contrast import Temperature
@@ -214,7 +215,15 @@ class EEGFoundationPreTrainedModel(EEGPreTrainedModel):
         elif isinstance(module, Temperature) and module.is_learnable:
             init.constant_(module.log_temperature, math.log(module.start))
         elif isinstance(
-            module, (ChannelAdapter, LocalScores, SecondOrderFeatures, BandProjection, BandClassifier)
+            module,
+            (
+                ChannelAdapter,
+                LocalScores,
+                SecondOrderFeatures,
+                BandProjection,
+                BandClassifier,
+                AttentionPooling,
+            ),
         ):
             module.reset_parameters()
         elif isinstance(module, FiniteScalarQuantizer):
@@ -336,6 +345,28 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             return values, channel_positions, channel_mask, mask
         adapted = self.channel_adapter(values, channel_positions, channel_mask, mask)
         return adapted.values, adapted.channel_positions, adapted.channel_mask, adapted.mask
+
+    @torch.no_grad()
+    def real_tokens(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return which tokens of `last_hidden_state` are real, (batch, channels, num_patches) bool.
+
+        Args:
+            input_values: As in `forward`.
+            channel_positions: As in `forward`.
+            channel_mask: As in `forward`.
+            attention_mask: As in `forward`.
+        """
+        values, _, channel_mask, _ = self.prepare_signal(
+            input_values, channel_positions, channel_mask, attention_mask
+        )
+        cut = (self.config.patch_size, self.config.hop_size)
+        return find_real_tokens(values, channel_mask, attention_mask, *cut)
 
     def second_order_features(
         self,
@@ -589,6 +620,8 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
         super().__init__(config)
         self.model = EEGFoundationModel(config)
         size, dropout = config.hidden_size, config.classifier_dropout
+        if config.classifier_pooling == "attention":
+            self.pooling = AttentionPooling(size, config.num_attention_heads)
         if config.tasks is None:
             self.classifier = ClassificationHead(size, int(config.num_labels or 0), dropout)
         else:
@@ -633,11 +666,15 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
             attention_mask=attention_mask,
             **kwargs,
         )
+        pooled = outputs.pooler_output  # (batch, hidden_size)
+        if self.config.classifier_pooling == "attention":
+            is_real = self.model.real_tokens(input_values, channel_positions, channel_mask, attention_mask)
+            pooled = self.pooling(outputs.last_hidden_state, is_real)
         logits: Any  # one tensor, or one a task
         if self.config.tasks is None:
-            logits = self.classifier(outputs.pooler_output)
+            logits = self.classifier(pooled)
         else:
-            logits = {task: head(outputs.pooler_output) for task, head in self.classifiers.items()}
+            logits = {task: head(pooled) for task, head in self.classifiers.items()}
         if self.config.second_order:
             features = mean_over_stretches(outputs.band_features, outputs.stretch_mask)
             if self.config.tasks is None:

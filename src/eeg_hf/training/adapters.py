@@ -18,7 +18,7 @@ TARGET_MODULES: Mapping[str, Sequence[str]] = {
     "eeg_clip": (*_ATTENTION, *_FEEDFORWARD),
 }
 """Layers that adapters change, by `model_type`."""
-HEADS = ("classifier", "classifiers", "band_classifier", "band_classifiers")
+HEADS = ("classifier", "classifiers", "band_classifier", "band_classifiers", "pooling")
 """New layers, which are trained whole and saved with the adapter."""
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Callbacks for transformers' Trainer."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class FreezeEncoder(TrainerCallback):
     epoch alone decides what is frozen, so a resumed run freezes the same parameters.
 
     Args:
-        freeze_epochs: Epochs in which the whole encoder is frozen.
+        freeze_epochs: Epochs in which the whole encoder is frozen; `math.inf` for all.
         gradual_unfreezing: Then free one more layer each epoch, from the top; the embeddings come last.
     """
 
@@ -64,6 +65,8 @@ class FreezeEncoder(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Warn if the training is too short to free all layers."""
+        if math.isinf(self.freeze_epochs):  # as a probe means it
+            return
         # The state at the start of the last epoch holds until the end
         num_layers = len(kwargs["model"].base_model.layers)
         parts = ["the embeddings", *(f"layer {index}" for index in range(num_layers))]

@@ -73,6 +73,10 @@ def fit_classifier(
         candidates: Several such choices instead, of which the inner folds take the best; the first where they
             cannot choose. So a pretraining that does not help is seen and left out.
     """
+    if getattr(model.config, "classifier_pooling", "mean") != "mean":
+        raise ValueError(
+            "classifier_pooling: a head that is fitted at once reads the mean: take --head finetune"
+        )
     choices: Sequence[Sequence[str] | None] = candidates or [parts]
     wanted = [resolve_parts(model, choice) for choice in choices]
     read = resolve_parts(model, [part for choice in wanted for part in choice])

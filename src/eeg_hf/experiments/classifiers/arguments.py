@@ -57,6 +57,9 @@ class FinetuneArguments:
     adapter_options: dict[str, Any] = option(
         'Fields of peft\'s config (JSON), such as {"r": 16}.', factory=dict, block=True, expert=True
     )
+    adapt: Literal["none", "entropy"] = option(
+        "Adapt to the unlabelled windows of each tested subject, at the test.", "none"
+    )
     search: int = option("Trials of settings on inner folds; 0 is off.", 0)
     search_space: dict[str, Any] = option(
         'What to search (JSON): {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": true}}, or lists.',
@@ -163,7 +166,17 @@ class EvaluateArguments:
         "Refuse or mark weights that have seen test subjects.", "refuse"
     )
     # What is trained first, by eeg-hf finetune
-    methods: list[str] = option("Architectures, such as braindecode/EEGConformer.", factory=list)
+    methods: list[str] = option("Architectures: eeg_foundation, braindecode/EEGConformer, …", factory=list)
+    networks: dict[str, Any] = option(
+        'Arguments of these networks by name (JSON): {"Labram": {"num_layers": 4}}.',
+        factory=dict,
+        block=True,
+        expert=True,
+    )
+    regimes: list[str] = option(
+        "Train --methods for unseen subjects, aligned by their unlabelled windows, or both.",
+        factory=lambda: ["unseen"],
+    )
     strategies: list[str] = option(
         "Ways to use weights: probe,convex,lora,full.",
         factory=list,
@@ -191,6 +204,13 @@ class EvaluateArguments:
         given |= {"protocol": self.protocol}
         given |= {"methods": self.methods, "strategies": self.strategies, "shots": self.shots}
         given |= {"task": self.task == "regression"}
+        if not self.regimes or set(self.regimes) - {"unseen", "aligned"}:
+            raise ValueError(f"--regimes: expected unseen, aligned or both, got {' '.join(self.regimes)!r}")
+        for name, values in (("regimes", self.regimes), ("methods", self.methods)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"--{name}: one comes twice in {' '.join(values)}")
+        if (self.regimes != ["unseen"] or self.networks) and not self.methods:
+            raise ValueError("--regimes, --networks: no effect without --methods")
         if self.task == "regression" and self.trains:
             raise ValueError("--methods and --strategies: for classes only; compare regressors with --runs")
         if not self.trains and (self.shots or self.finetune_settings or self.seeds != 1):

@@ -101,6 +101,12 @@ def check_options(args: FinetuneArguments) -> None:
         raise ValueError(
             f"head: convex is fitted at once, without {', '.join(unused)}: take finetune or both"
         )
+    if args.head != "finetune" and args.config.get("classifier_pooling", "mean") != "mean":
+        raise ValueError(
+            f"config.classifier_pooling: --head {args.head} reads the mean: take --head finetune"
+        )
+    if args.task == "regression" and args.adapt != "none":
+        raise ValueError(f"--adapt {args.adapt} makes classes distinct; leave it out of a regression")
     if args.task == "regression" and args.mixup_alpha:
         raise ValueError("mixup_alpha: mixes classes; leave it out of a regression")
 
@@ -185,7 +191,7 @@ def finetune(
         keep_statistics(trainer, split.parts["train"], output_dir)
     if "test" not in split.parts:
         return {}
-    metrics = judge_test_part(trainer, split.parts["test"], target, output_dir)
+    metrics = judge_test_part(trainer, split.parts["test"], target, output_dir, args.adapt)
     if record and trainer.is_world_process_zero():
         write_json(output_dir / "metrics.json", {**metrics, **record})
     return metrics

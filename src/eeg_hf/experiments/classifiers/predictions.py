@@ -38,8 +38,9 @@ from .arguments import EvaluateArguments
 from .calibrated_split import calibrate_split
 from .frozen_probes import fit_probes, to_predictions
 from .regression_methods import fit_regressions
-from .strategies import PROBES, parse_strategies, training_folders
+from .strategies import PROBES, parse_strategies, trained_rows
 from .target import Target
+from .testing import ADAPTATION
 
 TANGENT_SPACE = "tangent space + logistic regression"
 BEST_DECODER = "ceiling: best decoder, which knows the simulation"
@@ -109,7 +110,8 @@ def load_runs(args: EvaluateArguments, splits: list[DatasetDict], is_known: bool
     """Yield the runs of finetune with what was predicted when they were tested."""
     is_folded = bool(args.folds or args.protocol)
     is_regression = args.task == "regression"
-    for name, folders in {**named_paths("runs", args.runs), **training_folders(args)}.items():
+    trained = [(row.name, row.folders) for row in trained_rows(args)]
+    for name, folders in [*named_paths("runs", args.runs).items(), *trained]:
         runs = [load_run(folder, splits, is_folded, is_regression) for folder in folders]
         seeds = [seed for folder in folders if (seed := run_seed(folder)) is not None]
         judged = [
@@ -310,6 +312,8 @@ def read_trained(folder: Path, is_folded: bool) -> int | None:
 
 def read_calibration(folder: Path) -> Calibration:
     """Return which unlabelled windows of tested subjects a run used."""
+    if next(folder.rglob(ADAPTATION), None) is not None:
+        return "aligned"
     path = next(iter(sorted(folder.rglob("preprocessor_config.json"))))
     return calibration_of(json.loads(path.read_text(encoding="utf-8")))
 

@@ -2,8 +2,10 @@
 """Ways to use pretrained weights, by name: from a probe of the frozen encoder to training all of it."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,11 @@ PROBES = ("probe", "ridge", "knn")
 """Read the frozen encoder and train nothing of it; see `frozen_probes.py`."""
 TRAINED: Mapping[str, Mapping[str, Any]] = {
     "convex": {"head": "convex"},
+    "attentive": {
+        "head": "finetune",
+        "freeze_epochs": math.inf,
+        "config": {"classifier_pooling": "attention"},
+    },
     "full": {"head": "finetune"},
     "gradual": {"head": "finetune", "gradual_unfreezing": True},
     "layer_decay": {"head": "finetune", "layer_decay": 0.75},
@@ -45,6 +52,21 @@ def parse_strategies(words: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class TrainedRow:
+    """A row of a table that `eeg-hf finetune` trains.
+
+    Attributes:
+        name: As the table shows it.
+        folders: Where its trainings go, one a seed or draw.
+        settings: Of `eeg-hf finetune`, beside those that all rows share.
+    """
+
+    name: str
+    folders: list[Path]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Training:
     """One run of `eeg-hf finetune` for a table.
 
@@ -67,34 +89,39 @@ def check_method(name: str) -> None:
         find_network(name.removeprefix(HOSTED))
 
 
-def training_rows(args: EvaluateArguments) -> dict[str, Mapping[str, Any]]:
-    """Return the settings of each row that `--methods` and `--strategies` train; probes need none."""
-    rows: dict[str, Mapping[str, Any]] = {
-        name.removeprefix(HOSTED): {"architecture": name, "head": "finetune"} for name in args.methods
-    }
+def trained_rows(args: EvaluateArguments) -> list[TrainedRow]:
+    """Return the rows that `--methods` and `--strategies` train; probes need no training."""
+    found: list[tuple[str, str, Mapping[str, Any]]] = []
+    for regime, name in product(args.regimes, args.methods):  # whole regimes first, if the table is stopped
+        is_ours = name == FinetuneArguments.architecture
+        own: dict[str, Any] = {"architecture": name}
+        if not is_ours:
+            own |= {"head": "finetune", "network": args.networks.get(name.removeprefix(HOSTED), {})}
+        aligned = {"regime": "all"} if is_ours else {"alignment": "euclidean"}
+        found.append((name.removeprefix(HOSTED), regime, own | (aligned if regime == "aligned" else {})))
+    weights = {"model": args.pretrained_weights, "contaminated": args.contaminated}
     for name in parse_strategies(args.strategies):
         if name in TRAINED:
-            rows[name] = {
-                "model": args.pretrained_weights,
-                "contaminated": args.contaminated,
-                **TRAINED[name],
-            }
-    return rows
-
-
-def training_folders(args: EvaluateArguments) -> dict[str, list[Path]]:
-    """Return where the trainings of each row go, one a seed."""
+            found.append((name, "unseen", weights | TRAINED[name]))
     folder, number = Path(args.output_dir) / "trainings", args.draws if args.shots else args.seeds
-    return {
-        args.describe_method(name): [folder / f"{name}-{seed}" for seed in range(number)]
-        for name in training_rows(args)
-    }
+    return [
+        TrainedRow(
+            args.describe_method(name),
+            [folder / f"{name}{'-aligned' * (regime == 'aligned')}-{seed}" for seed in range(number)],
+            settings,
+        )
+        for name, regime, settings in found
+    ]
 
 
 def plan_trainings(args: EvaluateArguments, split_args: SplitArguments) -> list[Training]:
     """Return the trainings of all rows."""
     for name in args.methods:  # before the first one is trained
         check_method(name)
+    names = [name.removeprefix(HOSTED) for name in args.methods if name.startswith(HOSTED)]
+    for name in args.networks:
+        if name not in names:
+            raise ValueError(f"--networks: {name} is not among --methods{did_you_mean(name, names)}")
     shared = {
         "data": args.data[0],
         "label_column": args.label_column,
@@ -113,18 +140,27 @@ def plan_trainings(args: EvaluateArguments, split_args: SplitArguments) -> list[
         for name, value in shared.items()
         if value is not None and (name in stated or value != plain.get(name))
     }
-    rows = zip(training_rows(args).values(), training_folders(args).values(), strict=True)
     return [
         Training(
             folder,
             [
                 args.recipe_of_methods,
-                *to_words({**shared, **settings, **args.finetune_settings, "seed": seed}),
+                *to_words({**merge({**shared, **row.settings}, args.finetune_settings), "seed": seed}),
             ],
         )
-        for settings, folders in rows
-        for seed, folder in enumerate(folders)
+        for row in trained_rows(args)
+        for seed, folder in enumerate(row.folders)
     ]
+
+
+def merge(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with others over them; blocks such as `config` are merged."""
+    blocks = {
+        name: {**settings[name], **value}
+        for name, value in others.items()
+        if isinstance(value, dict) and isinstance(settings.get(name), dict)
+    }
+    return {**settings, **others, **blocks}
 
 
 def to_words(settings: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 """The test of a trained classifier or regressor: predictions, metrics and figures."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +19,19 @@ from ...evaluation import (
     regression_metrics,
     write_json,
 )
+from ...training.test_time_adaptation import predict_adapted
 from .target import Target
 
 logger = logging.get_logger(__name__)
 
 
-def judge_test_part(trainer: Trainer, rows: Dataset, target: Target, output_dir: Path) -> dict[str, float]:
+ADAPTATION = "adaptation.json"
+"""Beside the predictions of a run with `--adapt`: its metrics before and after."""
+
+
+def judge_test_part(
+    trainer: Trainer, rows: Dataset, target: Target, output_dir: Path, adapt: str = "none"
+) -> dict[str, float]:
     """Predict the test part, save scores and figures, and return its metrics.
 
     Args:
@@ -31,9 +39,18 @@ def judge_test_part(trainer: Trainer, rows: Dataset, target: Target, output_dir:
         rows: Windows of the test part.
         target: What is predicted.
         output_dir: Folder of the files.
+        adapt: `"entropy"`: a copy of the model is adapted to the unlabelled windows of each subject; metrics
+            without it go to a file of their own.
     """
-    predicted = trainer.predict(WindowDataset(rows, [target.column]))
+    windows = WindowDataset(rows, [target.column])
+    predicted = trainer.predict(windows)
     labels, outputs = np.asarray(predicted.label_ids), torch.from_numpy(predicted.predictions).float()
+    unadapted = outputs
+    if adapt != "none":
+        own: Any = trainer
+        outputs = torch.from_numpy(
+            predict_adapted(own.model, windows, rows["alignment_group"][:], own.eval_data_collator)
+        )
     if target.is_regression:
         scores = outputs.numpy()
         metrics = regression_metrics(labels, scores)
@@ -49,6 +66,9 @@ def judge_test_part(trainer: Trainer, rows: Dataset, target: Target, output_dir:
     if trainer.is_world_process_zero():
         predictions = Predictions(np.array(rows["window_id"]), np.array(rows["subject"]), labels, scores)
         predictions.save(output_dir / "predictions.parquet")
+        if adapt != "none":
+            before = classification_metrics(labels, unadapted.softmax(dim=-1).numpy(), target.class_names)
+            write_json(output_dir / ADAPTATION, {"method": adapt, "before": before, "after": metrics})
         write_json(output_dir / "metrics.json", metrics)
         if not target.is_regression:
             picture = output_dir / "confusion_matrix.png"
@@ -59,4 +79,4 @@ def judge_test_part(trainer: Trainer, rows: Dataset, target: Target, output_dir:
     return metrics
 
 
-__all__ = ["judge_test_part"]
+__all__ = ["ADAPTATION", "judge_test_part"]
