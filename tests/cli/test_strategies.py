@@ -90,6 +90,90 @@ def test_an_adapter_moves_no_other_weight_and_merges_into_the_same_model(table, 
     assert f"{counts['trained']:,} (lora) beside {counts['total']:,} parameters trained" in card
 
 
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+    """Return weights of two layers, and the run of every strategy that trains them."""
+    folder = tmp_path_factory.mktemp("trained")
+    torch.manual_seed(0)
+    config = EEGFoundationConfig(**{**TINY, "num_hidden_layers": 2}, overlap=0.0, dropout=0.0)
+    AutoModel.from_config(config).save_pretrained(folder / "weights")
+    EEGFeatureExtractor(window_seconds=2.0).save_pretrained(folder / "weights")
+    settings = {"num_train_epochs": 2, "patience": 0, "load_best_model_at_end": False, "weight_decay": 0}
+    run_command(
+        *("evaluate", "--data", prepared, "--label_column", "condition", "--split", "subject"),
+        *("--output_dir", folder, "--baselines", "false"),
+        *("--strategies", "dora,ia3,gradual,layer_decay,full,attentive"),
+        *("--pretrained_weights", folder / "weights", "--finetune_settings", json.dumps(settings)),
+    )
+    return folder
+
+
+def moved_by(trained, strategy):
+    """Return how far each tensor of the encoder moved, by name."""
+    before = load_file(trained / "weights/model.safetensors")
+    model = AutoModelForSequenceClassification.from_pretrained(trained / f"trainings/{strategy}-0")
+    after = model.model.state_dict()
+    return {name: (after[name] - value).abs().max().item() for name, value in before.items()}
+
+
+def test_each_strategy_moves_what_it_says(trained):
+    depths = [*("embeddings.", "layers.0.", "layers.1."), "norm."]
+    read = {name: moved_by(trained, name) for name in ("gradual", "layer_decay", "full", "attentive")}
+    moved = {
+        strategy: {
+            depth: max(far for name, far in found.items() if name.startswith(depth)) for depth in depths
+        }
+        for strategy, found in read.items()
+    }
+    assert all(moved["full"].values()) and all(moved["layer_decay"].values())
+    assert not any(moved["attentive"].values())
+    # One layer an epoch, from the top: of two epochs the first frees what is above the layers
+    frozen = [depth for depth in depths if not moved["gradual"][depth]]
+    assert frozen == ["embeddings.", "layers.0."] and moved["gradual"]["layers.1."]
+    # 0.75 times the rate of the layer above, from which Adam's steps follow
+    decayed, full = moved["layer_decay"], moved["full"]
+    assert decayed["embeddings."] < 0.75 * full["embeddings."]
+    assert decayed["layers.1."] > decayed["embeddings."]
+    probe = AutoModelForSequenceClassification.from_pretrained(trained / "trainings/attentive-0")
+    assert probe.config.classifier_pooling == "attention"
+    fresh = AutoModel.from_pretrained(trained / "weights").add_classification_head(2)
+    rows = {row["method"].partition(" (")[0]: row["trained"] for row in read_rows(trained)}
+    heads = sum(value.numel() for name, value in probe.named_parameters() if not name.startswith("model."))
+    assert (
+        rows["attentive"]
+        == heads
+        > rows["gradual"]
+        - sum(
+            value.numel()
+            for name, value in fresh.model.named_parameters()
+            if name.startswith(("layers.1", "norm"))
+        )
+    )
+    total = fresh.num_parameters()
+    assert 0.95 * total < rows["full"] <= total  # the mask token has no part in a classification
+    assert rows["ia3"] < rows["dora"] < rows["gradual"] < rows["full"]
+
+
+def read_rows(folder):
+    return json.loads((folder / "metrics.json").read_text())["results"]
+
+
+@pytest.mark.parametrize("kind", ["dora", "ia3"])
+def test_other_adapters_leave_the_weights_and_merge(trained, kind):
+    run = trained / f"trainings/{kind}-0"
+    targets = ("q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj")
+    for name, far in moved_by(trained, kind).items():
+        is_target = any(target in name for target in targets) and name.endswith("weight")
+        assert bool(far) == is_target or (kind == "ia3" and is_target), name
+    base = AutoModel.from_pretrained(trained / "weights").add_classification_head(2)
+    adapted = PeftModel.from_pretrained(base, str(run / "adapter")).eval()
+    merged = AutoModelForSequenceClassification.from_pretrained(run).eval()
+    windows = torch.randn(2, 19, 400, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = adapted(input_values=windows).logits
+        torch.testing.assert_close(merged(windows).logits, expected, atol=1e-4, rtol=1e-3)
+
+
 def test_few_shots_are_drawn_anew_and_keep_to_their_number(prepared, pretrained, tmp_path):
     rows = load_windows(prepared)
     drawn = draw_shots(rows, "condition", 3, seed=0)
@@ -116,6 +200,12 @@ def test_few_shots_are_drawn_anew_and_keep_to_their_number(prepared, pretrained,
         ({"strategies": "prob,lora"}, "got 'prob', did you mean 'probe'?"),
         ({"strategies": "lora,lora"}, "one comes twice"),
         ({"methods": "braindecode/EEGNets"}, "did you mean 'EEGNet'?"),
+        ({"methods": "braindecode/EEGNet", "regimes": "aligend"}, "expected unseen, aligned or both"),
+        ({"regimes": "aligned"}, "--regimes, --networks: no effect without --methods"),
+        (
+            {"methods": "braindecode/EEGNet", "networks": '{"EEGNets": {}}'},
+            "EEGNets is not among --methods, did you mean 'EEGNet'?",
+        ),
         ({"shots": 3}, "no effect without --methods or --strategies"),
     ],
 )

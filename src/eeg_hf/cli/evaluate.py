@@ -14,7 +14,8 @@ r"""Compare trained models and baselines in one table: same windows, same split 
         --strategies probe,convex,lora,full --pretrained_weights runs/pretrained --seeds 3
 
 --methods and --strategies train first, by commands of eeg-hf finetune; what is finished stays. Strategies are
-probe, ridge, knn, convex, lora, dora, ia3, gradual, layer_decay and full.
+probe, ridge, knn, attentive, convex, lora, dora, ia3, gradual, layer_decay and full. --regimes unseen aligned
+trains each of --methods twice: for unseen subjects, and aligned by their unlabelled windows.
 
 A run is a folder of eeg-hf finetune or eeg-hf train-tokenizer; `*` stands for one run per seed.
 Every classifier must have been tested on exactly the windows of this split; otherwise the table is refused.

@@ -58,6 +58,24 @@ def add_adapter(model: PreTrainedModel, kind: Adapter, options: Mapping[str, Any
         raise ValueError(f"adapter {kind}: {' '.join(str(error).split())}") from error
 
 
+def merge_adapter(adapted: Any) -> PreTrainedModel:
+    """Return the model that an adapter is merged into; it needs peft no longer.
+
+    peft's `merge_and_unload` asks layers that are saved whole for their `weight` where the adapter is IA3
+    (peft 0.21), which heads of several layers lack: they are put in their places first.
+
+    Args:
+        adapted: What `add_adapter` or `PeftModel.from_pretrained` returned.
+    """
+    from peft.utils import ModulesToSaveWrapper
+
+    model = adapted.get_base_model()
+    wrapped = [(name, each) for name, each in model.named_modules() if isinstance(each, ModulesToSaveWrapper)]
+    for name, each in wrapped:
+        model.set_submodule(name, each.modules_to_save[each.active_adapters[0]])
+    return adapted.merge_and_unload()
+
+
 def _target_modules(model: PreTrainedModel) -> list[str]:
     """Return the layers of this architecture that adapters change."""
     model_type = model.config.model_type

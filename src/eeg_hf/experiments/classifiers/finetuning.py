@@ -20,7 +20,7 @@ from ...evaluation import Predictions, aggregate_folds, summarize_predictions, w
 from ...evaluation.report import format_summary
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import EEGTrainer, FreezeEncoder
-from ...training.adapters import add_adapter
+from ...training.adapters import add_adapter, merge_adapter
 from ...training.moved_weights import FILE as TRAINED_FILE
 from ...training.moved_weights import WeightWatch
 from ..split_arguments import SplitArguments
@@ -261,7 +261,7 @@ def keep_adapter(trainer: EEGTrainer, folder: Path) -> None:
     adapted: Any = trainer.model
     if trainer.is_world_process_zero():
         adapted.save_pretrained(folder)
-    trainer.model = trainer.model_wrapped = adapted.merge_and_unload()
+    trainer.model = trainer.model_wrapped = merge_adapter(adapted)
 
 
 def keep_statistics(trainer: EEGTrainer, train: Dataset, folder: Path) -> None:
