@@ -30,7 +30,7 @@ VERBS = {
         "evaluate-eeg2025",
         "make-submission",
     ),
-    "Use": ("study", "view", "predict", "export", "stream", "serve", "demo"),
+    "Use": ("study", "view", "predict", "monitor", "export", "stream", "serve", "demo"),
     "Tokens and images": (
         "store-as-tokens",
         "embed-images",

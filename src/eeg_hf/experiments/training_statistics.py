@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the recordings of a training were like, kept beside its model, and how far another one is from them.
 
-Three measures of a cleaned recording are compared: its spectrum, its amplitude, and what the model's head
-reads. The limit of each is the largest distance of a training recording from the others, with a margin: a
-recording of the same kind exceeds it with a probability below 1 / (number of training recordings + 1).
+Five measures of a cleaned recording are compared: its spectrum, amplitude and quality, what the model's head
+reads, and what it answers. The distance of each training recording is kept, measured from the recordings of
+other subjects. The limit of a measure is the largest of them, with a margin: a recording of the same kind
+exceeds it with a probability below 1 / (number of training recordings + 1). What a model answers to windows
+that it was trained on says nothing of new ones: scores are of held-out recordings only.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from datasets import Dataset
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy.signal import welch
+from scipy.special import expit, softmax
+from torch.utils.data import DataLoader
 
 from ..atomic_files import atomic_path
 from ..collation import EEGDataCollator, WindowDataset, decode_windows
@@ -25,13 +29,15 @@ from ..models.configuration_eeg_foundation import SECOND_ORDER_BANDS_HZ
 from ..training.frozen_features import collect_features
 
 FILE = "training_statistics.safetensors"
-MEASURES = ("spectrum", "amplitude", "embedding")
+MEASURES = ("spectrum", "amplitude", "quality", "embedding", "scores")
 _MARGIN = 1.25
 _FEWEST_RECORDINGS = 4
 _MOST_SECONDS = 600.0
 _MOST_WINDOWS = 24
 """Windows of a recording that are looked at."""
 _SMALLEST_UV2 = 1e-6
+_LEAST_SPREAD = {"quality": 0.05, "scores": 0.02}
+"""Recordings that are all perfect have no spread, and the next one is still no news."""
 
 Facts = dict[str, np.ndarray]
 
@@ -41,9 +47,10 @@ class TrainingStatistics:
     """Mean and spread over the recordings of a training.
 
     Attributes:
-        facts: `spectrum_mean`, `spectrum_sd` (bands,) in dB; `amplitude_mean`, `amplitude_sd` (1,) in dB of
-            uV; `embedding_mean`, `embedding_sd` (features,), where the model is known to have such; and the
-            limit of each measure, `<measure>_limit` (1,).
+        facts: Of each measure `<measure>_mean` and `<measure>_sd` (n,), its `<measure>_limit` (1,), and of
+            each recording, NaN where it was not measured, `<measure>_left_out` (recordings,), the distance
+            from the recordings of other subjects, and, but for embeddings, `<measure>_values` (recordings,
+            n). Spectra are in dB by band, amplitudes in dB of uV. `subjects` (recordings,) numbers them.
         number: Of recordings.
     """
 
@@ -51,23 +58,40 @@ class TrainingStatistics:
     number: int
 
     @classmethod
-    def of(cls, recordings: list[Facts]) -> "TrainingStatistics | None":
-        """Summarise recordings, see `measure_windows`; None of fewer than four."""
+    def of(
+        cls, recordings: list[Facts], subjects: Sequence[str] | None = None
+    ) -> "TrainingStatistics | None":
+        """Summarise recordings, see `measure_windows`; None of fewer than four.
+
+        Args:
+            recordings: What was measured of each.
+            subjects: Whose they are; by default of one each, as where all are of one subject.
+        """
         if len(recordings) < _FEWEST_RECORDINGS:
             return None
-        facts: dict[str, np.ndarray] = {}
+        owners = np.unique(subjects if subjects is not None else [], return_inverse=True)[1]
+        if len(np.unique(owners)) < _FEWEST_RECORDINGS:
+            owners = np.arange(len(recordings))
+        facts: dict[str, np.ndarray] = {"subjects": owners.astype(np.int32)}
         for name in MEASURES:
-            if any(name not in each for each in recordings):
+            has = np.array([name in each for each in recordings])
+            if len(np.unique(owners[has])) < _FEWEST_RECORDINGS:
                 continue
-            values = np.stack([each[name] for each in recordings])  # (recordings, n)
-            facts[f"{name}_mean"], facts[f"{name}_sd"] = values.mean(axis=0), _spread(values)
-            others = [np.delete(values, row, axis=0) for row in range(len(values))]
-            left_out = [
-                _distance(name, value, rest.mean(axis=0), _spread(rest))
-                for value, rest in zip(values, others, strict=True)
-            ]
-            facts[f"{name}_limit"] = np.array([_MARGIN * max(left_out)])
-        return cls({name: value.astype(np.float32) for name, value in facts.items()}, len(recordings))
+            values = np.stack([each[name] for each in recordings if name in each])  # (measured, n)
+            facts[f"{name}_mean"], facts[f"{name}_sd"] = values.mean(axis=0), _spread(name, values)
+            left_out = np.full(len(recordings), np.nan)
+            for row, owner in zip(np.flatnonzero(has), owners[has], strict=True):
+                rest = values[owners[has] != owner]
+                left_out[row] = _distance(name, recordings[row][name], rest.mean(axis=0), _spread(name, rest))
+            facts[f"{name}_left_out"] = left_out
+            facts[f"{name}_limit"] = np.array([_MARGIN * np.nanmax(left_out)])
+            if name != "embedding":  # which would be large, and is compared by distance alone
+                facts[f"{name}_values"] = np.full((len(recordings), values.shape[1]), np.nan)
+                facts[f"{name}_values"][has] = values
+        kept = {
+            name: value if name == "subjects" else value.astype(np.float32) for name, value in facts.items()
+        }
+        return cls(kept, len(recordings))
 
     def save(self, folder: Path) -> None:
         """Write `training_statistics.safetensors`, atomically."""
@@ -85,36 +109,46 @@ class TrainingStatistics:
             facts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
             return cls(facts, int(file.metadata()["number"]))
 
-    def distances(self, recording: Facts) -> dict[str, float]:
-        """Return how far a recording is from those of the training, in units of the limit of each measure."""
+    def deviations(self, recording: Facts) -> dict[str, float]:
+        """Return how far a recording is from those of the training, by measure, in standard deviations."""
         found = {}
         for name in MEASURES:
             mean = self.facts.get(f"{name}_mean")
-            if mean is None or name not in recording or mean.shape != recording[name].shape:
-                continue
-            distance = _distance(name, recording[name], mean, self.facts[f"{name}_sd"])
-            found[name] = distance / max(float(self.facts[f"{name}_limit"][0]), 1e-9)
+            if mean is not None and name in recording and mean.shape == recording[name].shape:
+                found[name] = _distance(name, recording[name], mean, self.facts[f"{name}_sd"])
         return found
+
+    def distances(self, recording: Facts) -> dict[str, float]:
+        """Return the deviations in units of the limit of each measure."""
+        return {
+            name: deviation / max(float(self.facts[f"{name}_limit"][0]), 1e-9)
+            for name, deviation in self.deviations(recording).items()
+        }
 
     def drifts(self, recording: Facts) -> list[str]:
         """Return what drifts from the training, in words."""
         return [
             f"{name} differs from the {self.number} training recordings: {distance:.1f} times the limit"
-            f"{self._detail(name, recording)}"
+            f"{detail and f' ({detail})'}"
             for name, distance in self.distances(recording).items()
             if distance > 1
+            for detail in [self.describe(name, recording)]
         ]
 
-    def _detail(self, name: str, recording: Facts) -> str:
-        """Return which band, or by how much."""
+    def describe(self, name: str, recording: Facts) -> str:
+        """Return which band differs, or by how much."""
         if name == "embedding":
             return ""
         difference = recording[name] - self.facts[f"{name}_mean"]
         if name == "amplitude":
-            return f" ({10 ** (difference[0] / 20):.2g} times theirs)"
-        worst = int(np.argmax(np.abs(difference / self.facts["spectrum_sd"])))
+            return f"{10 ** (difference[0] / 20):.2g} times theirs"
+        if name == "quality":
+            return f"{recording[name][0]:.2f}, theirs {self.facts['quality_mean'][0]:.2f}"
+        worst = int(np.argmax(np.abs(difference / self.facts[f"{name}_sd"])))
+        if name == "scores":
+            return f"{recording[name][worst]:.2f}, theirs {self.facts['scores_mean'][worst]:.2f}"
         low, high = SECOND_ORDER_BANDS_HZ[worst]
-        return f" ({difference[worst]:+.1f} dB at {low:g}-{high:g} Hz)"
+        return f"{difference[worst]:+.1f} dB at {low:g}-{high:g} Hz"
 
 
 def measure_windows(windows_uv: np.ndarray, rate: float) -> Facts:
@@ -140,28 +174,77 @@ def measure_windows(windows_uv: np.ndarray, rate: float) -> Facts:
     }
 
 
-def collect_statistics(rows: Dataset, model: Any, collator: EEGDataCollator) -> TrainingStatistics | None:
+def describe_scores(outputs: np.ndarray, problem: str | None) -> np.ndarray:
+    """Return what a model answers over a recording.
+
+    Args:
+        outputs: (windows, labels), its logits, or numbers of a regression.
+        problem: The `problem_type` of its config.
+
+    Returns:
+        Mean probabilities (labels,) and the mean of the largest one; of a regression mean and deviation.
+    """
+    if problem == "regression" or outputs.shape[1] == 1:
+        return np.concatenate([outputs.mean(axis=0), outputs.std(axis=0)])
+    shares = expit(outputs) if problem == "multi_label_classification" else softmax(outputs, axis=1)
+    return np.append(shares.mean(axis=0), shares.max(axis=1).mean())
+
+
+def collect_statistics(
+    rows: Dataset,
+    model: Any,
+    collator: EEGDataCollator,
+    held_out: np.ndarray | None = None,
+    unseen: Collection[str] = (),
+) -> TrainingStatistics | None:
     """Return the statistics of the recordings of a training; None of fewer than four.
 
     Args:
         rows: Windows of the training.
         model: Fitted on them.
         collator: Makes batches of them; nothing may be augmented.
+        held_out: What a model that was not fitted on a window would answer, (rows, labels); NaN is unknown.
+        unseen: Names of recordings that the model itself was not fitted on.
     """
     labels = collator.label_column
     columns = [] if labels is None else [labels] if isinstance(labels, str) else list(labels.values())
     names = np.array(rows["recording"][:])
-    recordings = []
+    recordings, subjects = [], []
     for name in np.unique(names):
         places = np.flatnonzero(names == name)
         places = places[np.linspace(0, len(places) - 1, min(len(places), _MOST_WINDOWS)).round().astype(int)]
         part = rows.select(places)
         facts = measure_windows(decode_windows(part.with_format("arrow")[:])[0], part[0]["sampling_rate"])
+        if part[0].get("quality") is not None:
+            facts["quality"] = np.array([part[0]["quality"]])
+        windows = WindowDataset(part, columns)
         if reads_features(model, collator.feature_extractor):
-            windows = WindowDataset(part, columns)
             facts["embedding"] = collect_features(model, windows, collator).mean(axis=0)
+        outputs = None
+        if name in unseen:
+            outputs = _collect_outputs(model, windows, collator)
+        elif held_out is not None:
+            outputs = held_out[places][np.isfinite(held_out[places]).all(axis=1)]
+        if outputs is not None and len(outputs):
+            facts["scores"] = describe_scores(outputs, model.config.problem_type)
         recordings.append(facts)
-    return TrainingStatistics.of(recordings)
+        subjects.append(f"{part[0].get('corpus')}/{part[0].get('subject', name)}")
+    return TrainingStatistics.of(recordings, subjects)
+
+
+@torch.no_grad()
+def _collect_outputs(model: Any, dataset: Any, collator: Any) -> np.ndarray | None:
+    """Return the outputs (windows, labels) of a model; None of a model of several tasks."""
+    was_training, found = model.training, []
+    model.eval()
+    for batch in DataLoader(dataset, 64, collate_fn=collator):
+        inputs = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
+        outputs = model(**inputs).logits
+        if isinstance(outputs, Mapping):
+            return None
+        found.append(outputs.float().cpu())
+    model.train(was_training)
+    return torch.cat(found).numpy()
 
 
 def measure_recording(raw: Any, model: Any, extractor: Any) -> Facts:
@@ -173,21 +256,28 @@ def measure_recording(raw: Any, model: Any, extractor: Any) -> Facts:
         extractor: Its feature extractor.
     """
     part = raw.copy().crop(tmax=min(_MOST_SECONDS, raw.times[-1]))
-    clean, _ = extractor.preprocess(part)
+    clean, report = extractor.preprocess(part)
+    quality = {"quality": np.array([report.quality])}
     features = extractor(clean, is_preprocessed=True)
     size, samples_uv = features["input_values"].shape[-1], 1e6 * clean.get_data()
     number = samples_uv.shape[1] // size
     if not number:  # shorter than a window
-        return measure_windows(samples_uv[None], clean.info["sfreq"])
+        return quality | measure_windows(samples_uv[None], clean.info["sfreq"])
     places = np.linspace(0, number - 1, min(number, _MOST_WINDOWS)).round().astype(int)
     windows = np.stack([samples_uv[:, place * size : (place + 1) * size] for place in places])
-    facts = measure_windows(windows, clean.info["sfreq"])
+    facts = quality | measure_windows(windows, clean.info["sfreq"])
+    if extractor.calibration_regime != "unseen" or extractor.alignment != "none":
+        return facts  # what the model reads needs more than this recording
+    chosen = {name: value[places] for name, value in features.items()}
+    rows: Any = range(len(places))
+
+    def collate(batch: list[int]) -> dict[str, Any]:
+        return {name: value[batch] for name, value in chosen.items()}
+
     if reads_features(model, extractor):
-        chosen = {name: value[places] for name, value in features.items()}
-        rows: Any = range(len(places))
-        facts["embedding"] = collect_features(
-            model, rows, lambda batch: {name: value[batch] for name, value in chosen.items()}
-        ).mean(axis=0)
+        facts["embedding"] = collect_features(model, rows, collate).mean(axis=0)
+    if (outputs := _collect_outputs(model, rows, collate)) is not None:
+        facts["scores"] = describe_scores(outputs, model.config.problem_type)
     return facts
 
 
@@ -207,7 +297,8 @@ def _distance(name: str, value: np.ndarray, mean: np.ndarray, spread: np.ndarray
     return float(np.abs(deviations).max())
 
 
-def _spread(values: np.ndarray) -> np.ndarray:
+def _spread(name: str, values: np.ndarray) -> np.ndarray:
     """Return the standard deviations over recordings; one that hardly varies takes a share of the others'."""
     spread = values.std(axis=0, ddof=1)
-    return np.maximum(spread, max(0.05 * float(np.median(spread)), 1e-6))
+    least = max(0.05 * float(np.median(spread)), _LEAST_SPREAD.get(name, 1e-6))
+    return np.maximum(spread, least)

@@ -108,4 +108,8 @@ def _fit(
         return fit_head(features, labels, groups)
     # The model adds the mean to its output, in units of the standard deviation
     scaled = (np.asarray(labels, float) - model.config.regression_mean) / model.config.regression_std
-    return fit_ridge_head(features, scaled, groups)
+    head = fit_ridge_head(features, scaled, groups)
+    if head.held_out is None:
+        return head
+    answers = model.config.regression_mean + model.config.regression_std * head.held_out
+    return replace(head, held_out=answers)

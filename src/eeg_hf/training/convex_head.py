@@ -37,6 +37,8 @@ class ConvexHead:
         offsets: (classes,), what the inner folds add to the logits for the best balanced accuracy; part of
             the bias.
         parts: What the columns of the features are, see `collect_features`; empty where that is not known.
+        held_out: (rows, classes), what the model of an inner fold that did not see a row answers; NaN where
+            no fold tested it, None where nothing was chosen.
     """
 
     weight: np.ndarray
@@ -45,6 +47,7 @@ class ConvexHead:
     scores: Mapping[float, float]
     offsets: np.ndarray
     parts: tuple[str, ...] = ()
+    held_out: np.ndarray | None = None
 
     @property
     def best_score(self) -> float:
@@ -87,7 +90,8 @@ def fit_head(
             f"fit_head: expected features (rows, features) with a label and a group each, got "
             f"{features.shape}, {labels.shape} and {groups.shape}"
         )
-    features, labels, groups = (each[labels >= 0] for each in (features, labels, groups))
+    is_known = labels >= 0
+    features, labels, groups = (each[is_known] for each in (features, labels, groups))
     if not np.isfinite(features).all():
         raise ValueError("fit_head: features hold NaN or infinite values")
     if len(np.unique(labels)) < 2:
@@ -98,10 +102,12 @@ def fit_head(
     best = max(scores, key=lambda value: scores[value]) if scores else DEFAULT_INVERSE_REGULARIZATION
     num_classes = int(labels.max()) + 1
     weight, bias = _per_class(_regression(best).fit(rotated, labels), num_classes)
-    offsets = np.zeros(num_classes)
+    offsets, answers = np.zeros(num_classes), None
     if scores:
         is_tested = ~np.isnan(held_out[best]).any(axis=1)
         offsets = choose_offsets(held_out[best][is_tested], labels[is_tested], groups[is_tested])
+        answers = np.full((len(is_known), num_classes), np.nan, np.float32)
+        answers[is_known] = held_out[best] + offsets
     weight = weight @ rotation / scaler.scale_
     return ConvexHead(
         weight=weight.astype(np.float32),
@@ -109,6 +115,7 @@ def fit_head(
         inverse_regularization=best,
         scores=scores,
         offsets=offsets,
+        held_out=answers,
     )
 
 

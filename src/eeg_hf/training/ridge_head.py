@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_squared_error
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
 from .convex_head import ConvexHead, rotate
@@ -60,12 +60,17 @@ def fit_ridge_head(
     best = max(scores, key=lambda value: scores[value]) if scores else 1 / DEFAULT_PENALTY
     ridge = Ridge(1 / best).fit(rotated, targets)
     weight = ridge.coef_[None] @ rotation / scaler.scale_  # (1, features)
+    answers = np.full((len(is_known), 1), np.nan, np.float32)
+    if scores:
+        folds = GroupKFold(min(num_folds, len(np.unique(owners))))
+        answers[is_known, 0] = cross_val_predict(Ridge(1 / best), rotated, targets, groups=owners, cv=folds)
     return ConvexHead(
         weight=weight.astype(np.float32),
         bias=(ridge.intercept_ - weight @ scaler.mean_).astype(np.float32),
         inverse_regularization=best,
         scores=scores,
         offsets=np.zeros(1),
+        held_out=answers if scores else None,
     )
 
 

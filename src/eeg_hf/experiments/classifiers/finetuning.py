@@ -19,7 +19,7 @@ from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alig
 from ...evaluation import Predictions, aggregate_folds, summarize_predictions, write_json
 from ...evaluation.report import format_summary
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
-from ...training import EEGTrainer, FreezeEncoder
+from ...training import ConvexHead, EEGTrainer, FreezeEncoder
 from ...training.adapters import add_adapter, merge_adapter
 from ...training.moved_weights import FILE as TRAINED_FILE
 from ...training.moved_weights import WeightWatch
@@ -27,7 +27,7 @@ from ..split_arguments import SplitArguments
 from ..training_statistics import collect_statistics
 from .arguments import FinetuneArguments
 from .calibrated_split import CalibratedSplit, calibrate_split
-from .head import fit_statistics, train_head
+from .head import fit_statistics, train_head, training_rows
 from .hosted import check_hosted
 from .model import build_model
 from .searching import check_space, inner_splits, search_settings
@@ -178,7 +178,7 @@ def finetune(
         model = add_adapter(model, args.adapter, args.adapter_options)
         trainer.model = trainer.model_wrapped = model
     watch = WeightWatch(model)
-    train_head(trainer, split.parts, target, args.head, is_pretrained=bool(source))
+    fitted = train_head(trainer, split.parts, target, args.head, is_pretrained=bool(source))
     moved = watch.measure(model)
     if args.adapter != "none":
         keep_adapter(trainer, output_dir / "adapter")
@@ -188,7 +188,7 @@ def finetune(
     trainer.save_model()
     trainer.save_state()
     if is_kept and trainer.is_world_process_zero():
-        keep_statistics(trainer, split.parts["train"], output_dir)
+        keep_statistics(trainer, split.parts, fitted, output_dir)
     if "test" not in split.parts:
         return {}
     metrics = judge_test_part(trainer, split.parts["test"], target, output_dir, args.adapt)
@@ -264,10 +264,16 @@ def keep_adapter(trainer: EEGTrainer, folder: Path) -> None:
     trainer.model = trainer.model_wrapped = merge_adapter(adapted)
 
 
-def keep_statistics(trainer: EEGTrainer, train: Dataset, folder: Path) -> None:
-    """Write down what the recordings of a training were like."""
+def keep_statistics(trainer: EEGTrainer, parts: DatasetDict, head: ConvexHead | None, folder: Path) -> None:
+    """Write down what the recordings of a training were like, validation subjects included."""
     collator: Any = trainer.eval_data_collator
-    if (found := collect_statistics(train, trainer.model, collator)) is not None:
+    rows, held_out, unseen = training_rows(parts, "convex"), None, set()
+    if head is not None:
+        held_out = head.held_out
+    elif "validation" in parts:
+        unseen = set(parts["validation"]["recording"])
+    found = collect_statistics(rows, trainer.model, collator, held_out, unseen)
+    if found is not None:
         found.save(folder)
 
 

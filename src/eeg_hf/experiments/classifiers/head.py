@@ -20,7 +20,7 @@ FILE = "head.json"
 
 def train_head(
     trainer: EEGTrainer, parts: DatasetDict, target: Target, head: str, is_pretrained: bool
-) -> None:
+) -> ConvexHead | None:
     """Train a model as `--head` says, and write down what was chosen.
 
     Args:
@@ -29,12 +29,15 @@ def train_head(
         target: What is predicted.
         head: `convex`, `finetune` or `both`.
         is_pretrained: Whether the encoder is worth reading besides its second-order vectors.
+
+    Returns:
+        The head, where it is all that was trained.
     """
     folder = Path(str(trainer.args.output_dir))
     train = training_rows(parts, head)
     if head == "finetune":
         trainer.train(resume_from_checkpoint=resume_checkpoint(trainer.args))
-        return
+        return None
     fitted = fit_head(trainer, train, target, is_pretrained)
     facts = {
         "kept": "convex",
@@ -48,6 +51,7 @@ def train_head(
     if trainer.is_world_process_zero():
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / FILE, facts)
+    return fitted if head == "convex" else None
 
 
 def training_rows(parts: DatasetDict, head: str) -> Dataset:

@@ -43,5 +43,5 @@ def take_model(settings: dict[str, Any]) -> dict[str, Any]:
     if settings.get("model") is None and inputs:
         settings = {**settings, "model": inputs[0], "inputs": inputs[1:]}
     if not settings.get("inputs"):
-        raise ValueError("expected a model and recordings: eeg-hf predict runs/classifier recording.edf")
+        raise ValueError("expected a model and recordings, such as: runs/classifier recording.edf")
     return settings

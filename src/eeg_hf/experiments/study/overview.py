@@ -10,20 +10,11 @@ import pandas as pd
 
 from ...atomic_files import write_text
 from ...evaluation import read_report
+from ..plain_page import write_page
 from .question import Question
 from .report_text import describe_results
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>{title}</title>
-<style>body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-table {{ border-collapse: collapse; display: block; overflow-x: auto; }}
-td, th {{ padding: 0.25em 0.7em; border-bottom: 1px solid #8886; text-align: left; }}</style></head>
-<body><h1>{title}</h1>
-<p>Each label was learned by itself, from the recordings that have it.</p>
-{sections}</body></html>
-"""
+_INTRODUCTION = "<p>Each label was learned by itself, from the recordings that have it.</p>\n"
 
 
 def write_overview_page(questions: Sequence[Question], output_dir: Path) -> Path:
@@ -47,5 +38,5 @@ def write_overview_page(questions: Sequence[Question], output_dir: Path) -> Path
     write_text(output_dir / "results.csv", table[["label", *table.columns.drop("label")]].to_csv(index=False))
     title = f"Can EEG tell {', '.join(question.label for question in questions)}?"
     path = output_dir / "report.html"
-    write_text(path, _PAGE.format(title=html.escape(title), sections="\n".join(sections)))
+    write_page(path, title, _INTRODUCTION + "\n".join(sections))
     return path
