@@ -15,6 +15,7 @@ LAYERS = (
     {
         "import_hooks",
         "atomic_files",
+        "embedding_cache",
         "folder_lock",
         "legible_text",
         "suggestions",
@@ -28,7 +29,12 @@ LAYERS = (
     {"cli", "auto"},
 )
 # What a part may import of its own layer
-SIBLINGS = {"training": {"evaluation", "hub"}, "hub": {"evaluation"}, "tables": {"legible_text"}}
+SIBLINGS = {
+    "training": {"evaluation", "hub"},
+    "hub": {"evaluation"},
+    "tables": {"legible_text"},
+    "embedding_cache": {"atomic_files"},
+}
 ALLOWED = {
     part: set().union(*LAYERS[:level]) | SIBLINGS.get(part, set())
     for level, layer in enumerate(LAYERS)

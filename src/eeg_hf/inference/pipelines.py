@@ -21,6 +21,7 @@ import pyarrow as pa
 import torch
 from transformers import BatchFeature, Pipeline
 
+from .. import embedding_cache
 from ..collation import decode_windows
 from ..corpora.recordings.formats import read_recording
 from ..processing.bad_spans import bad_windows
@@ -309,7 +310,42 @@ class EEGFeatureExtractionPipeline(_EEGPipeline):
     float32 arrays and seconds; the embedding is the mean over windows, weighted by duration, without those
     that overlap a span annotated as bad. Windows are embedded by the model's `pooler_output`, or by the
     `eeg_embeds` of an [`EEGCLIPModel`].
+
+    A recording that was embedded before by the same weights is neither cleaned nor embedded again, see
+    `embedding_cache`.
     """
+
+    def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:
+        """Cut one recording into windows, or find its embeddings on the disk."""
+        if isinstance(inputs, Mapping) and "eeg" in inputs:
+            inputs = inputs["eeg"]
+        if isinstance(inputs, str | Path):
+            inputs = read_recording(inputs)
+        if not self._is_kept(inputs, options):
+            return super().preprocess(inputs, **options)
+        contract = self.feature_extractor.to_dict()
+        key = embedding_cache.digest(
+            embedding_cache.digest_of_model(self.model), contract, *_describe(inputs), options
+        )
+        if (found := embedding_cache.read(key)) is None:
+            return {**super().preprocess(inputs, **options), "key": key}
+        return {"found": {name: torch.from_numpy(value) for name, value in found.items()}}
+
+    def _is_kept(self, inputs: Any, options: Mapping[str, Any]) -> bool:
+        """Return whether embeddings of a recording are kept: not of arrays, rows, or days at once."""
+        is_recording = isinstance(inputs, mne.io.BaseRaw) and not self._goes_in_blocks(inputs, options)
+        return is_recording and set(options) <= {"montage", "is_preprocessed"} and embedding_cache.is_on()
+
+    def _forward(self, model_inputs: dict[str, Any], window_batch_size: int = 32) -> dict[str, Any]:
+        """Run the model on the windows in batches, unless their embeddings were found."""
+        if "found" in model_inputs:
+            return model_inputs["found"]
+        key = model_inputs.pop("key", None)
+        outputs = super()._forward(model_inputs, window_batch_size)
+        if key is not None:
+            names = ("values", "num_samples", "is_bad")
+            embedding_cache.write(key, {name: outputs[name].cpu().numpy() for name in names})
+        return outputs
 
     def _select(self, outputs: Any) -> torch.Tensor:
         for name in ("pooler_output", "eeg_embeds"):
@@ -329,6 +365,18 @@ class EEGFeatureExtractionPipeline(_EEGPipeline):
             "windows": values.numpy(),
             "spans": self._spans(num_samples),
         }
+
+
+def _describe(raw: "mne.io.BaseRaw") -> Iterator[Any]:
+    """Yield all that the embeddings of a recording depend on."""
+    yield raw.info["sfreq"]
+    yield raw.get_data()
+    for channel in raw.info["chs"]:
+        yield [channel["ch_name"], int(channel["kind"]), int(channel["coord_frame"]), int(channel["unit"])]
+        yield channel["loc"]
+    yield [[str(note[name]) for name in ("onset", "duration", "description")] for note in raw.annotations]
+    yield [raw.first_samp, raw.info["bads"], raw.info["line_freq"], str(raw.info["highpass"])]
+    yield [str(raw.info["lowpass"]), raw.info["custom_ref_applied"] and 1, str(raw.info["meas_date"])]
 
 
 def _keep_some(features: Any, kept: list[tuple[int, dict[str, torch.Tensor]]]) -> Any:

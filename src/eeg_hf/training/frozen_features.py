@@ -2,6 +2,7 @@
 """What the head of a classifier reads of every window while the encoder stays as it is."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel
 
+from .. import embedding_cache
 from ..models.second_order import mean_over_stretches
 
 PARTS = ("pooled", "bands")
@@ -32,6 +34,8 @@ def collect_features(
 ) -> np.ndarray:
     """Return what a classifier's head reads of every window, (windows, features) float32.
 
+    Batches that were read before by the same weights come from the disk, see `embedding_cache`.
+
     Args:
         model: An encoder, or a classifier with its encoder as `base_model`.
         dataset: Map-style dataset of windows.
@@ -44,21 +48,30 @@ def collect_features(
     encoder: Any = model.base_model
     was_training = model.training
     encoder.eval()
+    reader = embedding_cache.digest_of_model(encoder) if embedding_cache.is_on() else ""
     rows = []
     for batch in DataLoader(dataset, batch_size=batch_size, collate_fn=collator):
-        inputs = {name: batch[name].to(model.device) for name in _SIGNAL_INPUTS if name in batch}
-        read = []
-        if "pooled" in parts:
-            outputs = encoder(**inputs)
-            read.append(outputs.pooler_output.float())
-            bands, is_real = outputs.get("band_features"), outputs.get("stretch_mask")
-        elif "bands" in parts:  # the patches need not be encoded
-            bands, is_real = encoder.second_order_features(**inputs)
-        if "bands" in parts:
-            read.append(mean_over_stretches(bands, is_real).flatten(1))
-        rows.append(torch.cat(read, dim=1).cpu())
+        inputs = {name: batch[name] for name in _SIGNAL_INPUTS if name in batch}
+        read = partial(_read_batch, encoder, inputs, parts)
+        key = embedding_cache.digest(reader, parts, inputs) if reader else ""
+        rows.append((embedding_cache.fetch(key, read) if reader else read())["features"])
     model.train(was_training)
-    return torch.cat(rows).numpy()
+    return np.concatenate(rows)
+
+
+def _read_batch(encoder: Any, batch: dict[str, torch.Tensor], parts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the features (windows, features) of a batch, by name."""
+    inputs = {name: value.to(encoder.device) for name, value in batch.items()}
+    read = []
+    if "pooled" in parts:
+        outputs = encoder(**inputs)
+        read.append(outputs.pooler_output.float())
+        bands, is_real = outputs.get("band_features"), outputs.get("stretch_mask")
+    elif "bands" in parts:  # the patches need not be encoded
+        bands, is_real = encoder.second_order_features(**inputs)
+    if "bands" in parts:
+        read.append(mean_over_stretches(bands, is_real).flatten(1))
+    return {"features": torch.cat(read, dim=1).cpu().numpy()}
 
 
 def resolve_parts(model: PreTrainedModel, parts: Sequence[str] | None) -> tuple[str, ...]:
