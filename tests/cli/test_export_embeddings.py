@@ -96,7 +96,12 @@ def test_parts_people_and_gallery_are_those_asked_for(world):
     assert len(validation.image_ids) == 26 and len(train.image_ids) == 14
     assert not set(validation.concepts) & set(train.concepts)
     assert set(train.subjects) == {"01"} and len(set(train.concepts)) == 7
-    left_out = export(world, "--split", "official+leave_out:02")
+    other_split = ("--split", "official+leave_out:02")  # the model was trained on 02
+    line = fail_command(
+        "export-embeddings", "--model", world / "clip", "--output", world / "x.npz", *other_split
+    )
+    assert "clip was trained on" in line and "/02" in line and "--contaminated mark" in line
+    left_out = export(world, *other_split, "--contaminated", "mark")
     assert set(left_out.subjects) == {"02"} and len(left_out.image_ids) == 10
 
 

@@ -26,10 +26,11 @@ def arguments(prepared, output_dir, **options):
         "data": prepared,
         "output_dir": output_dir,
         "config": json.dumps(TINY),
-        "num_train_epochs": 1,
         "report_to": "none",
         **options,
     }
+    if settings.get("head") == "finetune":
+        settings = {"num_train_epochs": 1, **settings}
     return ["finetune_eegmat", *flags(**settings)]
 
 
@@ -120,6 +121,8 @@ def test_a_run_of_other_windows_is_refused(prepared, classifier, tmp_path):
             "label_column 'mood' is not in the dataset; it has alignment_group, alpha_hz",
         ),
         ({"label_column": "Condition"}, "did you mean 'condition'?"),
+        ({"learning_rate": 0.1}, "learning_rate: no effect, a convex head is fitted at once: leave it out"),
+        ({"max_steps": 2}, "or take --head both or finetune"),
         ({"model": "runs/no/such"}, "runs/no/such is neither a folder nor the name of a repository"),
     ],
 )

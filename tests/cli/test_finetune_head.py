@@ -25,7 +25,9 @@ TABLE = ("--label_column", "condition", "--baselines", "false")
 
 def finetune(prepared, output_dir, recipe="finetune_eegmat", **options):
     settings = {"data": prepared, "output_dir": output_dir, "config": json.dumps(TINY), **options}
-    run_command("finetune", recipe, *flags(num_train_epochs=1, report_to="none", **settings))
+    if "head" in options:
+        settings = {"num_train_epochs": 1, **settings}
+    run_command("finetune", recipe, *flags(report_to="none", **settings))
     return output_dir
 
 

@@ -30,6 +30,21 @@ def address(environment, tmp_path_factory):
     assert not [*folder.glob("eeg-hf-serve-*")]
 
 
+def open_with(page, address, path):
+    """Open the page and give it a file. A page that is still being built can lose it: open it again."""
+    from playwright.sync_api import TimeoutError as TooSlow
+
+    for _ in range(6):
+        page.goto(address)
+        page.locator("#upload input[type=file]").set_input_files(path)
+        try:
+            page.get_by_text(path.name).first.wait_for(timeout=20_000)
+        except TooSlow:
+            continue
+        return
+    pytest.fail(f"{path.name} never appeared on the page: {page.locator('body').inner_text()}")
+
+
 @pytest.mark.slow
 def test_the_page_in_a_browser(address, tmp_path):
     browsers = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -41,10 +56,8 @@ def test_the_page_in_a_browser(address, tmp_path):
         page.set_default_timeout(120_000)
         asked = []
         page.on("request", lambda request: asked.append(request.url))
-        page.goto(address)
         # An upload that cannot be read is answered in words, without its path
-        page.locator("#upload input[type=file]").set_input_files(tmp_path / "bad.edf")
-        page.get_by_text("bad.edf").first.wait_for()
+        open_with(page, address, tmp_path / "bad.edf")
         page.locator("#start").click()
         page.get_by_text("Cannot be answered").wait_for()
         assert (

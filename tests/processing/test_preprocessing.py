@@ -456,6 +456,9 @@ def test_flat_channels_may_stay():
     np.testing.assert_allclose(raw.get_data()[3], -np.delete(data, 4, axis=0).mean(axis=0), atol=1e-12)
     with pytest.raises(ValueError, match="every EEG channel is bad"):
         preprocess(record(np.zeros((3, 500))), bad_channels="none")
+    data[:, ::2] = np.nan  # which says nothing about the unit
+    with pytest.raises(ValueError, match="50% of the samples are NaN in every channel, and what lies"):
+        preprocess(record(data), **settings)
 
 
 def test_the_silent_vertex_of_an_egi_net_is_its_reference_and_not_dead():

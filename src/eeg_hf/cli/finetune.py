@@ -20,12 +20,17 @@ With `--folds 5` every subject is tested once, and `{fold}` in --model names the
 without the test subjects of that fold.
 """
 
-from ..experiments.classifiers.arguments import FinetuneArguments
+from ..experiments.classifiers.arguments import FinetuneArguments, find_idle
 from ..experiments.split_arguments import SplitArguments
 from .parsing import Command
 
 COMMAND = main = Command(
-    "finetune", __doc__, "classifiers.finetuning", (FinetuneArguments, SplitArguments), trains=True
+    "finetune",
+    __doc__,
+    "classifiers.finetuning",
+    (FinetuneArguments, SplitArguments),
+    trains=True,
+    find_idle=find_idle,
 )
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from .channel_selection import ChannelSelection
 from .recorded_channels import RecordedChannels
 from .signal_quality import FLAT_UV, LARGEST_UV, noisy_channels
 
+NOT_FINITE = "NaN or infinite samples"
+
 
 def find_bad(channels: RecordedChannels, marked: Collection[str], spared: Collection[str]) -> dict[str, str]:
     """Find the channels that are marked bad, not finite, or flat.
@@ -30,7 +32,7 @@ def find_bad(channels: RecordedChannels, marked: Collection[str], spared: Collec
         deviation_uv = channels.deviation(name) * 1e6  # shows NaN and infinity too
         is_flat = deviation_uv < FLAT_UV
         if not np.isfinite(deviation_uv):
-            bad[name] = "NaN or infinite samples"
+            bad[name] = NOT_FINITE
         elif is_flat and name not in spared:
             bad[name] = "flat"
         elif name in marked:
@@ -38,6 +40,10 @@ def find_bad(channels: RecordedChannels, marked: Collection[str], spared: Collec
         num_alive += name not in bad and not is_flat
         largest_uv = max(largest_uv, deviation_uv if is_flat else 0.0)
     if not num_alive:
+        if all(bad.get(name) == NOT_FINITE for name in channels.names):
+            raise ValueError(
+                f"every EEG channel is bad: each holds {NOT_FINITE}; fill the gaps, or cut them out"
+            )
         listed = ", ".join(f"{name} ({bad.get(name, 'flat')})" for name in channels.names)
         raise ValueError(
             f"every EEG channel is bad; live ones deviate by {FLAT_UV} uV or more, flat ones here by at most"

@@ -55,6 +55,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 
 _HIGHER_HIGHPASS_HZ = (0.5, 1.0)  # tried in this order if drifts are louder than EEG
 _GAPS = ("edge", "bad_acq_skip")  # annotations of gaps, as MNE writes them
+_SHORTEST_SECONDS = 0.5  # what lies between two gaps, for a recording to be of use
 
 
 def preprocess(
@@ -195,8 +196,7 @@ def clean_samples(
     helpers = selection.unipolar if missing_channels == "interpolate" else []
     source = Stretches.of(raw, selection.found, names_to_read(raw, selection, [*helpers, *electrodes]), scale)
     recorded = _measure(source, selection)
-    if source.lost == [(0, source.num_samples)]:
-        raise ValueError("every EEG channel is bad: NaN or infinite samples only")
+    _refuse_scattered(source, file_rate)
     if adaptive:
         _correct_unit(recorded, report)
         source.scale *= report.scale_uv
@@ -332,6 +332,21 @@ def _report_clipping(channels: RecordedChannels, live: Sequence[str], report: Pr
     much = [f"{name} ({share:.0%})" for name, share in shares.items() if share > least]
     if much:
         report.warnings.append(f"clipped: samples lie at the converter's limit in {', '.join(much)}")
+
+
+def _refuse_scattered(source: Stretches, rate: float) -> None:
+    """Raise if no channel has samples, or only between gaps that are too close to filter anything."""
+    if source.lost == [(0, source.num_samples)]:
+        raise ValueError("every EEG channel is bad: NaN or infinite samples only")
+    starts = [0, *(end for _, end in source.lost)]
+    ends = [*(start for start, _ in source.lost), source.num_samples]
+    longest = max(end - start for start, end in zip(starts, ends, strict=True)) / rate
+    if source.lost and longest < _SHORTEST_SECONDS:
+        missing = sum(end - start for start, end in source.lost) / source.num_samples
+        raise ValueError(
+            f"{missing:.0%} of the samples are NaN in every channel, and what lies between lasts at most"
+            f" {longest:.2g} s, expected {_SHORTEST_SECONDS:g} s or more: fill the gaps before"
+        )
 
 
 def _gapless_spans(raw: "mne.io.BaseRaw", lost: Sequence[Span]) -> list[Span]:

@@ -68,6 +68,8 @@ class Command:
         positional: Setting that takes the words without a name; by default such a word names a recipe.
         former: Old spelling of a setting -> its current name, for settings of TrainingArguments.
         adapt: Changes the merged settings before the dataclasses are built from them.
+        find_idle: Returns the settings that would change nothing beside the others, each with the reason. One
+            that was typed is refused; a recipe may hold it, for those who override the rest.
         program: Name before the verb.
     """
 
@@ -80,6 +82,7 @@ class Command:
     positional: str | None = None
     former: Mapping[str, str] = field(default_factory=dict)
     adapt: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    find_idle: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
     program: str = "eeg-hf"
 
     def __call__(self, words: Sequence[str] | None = None) -> None:

@@ -5,7 +5,7 @@ import argparse
 import dataclasses
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from transformers import HfArgumentParser, TrainingArguments
@@ -141,11 +141,13 @@ class CommandParser(HfArgumentParser):
         recipes = [*([default] if default else []), *(name for name in names if name != default)]
         folder = options.get("output_dir", f"runs/multirun-{self.command.name}")
         announce_sections(pairs, self.settings, self.command.name)
+        typed = {*options, *(name for name, _ in pairs)}
         jobs = []
         for number, job in enumerate(expand(pairs) if switches.multirun else [pairs]):
             if switches.multirun:
                 options["output_dir"] = f"{folder}/{number}"
             settings = collect(recipes, job, options, self.settings, self.command.name)
+            self._refuse_idle(typed, settings)
             jobs.append(Job(dict(job), self.fit(settings)))
         return Request(jobs, switches.multirun, bool(switches.cfg))
 
@@ -188,6 +190,13 @@ class CommandParser(HfArgumentParser):
             is_value = before is not None and before.nargs is None  # of an option with a single value
             (rest if is_value or not is_override(word, self.settings) else overrides).append(word)
         return overrides, rest
+
+    def _refuse_idle(self, typed: Collection[str], settings: Mapping[str, Any]) -> None:
+        """Refuse what was typed and would change nothing: its user expects something else."""
+        idle = self.command.find_idle(settings) if self.command.find_idle is not None else {}
+        for name, reason in idle.items():
+            if name in typed:
+                raise ValueError(f"{name}: no effect, {reason}")
 
     def _refuse(self, word: str) -> NoReturn:
         name = word.partition("=")[0]

@@ -1,13 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of `eeg-hf finetune` and `evaluate`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..options import Alignment, Regime, option
+from ..options import Alignment, Contaminated, Regime, option
 
 HOSTED = "braindecode/"
 """What precedes the name of a network of braindecode in `--architecture`."""
+
+_OF_EPOCHS = (
+    "learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "weight_decay",
+    "warmup_steps",
+    "lr_scheduler_type",
+    "optim",
+    "patience",
+    "label_smoothing",
+    "layer_decay",
+)
+
+
+def find_idle(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of epochs where there are none, with the reason."""
+    if settings.get("head") != "convex":
+        return {}
+    return dict.fromkeys(
+        _OF_EPOCHS, "a convex head is fitted at once: leave it out, or take --head both or finetune"
+    )
 
 
 @dataclass
@@ -48,9 +71,7 @@ class FinetuneArguments:
         "Folds of a protocol of MOABB, instead of --split.",
         None,
     )
-    contaminated: Literal["refuse", "mark"] = option(
-        "Refuse or mark weights that have seen test subjects.", "refuse"
-    )
+    contaminated: Contaminated = option("Refuse or mark weights that have seen test subjects.", "refuse")
     adapter: Literal["none", "lora", "dora", "ia3"] = option(
         "Train an adapter beside frozen weights.", "none"
     )
@@ -162,9 +183,7 @@ class EvaluateArguments:
         "each subject's sessions, or of subjects (default: each is left out).",
         None,
     )
-    contaminated: Literal["refuse", "mark"] = option(
-        "Refuse or mark weights that have seen test subjects.", "refuse"
-    )
+    contaminated: Contaminated = option("Refuse or mark weights that have seen test subjects.", "refuse")
     # What is trained first, by eeg-hf finetune
     methods: list[str] = option("Architectures: eeg_foundation, braindecode/EEGConformer, …", factory=list)
     networks: dict[str, Any] = option(

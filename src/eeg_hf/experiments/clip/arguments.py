@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..options import Alignment, option
+from ..options import Alignment, Contaminated, option
 
 if TYPE_CHECKING:  # imported where they are used, so that --help does not import torch
     from ...collation import Transform
@@ -202,6 +202,9 @@ class ExportArguments:
     )
     subjects: list[str] | None = option("Only these subjects; default: those of the training.", None)
     gallery: Literal["part", "all"] = option("Images seen in the part, or all images.", "part")
+    contaminated: Contaminated = option(
+        "Refuse or mark a model that has seen what the test part holds.", "refuse", expert=True
+    )
     batch_size: int = option("Windows or images per batch.", 256)
     device: str = option("cpu, cuda, cuda:1, mps, …", "cpu")
 

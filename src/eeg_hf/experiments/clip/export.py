@@ -21,6 +21,7 @@ from ...models.configuration_eeg_conv_transformer import EEGConvTransformerConfi
 from ...models.configuration_eeg_foundation import EEGFoundationConfig
 from ...models.configuration_eeg_masked_vae import EEGMaskedVAEConfig
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+from ..checkpoint_windows import judge_checkpoints
 from .arguments import ExportArguments, PairArguments
 from .pairs import Images, open_images, open_windows, read_windows, split_pairs
 from .ridge import predict_embeddings
@@ -119,6 +120,7 @@ def embed_with_model(args: ExportArguments, pairs: PairArguments) -> tuple[Part,
     if not isinstance(model.config, EEGCLIPConfig):
         stored = load_image_embeddings(pairs, name)
         part = open_part(args, pairs, stored)
+        judge_test(args, part)
         windows = read_windows(part.rows, extractor, part.folder, args.batch_size)
         return part, np.concatenate([*embed_latents(model, windows)]), stored.embeddings[part.gallery]
     config = model.config
@@ -130,6 +132,7 @@ def embed_with_model(args: ExportArguments, pairs: PairArguments) -> tuple[Part,
     if tower is not None and config.freeze_vision:
         model.set_vision_tower(tower)
     part = open_part(args, pairs, images)
+    judge_test(args, part)
     windows = read_windows(part.rows, extractor, part.folder, args.batch_size)
     of_images = embed_images(model, images, part.gallery, args.batch_size)
     return part, np.concatenate([*embed_windows(model, windows)]), np.concatenate([*of_images])
@@ -211,6 +214,16 @@ def open_part(args: ExportArguments, pairs: PairArguments, images: Images) -> Pa
     places = images.index.find(rows["image"][:], rows["concept"][:])
     gallery = np.unique(places) if args.gallery == "part" else np.arange(len(images.index.image_ids))
     return Part(splits, rows, folder, images, places, gallery)
+
+
+def judge_test(args: ExportArguments, part: Part) -> None:
+    """Refuse a model that has seen the test windows, or subjects that the split keeps for the test.
+
+    Raises:
+        ContaminationError: If it has, unless it is to be marked.
+    """
+    if args.part == "test":  # the other parts trained it, or selected its epochs
+        judge_checkpoints([str(args.model)], {**part.splits, "test": part.rows}, "test", args.contaminated)
 
 
 @torch.inference_mode()
