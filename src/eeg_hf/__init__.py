@@ -58,6 +58,9 @@ _PUBLIC_NAMES = {
     "ResNet1dGRUConfig": "models.configuration_resnet1d_gru",
     "ResNet1dGRUModel": "models.modeling_resnet1d_gru",
     "ResNet1dGRUForSequenceClassification": "models.modeling_resnet1d_gru",
+    "EEGClassicalConfig": "models.configuration_eeg_classical",
+    "EEGClassicalModel": "models.modeling_eeg_classical",
+    "EEGClassicalForSequenceClassification": "models.modeling_eeg_classical",
     "HMSEnsembleConfig": "models.configuration_hms_ensemble",
     "HMSEnsembleModel": "models.modeling_hms_ensemble",
     "BraindecodeConfig": "models.configuration_braindecode",
@@ -131,6 +134,7 @@ if TYPE_CHECKING:
     from .inference.stream_classifier import StreamClassifier
     from .inference.window_tokens import add_tokens, tokens_to_signal
     from .models.configuration_braindecode import BraindecodeConfig
+    from .models.configuration_eeg_classical import EEGClassicalConfig
     from .models.configuration_eeg_clip import EEGCLIPConfig
     from .models.configuration_eeg_conv_transformer import EEGConvTransformerConfig
     from .models.configuration_eeg_foundation import EEGFoundationConfig
@@ -140,6 +144,7 @@ if TYPE_CHECKING:
     from .models.configuration_resnet1d_gru import ResNet1dGRUConfig
     from .models.masking import random_stretch_mask
     from .models.modeling_braindecode import BraindecodeForSequenceClassification, BraindecodeModel
+    from .models.modeling_eeg_classical import EEGClassicalForSequenceClassification, EEGClassicalModel
     from .models.modeling_eeg_clip import EEGCLIPModel
     from .models.modeling_eeg_conv_transformer import EEGConvTransformerModel
     from .models.modeling_eeg_foundation import (

@@ -31,6 +31,10 @@ MODEL_CLASSES = {
         "AutoModel": "ResNet1dGRUModel",
         "AutoModelForSequenceClassification": "ResNet1dGRUForSequenceClassification",
     },
+    "EEGClassicalConfig": {
+        "AutoModel": "EEGClassicalModel",
+        "AutoModelForSequenceClassification": "EEGClassicalForSequenceClassification",
+    },
     "HMSEnsembleConfig": {"AutoModelForSequenceClassification": "HMSEnsembleModel"},
     "BraindecodeConfig": {
         "AutoModel": "BraindecodeModel",

@@ -8,11 +8,13 @@ from sklearn.base import clone
 from transformers import Trainer, TrainingArguments
 
 from eeg_hf.evaluation.baselines import (
+    POWER_BANDS_HZ,
     BandPower,
     NetworkClassifier,
     band_power_classifier,
     braindecode_classifier,
     eegnet,
+    fitting_bands,
     recentre_bands,
     spd_classifier,
     tangent_space_classifier,
@@ -133,10 +135,13 @@ def test_recentring_drops_the_direction_that_the_average_reference_empties():
     [
         (lambda windows: band_power_classifier(RATE).fit(windows[0], [0, 1]), r"got \(4, 200\)"),
         (
-            lambda windows: band_power_classifier(80).fit(windows, [0, 1]),
+            lambda windows: band_power_classifier(80, {"gamma": (30, 45)}).fit(windows, [0, 1]),
             "below half of 80 Hz, got one up to 45",
         ),
-        (lambda windows: tangent_space_classifier(80).fit(windows, [0, 1]), "below half of 80 Hz"),
+        (
+            lambda windows: tangent_space_classifier(80, {"gamma": (30, 45)}).fit(windows, [0, 1]),
+            "below half of 80 Hz",
+        ),
         (lambda windows: recentre_bands(windows, ["a"], RATE), "each of 2 windows, got 1"),
         (lambda windows: braindecode_classifier("EEGNot", 4, 2, 200, RATE), "has no 'EEGNot'"),
         (lambda windows: spd_classifier("SPDNot", 4, 2, 200, RATE), "got 'SPDNot'"),
@@ -145,6 +150,13 @@ def test_recentring_drops_the_direction_that_the_average_reference_empties():
 def test_what_cannot_work_is_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build(oscillating_windows(2)[0])
+
+
+def test_the_usual_bands_are_those_that_the_rate_holds():
+    assert fitting_bands(POWER_BANDS_HZ, 200) == dict(POWER_BANDS_HZ)
+    assert list(fitting_bands(POWER_BANDS_HZ, 64).values())[-1] == (13, 28.8)  # beta, cut; no gamma
+    windows = np.random.default_rng(0).normal(0, 10, (6, 4, 128))
+    assert BandPower(64).fit(windows).transform(windows).shape == (6, 4 * 4)
 
 
 @pytest.mark.parametrize("name", ["Green", "TSMNet"])

@@ -219,11 +219,17 @@ def test_logits_beyond_float16_give_no_label(tmp_path, recordings):
         pipeline("eeg-classification", model=folder, dtype=torch.float16)(recordings[0])
 
 
-def test_a_model_of_several_tasks_and_a_codec_are_refused_by_name(tmp_path, recordings):
-    tasks = {"rest": 2, "age": 1}
-    several = pipeline("eeg-classification", model=save(tmp_path, tasks=tasks))
-    with pytest.raises(ValueError, match=r"several tasks \(age, rest\)"):
-        several(recordings[0])
+def test_a_model_of_several_tasks_answers_each(tmp_path, recordings):
+    tasks, labels = {"rest": 2, "age": 1}, {"rest": ["eyes open", "eyes closed"], "age": []}
+    several = pipeline("eeg-classification", model=save(tmp_path, tasks=tasks, task_labels=labels))
+    answer = several(recordings[0])
+    assert set(answer["tasks"]["rest"]["scores"]) == set(labels["rest"])
+    values = [window["tasks"]["age"]["value"] for window in answer["windows"]]
+    seconds = [window["end"] - window["start"] for window in answer["windows"]]
+    assert answer["tasks"]["age"]["value"] == pytest.approx(np.average(values, weights=seconds), rel=1e-5)
+
+
+def test_a_codec_is_refused_by_name():
     codec = AutoModel.from_config(EEGFSQConfig(patch_size=40, hidden_dims=[24]))
     embed = pipeline("eeg-feature-extraction", model=codec, feature_extractor=EEGFeatureExtractor())
     with pytest.raises(ValueError, match="EEGFSQModel returns no embedding of a window"):

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ..experiments.study.understanding import Study
 
 METHOD = "EEGFoundation, second order, linear head"
+KEPT = "the kept model: chosen by inner folds"
+INNER_FOLDS = 3
 
 
 def run(args: StudyArguments) -> None:
@@ -46,19 +48,23 @@ def run(args: StudyArguments) -> None:
         study = take_subjects(args, study)
     for line in study.describe():
         say(line)
+    for question in study.questions:
+        check_candidates(args, question)
     output_dir = Path(args.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     run_verb("prepare", *prepare_words(args, study), "--output_dir", output_dir / "windows")
     begun = time.monotonic()
     for question in study.questions:
         train_last(args, question)
-    fit_to_time(args, study, budget, (time.monotonic() - begun) / len(study.questions))
+    fits = sum(count_fits(args, question) for question in study.questions)
+    fit_to_time(args, study, budget, (time.monotonic() - begun) / fits)
     folds = min(args.folds, study.plan.folds)
     study = dataclasses.replace(study, plan=dataclasses.replace(study.plan, folds=folds))
     write_settings(output_dir / "study.yaml", args, [question.label for question in study.questions])
     for question in study.questions:
         answer(args, study, question)
     if len(study.questions) > 1:
+        answer_together(args, study)
         write_overview(study, output_dir)
 
 
@@ -83,25 +89,71 @@ def fit_to_time(args: StudyArguments, study: "Study", budget: "Budget", fit_seco
     """Reduce folds, regimes and baselines to what the time allows; say what is left out."""
     from ..experiments.study.budget import Work, choose_work, keep_work, kept_work
 
-    wanted = Work(min(args.folds, study.plan.folds), tuple(args.regimes), args.baselines, args.details)
+    choices = max(count_fits(args, question) for question in study.questions)
+    wanted = Work(
+        folds=min(args.folds, study.plan.folds),
+        regimes=tuple(args.regimes),
+        baselines=args.baselines,
+        details=args.details,
+        choices=choices if args.tests_choice and choices > 1 else 0,
+    )
     if args.budget:
         key = f"{args.budget}: {wanted} {[question.label for question in study.questions]}"
         work = kept_work(Path(args.output_dir), key)
         work = work or choose_work(wanted, budget.left / len(study.questions), fit_seconds)
         keep_work(Path(args.output_dir), work, key)
         args.folds, args.regimes, args.baselines = work.folds, list(work.regimes), work.baselines
-        args.details = work.details
+        args.details, args.tests_choice = work.details, bool(work.choices)
         args.left_out = [*args.left_out, *work.left_out]
     for line in args.left_out:
         say(f"LEFT OUT to keep within the time: {line}")
 
 
 def train_last(args: StudyArguments, question: "Question") -> None:
-    """Train the model that is kept, on everybody."""
+    """Choose the model that is kept by folds of everybody, and train it on everybody."""
     question.folder.mkdir(parents=True, exist_ok=True)
-    last = ["--split", "none", "--regime", args.regimes[0]]
+    last = ["--split", "none", *kept_words(args, question)]
     windows = Path(args.output_dir) / "windows"
     run_once(question.folder / "model", "finetune", *finetune_words(args, windows, question), *last)
+
+
+def kept_words(args: StudyArguments, question: "Question") -> list[str]:
+    """Return the options of the model that is kept: what it is chosen from, or the regime of the only one."""
+    names = candidates(args, question)
+    if len(names) == 1:
+        return ["--architecture", names[0], "--regime", args.regimes[0]]
+    return ["--architecture", ",".join(names), "--search_folds", str(INNER_FOLDS)]
+
+
+def candidates(args: StudyArguments, question: "Question") -> tuple[str, ...]:
+    """Return the methods that the kept model is chosen from.
+
+    Where it is to be calibrated on each subject, that is ours alone.
+    """
+    if args.architectures:
+        return tuple(args.architectures)
+    found = question.candidates(are_evoked=args.segments == "events")
+    return found if args.regimes[0] == "unseen" else found[:1]
+
+
+def check_candidates(args: StudyArguments, question: "Question") -> None:
+    """Refuse methods that the kept model cannot be chosen from, before anything is prepared."""
+    from ..experiments.classifiers.arguments import FinetuneArguments
+
+    names = candidates(args, question)
+    if args.regimes[0] != "unseen" and set(names) != {"eeg_foundation"}:
+        raise ValueError(
+            f"architectures: {', '.join(names)} with --regimes {args.regimes[0]} first: only eeg_foundation "
+            "is calibrated on a subject; name the regime unseen first"
+        )
+    task: Any = "regression" if question.is_regression else "classification"
+    FinetuneArguments("", question.label, task=task, architecture=",".join(names), head="convex").check()
+
+
+def count_fits(args: StudyArguments, question: "Question") -> int:
+    """Return how many fits it takes to choose and train a model."""
+    number = len(candidates(args, question))
+    return 1 if number == 1 else INNER_FOLDS * number + 1
 
 
 def answer(args: StudyArguments, study: "Study", question: "Question") -> None:
@@ -117,7 +169,12 @@ def answer(args: StudyArguments, study: "Study", question: "Question") -> None:
         "split_seed": args.seed,
         "num_validation_subjects": 0,
     }
-    runs = []
+    runs, shown = [], folder / args.regimes[0]
+    if args.tests_choice and count_fits(args, question) > 1:
+        shown = folder / "kept"
+        words = [*kept_words(args, question), *to_words(split)]
+        run_once(shown, "finetune", *finetune_words(args, windows, question), *words)
+        runs.append(f"{KEPT}={shown}")
     for regime in args.regimes:
         words = (*finetune_words(args, windows, question), *to_words({**split, "regime": regime}))
         run_once(folder / regime, "finetune", *words)
@@ -129,10 +186,21 @@ def answer(args: StudyArguments, study: "Study", question: "Question") -> None:
 
     rows, _ = read_report(folder / "table")
     write_results(rows, folder, folder / "table" / "metrics.json")
-    notes = Notes(folder / args.regimes[0], args.left_out, args.details and args.regimes[0] == "unseen")
+    notes = Notes(shown, args.left_out, args.details and args.regimes[0] == "unseen")
     report = write_report(windows, question, study, notes)
     write_text(folder / "recordings.csv", study.table.drop(columns="channels").to_csv(index=False))
     say(f"\n{short_table(rows)}\n\nreport: {report}; model for new recordings: {folder / 'model'}")
+
+
+def answer_together(args: StudyArguments, study: "Study") -> None:
+    """Train one model with a head for each label, on everybody who has any of them."""
+    if args.task != "auto" or args.regimes[0] != "unseen":
+        return  # a head is of numbers where its label is
+    windows, folder = Path(args.output_dir) / "windows", Path(args.output_dir) / "model"
+    labels = ",".join(question.label for question in study.questions)
+    settings = {"data": str(windows), "label_column": labels, "head": "convex", "report_to": "none"}
+    words = to_words({**settings, **args.finetune, "split": "none"})
+    run_once(folder, "finetune", "finetune_tiny", *words)
 
 
 def prepare_words(args: StudyArguments, study: "Study") -> list[str]:
@@ -153,7 +221,8 @@ def prepare_words(args: StudyArguments, study: "Study") -> list[str]:
 def question_settings(question: "Question") -> dict[str, Any]:
     """Return the options that name a label, of `eeg-hf finetune` and `evaluate`."""
     task = {"task": "regression"} if question.is_regression else {}
-    return {"label_column": question.label, **task}
+    votes = {"votes": list(question.votes)} if question.votes else {}
+    return {"label_column": question.label, **task, **votes}
 
 
 def finetune_words(args: StudyArguments, windows: Path, question: "Question") -> list[str]:

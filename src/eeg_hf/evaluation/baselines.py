@@ -49,17 +49,30 @@ _BATCH_SIZE = 256
 _MIN_POWER = 1e-10
 
 
+def fitting_bands(bands: Bands, sampling_rate: float) -> Bands:
+    """Return the bands that a sampling rate holds; the one that ends above is cut, if much is left of it."""
+    highest = 0.45 * sampling_rate
+    cut = {name: (low, min(high, highest)) for name, (low, high) in bands.items()}
+    found = {
+        name: (low, high) for name, (low, high) in cut.items() if high - low >= 2 or high == bands[name][1]
+    }
+    if not found:
+        raise ValueError(f"bands: {sampling_rate:g} Hz holds none of {', '.join(bands)}: pass other bands")
+    return {name: edges for name, edges in found.items() if edges[0] < highest}
+
+
 class BandPower(TransformerMixin, BaseEstimator):
     """Log power of each channel in each band, from Welch's spectrum with segments of one second.
 
     Args:
         sampling_rate: Rate of the windows in Hz.
-        bands: Lower (included) and upper (excluded) edge of each band in Hz.
+        bands: Lower (included) and upper (excluded) edge of each band in Hz; default: five that the rate
+            holds.
     """
 
-    def __init__(self, sampling_rate: float, bands: Bands = POWER_BANDS_HZ) -> None:
+    def __init__(self, sampling_rate: float, bands: Bands | None = None) -> None:
         self.sampling_rate = sampling_rate
-        self.bands = bands
+        self.bands = bands or fitting_bands(POWER_BANDS_HZ, sampling_rate)
 
     def fit(self, windows_uv: np.ndarray, labels: np.ndarray | None = None) -> "BandPower":
         """Check the bands against the windows; nothing is learned."""
@@ -83,12 +96,12 @@ class BandCovariance(TransformerMixin, BaseEstimator):
 
     Args:
         sampling_rate: Rate of the windows in Hz.
-        bands: Lower and upper edge of each band in Hz.
+        bands: Lower and upper edge of each band in Hz; default: six that the rate holds.
     """
 
-    def __init__(self, sampling_rate: float, bands: Bands = COVARIANCE_BANDS_HZ) -> None:
+    def __init__(self, sampling_rate: float, bands: Bands | None = None) -> None:
         self.sampling_rate = sampling_rate
-        self.bands = bands
+        self.bands = bands or fitting_bands(COVARIANCE_BANDS_HZ, sampling_rate)
 
     def fit(self, windows_uv: np.ndarray, labels: np.ndarray | None = None) -> "BandCovariance":
         """Check the bands against the windows; nothing is learned."""
@@ -133,7 +146,7 @@ class BandTangentSpace(TransformerMixin, BaseEstimator):
 
 
 def band_power_classifier(
-    sampling_rate: float, bands: Bands = POWER_BANDS_HZ, inverse_regularization: float = 1e-3
+    sampling_rate: float, bands: Bands | None = None, inverse_regularization: float = 1e-3
 ) -> Pipeline:
     """Return log band power and a logistic regression.
 
@@ -155,7 +168,7 @@ def band_power_classifier(
 
 
 def tangent_space_classifier(
-    sampling_rate: float, bands: Bands = COVARIANCE_BANDS_HZ, inverse_regularization: float = 1e-3
+    sampling_rate: float, bands: Bands | None = None, inverse_regularization: float = 1e-3
 ) -> Pipeline:
     """Return band-wise covariances in their tangent space and a logistic regression.
 
@@ -186,7 +199,7 @@ def recentre_bands(
     windows_uv: np.ndarray,
     subjects: Sequence[str] | np.ndarray,
     sampling_rate: float,
-    bands: Bands = COVARIANCE_BANDS_HZ,
+    bands: Bands | None = None,
 ) -> np.ndarray:
     """Whiten the windows of each subject in each band, without any label, and sum the bands.
 
@@ -204,6 +217,7 @@ def recentre_bands(
     Returns:
         (windows, channels, time) float32 without a unit.
     """
+    bands = bands or fitting_bands(COVARIANCE_BANDS_HZ, sampling_rate)
     _check_windows(windows_uv, sampling_rate, bands)
     owners = np.asarray(subjects)
     if owners.shape != windows_uv.shape[:1]:

@@ -64,9 +64,15 @@ class EvokedCovariances(ClassifierMixin, BaseEstimator):
             labels: (windows,) class indices.
             groups: (windows,) what the inner folds keep together.
         """
+        return self.fit_slow(self.slow(windows_uv), labels, groups)
+
+    def fit_slow(
+        self, slow: np.ndarray, labels: np.ndarray, groups: Sequence[str] | np.ndarray
+    ) -> "EvokedCovariances":
+        """Fit on what `slow` returned, which several fits can share; see `fit`."""
         labels, groups = np.asarray(labels), np.asarray(groups)
         self.classes_ = np.unique(labels)
-        slow, pipeline = self._slow(windows_uv), self._pipeline(np.shape(windows_uv)[1])
+        pipeline = self._pipeline(np.shape(slow)[1])
         num_folds = min(self.num_folds, len(np.unique(groups)))
         folds = [*GroupKFold(num_folds).split(slow, groups=groups)] if num_folds > 1 else []
         if not folds or any(
@@ -82,13 +88,14 @@ class EvokedCovariances(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, windows_uv: np.ndarray) -> np.ndarray:
         """Return class probabilities (windows, classes)."""
-        return self.classifier_.predict_proba(self._slow(windows_uv))
+        return self.classifier_.predict_proba(self.slow(windows_uv))
 
     def predict(self, windows_uv: np.ndarray) -> np.ndarray:
         """Return the likeliest class of each window, (windows,)."""
         return self.classes_[self.predict_proba(windows_uv).argmax(axis=1)]
 
-    def _slow(self, windows_uv: np.ndarray) -> np.ndarray:
+    def slow(self, windows_uv: np.ndarray) -> np.ndarray:
+        """Return the slow part of windows (windows, channels, time) in uV, at a lower rate."""
         return slow_part(windows_uv, self.sampling_rate, self.lowpass_hz).astype(np.float64)
 
     def _pipeline(self, num_channels: int) -> Pipeline:

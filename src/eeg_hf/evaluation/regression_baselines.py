@@ -16,8 +16,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from .baselines import (
-    COVARIANCE_BANDS_HZ,
-    POWER_BANDS_HZ,
     BandCovariance,
     BandPower,
     Bands,
@@ -29,7 +27,7 @@ _NUM_FOLDS = 5
 
 
 def band_power_regressor(
-    sampling_rate: float, subjects: Sequence[str] | np.ndarray, bands: Bands = POWER_BANDS_HZ
+    sampling_rate: float, subjects: Sequence[str] | np.ndarray, bands: Bands | None = None
 ) -> Pipeline:
     """Return log band power and a ridge regression, its penalty chosen on subjects left out.
 
@@ -51,7 +49,7 @@ def band_power_regressor(
 
 
 def tangent_space_regressor(
-    sampling_rate: float, subjects: Sequence[str] | np.ndarray, bands: Bands = COVARIANCE_BANDS_HZ
+    sampling_rate: float, subjects: Sequence[str] | np.ndarray, bands: Bands | None = None
 ) -> Pipeline:
     """Return band-wise covariances in their tangent space and a ridge regression.
 

@@ -243,11 +243,21 @@ def _shrink(covariances: np.ndarray, amount: float) -> np.ndarray:
     return shrink(torch.from_numpy(covariances), amount).numpy() + tiny
 
 
+def recentring(reference: np.ndarray, shrinkage: float) -> np.ndarray:
+    """Return the inverse square roots (bands, n, n) of mean covariances (bands, n, n), shrunk before."""
+    return _whitening(_shrink(reference, shrinkage))
+
+
 def _recentre(covariances: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Whiten covariances (windows, bands, n, n) by their mean (bands, n, n)."""
-    values, vectors = np.linalg.eigh(mean)
-    whitening = (vectors / np.sqrt(values)[..., None, :]) @ vectors.swapaxes(-1, -2)
+    whitening = _whitening(mean)
     return whitening @ covariances @ whitening
+
+
+def _whitening(mean: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(mean)
+    whitening: np.ndarray = (vectors / np.sqrt(values)[..., None, :]) @ vectors.swapaxes(-1, -2)
+    return whitening
 
 
 def _offsets(

@@ -33,4 +33,10 @@ def option(
     return field(default=default, default_factory=factory, metadata=metadata)
 
 
-__all__ = ["Alignment", "Contaminated", "Regime", "option"]
+def split_words(words: Sequence[str]) -> list[str]:
+    """Return words that commas or spaces separate, each once."""
+    names = [name.strip() for word in words for name in word.split(",")]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+__all__ = ["Alignment", "Contaminated", "Regime", "option", "split_words"]

@@ -30,6 +30,8 @@ def run(args: PrepareArguments, signal: SignalArguments) -> None:
             event_labels=args.event_labels or None,
             label_table=LabelTable.read(args.label_table) if args.label_table else None,
             reject_uv=args.reject_uv,
+            baseline=parse_baseline(args.baseline),
+            average=args.average,
             subjects=args.subjects,
             keep=args.keep,
             num_proc=args.num_proc,
@@ -40,6 +42,19 @@ def run(args: PrepareArguments, signal: SignalArguments) -> None:
     except RuntimeError as error:  # no recording was usable, or a pool or a download broke
         raise ValueError(str(error)) from error
     sys.stdout.write(describe(report) + "\n")
+
+
+def parse_baseline(seconds: list[float] | None) -> tuple[float, float] | None:
+    """Return the two ends of a baseline.
+
+    Raises:
+        ValueError: If there are not two.
+    """
+    if not seconds:
+        return None
+    if len(seconds) != 2:
+        raise ValueError(f"baseline: expected two numbers such as -0.2 0, got {len(seconds)}")
+    return seconds[0], seconds[1]
 
 
 def build_extractor(args: SignalArguments, window_seconds: float) -> EEGFeatureExtractor:

@@ -41,6 +41,10 @@ class PrepareArguments:
     event_labels: dict[str, Any] = option(
         'Events to use and their labels: \'{"T1": "left"}\'; default: all.', factory=dict
     )
+    baseline: list[float] | None = option(
+        "Seconds from the event whose mean is subtracted from each window: -0.2 0.", None
+    )
+    average: int = option("Trials of the same event to average into one window.", 1)
     label_table: str | None = option("CSV, TSV or Parquet of events: recording, onset, labels.", None)
     reject_uv: float | None = option("Drop windows in which a channel exceeds this many microvolts.", None)
 

@@ -131,6 +131,11 @@ _CLASSIFIER = CardKind(
 )
 _KINDS: Mapping[str, CardKind] = {
     "eeg_foundation": _CLASSIFIER,
+    "eeg_classical": replace(
+        _CLASSIFIER,
+        template="eeg_classical.md",
+        config=("method", "num_channels", "num_samples", "sampling_rate", "bands_hz"),
+    ),
     "braindecode": replace(
         _CLASSIFIER,
         template="braindecode.md",

@@ -204,7 +204,7 @@ class EEGClassificationPipeline(_EEGPipeline):
     omits the windows; `return_report=True` adds the `report` of the recording's cleaning. Windows that
     overlap a span annotated as bad, or cross a gap, have `"is_bad": True` and do not count, unless all do. A
     regression model gives `{"value", "windows"}`, or `{"values": {name: value}, "windows"}` where it has
-    several outputs.
+    several outputs. A model of several tasks gives `{"tasks": {name: one of these}, "windows"}`.
 
     `explain=True`, or one of the methods of [`explain`] by name, adds the `explanation` of up to 16 windows
     that are spread over the recording; `explain="pairs"` adds [`PairContributions`].
@@ -248,11 +248,8 @@ class EEGClassificationPipeline(_EEGPipeline):
         return replace(explanation, spans=places)
 
     def _select(self, outputs: Any) -> torch.Tensor:
-        if isinstance(outputs.logits, Mapping):
-            raise ValueError(
-                f"this model has several tasks ({', '.join(outputs.logits)}), the pipeline reports one: call "
-                "the model and read logits[task]"
-            )
+        if isinstance(outputs.logits, Mapping):  # one after another; `postprocess` takes them apart
+            return torch.cat([logits.float() for logits in outputs.logits.values()], dim=-1)
         return outputs.logits.float()
 
     def postprocess(
@@ -265,6 +262,8 @@ class EEGClassificationPipeline(_EEGPipeline):
         """Turn the logits of the windows into labels with scores."""
         if aggregate not in _AGGREGATES:
             raise ValueError(f"aggregate must be one of {', '.join(_AGGREGATES)}, got {aggregate!r}")
+        if tasks := getattr(self.model.config, "tasks", None):
+            return self._describe_tasks(model_outputs, tasks, aggregate, return_windows, return_report)
         logits, num_samples = model_outputs["values"], model_outputs["num_samples"]
         problem, describe = self.model.config.problem_type, self._describe_scores
         if problem == "regression" or logits.shape[-1] == 1:
@@ -288,12 +287,45 @@ class EEGClassificationPipeline(_EEGPipeline):
             result["explanation"] = model_outputs["explanation"]
         return result
 
+    def _describe_tasks(
+        self,
+        model_outputs: dict[str, Any],
+        tasks: Mapping[str, int],
+        aggregate: str,
+        return_windows: bool,
+        return_report: bool,
+    ) -> dict[str, Any]:
+        """Return the answers of a model of several tasks, by their names."""
+        names = getattr(self.model.config, "task_labels", None) or {}
+        num_samples, is_counted = model_outputs["num_samples"], _counted(model_outputs)
+        whole: dict[str, Any] = {}
+        windows: list[dict[str, Any]] = [
+            {"start": s, "end": e, "tasks": {}} for s, e in self._spans(num_samples)
+        ]
+        parts = model_outputs["values"].split(list(tasks.values()), dim=-1)
+        for (task, outputs), logits in zip(tasks.items(), parts, strict=True):
+            labels = dict(enumerate(names.get(task) or map(str, range(outputs))))
+            values = logits if outputs == 1 else logits.softmax(dim=-1)
+            how = "mean" if outputs == 1 else aggregate
+            rows = [_aggregate(values[is_counted], num_samples[is_counted], how), *values]
+            answers = [
+                {"value": float(row[0])} if outputs == 1 else _name_scores(row, labels) for row in rows
+            ]
+            whole[task] = answers[0]
+            for window, answer in zip(windows, answers[1:], strict=True):
+                window["tasks"][task] = answer
+        for window, counts in zip(windows, is_counted.tolist(), strict=True):
+            window |= {} if counts else {"is_bad": True}
+        result: dict[str, Any] = {"tasks": whole}
+        if return_windows:
+            result["windows"] = windows
+        if return_report:
+            result["report"] = model_outputs["report"]
+        return result
+
     def _describe_scores(self, scores: torch.Tensor) -> dict[str, Any]:
         """Name the scores (labels,) and the best of them."""
-        names = self.model.config.id2label
-        best = int(scores.argmax())
-        named = {names[index]: float(score) for index, score in enumerate(scores)}
-        return {"label": names[best], "score": float(scores[best]), "scores": named}
+        return _name_scores(scores, self.model.config.id2label)
 
     def _describe_values(self, values: torch.Tensor) -> dict[str, Any]:
         """Name the outputs (n,) of a regression."""
@@ -377,6 +409,13 @@ def _describe(raw: "mne.io.BaseRaw") -> Iterator[Any]:
     yield [[str(note[name]) for name in ("onset", "duration", "description")] for note in raw.annotations]
     yield [raw.first_samp, raw.info["bads"], raw.info["line_freq"], str(raw.info["highpass"])]
     yield [str(raw.info["lowpass"]), raw.info["custom_ref_applied"] and 1, str(raw.info["meas_date"])]
+
+
+def _name_scores(scores: torch.Tensor, names: Mapping[int, str]) -> dict[str, Any]:
+    """Name the scores (labels,) and the best of them."""
+    best = int(scores.argmax())
+    named = {names[index]: float(score) for index, score in enumerate(scores)}
+    return {"label": names[best], "score": float(scores[best]), "scores": named}
 
 
 def _keep_some(features: Any, kept: list[tuple[int, dict[str, torch.Tensor]]]) -> Any:

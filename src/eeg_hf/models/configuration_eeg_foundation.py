@@ -106,6 +106,7 @@ class EEGFoundationConfig(PreTrainedConfig):
         regression_std (`float`): Standard deviation of these labels.
         tasks (`dict[str, int]`, *optional*): Number of outputs of each of several heads by name, where 1
             means regression. By default there is one head with `num_labels` outputs.
+        task_labels (`dict[str, list[str]]`, *optional*): Classes of each task in order; none of a number.
 
     Example:
         >>> from eeg_hf import EEGFoundationConfig
@@ -186,6 +187,7 @@ class EEGFoundationConfig(PreTrainedConfig):
     regression_mean: float | int = 0.0
     regression_std: float | int = 1.0
     tasks: dict[str, int] | None = None
+    task_labels: dict[str, list[str]] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)  # applies the attribute map: d_model and others hold from here on

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The head of a classifier or regressor: fitted to its optimum on the frozen encoder, put into the model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from transformers.utils import logging
 from .convex_head import ConvexHead, fit_head
 from .frozen_features import collect_features, part_sizes, resolve_parts
 from .ridge_head import fit_ridge_head
+from .soft_head import fit_soft_head
 
 logger = logging.get_logger(__name__)
 
@@ -52,6 +53,24 @@ def write_head(model: PreTrainedModel, head: ConvexHead, parts: Sequence[str] | 
     layers[used[0]].bias.copy_(torch.from_numpy(head.bias))
 
 
+@torch.no_grad()
+def write_task_heads(model: PreTrainedModel, heads: Mapping[str, ConvexHead]) -> None:
+    """Write heads that were fitted to second-order vectors into a classifier of several tasks.
+
+    Args:
+        model: With `config.tasks` and second-order tokens.
+        heads: Of each task.
+    """
+    classifier: Any = model
+    for task, head in heads.items():
+        pooled, bands = classifier.classifiers[task].out, classifier.band_classifiers[task]
+        for layer in (pooled, bands):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        bands.weight.copy_(torch.from_numpy(head.weight))
+        bands.bias.copy_(torch.from_numpy(head.bias))
+
+
 def fit_classifier(
     model: PreTrainedModel,
     dataset: Dataset,
@@ -60,6 +79,7 @@ def fit_classifier(
     groups: Sequence[str] | np.ndarray,
     parts: Sequence[str] | None = None,
     candidates: Sequence[Sequence[str]] = (),
+    shares: np.ndarray | None = None,
 ) -> ConvexHead:
     """Fit the head of a classifier or regressor on its frozen encoder and write it into the model.
 
@@ -72,6 +92,7 @@ def fit_classifier(
         parts: As in [`collect_features`].
         candidates: Several such choices instead, of which the inner folds take the best; the first where they
             cannot choose. So a pretraining that does not help is seen and left out.
+        shares: (windows, classes), of the votes of several experts, which replace the labels.
     """
     if getattr(model.config, "classifier_pooling", "mean") != "mean":
         raise ValueError(
@@ -86,7 +107,7 @@ def fit_classifier(
     )
     heads = [
         replace(
-            _fit(model, np.concatenate([features[part] for part in choice], axis=1), labels, groups),
+            _fit(model, np.concatenate([features[part] for part in choice], axis=1), labels, groups, shares),
             parts=choice,
         )
         for choice in wanted
@@ -101,9 +122,15 @@ def fit_classifier(
 
 
 def _fit(
-    model: PreTrainedModel, features: np.ndarray, labels: np.ndarray, groups: Sequence[str] | np.ndarray
+    model: PreTrainedModel,
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: Sequence[str] | np.ndarray,
+    shares: np.ndarray | None,
 ) -> ConvexHead:
-    """Fit a head for classes, or for a number in the unit of the labels."""
+    """Fit a head for classes, for shares of votes, or for a number in the unit of the labels."""
+    if shares is not None:
+        return fit_soft_head(features, shares, groups)
     if int(model.config.num_labels or 0) > 1:
         return fit_head(features, labels, groups)
     # The model adds the mean to its output, in units of the standard deviation

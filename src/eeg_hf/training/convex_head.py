@@ -101,7 +101,7 @@ def fit_head(
     scores, held_out = _score_penalties(rotated, labels, groups, inverse_regularizations, num_folds)
     best = max(scores, key=lambda value: scores[value]) if scores else DEFAULT_INVERSE_REGULARIZATION
     num_classes = int(labels.max()) + 1
-    weight, bias = _per_class(_regression(best).fit(rotated, labels), num_classes)
+    weight, bias = per_class(_regression(best).fit(rotated, labels), num_classes)
     offsets, answers = np.zeros(num_classes), None
     if scores:
         is_tested = ~np.isnan(held_out[best]).any(axis=1)
@@ -165,7 +165,7 @@ def _score_penalties(
             regression.set_params(C=value).fit(features[train], labels[train])
             probabilities = regression.predict_proba(features[test])
             found[value].append(-log_loss(labels[test], probabilities, sample_weight=weights))
-            weight, bias = _per_class(regression, num_classes)
+            weight, bias = per_class(regression, num_classes)
             held_out[value][test] = features[test] @ weight.T + bias
     return {value: float(np.mean(each)) for value, each in found.items() if each}, held_out
 
@@ -176,7 +176,7 @@ def _regression(inverse_regularization: float) -> LogisticRegression:
     )
 
 
-def _per_class(regression: LogisticRegression, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+def per_class(regression: LogisticRegression, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return weights and bias of the logits of every class; classes without a row get a low logit."""
     weight, bias = regression.coef_.astype(np.float64), regression.intercept_.astype(np.float64)
     if len(regression.classes_) == 2:  # scikit-learn keeps the difference of the two logits

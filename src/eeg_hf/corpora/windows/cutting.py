@@ -27,7 +27,7 @@ from .limits import refuse_too_large, time_limit
 from .recording_report import RecordingReport
 from .shard_job import ShardJob
 from .whole_file import WriteError
-from .window_plan import Cuts, WindowPlan
+from .window_plan import STIMULUS_SECONDS, Cuts, WindowPlan
 
 _LARGEST_UV = 10 * LARGEST_UV  # filters overshoot
 # Whitened samples have order 1 and no unit: times this, averages of many are not too small for EEG in uV
@@ -142,7 +142,10 @@ def _cut(
         alignment_group=alignment_group(job, channels, known),
         decisions=report.decisions,
     )
-    for windows, rows in _blocks(cleaned, job.plan.reject_uv, dropped):
+    blocks = _blocks(cleaned, job.plan, dropped)
+    if job.plan.average > 1:
+        blocks = _averaged(blocks, cleaned.cuts.events, job.plan.average, dropped)
+    for windows, rows in blocks:
         starts = (cleaned.cuts.starts[rows] / rate).tolist()
         write(encode(windows, starts, [cleaned.cuts.events[row] for row in rows]))
         total.add(MeanCovariance(channels, len(windows), mean_covariance(windows)))
@@ -250,23 +253,56 @@ def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, events: Sequence[
 
 
 def _blocks(
-    cleaned: _Cleaned, reject_uv: float | None, dropped: Counter[str]
+    cleaned: _Cleaned, plan: WindowPlan, dropped: Counter[str]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the windows to keep (windows, channels, time) and their indices among the cuts."""
-    starts = cleaned.cuts.starts
+    starts, baseline = cleaned.cuts.starts, plan.baseline_samples(float(cleaned.info["sfreq"]))
     for first in range(0, len(starts), _ROWS_AT_ONCE):
         rows = np.arange(first, min(first + _ROWS_AT_ONCE, len(starts)))
         # (windows, channels, time), a copy: overlapping windows share samples
         windows = np.stack([cleaned.window(start) for start in starts[rows]])
+        if baseline is not None:
+            windows -= windows[..., baseline].mean(axis=-1, keepdims=True)
         good = windows[:, cleaned.is_good]  # (windows, good channels, time)
         is_flat = (good.std(axis=-1) < FLAT_UV).all(axis=1)
         is_high = np.zeros(len(rows), dtype=bool)
-        if reject_uv is not None:
-            is_high = ~is_flat & (np.abs(good).max(axis=(1, 2)) > reject_uv)
+        if plan.reject_uv is not None:
+            is_high = ~is_flat & (np.abs(good).max(axis=(1, 2)) > plan.reject_uv)
         dropped.update(flat=int(is_flat.sum()), high=int(is_high.sum()))
         keep = ~is_flat & ~is_high
         if keep.any():
             yield windows[keep], rows[keep]
+
+
+def _averaged(
+    blocks: Iterator[tuple[np.ndarray, np.ndarray]],
+    events: Sequence[Event | None],
+    number: int,
+    dropped: Counter[str],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the means of trials of the same event that follow each other, under the first one's index."""
+    waiting: dict[object, list[tuple[np.ndarray, int]]] = {}
+    for windows, rows in blocks:
+        means, firsts = [], []
+        for window, row in zip(windows, rows.tolist(), strict=True):
+            trials = waiting.setdefault(_kind_of(events[row]), [])
+            trials.append((window, row))
+            if len(trials) == number:
+                means.append(np.mean([trial for trial, _ in trials], axis=0))
+                firsts.append(trials[0][1])
+                trials.clear()
+        if means:
+            order = np.argsort(firsts)
+            yield np.stack(means)[order], np.array(firsts)[order]
+    dropped["unaveraged"] += sum(map(len, waiting.values()))
+
+
+def _kind_of(event: Event | None) -> object:
+    """Return what trials that may be averaged share."""
+    if event is None:
+        return None
+    labels = {name: value for name, value in event.labels.items() if name != STIMULUS_SECONDS}
+    return event.name, tuple(sorted(labels.items(), key=str))
 
 
 def _why_no_window(plan: WindowPlan, report: RecordingReport, event_names: Sequence[str]) -> str:

@@ -61,6 +61,8 @@ def prepare(
     event_labels: Mapping[str, str] | None = None,
     label_table: "LabelTable | None" = None,
     reject_uv: float | None = None,
+    baseline: tuple[float, float] | None = None,
+    average: int = 1,
     subjects: Collection[str] | None = None,
     keep: Mapping[str, Collection[str]] | None = None,
     num_proc: int | None = None,
@@ -84,6 +86,10 @@ def prepare(
         event_labels: Name of an event -> name of its windows; other events are left out.
         label_table: Events listed beside the corpus, which replace its own.
         reject_uv: Drop windows in which a channel exceeds this many microvolts.
+        baseline: Seconds from and to which, counted from the event, give the mean that is subtracted from
+            each channel of a window. For `"events"`.
+        average: Trials of the same event, one after another in a recording, whose mean becomes one window.
+            For `"events"`.
         subjects: Prepare only these subjects, in addition to those already in the folder.
         keep: Prepare only recordings whose `task`, `session`, `run` or label is among the given values.
         num_proc: Number of processes, each with one recording in memory; default: 1, with Ray all cores.
@@ -120,7 +126,14 @@ def prepare(
     if length is None:
         raise ValueError("preparing windows needs a length: set window_seconds of the feature extractor")
     plan = WindowPlan(
-        segments, length, length if stride_seconds is None else stride_seconds, tmin, event_labels, reject_uv
+        segments,
+        length,
+        length if stride_seconds is None else stride_seconds,
+        tmin,
+        event_labels,
+        reject_uv,
+        baseline,
+        average,
     )
     if plan.by_event and not corpus.has_events and label_table is None:
         raise ValueError(f"{corpus.name} has no events: use segments='fixed', or a label table")

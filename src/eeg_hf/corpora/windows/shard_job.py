@@ -4,7 +4,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -91,7 +91,7 @@ class ShardJob:
             "labels": {name: kind.__name__ for name, kind in self.label_names.items()},
             "table": self.label_table.fingerprint if self.label_table else None,
             "extractor": _settings_of(self.extractor),
-            "plan": asdict(self.plan),
+            "plan": self.plan.settings(),
             "recordings": [
                 (self.name_of(r), r.session, r.run, r.task, dict(r.labels), _provenance(self.corpus, r))
                 for r in self.recordings

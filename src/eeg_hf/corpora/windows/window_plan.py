@@ -2,7 +2,7 @@
 """Which stretches of a recording become windows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -44,6 +44,10 @@ class WindowPlan:
         event_labels: Name of an event -> name of its windows; other events are left out. `None` keeps all
             events and their names. The number of spaces in a name does not matter (`Stimulus/S  1`).
         reject_uv: Windows in which a channel exceeds this many microvolts are dropped; `None` keeps them.
+        baseline: First and last second, from the event, whose mean is subtracted from each channel of a
+            window, for `"events"`.
+        average: Trials of the same event that follow each other in a recording become one window, their mean,
+            for `"events"`; 1 keeps each.
     """
 
     segments: Segments
@@ -52,6 +56,8 @@ class WindowPlan:
     tmin: float = 0.0
     event_labels: Mapping[str, str] | None = None
     reject_uv: float | None = None
+    baseline: tuple[float, float] | None = None
+    average: int = 1
 
     def __post_init__(self) -> None:
         if self.segments not in get_args(Segments):
@@ -64,6 +70,38 @@ class WindowPlan:
             )
         if self.reject_uv is not None and self.reject_uv <= 0:
             raise ValueError(f"reject_uv must exceed 0 microvolt, got {self.reject_uv}")
+
+        self._check_trials()
+
+    def _check_trials(self) -> None:
+        """Refuse what only windows at events have."""
+        if self.average < 1:
+            raise ValueError(f"average: expected 1 trial or more, got {self.average}")
+        if self.segments != "events" and (self.baseline is not None or self.average > 1):
+            raise ValueError(f"baseline and average are for segments='events', got {self.segments!r}")
+        if self.baseline is None:
+            return
+        first, last, end = self.tmin, self.tmin + self.window_seconds, 1e-9
+        if not first - end <= self.baseline[0] < self.baseline[1] <= last + end:
+            raise ValueError(
+                f"baseline: expected seconds inside the window, from {first:g} to {last:g} s of the event, "
+                f"got {self.baseline[0]:g} to {self.baseline[1]:g}"
+            )
+
+    def settings(self) -> dict[str, object]:
+        """Return what decides the windows; what older corpora did not know is left out where it is unused."""
+        found = asdict(self)
+        for name, unused in (("baseline", None), ("average", 1)):
+            if found[name] == unused:
+                del found[name]
+        return found
+
+    def baseline_samples(self, sampling_rate: float) -> slice | None:
+        """Return the samples of a window whose mean is subtracted."""
+        if self.baseline is None:
+            return None
+        first, last = (round((second - self.tmin) * sampling_rate) for second in self.baseline)
+        return slice(first, max(last, first + 1))
 
     @property
     def by_event(self) -> bool:

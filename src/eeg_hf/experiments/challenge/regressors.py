@@ -14,7 +14,8 @@ from ...collation import WindowDataset
 from ...corpora import drop_unlabelled, load_windows
 from ...evaluation import band_power_regressor, challenge_metrics
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
-from ..classifiers.predictions import read_batches, run_model
+from ..classifiers.predictions import run_model
+from ..classifiers.windows import read_batches
 from ..split_arguments import SplitArguments
 
 

@@ -9,6 +9,12 @@ from ..options import Alignment, Contaminated, Regime, option
 
 HOSTED = "braindecode/"
 """What precedes the name of a network of braindecode in `--architecture`."""
+CLASSICAL = ("band_power", "tangent_space", "welch_tangent_space", "erp_covariances", "xdawn_covariances")
+"""Methods of `--architecture` that are fitted at once."""
+EVOKED = ("erp_covariances", "xdawn_covariances")
+"""Those of them for windows that are locked to an event."""
+OF_NUMBERS = ("band_power", "tangent_space")
+"""Those of them that can predict a number."""
 
 _OF_EPOCHS = (
     "learning_rate",
@@ -38,8 +44,12 @@ class FinetuneArguments:
     """What to fine-tune, and on which data."""
 
     data: str = option("Prepared corpus, folder or Hub name.")
-    label_column: str = option("Column of the labels.")
+    label_column: str = option("Column of the labels; several, A,B: one model with a head for each.")
     class_names: list[str] | None = option("Classes in order; default: those found.", None)
+    votes: list[str] = option(
+        "Columns of several experts' votes for each class, A,B,C: probabilities are fitted to their shares.",
+        factory=list,
+    )
     task: Literal["classification", "regression"] = option(
         "Tell classes apart, or predict a number.", "classification"
     )
@@ -49,7 +59,8 @@ class FinetuneArguments:
         formerly=["model_name_or_path"],
     )
     architecture: str = option(
-        "eeg_foundation, eegnet, or any network such as braindecode/EEGConformer.",
+        "eeg_foundation; a classical method, such as tangent_space; eegnet or any network, such as "
+        "braindecode/EEGConformer; or several, A,B: the best on inner folds of the training subjects.",
         "eeg_foundation",
     )
     network: dict[str, Any] = option(
@@ -88,7 +99,7 @@ class FinetuneArguments:
         block=True,
         expert=True,
     )
-    search_folds: int = option("Inner folds of --search.", 3, expert=True)
+    search_folds: int = option("Inner folds of --search and of several architectures.", 3, expert=True)
     shots: int = option("Windows of each class to train on, drawn by --seed; 0 is all.", 0, expert=True)
     class_weights: bool = option("Weight every class equally in the loss.", True, expert=True)
     label_smoothing: float = option("Share of every label spread over all classes.", 0.1, expert=True)
@@ -115,20 +126,122 @@ class FinetuneArguments:
             self._check_adapter()
         elif self.adapter_options:
             raise ValueError("--adapter_options: no effect without --adapter")
-        if self.is_hosted:
+        if len(self.label_columns) > 1:
+            self._check_tasks()
+        if self.votes and (self.head != "convex" or self.class_names or self.task == "regression"):
+            raise ValueError("--votes: takes --head convex, without --class_names and --task regression")
+        for name in self.architectures:
+            self._check_architecture(name)
+        if len(self.architectures) > 1:
+            self._check_choice()
+        elif self.is_hosted:
             self._check_hosted()
-        elif self.architecture != "eeg_foundation":
-            raise ValueError(
-                f"--architecture {self.architecture}: expected eeg_foundation, eegnet or braindecode/ and "
-                "the name of a network"
-            )
+        elif self.is_classical:
+            self._check_classical()
         elif self.network:
             raise ValueError("--network: no effect without --architecture braindecode/…: take --config")
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Columns of the labels; several where one model answers all."""
+        return tuple(dict.fromkeys(name.strip() for name in self.label_column.split(",") if name.strip()))
+
+    def _check_tasks(self) -> None:
+        """Refuse options that a model of several labels does not take."""
+        given = {
+            "model": self.model,
+            "votes": self.votes,
+            "class_names": self.class_names,
+            "task": self.task == "regression",
+            "architecture": self.architecture != "eeg_foundation",
+            "regime": self.regime != "unseen",
+            "alignment": self.alignment != "none",
+            "adapter": self.adapter != "none",
+            "adapt": self.adapt != "none",
+            "search": self.search,
+            "shots": self.shots,
+        }
+        if unused := [f"--{name}" for name, value in given.items() if value]:
+            raise ValueError(
+                f"--label_column {self.label_column}: several labels take no {', '.join(unused)}"
+            )
+        if self.head != "convex":
+            raise ValueError(f"--label_column {self.label_column}: several labels take --head convex")
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """What to choose from; one where nothing is chosen."""
+        return tuple(dict.fromkeys(name.strip() for name in self.architecture.split(",") if name.strip()))
 
     @property
     def is_hosted(self) -> bool:
         """Whether the architecture is a network of braindecode."""
         return self.architecture == "eegnet" or self.architecture.startswith(HOSTED)
+
+    @property
+    def is_classical(self) -> bool:
+        """Whether the architecture is a classical method, fitted at once."""
+        return self.architecture in CLASSICAL
+
+    @property
+    def fits_at_once(self) -> bool:
+        """Whether no epochs are trained, so that nothing is selected on validation subjects."""
+        return self.is_classical or len(self.architectures) > 1 or self.head == "convex"
+
+    def _check_architecture(self, name: str) -> None:
+        """Refuse a name that nothing has."""
+        if name in ("eeg_foundation", "eegnet", *CLASSICAL) or name.startswith(HOSTED):
+            return
+        raise ValueError(
+            f"--architecture {name}: expected eeg_foundation, {', '.join(CLASSICAL)}, eegnet, or "
+            "braindecode/ and the name of a network"
+        )
+
+    def _check_choice(self) -> None:
+        """Refuse options that not every architecture to choose from takes."""
+        given = {
+            "model": self.model,
+            "network": self.network,
+            "search": self.search,
+            "shots": self.shots,
+            "adapter": self.adapter != "none",
+            "adapt": self.adapt != "none",
+            "alignment": self.alignment != "none",
+            "regime": self.regime != "unseen",
+        }
+        if unused := [f"--{name}" for name, value in given.items() if value]:
+            raise ValueError(
+                f"--architecture {self.architecture} chooses among architectures, which do not all take "
+                f"{', '.join(unused)}"
+            )
+        if "eeg_foundation" in self.architectures and self.head != "convex":
+            raise ValueError("--architecture: eeg_foundation among several takes --head convex")
+        if self.task == "regression":
+            self._check_numbers()
+
+    def _check_classical(self) -> None:
+        """Refuse options that mean nothing to methods that are fitted at once."""
+        given = {
+            "model": self.model,
+            "network": self.network,
+            "search": self.search,
+            "augment": self.augment,
+            "mixup_alpha": self.mixup_alpha,
+            "adapter": self.adapter != "none",
+            "adapt": self.adapt != "none",
+            "alignment": self.alignment != "none",
+            "regime": self.regime != "unseen",
+        }
+        if unused := [f"--{name}" for name, value in given.items() if value]:
+            raise ValueError(f"--architecture {self.architecture}: no effect of {', '.join(unused)}")
+        if self.task == "regression":
+            self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Refuse methods that only tell classes apart."""
+        of_classes = [name for name in self.architectures if name in set(CLASSICAL) - set(OF_NUMBERS)]
+        if of_classes:
+            raise ValueError(f"--architecture {', '.join(of_classes)}: for classes, not --task regression")
 
     def _check_adapter(self) -> None:
         """Refuse an adapter that has nothing to adapt."""
@@ -167,6 +280,7 @@ class EvaluateArguments:
     # Classifiers
     label_column: str | None = option("Column of the labels: compare classifiers or regressors.", None)
     class_names: list[str] | None = option("Classes in order; default: those found.", None)
+    votes: list[str] = option("As in eeg-hf finetune.", factory=list, expert=True)
     task: Literal["classification", "regression"] = option(
         "Whether the labels are classes or numbers.", "classification"
     )

@@ -18,6 +18,7 @@ from ...evaluation import (
     write_codec_report,
     write_report,
 )
+from ..options import split_words
 from ..split_arguments import SplitArguments
 from .arguments import EvaluateArguments
 from .target import load_target
@@ -37,7 +38,9 @@ def compare_classifiers(args: EvaluateArguments, split_args: SplitArguments, out
     from .predictions import collect_methods
 
     label_column, is_regression = str(args.label_column), args.task == "regression"
-    dataset, target = load_target(args.data[0], label_column, is_regression, args.class_names)
+    dataset, target = load_target(
+        args.data[0], label_column, is_regression, args.class_names, split_words(args.votes)
+    )
     splits = split_args.apply(dataset, args.folds, args.protocol, label_column)
     refuse_missing_test(splits, split_args.split)
     contents = SplitContents.of(splits)

@@ -16,27 +16,32 @@ from transformers.utils import logging
 from ...bundled_weights import find_weights
 from ...collation import DEFAULT_VIEW, EEGDataCollator, MixupCollator, WindowDataset
 from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments
-from ...evaluation import Predictions, aggregate_folds, summarize_predictions, write_json
+from ...evaluation import Predictions, write_json
 from ...evaluation.report import format_summary
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import ConvexHead, EEGTrainer, FreezeEncoder
 from ...training.adapters import add_adapter, merge_adapter
 from ...training.moved_weights import FILE as TRAINED_FILE
 from ...training.moved_weights import WeightWatch
+from ..options import split_words
 from ..split_arguments import SplitArguments
 from ..training_statistics import collect_statistics
 from .arguments import FinetuneArguments
 from .calibrated_split import CalibratedSplit, calibrate_split
+from .choosing import Choice, choose_architecture
+from .classical import ClassicalStatistics, fit_classical, try_classical
 from .head import fit_statistics, train_head, training_rows
 from .hosted import check_hosted
 from .model import build_model
 from .searching import check_space, inner_splits, search_settings
 from .shots import few_shot_split
 from .target import REGRESSION_METRIC, Target, load_target
-from .testing import judge_test_part
+from .testing import judge_test_part, summarize_folds
 
 logger = logging.get_logger(__name__)
 
+VALIDATION_FOLDS = 5
+"""One of these parts of the training subjects selects the epoch where a split has no validation part."""
 GENTLE = 0.1
 """Learning rate of a fine-tuning that starts from a fitted head, as a share of what is set."""
 
@@ -45,19 +50,29 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     """Fine-tune once or for every fold, and write the test metrics."""
     args.check()
     check_options(args)
+    if len(args.label_columns) > 1:
+        from .several_tasks import run as fit_several
+
+        fit_several(args, split_args, training_args)
+        return
     check_space(args.search_space)
-    dataset, target = load_target(args.data, args.label_column, args.task == "regression", args.class_names)
-    if args.is_hosted:
-        check_hosted(args, dataset, target)
-    training_args = adapt_training(training_args, args, target)
+    dataset, target = load_target(
+        args.data, args.label_column, args.task == "regression", args.class_names, split_words(args.votes)
+    )
+    for name in args.architectures:
+        if (own := replace(args, architecture=name)).is_hosted:
+            check_hosted(own, dataset, target)
+    if len(args.architectures) == 1:
+        args, training_args = settle(args, training_args, target)
     output_dir = Path(str(training_args.output_dir))
     splits = split_args.apply(dataset, args.folds, args.protocol, args.label_column)
     is_folded = bool(args.folds or args.protocol)
-    if split_args.split == "none" and not is_folded and args.head == "convex":
+    statistics = ClassicalStatistics(dataset)
+    if split_args.split == "none" and not is_folded and args.fits_at_once:
         # A model for new recordings: everybody is trained on, and nobody is tested
-        finetune(splits[0], target, args, training_args, output_dir, split_args.fold)
+        finetune(splits[0], target, args, training_args, output_dir, split_args.fold, statistics=statistics)
         return
-    refuse_missing_parts(splits, split_args.split, needs_validation=args.head != "convex")
+    refuse_missing_parts(splits, split_args.split, needs_validation=not args.fits_at_once)
     folds = range(len(splits)) if is_folded else [split_args.fold]
     judged = [  # all folds before the first one is trained
         judge(find_weights((args.model or "").format(fold=fold)), parts, args.contaminated)
@@ -71,12 +86,29 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     if is_folded:
         metrics["folds"] = [
             finetune(
-                parts, target, args, training_args, output_dir / f"fold-{fold}", fold, records[fold], False
+                parts,
+                target,
+                args,
+                training_args,
+                output_dir / f"fold-{fold}",
+                fold,
+                records[fold],
+                is_kept=False,
+                statistics=statistics,
             )
             for fold, parts in enumerate(splits)
         ]
     else:
-        metrics |= finetune(splits[0], target, args, training_args, output_dir, split_args.fold, records[0])
+        metrics |= finetune(
+            splits[0],
+            target,
+            args,
+            training_args,
+            output_dir,
+            split_args.fold,
+            records[0],
+            statistics=statistics,
+        )
     if training_args.process_index == 0:
         summary: Mapping[str, Any] = {name: {"mean": value} for name, value in metrics.items()}
         if is_folded:
@@ -97,7 +129,7 @@ def check_options(args: FinetuneArguments) -> None:
         )
     of_training = ("augment", "mixup_alpha", "freeze_epochs", "gradual_unfreezing")
     unused = [f"--{name}" for name in of_training if getattr(args, name)]
-    if args.head == "convex" and unused:
+    if args.head == "convex" and not args.is_hosted and unused:
         raise ValueError(
             f"head: convex is fitted at once, without {', '.join(unused)}: take finetune or both"
         )
@@ -129,13 +161,6 @@ def adapt_training(
     return training_args
 
 
-def summarize_folds(folds: list[dict[str, float]], output_dir: Path) -> dict[str, Any]:
-    """Return the metrics over folds with intervals over subjects; a regression's are of all folds at once."""
-    saved = [output_dir / f"fold-{fold}/predictions.parquet" for fold in range(len(folds))]
-    of_subjects = summarize_predictions([[Predictions.load(path) for path in saved]])
-    return {**aggregate_folds(folds), **of_subjects}
-
-
 def finetune(
     splits: DatasetDict,
     target: Target,
@@ -145,6 +170,7 @@ def finetune(
     fold: int,
     record: Mapping[str, str] | None = None,
     is_kept: bool = True,
+    statistics: ClassicalStatistics | None = None,
 ) -> dict[str, float]:
     """Train on one split, keep the best epoch, save everything, and return the metrics of the test part.
 
@@ -158,12 +184,20 @@ def finetune(
         record: What is known of the test, see `describe_test`; written beside its metrics.
         is_kept: Whether the model is for use rather than one of several folds: statistics of its training
             are then kept, by which drift is found.
+        statistics: Of the corpus, which classical methods share.
     """
+    choice = None
+    if len(args.architectures) > 1:
+        choice = choose(splits, target, args, training_args, output_dir / "choice", statistics)
+        args, training_args = settle(args, training_args, target, choice.architecture)
+    if args.is_hosted and "validation" not in splits:
+        splits = with_validation(splits)
     set_seed(training_args.seed)
     training_args.output_dir = str(output_dir)
     source = find_weights((args.model or "").format(fold=fold))
+    plain = {"normalization": "none", "clip": None} if args.is_classical else {}
     extractor = EEGFeatureExtractor.from_pretrained(
-        source or args.data, alignment=args.alignment, calibration_regime=args.regime
+        source or args.data, alignment=args.alignment, calibration_regime=args.regime, **plain
     )
     splits = few_shot_split(splits, target.column, args.shots, training_args.seed, args.head == "convex")
     if args.search:
@@ -178,13 +212,19 @@ def finetune(
         model = add_adapter(model, args.adapter, args.adapter_options)
         trainer.model = trainer.model_wrapped = model
     watch = WeightWatch(model)
-    fitted = train_head(trainer, split.parts, target, args.head, is_pretrained=bool(source))
+    fitted = None
+    if args.is_classical:
+        fit_classical(model, training_rows(split.parts, "convex"), target, statistics)
+    else:
+        fitted = train_head(trainer, split.parts, target, args.head, is_pretrained=bool(source))
     moved = watch.measure(model)
     if args.adapter != "none":
         keep_adapter(trainer, output_dir / "adapter")
     if trainer.is_world_process_zero():
         output_dir.mkdir(parents=True, exist_ok=True)
         write_json(output_dir / TRAINED_FILE, {**vars(moved), "adapter": args.adapter})
+        if choice is not None:
+            choice.save(output_dir)
     trainer.save_model()
     trainer.save_state()
     if is_kept and trainer.is_world_process_zero():
@@ -195,6 +235,45 @@ def finetune(
     if record and trainer.is_world_process_zero():
         write_json(output_dir / "metrics.json", {**metrics, **record})
     return metrics
+
+
+def settle(
+    args: FinetuneArguments, training_args: TrainingArguments, target: Target, architecture: str = ""
+) -> tuple[FinetuneArguments, TrainingArguments]:
+    """Return the settings of one architecture: that of the options, or one of several."""
+    args = replace(args, architecture=architecture or args.architecture)
+    if args.is_classical:
+        args = replace(args, head="convex")
+    elif args.is_hosted:
+        args = replace(args, head="finetune")
+    return args, adapt_training(copy.copy(training_args), args, target)
+
+
+def choose(
+    splits: DatasetDict,
+    target: Target,
+    args: FinetuneArguments,
+    training_args: TrainingArguments,
+    folder: Path,
+    statistics: ClassicalStatistics | None,
+) -> Choice:
+    """Choose an architecture by inner folds of the training subjects."""
+    shared = statistics or ClassicalStatistics(splits["train"])
+
+    def run(name: str, parts: DatasetDict, place: Path) -> Predictions:
+        own, training = settle(args, training_args, target, name)
+        if own.is_classical:
+            return try_classical(name, parts["train"], parts["test"], target, shared)
+        finetune(parts, target, own, training, place, 0, is_kept=False)
+        return Predictions.load(place / "predictions.parquet")
+
+    return choose_architecture(args.architectures, splits, target, args.search_folds, run, folder)
+
+
+def with_validation(splits: DatasetDict) -> DatasetDict:
+    """Return a split in which some training subjects select the epoch."""
+    parts = inner_splits(splits["train"], min(VALIDATION_FOLDS, len(set(splits["train"]["subject"]))))[0]
+    return DatasetDict({**splits, **parts})
 
 
 def choose_settings(

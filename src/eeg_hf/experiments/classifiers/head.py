@@ -79,6 +79,7 @@ def fit_head(trainer: EEGTrainer, train: Dataset, target: Target, is_pretrained:
         target.encode(train),
         inner_groups(train),
         candidates=candidates,
+        shares=target.shares(train) if target.votes else None,
     )
     logger.warning(
         f"convex head on {' + '.join(fitted.parts)}: C = {fitted.inverse_regularization:g}, chosen by inner "

@@ -16,6 +16,7 @@ from ...models.spatial_basis import channel_matrix
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..config_fields import check_config_fields, keep_structure
 from .arguments import FinetuneArguments
+from .classical import build_classical
 from .hosted import build_hosted, load_hosted
 from .target import Target
 
@@ -32,6 +33,8 @@ def build_model(
     labels = target.config_fields(train, args.class_weights)
     if args.is_hosted:
         return build_hosted(args, train[0], extractor, labels)
+    if args.is_classical:
+        return build_classical(args.architecture, train[0], float(extractor.sampling_rate), labels)
     fields = {
         **check_config_fields(args.config, EEGFoundationConfig),
         **labels,

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 from transformers.utils import logging
 
 from ...bundled_weights import find_weights
-from ...collation import EEGDataCollator, WindowDataset, decode_windows
+from ...collation import EEGDataCollator, WindowDataset
 from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments
 from ...corpora.simulated import CONDITIONS
 from ...evaluation import (
@@ -41,6 +41,7 @@ from .regression_methods import fit_regressions
 from .strategies import PROBES, parse_strategies, trained_rows
 from .target import Target
 from .testing import ADAPTATION
+from .windows import load_arrays, read_batches
 
 TANGENT_SPACE = "tangent space + logistic regression"
 BEST_DECODER = "ceiling: best decoder, which knows the simulation"
@@ -220,26 +221,6 @@ def mark(name: str, judged: Sequence[Verdict]) -> str:
     """Return the name of a method with what is known against its row."""
     note = next((verdict.note for verdict in judged if verdict.note), "")
     return f"{name} ({note})" if note else name
-
-
-def load_arrays(dataset: Dataset) -> dict[str, np.ndarray]:
-    """Return every window (channels, time) in microvolts by its id."""
-    rows = WindowDataset(dataset)
-    if len(set(rows.num_channels)) > 1:
-        raise ValueError(
-            "baselines: expected one number of channels; prepare with --channels, or --baselines false"
-        )
-    windows: dict[str, np.ndarray] = {}
-    for window_ids, values in read_batches(rows):
-        windows.update(zip(window_ids, values, strict=True))
-    return windows
-
-
-def read_batches(rows: WindowDataset, size: int = 512) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Yield the ids of some windows and the windows (batch, channels, time) in microvolts, in order."""
-    for start in range(0, len(rows), size):
-        table = rows.__getitems__(list(range(start, min(start + size, len(rows)))))
-        yield table.column("window_id").to_pylist(), decode_windows(table)[0]
 
 
 def fit_baseline(

@@ -12,6 +12,7 @@ from datasets import Dataset
 from ...corpora import drop_unlabelled, load_windows, with_classes
 from ...corpora.windows.row_groups import read_columns
 from ...evaluation import make_compute_metrics, regression_metrics
+from ...suggestions import did_you_mean
 from ...training import balanced_class_weights, fit_auxiliary_tasks
 
 REGRESSION_METRIC = "nrmse_std"
@@ -24,10 +25,12 @@ class Target:
     Attributes:
         column: Its name.
         class_names: Classes in order; empty for a regression.
+        votes: Columns of the votes for each class, in the same order; empty where labels are certain.
     """
 
     column: str
     class_names: Sequence[str] = ()
+    votes: Sequence[str] = ()
 
     @property
     def is_regression(self) -> bool:
@@ -51,6 +54,10 @@ class Target:
         if self.label2id is None:
             return np.asarray(rows[self.column][:], float)
         return np.array([self.label2id[label] for label in rows[self.column][:]])
+
+    def shares(self, rows: Dataset) -> np.ndarray:
+        """Return the share of the votes that each class has, (windows, classes)."""
+        return vote_shares(rows, self.votes)
 
     def config_fields(self, train: Dataset, weights_classes: bool) -> dict[str, Any]:
         """Return the fields of a model's config that follow from the training labels.
@@ -86,13 +93,26 @@ class Target:
 
 
 def load_target(
-    data: str, column: str, is_regression: bool, class_names: Sequence[str] | None
+    data: str,
+    column: str,
+    is_regression: bool,
+    class_names: Sequence[str] | None,
+    votes: Sequence[str] = (),
 ) -> tuple[Dataset, Target]:
     """Return the labelled windows of a prepared corpus, and what is predicted of them.
+
+    Args:
+        data: The corpus.
+        column: Of the labels; with votes, what the classes with most of them are to be called.
+        is_regression: Whether labels are numbers to predict.
+        class_names: Classes in order.
+        votes: Columns of the votes for each class.
 
     Raises:
         ValueError: If there is no such column, or it does not hold what is to be predicted.
     """
+    if votes:
+        return load_votes(load_windows(data), column, votes)
     if not is_regression:
         dataset, names = with_classes(load_windows(data), column, class_names)
         return dataset, Target(column, names)
@@ -103,3 +123,50 @@ def load_target(
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         raise ValueError(f"label_column {column!r}: a regression needs numbers, the column holds {kind}")
     return dataset, Target(column)
+
+
+def load_votes(dataset: Dataset, column: str, votes: Sequence[str]) -> tuple[Dataset, Target]:
+    """Return the windows that have a vote, and their classes: each is called by the one with most votes.
+
+    Raises:
+        ValueError: If there are fewer than two columns, one is missing or holds no votes, or no window has
+            one.
+    """
+    if len(votes) < 2:
+        raise ValueError(f"votes: expected a column for each of two classes or more, got {list(votes)}")
+    for name in votes:
+        if name not in dataset.column_names:
+            raise ValueError(
+                f"votes: no column {name!r}{did_you_mean(name, dataset.column_names)}; there are "
+                f"{', '.join(dataset.column_names)}"
+            )
+        kind = read_columns(dataset, [name]).column(0).type
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            raise ValueError(f"votes: {name!r} holds {kind}, expected numbers of votes")
+    has_vote = np.flatnonzero(~np.isnan(vote_shares(dataset, votes)).any(axis=1))
+    if not len(has_vote):
+        raise ValueError(f"votes: none of {len(dataset)} windows has a vote in {', '.join(votes)}")
+    names = class_names_of_votes(votes)
+    rows = dataset.select(has_vote)
+    labels = [names[index] for index in vote_shares(rows, votes).argmax(axis=1)]
+    rows = rows.remove_columns([column]) if column in rows.column_names else rows
+    return rows.add_column(column, labels), Target(column, names, tuple(votes))
+
+
+def class_names_of_votes(votes: Sequence[str]) -> list[str]:
+    """Return the classes of columns of votes: `seizure_vote` counts those for `seizure`."""
+    return [name.removesuffix("s").removesuffix("vote").rstrip("_ ") or name for name in votes]
+
+
+def vote_shares(rows: Dataset, votes: Sequence[str]) -> np.ndarray:
+    """Return the share of the votes of each class, (windows, classes); NaN without a vote.
+
+    Raises:
+        ValueError: If a number of votes is below 0.
+    """
+    columns = [[np.nan if value is None else value for value in rows[name][:]] for name in votes]
+    counts = np.nan_to_num(np.array(columns, float).T.reshape(-1, len(votes)))
+    if (counts < 0).any():
+        raise ValueError(f"votes: expected 0 or more, got {counts.min():g}")
+    totals = counts.sum(axis=1, keepdims=True)
+    return np.where(totals > 0, counts / np.where(totals > 0, totals, 1), np.nan)

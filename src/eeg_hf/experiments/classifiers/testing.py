@@ -13,12 +13,15 @@ from transformers.utils import logging
 from ...collation import WindowDataset
 from ...evaluation import (
     Predictions,
+    aggregate_folds,
     classification_metrics,
     plot_confusion_matrix,
     plot_training_curves,
     regression_metrics,
+    summarize_predictions,
     write_json,
 )
+from ...evaluation.vote_metrics import vote_divergence
 from ...training.test_time_adaptation import predict_adapted
 from .target import Target
 
@@ -57,6 +60,8 @@ def judge_test_part(
     else:
         scores = outputs.softmax(dim=-1).numpy()
         metrics = classification_metrics(labels, scores, target.class_names)
+        if target.votes:
+            metrics["kl_divergence"] = vote_divergence(target.shares(rows), scores)
         absent = [name for index, name in enumerate(target.class_names) if index not in labels]
         if absent:
             logger.warning(
@@ -79,4 +84,11 @@ def judge_test_part(
     return metrics
 
 
-__all__ = ["ADAPTATION", "judge_test_part"]
+def summarize_folds(folds: list[dict[str, float]], output_dir: Path) -> dict[str, Any]:
+    """Return the metrics over folds with intervals over subjects; a regression's are of all folds at once."""
+    saved = [output_dir / f"fold-{fold}/predictions.parquet" for fold in range(len(folds))]
+    of_subjects = summarize_predictions([[Predictions.load(path) for path in saved]])
+    return {**aggregate_folds(folds), **of_subjects}
+
+
+__all__ = ["ADAPTATION", "judge_test_part", "summarize_folds"]

@@ -33,7 +33,7 @@ from ...evaluation.metrics import balanced_accuracy
 from ...models.objective_same_stimulus import MovieISCLoss
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import PairSampler
-from ..classifiers.predictions import read_batches
+from ..classifiers.windows import read_batches
 
 MAX_PAIRS = 100_000  # pairs that alignment averages: 1 GB with 128 numbers each
 MAX_SPREAD = 5_000  # windows whose uniformity is measured: 100 MB

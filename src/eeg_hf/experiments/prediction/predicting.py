@@ -195,6 +195,9 @@ def run_on_windows(classify: Any, windows: Any, folder: str, args: PredictArgume
 
 def flatten(answer: Row) -> Row:
     """Return an answer of the pipeline as cells: `predicted`, `score` and `score: <class>`, or values."""
+    if "tasks" in answer:
+        cells = {task: flatten(each) for task, each in answer["tasks"].items()}
+        return {f"{task}: {name}": value for task, each in cells.items() for name, value in each.items()}
     if "scores" in answer:
         scores = {f"score: {name}": score for name, score in answer["scores"].items()}
         best = max(answer["scores"], key=answer["scores"].get)

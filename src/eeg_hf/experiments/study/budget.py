@@ -34,6 +34,7 @@ class Work:
         regimes: That are compared.
         baselines: Whether classical methods are fitted.
         details: Whether the models are looked at beyond their scores.
+        choices: Fits of a fold that test the choice of the kept model; 0 leaves the test out.
         left_out: What is not done, in words.
     """
 
@@ -41,11 +42,13 @@ class Work:
     regimes: tuple[str, ...]
     baselines: bool = True
     details: bool = True
+    choices: int = 0
     left_out: tuple[str, ...] = ()
 
     def cost(self, fit_seconds: float) -> float:
         """Return the seconds that it takes, by what one fit takes."""
         fits = self.folds * (len(self.regimes) + _FITS_OF_BASELINES * self.baselines + 2 * self.details)
+        fits += self.folds * self.choices
         return fits * fit_seconds + _REPORT_SECONDS
 
 
@@ -109,7 +112,9 @@ def choose_subjects(
 
 
 def choose_work(wanted: Work, seconds: float, fit_seconds: float) -> Work:
-    """Return as much of the wanted work as fits: details go first, then regimes, folds and baselines.
+    """Return as much of the wanted work as fits.
+
+    Details go first, then the test of the choice, regimes, folds and baselines.
 
     Args:
         wanted: All of it.
@@ -117,8 +122,8 @@ def choose_work(wanted: Work, seconds: float, fit_seconds: float) -> Work:
         fit_seconds: What one fit of our model took.
     """
     first = wanted.regimes[:1]
-    short = replace(wanted, details=False)
-    choices = [wanted, short]
+    short = replace(wanted, details=False, choices=0)
+    choices = [wanted, replace(wanted, details=False), short]
     folds = range(wanted.folds, _FEWEST_FOLDS - 1, -1)
     choices += [replace(short, folds=number, regimes=first) for number in folds]
     choices.append(replace(choices[-1], baselines=False))
@@ -126,6 +131,8 @@ def choose_work(wanted: Work, seconds: float, fit_seconds: float) -> Work:
     left_out = []
     if wanted.details and not chosen.details:
         left_out.append("the learning curve, embeddings, what decides and what flips predictions")
+    if wanted.choices and not chosen.choices:
+        left_out.append("a test of the choice of the kept model: the best row is somewhat too good")
     if len(chosen.regimes) < len(wanted.regimes):
         left_out.append(f"the regimes {', '.join(wanted.regimes[len(chosen.regimes) :])}")
     if chosen.folds < wanted.folds:

@@ -49,7 +49,7 @@ class StudiedWindows:
     @classmethod
     def load(cls, folder: Path, question: Question) -> "StudiedWindows":
         """Read the windows of a prepared corpus and compute their spectra."""
-        rows, target = load_target(str(folder), question.label, question.is_regression, None)
+        rows, target = load_target(str(folder), question.label, question.is_regression, None, question.votes)
         values = target.encode(rows)
         names, groups = list(target.class_names), values
         if target.is_regression:
@@ -91,6 +91,24 @@ class StudiedWindows:
     def shown_frequencies(self) -> np.ndarray:
         """Return the frequencies of `spectra_by_group`."""
         return self.frequencies[(self.frequencies >= 1) & (self.frequencies <= 45)]
+
+    def responses(self) -> dict[str, np.ndarray]:
+        """Return the mean window of each subject for each group, (subjects, channels, time) in uV."""
+        subjects = np.array(self.rows["subject"])
+        sums: dict[tuple[int, str], list] = {}
+        table = self.rows.with_format("arrow")
+        for start in range(0, len(self.rows), _BATCH_SIZE):
+            samples_uv = decode_windows(table[start : start + _BATCH_SIZE])[0]
+            for row, window in enumerate(samples_uv, start):
+                key = (int(self.groups[row]), str(subjects[row]))
+                total = sums.setdefault(key, [0.0, 0])
+                total[0], total[1] = total[0] + window.astype(np.float64), total[1] + 1
+        return {
+            name: np.stack(
+                [total / count for (group, _), (total, count) in sorted(sums.items()) if group == index]
+            )
+            for index, name in enumerate(self.group_names)
+        }
 
     def band_power(self) -> np.ndarray:
         """Return the log power of each band and channel, (windows, bands, channels)."""

@@ -68,6 +68,32 @@ def plot_spectra(spectra: Mapping[str, np.ndarray], frequencies: np.ndarray) -> 
     return figure
 
 
+def plot_evoked(
+    responses: Mapping[str, np.ndarray], seconds: np.ndarray, channels: Sequence[str]
+) -> "Figure":
+    """Draw the mean response of each class at the electrodes where they differ most.
+
+    Args:
+        responses: Class -> (subjects, channels, time) in uV.
+        seconds: (time,) from the event.
+        channels: Names.
+    """
+    means = np.stack([each.mean(axis=0) for each in responses.values()])  # (classes, channels, time)
+    shown = np.argsort(-np.ptp(means, axis=0).max(axis=-1))[:3]
+    with drawing(9.4, 3.0, None) as figure:
+        panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
+        for axes, channel in zip(panels, shown, strict=True):
+            for color, (name, each) in zip(CYCLE, responses.items(), strict=False):
+                mean, error = each[:, channel].mean(axis=0), each[:, channel].std(axis=0) / np.sqrt(len(each))
+                axes.plot(seconds, mean, color=color, label=f"{name} (n = {len(each)})")
+                axes.fill_between(seconds, mean - error, mean + error, color=color, alpha=0.2, linewidth=0)
+            axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
+            axes.set(title=channels[channel], xlabel="seconds from the event")
+        panels[0].set_ylabel("µV")
+        panels[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
 def plot_topographies(differences: np.ndarray, channels: Sequence[str], positions: np.ndarray) -> "Figure":
     """Draw where power goes with the label, a head for each band.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..classifiers.choosing import Choice
 from .plan import Plan
 from .question import Question
 
@@ -23,7 +24,12 @@ REFERENCES = (
 
 
 def methods_paragraph(
-    table: pd.DataFrame, question: Question, plan: Plan, windows: int, provenance: Mapping[str, Any]
+    table: pd.DataFrame,
+    question: Question,
+    plan: Plan,
+    windows: int,
+    provenance: Mapping[str, Any],
+    kept: Choice | None = None,
 ) -> str:
     """Return the paragraph.
 
@@ -33,6 +39,7 @@ def methods_paragraph(
         plan: How they were prepared and divided.
         windows: Number of windows.
         provenance: Of the table of results, see `collect_provenance`.
+        kept: How the model that is kept was chosen.
     """
     recordings = table.drop_duplicates("file")
     hours = recordings["seconds"].sum() / 3600
@@ -50,9 +57,19 @@ def methods_paragraph(
         f"subjects. {_NUMBERS if question.is_regression else _CLASSES} with a 95 % bootstrap interval over "
         "subjects; methods were compared by the paired difference over subjects. The linear model of eeg_hf "
         "reads cross-spectra of twelve bands, recentred, in their tangent space. "
-        f"eeg_hf {packages.get('eeg-hf', '')}, MNE-Python {packages.get('mne', '')}, PyTorch "
-        f"{packages.get('torch', '')}, scikit-learn {packages.get('scikit-learn', '')}."
+        f"{_describe_choice(kept)}eeg_hf {packages.get('eeg-hf', '')}, MNE-Python "
+        f"{packages.get('mne', '')}, PyTorch {packages.get('torch', '')}, "
+        f"scikit-learn {packages.get('scikit-learn', '')}."
     )
+
+
+def _describe_choice(kept: Choice | None) -> str:
+    """Return how the model that is kept was chosen."""
+    if kept is None:
+        return ""
+    names = ", ".join(kept.scores)
+    how = f"chosen by inner folds of subjects among {names}"
+    return f"The model that is kept ({kept.architecture}) was {how}. "
 
 
 def _describe_labels(table: pd.DataFrame, question: Question) -> str:

@@ -36,6 +36,11 @@ def write_overview_page(questions: Sequence[Question], output_dir: Path) -> Path
         )
     table = pd.concat(tables, ignore_index=True)
     write_text(output_dir / "results.csv", table[["label", *table.columns.drop("label")]].to_csv(index=False))
+    if (output_dir / "model" / "config.json").is_file():
+        sections.append(
+            "<h2>All at once</h2><p>The model in <code>model</code> answers all labels, each by a head of "
+            "its own on one encoder: a recording may lack some of them.</p>"
+        )
     title = f"Can EEG tell {', '.join(question.label for question in questions)}?"
     path = output_dir / "report.html"
     write_page(path, title, _INTRODUCTION + "\n".join(sections))

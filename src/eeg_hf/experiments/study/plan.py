@@ -34,6 +34,8 @@ class Plan:
         reference: Average of the electrodes, or the original one where there are few.
         channels: Electrodes that all recordings have; None if they have the same.
         folds: Folds of subjects.
+        baseline: Seconds from an event whose mean is subtracted; None for none.
+        average: Trials that become one window.
         reasons: Why, one sentence for each choice that the recordings forced.
     """
 
@@ -44,6 +46,8 @@ class Plan:
     reference: str
     channels: list[str] | None
     folds: int
+    baseline: tuple[float, float] | None = None
+    average: int = 1
     reasons: tuple[str, ...] = ()
 
     def prepare_options(self) -> dict[str, Any]:
@@ -52,6 +56,8 @@ class Plan:
         del options["folds"], options["reasons"]
         if not self.tmin:
             del options["tmin"]
+        options["baseline"] = list(self.baseline) if self.baseline else None
+        options["average"] = self.average if self.average > 1 else None
         return {**options, "reference": [self.reference], "notch_hz": "auto", "unknown_channels": "drop"}
 
 
@@ -80,6 +86,13 @@ def make_plan(table: pd.DataFrame, asked: Mapping[Question, pd.DataFrame], args:
         reasons.append(f"the {len(channels)} electrodes that all recordings have")
     place = place_windows(table, args)
     reasons += [place.reason] if place.reason else []
+    if place.baseline:
+        reasons.append(f"less the mean from {place.baseline[0]:g} to {place.baseline[1]:g} s")
+    if args.average > 1:
+        reasons.append(
+            f"means of {args.average} trials of the same event: what is tested must know which trials belong "
+            "together"
+        )
     possible, why = min((count_folds(rows, question), question.label) for question, rows in asked.items())
     if possible < args.folds:
         reasons.append(f"{possible} folds, because {why} has no more subjects in its smallest class")
@@ -91,17 +104,20 @@ def make_plan(table: pd.DataFrame, asked: Mapping[Question, pd.DataFrame], args:
         reference=reference,
         channels=channels,
         folds=min(args.folds, possible),
+        baseline=place.baseline,
+        average=args.average,
         reasons=tuple(reasons),
     )
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where windows lie: their length, their start after an event in seconds, and why."""
+    """Where windows lie: their length, their start after an event in seconds, why, and their baseline."""
 
     seconds: float
     tmin: float = 0.0
     reason: str = ""
+    baseline: tuple[float, float] | None = None
 
 
 def place_windows(table: pd.DataFrame, args: StudyArguments) -> Place:
@@ -120,12 +136,15 @@ def place_windows(table: pd.DataFrame, args: StudyArguments) -> Place:
         if gap >= _LONG_TRIAL_SECONDS:
             place = Place(min(4.0, round(gap, 1)))
         else:
-            place = Place(round(min(0.8, gap) - BASELINE_TMIN, 1), BASELINE_TMIN)
+            seconds = round(min(0.8, gap) - BASELINE_TMIN, 1)
+            place = Place(seconds, BASELINE_TMIN, baseline=(BASELINE_TMIN, 0.0))
         end, start = place.seconds + place.tmin, place.tmin
         place = replace(place, reason=f"windows from {start:g} to {end:g} s of an event, {gap:.1f} s apart")
+    if args.baseline:
+        place = replace(place, baseline=(args.baseline[0], args.baseline[-1]))
     if args.window_seconds is None or args.window_seconds == place.seconds:
         return place
-    return Place(args.window_seconds, place.tmin)
+    return Place(args.window_seconds, place.tmin, baseline=place.baseline)
 
 
 def count_folds(table: pd.DataFrame, question: Question) -> int:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a study asks of the EEG: which class a recording is of, or which number."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,6 +9,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ..classifiers.arguments import CLASSICAL, EVOKED, OF_NUMBERS
+
+OURS = "eeg_foundation"
 Task = Literal["auto", "classification", "regression"]
 _MOST_NUMBERED_CLASSES = 6
 """Whole numbers of more values are measurements; of fewer, codes of classes."""
@@ -22,11 +26,25 @@ class Question:
         label: Its column.
         is_regression: Whether it is a number to predict rather than classes.
         folder: Where its results go.
+        votes: Columns of several experts' votes for each class, if those are learned.
     """
 
     label: str
     is_regression: bool
     folder: Path
+    votes: tuple[str, ...] = ()
+
+    def candidates(self, are_evoked: bool) -> tuple[str, ...]:
+        """Return the methods that a model is chosen from.
+
+        Args:
+            are_evoked: Whether windows are locked to events.
+        """
+        if self.votes:  # the others learn the class with most of them
+            return (OURS,)
+        if self.is_regression:
+            return (OURS, *OF_NUMBERS)
+        return (OURS, *[name for name in CLASSICAL if are_evoked or name not in EVOKED])
 
     def describe(self, table: pd.DataFrame) -> str:
         """Return in a line what the recordings hold of the label."""
@@ -50,7 +68,7 @@ def is_number(labels: pd.Series) -> bool:
     return bool(known.nunique() > (_MOST_NUMBERED_CLASSES if is_whole else _MOST_NUMBERED_CLASSES - 1))
 
 
-def ask(table: pd.DataFrame, label: str, task: Task, folder: Path) -> Question:
+def ask(table: pd.DataFrame, label: str, task: Task, folder: Path, votes: Sequence[str] = ()) -> Question:
     """Return the question of a label.
 
     Args:
@@ -58,6 +76,7 @@ def ask(table: pd.DataFrame, label: str, task: Task, folder: Path) -> Question:
         label: Its column.
         task: Whether labels are classes or numbers; `auto` looks at them.
         folder: Where its results go.
+        votes: Columns of votes for each class.
 
     Raises:
         ValueError: If a regression is asked of words.
@@ -66,7 +85,7 @@ def ask(table: pd.DataFrame, label: str, task: Task, folder: Path) -> Question:
     if is_regression and not pd.api.types.is_numeric_dtype(table[label]):
         example = table[label].dropna().iloc[0]
         raise ValueError(f"task: a regression needs numbers, {label!r} holds {example!r}")
-    return Question(label, is_regression, folder)
+    return Question(label, is_regression, folder, tuple(votes))
 
 
 def name_groups(values: np.ndarray | pd.Series) -> np.ndarray:

@@ -4,14 +4,17 @@
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mne
+import numpy as np
 
 from ...evaluation import ResultRow, read_report
 from ...evaluation.plots import plot_results
 from ...evaluation.report import provenance_lines
+from ..classifiers.choosing import Choice
 from .contents import StudiedWindows, load_folds
 from .details import look_inside
 from .figures import (
@@ -20,6 +23,7 @@ from .figures import (
     plot_confusion,
     plot_curves,
     plot_electrodes,
+    plot_evoked,
     plot_examples,
     plot_spectra,
     plot_subjects,
@@ -27,7 +31,14 @@ from .figures import (
 )
 from .methods_text import REFERENCES, methods_paragraph
 from .question import Question
-from .report_text import as_items, describe_differences, describe_recordings, describe_results, summarize
+from .report_text import (
+    as_items,
+    describe_differences,
+    describe_kept,
+    describe_recordings,
+    describe_results,
+    summarize,
+)
 from .understanding import Study
 
 if TYPE_CHECKING:
@@ -47,6 +58,7 @@ body { line-height: 1.5; }
 CAPTIONS = {
     "electrodes": "Electrodes, seen from above.",
     "spectra": "Mean spectrum over electrodes and subjects; the band is the standard error over subjects.",
+    "evoked": "Mean response where classes differ most; the band is the standard error over subjects.",
     "results": "Each method in each regime; dots are folds, whiskers their spread, or the 95 % interval over "
     "subjects where there are no dots.",
     "subjects": "How well each subject was predicted when no window of theirs was trained on.",
@@ -99,10 +111,13 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
         "results": lambda: plot_comparison(rows, chance),
         **(number_drawings if question.is_regression else class_drawings)(windows, predictions),
     }
+    is_evoked = study.plan.baseline is not None and not question.is_regression
+    if is_evoked:
+        drawings["evoked"] = partial(draw_responses, windows, study.plan.tmin)
     details = look_inside(windows, predictions, study, question, notes.run) if notes.details else None
     figures = draw_all({**drawings, **(details.drawings if details else {})}, output_dir / "figures")
-    used = study.used(question)
-    methods = methods_paragraph(used, question, study.plan, len(windows.rows), provenance)
+    used, kept = study.used(question), Choice.load(output_dir / "model")
+    methods = methods_paragraph(used, question, study.plan, len(windows.rows), provenance, kept)
     references = "\n".join(f"- {each}" for each in REFERENCES)
     (output_dir / "methods.md").write_text(f"{methods}\n\n{references}\n", encoding="utf-8")
 
@@ -118,7 +133,7 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
         *study.warnings(question),
         *(f"Left out to keep within the time: {each}" for each in notes.left_out),
     ]
-    add("In short", summarize(rows, question, used, chance, warnings))
+    add("In short", summarize(rows, question, used, chance, warnings) + describe_kept(kept, notes.run))
     add(
         "The recordings",
         describe_recordings(used, study.table, question, study.plan),
@@ -129,7 +144,8 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     shown = ("agreement",) if question.is_regression else ("confusion", "curves")
     tested = "<p>Every window was tested once, by a model that never saw its subject.</p>"
     add("Where it errs", tested, *shown, "examples")
-    add("What differs", describe_differences(windows.group_names, question), "topographies")
+    differ = ("evoked", "topographies") if is_evoked else ("topographies",)
+    add("What differs", describe_differences(windows.group_names, question), *differ)
     if details:
         add("What the model reads", details.reading, *[name for name in DETAILS if name in details.drawings])
         add("What flips predictions", details.flipping)
@@ -138,6 +154,14 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     path = output_dir / "report.html"
     report.save(path, open_browser=False, overwrite=True, verbose="ERROR")
     return path
+
+
+def draw_responses(windows: StudiedWindows, tmin: float) -> "Figure":
+    """Draw the mean responses to the events, from `tmin` seconds after them."""
+    responses = windows.responses()
+    length = next(iter(responses.values())).shape[-1]
+    seconds = tmin + np.arange(length) / float(windows.rows[0]["sampling_rate"])
+    return plot_evoked(responses, seconds, windows.channels)
 
 
 def plot_comparison(rows: Sequence[ResultRow], chance: Mapping[str, float]) -> "Figure":

@@ -2,7 +2,9 @@
 """The words and tables of a study's report, as HTML."""
 
 import html
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,6 +12,7 @@ import pandas as pd
 from ...evaluation import ResultRow
 from ...evaluation.by_subject import describe_difference
 from ...evaluation.report import METRIC_TITLES, REGIMES, format_summary, main_metric, sort_rows
+from ..classifiers.choosing import Choice
 from .plan import Plan
 from .question import Question, name_groups
 
@@ -51,6 +54,24 @@ def summarize(
         "differences below say whether it is better than the next.</p>"
     )
     return "".join(parts)
+
+
+def describe_kept(kept: Choice | None, run: Path) -> str:
+    """Return which model is kept, and what was chosen in each fold of the run that is shown below."""
+    if kept is None:
+        return ""
+    folds = [Choice.load(folder) for folder in sorted(run.glob("fold-*"))]
+    names = Counter(each.architecture for each in folds if each)
+    below = (
+        f" Figures below are of the folds, each of which chose by its own training subjects: "
+        f"{', '.join(f'{name} {number}×' for name, number in names.items())}."
+        if names
+        else " Its choice was not tested by folds of its own; figures below are of our model."
+    )
+    return (
+        "<p>The model that is kept, in <code>model/</code>, was chosen by inner folds of subjects and fitted "
+        f"on everybody: {html.escape(kept.describe())}.{html.escape(below)}</p>"
+    )
 
 
 def _tell_class(row: ResultRow, label: str, chance: Mapping[str, float]) -> str:

@@ -6,14 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ...corpora import Corpus
+from ..classifiers.target import class_names_of_votes
 from .arguments import StudyArguments
 from .lab_folder import EVENT, choose_labels, open_folder, read_facts
 from .label_checks import list_warnings, refuse_unlearnable
 from .plan import Plan, make_plan
 from .question import Question, ask
+
+VOTED = "voted"
+"""Name of the class that most experts voted for, where no label is named."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +87,42 @@ def understand(args: StudyArguments) -> Study:
                 f"prepare.subjects names {', '.join(unknown[:5])}: the folder has {', '.join(there[:10])}"
             )
     table = read_facts(corpus, recordings, root, args.by_event, args.events)
-    labels = choose_labels(table, list(corpus.label_names), args.label_column, args.by_event)
+    if args.votes:
+        table, label = with_votes(table, args)
+        args.label_column = [label]
+    labels = choose_labels(
+        table,
+        [*corpus.label_names, *args.label_column[: 1 if args.votes else 0]],
+        args.label_column,
+        args.by_event,
+    )
     readable = table[table["problem"].isna()]
     if readable.empty:
         raise ValueError(f"none of {len(table)} recordings can be read, such as {table['problem'].iloc[0]}")
     tables = {label: label_table(readable, label) for label in labels}
     folders = name_folders(Path(args.output_dir), labels)
-    questions = [ask(tables[label], label, args.task, folders[label]) for label in labels]
+    questions = [ask(tables[label], label, args.task, folders[label], args.votes) for label in labels]
     for question in questions:
         refuse_unlearnable(tables[question.label], question.label, question.is_regression)
     plan = make_plan(readable, {each: tables[each.label] for each in questions}, args)
     return Study(root, corpus, table, questions, plan)
+
+
+def with_votes(table: pd.DataFrame, args: StudyArguments) -> tuple[pd.DataFrame, str]:
+    """Return the table with a column of the class that most experts voted for, and its name.
+
+    Raises:
+        ValueError: If a column of votes is missing or holds no numbers.
+    """
+    for name in args.votes:
+        if name not in table or not pd.api.types.is_numeric_dtype(table[name]):
+            there = ", ".join(map(str, table.columns))
+            raise ValueError(f"votes: expected a column {name!r} of numbers, the recordings have {there}")
+    label = (args.label_column or [VOTED])[0]
+    counts = table[args.votes].fillna(0).to_numpy(float)
+    names = np.array(class_names_of_votes(args.votes), dtype=object)
+    voted = np.where(counts.sum(axis=1) > 0, names[counts.argmax(axis=1)], None)
+    return table.assign(**{label: voted}), label
 
 
 def name_folders(output_dir: Path, labels: Sequence[str]) -> dict[str, Path]:
