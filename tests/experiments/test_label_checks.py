@@ -41,11 +41,13 @@ def test_a_clean_design_has_no_warning():
         ("format", ["edf", "bdf"] * 4),
         ("day", ["2026-01-01", "2026-02-01"] * 4),
         ("num_channels", [19, 21] * 4),
+        ("Amplifier", ["actiCHamp", "g.tec"] * 4),
     ],
 )
 def test_a_fact_that_tells_the_label_is_said(fact, values):
     (warning,) = list_confounds(make_table(**{fact: values}), "condition")
     assert f"condition goes with the {fact.replace('_', ' ')}" in warning and "rest: mostly" in warning
+    assert list_confounds(make_table(candidate=values, label_of_expert=values), "condition") == []
 
 
 def test_a_day_for_each_recording_is_no_confound_and_one_wrong_file_does_not_hide_one():

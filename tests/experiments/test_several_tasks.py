@@ -21,7 +21,7 @@ TINY = (
 def windows(tmp_path_factory):
     """Windows of eight subjects; two of them have no age, and every recording has a condition."""
     folder, rows = tmp_path_factory.mktemp("lab"), ["file,subject,condition,age,rest_votes,task_votes"]
-    corpus = get_corpus("simulated", num_subjects=8, seconds=12)
+    corpus = get_corpus("simulated", num_subjects=8, seconds=8)
     for number, recording in enumerate(corpus.recordings()):
         corpus.read(recording).save(folder / f"r{number}_raw.fif", verbose="ERROR")
         age = "" if number // 2 in (1, 6) else 20 + number // 2 * 5
@@ -41,7 +41,7 @@ def finetune(windows, labels, output_dir, *words):
 
 def test_each_head_says_what_a_model_of_its_own_says(windows, tmp_path):
     folds = ("--folds", 2, "--num_validation_subjects", 0)
-    finetune(windows, "condition,age", tmp_path / "both", *folds)
+    finetune(windows, "condition,age", tmp_path / "both", "--task", "regression", *folds)
     finetune(windows, "condition", tmp_path / "one", *folds)
     for fold in range(2):
         both = Predictions.load(tmp_path / f"both/condition/fold-{fold}/predictions.parquet")
@@ -69,7 +69,7 @@ def test_each_head_says_what_a_model_of_its_own_says(windows, tmp_path):
 
 
 def test_the_last_model_answers_both_at_once(windows, tmp_path):
-    finetune(windows, "condition,age", tmp_path, "--split", "none")
+    finetune(windows, "condition,age", tmp_path, "--task", "regression", "--split", "none")
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert model.config.tasks == {"condition": 2, "age": 1}
     recording = next(windows.parent.glob("*_raw.fif"))

@@ -152,7 +152,6 @@ class FinetuneArguments:
             "model": self.model,
             "votes": self.votes,
             "class_names": self.class_names,
-            "task": self.task == "regression",
             "architecture": self.architecture != "eeg_foundation",
             "regime": self.regime != "unseen",
             "alignment": self.alignment != "none",

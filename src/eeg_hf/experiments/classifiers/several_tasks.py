@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from datasets import Dataset, DatasetDict
 from transformers import AutoModelForSequenceClassification, TrainingArguments, set_seed
@@ -41,7 +42,7 @@ logger = logging.get_logger(__name__)
 
 def run(args: FinetuneArguments, split_args: SplitArguments, training_args: TrainingArguments) -> None:
     """Fit a model to several labels, once or for every fold, and write the test metrics of each."""
-    dataset, targets = load_targets(args.data, args.label_columns)
+    dataset, targets = load_targets(args.data, args.label_columns, args.task == "regression")
     output_dir = Path(str(training_args.output_dir))
     splits = split_args.apply(dataset, args.folds, args.protocol)
     is_folded = bool(args.folds or args.protocol)
@@ -70,10 +71,16 @@ def task_folder(output_dir: Path, column: str) -> Path:
     return output_dir / re.sub(r"[^\w.-]+", "_", column)
 
 
-def load_targets(data: str, columns: Sequence[str]) -> tuple[Dataset, list[Target]]:
+def load_targets(
+    data: str, columns: Sequence[str], predicts_numbers: bool = False
+) -> tuple[Dataset, list[Target]]:
     """Return the windows that have any of the labels, and what is predicted of them.
 
-    Numbers of many values are predicted as numbers, others as classes; the text of classes replaces them.
+    Args:
+        data: A prepared corpus.
+        columns: Of the labels.
+        predicts_numbers: Whether all numbers are predicted as such; by default those of many values, and
+            others are classes.
 
     Raises:
         ValueError: If there is no such column, or it holds a single class.
@@ -81,15 +88,16 @@ def load_targets(data: str, columns: Sequence[str]) -> tuple[Dataset, list[Targe
     dataset, targets = load_windows(data), []
     for column in columns:
         known = drop_unlabelled(dataset, column)
-        if is_number(known.select_columns([column]).to_pandas()[column]):
+        values = known.select_columns([column]).to_pandas()[column]
+        if is_number(values) or (predicts_numbers and pd.api.types.is_numeric_dtype(values)):
             targets.append(Target(column))
             continue
         labelled, names = with_classes(known, column)
         targets.append(Target(column, names))
         text = dict(zip(labelled["window_id"][:], labelled[column][:], strict=True))
-        values = [text.get(name) for name in dataset["window_id"][:]]
         if dataset.features[column].dtype != "string":
-            dataset = dataset.remove_columns(column).add_column(column, values)
+            names_of_rows = [text.get(name) for name in dataset["window_id"][:]]
+            dataset = dataset.remove_columns(column).add_column(column, names_of_rows)
     has_any = np.zeros(len(dataset), dtype=bool)
     for target in targets:
         has_any |= is_labelled(dataset, target)

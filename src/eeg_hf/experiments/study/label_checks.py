@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a label can be learned from a folder, and what else tells it besides the EEG."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score
@@ -8,6 +10,12 @@ from sklearn.metrics import adjusted_mutual_info_score
 from .lab_folder import FACTS
 from .question import name_groups
 
+_OF_RECORDING = re.compile(
+    r"amplif|verst\w+rker|device|ger(ä|ae)t|system|hardware|headset|machine|\b(cap|site|lab|room|raum|day|tag)\b|"
+    r"(\b|_)date|datum|recording.?year|operator|experimenter",
+    re.IGNORECASE,
+)
+"""Names of a table's columns that say how, where or when something was recorded."""
 STRONG = 0.5
 """Adjusted mutual information of label and fact from which a warning is given; 0 is chance, 1 the same."""
 
@@ -108,7 +116,8 @@ def list_confounds(table: pd.DataFrame, label: str, is_regression: bool = False)
     name = "share of variance" if is_regression else "adjusted mutual information"
     measure = _share_explained if is_regression else _shared
     warnings = []
-    for fact in FACTS:
+    told = [str(name) for name in known.columns if _OF_RECORDING.search(str(name)) and name != label]
+    for fact in dict.fromkeys((*FACTS, *told)):
         if fact not in known or known[fact].nunique() < 2:
             continue
         values = known[fact].astype(str)
