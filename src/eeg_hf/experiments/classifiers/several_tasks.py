@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from datasets import Dataset, DatasetDict
 from transformers import AutoModelForSequenceClassification, TrainingArguments, set_seed
+from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
 
 from ...collation import EEGDataCollator, WindowDataset
@@ -32,7 +33,7 @@ from ..config_fields import check_config_fields
 from ..split_arguments import SplitArguments
 from ..study.question import is_number
 from .arguments import FinetuneArguments
-from .head import inner_groups
+from .head import inner_groups, training_rows
 from .model import describe_channels, fit_to_windows
 from .target import Target
 from .testing import summarize_folds
@@ -92,7 +93,7 @@ def load_targets(
         if is_number(values) or (predicts_numbers and pd.api.types.is_numeric_dtype(values)):
             targets.append(Target(column))
             continue
-        labelled, names = with_classes(known, column)
+        labelled, names = with_classes(dataset, column)
         targets.append(Target(column, names))
         text = dict(zip(labelled["window_id"][:], labelled[column][:], strict=True))
         if dataset.features[column].dtype != "string":
@@ -118,7 +119,7 @@ def fit_tasks(
 ) -> tuple[Any, EEGFeatureExtractor, SeenWindows]:
     """Fit a model with a head for each label, save it, and return it with what it has seen."""
     set_seed(training_args.seed)
-    train = parts["train"]
+    train = training_rows(parts, "convex")
     extractor = EEGFeatureExtractor.from_pretrained(args.data)
     model = build_tasks(args, train, extractor, targets)
     collator = EEGDataCollator(extractor)
@@ -128,6 +129,7 @@ def fit_tasks(
     write_task_heads(model, heads)
     seen = SeenWindows.of([train])
     training_args.output_dir = str(folder)
+    training_args.eval_strategy, training_args.load_best_model_at_end = IntervalStrategy.NO, False
     trainer = EEGTrainer(
         model=model,
         args=training_args,

@@ -143,14 +143,15 @@ def load_votes(dataset: Dataset, column: str, votes: Sequence[str]) -> tuple[Dat
         kind = read_columns(dataset, [name]).column(0).type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             raise ValueError(f"votes: {name!r} holds {kind}, expected numbers of votes")
-    has_vote = np.flatnonzero(~np.isnan(vote_shares(dataset, votes)).any(axis=1))
-    if not len(has_vote):
+    shares = vote_shares(dataset, votes)
+    has_vote = ~np.isnan(shares).any(axis=1)
+    if not has_vote.any():
         raise ValueError(f"votes: none of {len(dataset)} windows has a vote in {', '.join(votes)}")
     names = class_names_of_votes(votes)
-    rows = dataset.select(has_vote)
-    labels = [names[index] for index in vote_shares(rows, votes).argmax(axis=1)]
-    rows = rows.remove_columns([column]) if column in rows.column_names else rows
-    return rows.add_column(column, labels), Target(column, names, tuple(votes))
+    labels = [names[row.argmax()] if has else None for row, has in zip(shares, has_vote, strict=True)]
+    others = dataset.remove_columns([column]) if column in dataset.column_names else dataset
+    rows = others.add_column(column, labels)  # first, because rows that were chosen cannot get columns
+    return rows.select(np.flatnonzero(has_vote)), Target(column, names, tuple(votes))
 
 
 def class_names_of_votes(votes: Sequence[str]) -> list[str]:

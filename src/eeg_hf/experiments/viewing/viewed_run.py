@@ -150,10 +150,12 @@ class ViewedRun:
 
 
 def find_predictions(run: Path) -> Path:
-    """Return the folder of a run, or of the first run of a study, that holds predictions."""
+    """Return the folder of a run, or of a study that of its kept model, that holds predictions."""
     if not run.is_dir():
         raise FileNotFoundError(f"{run} is no folder: expected one of eeg-hf study or eeg-hf finetune")
-    for folder in (run, *sorted(path for path in run.iterdir() if path.is_dir())):
+    inside = [path for path in run.iterdir() if path.is_dir()]
+    inside.sort(key=lambda path: (path.name != "kept", path.name != "unseen", path.name))
+    for folder in (run, *inside):
         if (folder / "predictions.parquet").exists() or any(folder.glob("fold-*/predictions.parquet")):
             return folder
     inner = [path.name for path in run.iterdir() if any(path.glob("*/fold-*/predictions.parquet"))]
