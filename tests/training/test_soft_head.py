@@ -15,7 +15,9 @@ def test_probabilities_are_those_of_the_experts():
     features, groups = random.normal(size=(400, 4)).astype(np.float32), np.repeat(np.arange(8), 50)
     truth = softmax(features @ random.normal(size=(4, 3)), axis=1)
     votes = np.stack([random.multinomial(10, row) for row in truth]) / 10
-    soft, hard = fit_soft_head(features, votes, groups), fit_head(features, votes.argmax(axis=1), groups)
+    weak = (0.1, 1.0, 10.0)
+    soft = fit_soft_head(features, votes, groups, weak)
+    hard = fit_head(features, votes.argmax(axis=1), groups, weak)
     found, sure = (softmax(features @ head.weight.T + head.bias, axis=1) for head in (soft, hard))
     assert np.abs(found - truth).mean() < 0.03
     assert vote_divergence(truth, found) < 0.3 * vote_divergence(truth, sure)

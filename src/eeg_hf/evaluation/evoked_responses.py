@@ -19,6 +19,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 NUM_COMPONENTS = 4
+_EMPTY = 1e-7
+"""Share of the largest power below which a direction holds rounding errors."""
 
 
 class EvokedCovariances(ClassifierMixin, BaseEstimator):
@@ -72,6 +74,8 @@ class EvokedCovariances(ClassifierMixin, BaseEstimator):
         """Fit on what `slow` returned, which several fits can share; see `fit`."""
         labels, groups = np.asarray(labels), np.asarray(groups)
         self.classes_ = np.unique(labels)
+        self.basis_ = real_directions(slow)
+        slow = self.basis_ @ slow
         pipeline = self._pipeline(np.shape(slow)[1])
         num_folds = min(self.num_folds, len(np.unique(groups)))
         folds = [*GroupKFold(num_folds).split(slow, groups=groups)] if num_folds > 1 else []
@@ -88,7 +92,11 @@ class EvokedCovariances(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, windows_uv: np.ndarray) -> np.ndarray:
         """Return class probabilities (windows, classes)."""
-        return self.classifier_.predict_proba(self.slow(windows_uv))
+        return self.predict_slow(self.slow(windows_uv))
+
+    def predict_slow(self, slow: np.ndarray) -> np.ndarray:
+        """Return class probabilities (windows, classes) of what `slow` returned."""
+        return self.classifier_.predict_proba(self.basis_ @ slow)
 
     def predict(self, windows_uv: np.ndarray) -> np.ndarray:
         """Return the likeliest class of each window, (windows,)."""
@@ -115,6 +123,18 @@ class EvokedCovariances(ClassifierMixin, BaseEstimator):
                 ("classify", LogisticRegression(C=1e-2, class_weight="balanced", max_iter=2000)),
             ]
         )
+
+
+def real_directions(windows_uv: np.ndarray) -> np.ndarray:
+    """Return a basis (directions, channels) without what the average reference empties.
+
+    Filters would make a signal of the rounding errors that are left there. The identity where nothing is
+    empty.
+    """
+    covariance = np.mean(windows_uv @ windows_uv.swapaxes(1, 2), axis=0)
+    values, vectors = np.linalg.eigh(covariance)
+    keep = values > _EMPTY * values[-1]
+    return np.eye(len(values)) if keep.all() else vectors[:, keep].T
 
 
 def slow_part(windows_uv: np.ndarray, sampling_rate: float, lowpass_hz: float) -> np.ndarray:

@@ -32,7 +32,7 @@ class EEGClassicalConfig(PreTrainedConfig):
         step (`int`): Samples from one kept sample to the next after the low-pass.
         shrinkages (`list[float]`): Of cross-spectra, before and after recentring.
         num_prototypes (`int`): Rows of the mean responses that windows are compared with.
-        num_components (`int`): Spatial filters before; 0 for none.
+        num_components (`int`): Spatial filters before, for evoked responses.
         regression_mean (`float`): Mean of the labels of a regression, for cards.
         regression_std (`float`): Their standard deviation.
 
@@ -76,7 +76,7 @@ class EEGClassicalConfig(PreTrainedConfig):
     def matrix_size(self) -> int:
         """Rows of the matrices whose logarithm describes a window."""
         if self.kind == "evoked":
-            return self.num_prototypes + (self.num_components or self.num_channels)
+            return self.num_prototypes + self.num_components
         return self.num_channels
 
     @property

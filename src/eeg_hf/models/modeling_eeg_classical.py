@@ -72,8 +72,7 @@ class EEGClassicalModel(EEGClassicalPreTrainedModel):
         if config.kind == "evoked":
             length = -(-config.num_samples // config.step)
             self.register_buffer("prototypes", torch.empty(config.num_prototypes, length))
-            if config.num_components:
-                self.register_buffer("spatial_filters", torch.empty(config.num_components, size))
+            self.register_buffer("spatial_filters", torch.empty(config.num_components, size))
         self.post_init()
 
     def reset_parameters(self) -> None:
@@ -166,9 +165,7 @@ class EEGClassicalModel(EEGClassicalPreTrainedModel):
     def _evoked(self, values: torch.Tensor) -> torch.Tensor:
         """Return the logarithm of the covariance of a window with mean responses, (batch, features)."""
         sections = torch.tensor(self.config.filters, dtype=torch.float64, device=values.device)
-        slow = filter_twice(values, sections)[:, :, 0, :: self.config.step]
-        if self.config.num_components:
-            slow = self.spatial_filters.double() @ slow
+        slow = self.spatial_filters.double() @ filter_twice(values, sections)[:, :, 0, :: self.config.step]
         prototypes = self.prototypes.double().expand(len(slow), -1, -1)
         return vectorize(logarithm(shrunk_covariance(torch.cat([prototypes, slow], dim=1))))
 
@@ -181,6 +178,20 @@ class EEGClassicalForSequenceClassification(EEGClassicalPreTrainedModel):
         self.model = EEGClassicalModel(config)
         self.classifier = nn.Linear(config.num_features, config.num_labels)
         self.post_init()
+
+    def resize(self, num_prototypes: int, num_components: int) -> None:
+        """Make room for the mean responses and spatial filters that a fit found; nothing is learned then.
+
+        Args:
+            num_prototypes: Rows of the mean responses.
+            num_components: Spatial filters.
+        """
+        config = self.config
+        config.num_prototypes, config.num_components = num_prototypes, num_components
+        length = self.model.prototypes.shape[-1]
+        self.model.register_buffer("prototypes", torch.zeros(num_prototypes, length))
+        self.model.register_buffer("spatial_filters", torch.zeros(num_components, config.num_channels))
+        self.classifier = nn.Linear(config.num_features, config.num_labels)
 
     def forward(
         self,

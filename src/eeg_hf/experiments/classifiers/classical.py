@@ -31,7 +31,7 @@ from ...evaluation.baselines import (
     BandPower,
     fitting_bands,
 )
-from ...evaluation.evoked_responses import NUM_COMPONENTS, EvokedCovariances
+from ...evaluation.evoked_responses import EvokedCovariances
 from ...evaluation.welch_tangent_space import recentring
 from ...models.configuration_eeg_classical import EEGClassicalConfig
 from ...models.configuration_eeg_foundation import SECOND_ORDER_BANDS_HZ
@@ -114,11 +114,8 @@ def build_classical(
             if is_slow
             else np.eye(6)[[0]] + np.eye(6)[[3]]
         )
-        classes = len(fields["id2label"])
-        is_xdawn = method == "xdawn_covariances"
-        rows = min(NUM_COMPONENTS, size) if is_xdawn else min(2 * NUM_COMPONENTS, size)
         fields |= {"filters": [low], "step": max(int(rate / (3 * _LOWPASS_HZ)), 1) if is_slow else 1}
-        fields |= {"num_prototypes": rows * classes, "num_components": rows * classes if is_xdawn else 0}
+        fields |= {"num_prototypes": 1, "num_components": size}  # until a fit says how many
     fields["filters"] = [sections.tolist() for sections in fields.get("filters", ())]
     config = EEGClassicalConfig(kind=kind, method=method, sampling_rate=rate, **fields)
     return EEGClassicalForSequenceClassification(config)
@@ -151,7 +148,7 @@ def try_classical(
     elif isinstance(fitted, WelchTangentSpace):
         scores = fitted.predict_covariances(values)
     elif isinstance(fitted, EvokedCovariances):
-        scores = fitted.classifier_.predict_proba(values)
+        scores = fitted.predict_slow(values)
     else:
         scores = fitted.predict_proba(values)
     return Predictions(np.array(test["window_id"]), np.array(test["subject"]), target.encode(test), scores)
@@ -186,9 +183,9 @@ def transfer(fitted: Any, model: EEGClassicalForSequenceClassification) -> None:
         steps = fitted.classifier_
         weight, bias = of_logarithms(*affine(steps[2:]), [steps["tangent_space"].reference_])
         covariances = steps["covariances"]
-        buffers["prototypes"] = covariances.P_
-        if model.config.num_components:
-            buffers["spatial_filters"] = covariances.Xd_.filters_
+        filters = covariances.Xd_.filters_ @ fitted.basis_ if fitted.method == "xdawn" else fitted.basis_
+        buffers = {"prototypes": covariances.P_, "spatial_filters": filters}
+        model.resize(len(covariances.P_), len(filters))
     else:
         weight, bias = affine(fitted[-2:])
         if "tangent_space" in fitted.named_steps:

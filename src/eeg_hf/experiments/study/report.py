@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import mne
 import numpy as np
 
+from ...atomic_files import write_text
 from ...evaluation import ResultRow, read_report
 from ...evaluation.plots import plot_results
 from ...evaluation.report import provenance_lines
@@ -53,8 +54,41 @@ body { line-height: 1.5; }
 .study .warning { border-left: 4px solid #D55E00; padding: 0.3em 0.8em; margin: 0.5em 0; }
 .study .best { font-weight: bold; }
 .accordion-body img { max-width: min(100%, 44rem) !important; height: auto; }
-@media print { nav, #toc, .navbar { display: none !important; } }
+#filter-by-tags-dropdown-menu, .accordion-header .badge { display: none !important; }
+@media (max-width: 48rem) {
+  #toc { display: none; }
+  #content { width: 100% !important; margin-left: 0 !important; }
+  .navbar-brand .fs-3 { font-size: 1rem !important; white-space: normal; }
+}
+@media (prefers-color-scheme: dark) {
+  body, .accordion, .accordion-item, .accordion-body { background: #16181c; color: #e4e6ea; }
+  .accordion-item { border-color: #3a3f47; }
+  .navbar, .bg-light, .accordion-button, .accordion-button:not(.collapsed), .list-group-item {
+    background: #23272e !important; color: #cfe0ff !important; border-color: #3a3f47 !important;
+  }
+  .navbar-brand, .navbar span, h5, .study table { color: #e4e6ea !important; }
+  .accordion-button::after { filter: invert(0.8); }
+  a { color: #8fbaff; }
+  .figure-caption, figcaption { color: #a9b0ba !important; }
+  .accordion-body img { background: #fff; border-radius: 4px; padding: 4px; }
+}
+@media print {
+  nav, #toc, .navbar, footer { display: none !important; }
+  #content { width: 100% !important; margin: 0 !important; }
+  body, #container { padding: 0 !important; margin: 0 !important; }
+  .accordion-item { break-inside: avoid; border: 0; }
+  .accordion-header { break-after: avoid; }
+  .accordion-button::after { display: none; }
+  .accordion-collapse { display: block !important; }
+  .study table { display: table; }
+  .accordion-body img { max-height: 9cm; width: auto !important; }
+}
 """
+_META = (
+    '<meta charset="UTF-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<meta name="color-scheme" content="light dark">'
+)
+"""What mne.Report lacks for telephones and dark screens."""
 CAPTIONS = {
     "electrodes": "Electrodes, seen from above.",
     "spectra": "Mean spectrum over electrodes and subjects; the band is the standard error over subjects.",
@@ -153,6 +187,7 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     add("Provenance", as_items(line.removeprefix("- ") for line in provenance_lines(provenance)))
     path = output_dir / "report.html"
     report.save(path, open_browser=False, overwrite=True, verbose="ERROR")
+    write_text(path, path.read_text(encoding="utf-8").replace('<meta charset="UTF-8">', _META, 1))
     return path
 
 
