@@ -80,14 +80,20 @@ def test_the_table_is_that_of_the_commands_it_prints(study):
     folds = json.loads((output_dir / "unseen/metrics.json").read_text())["summary"]
     assert ours["metrics"]["balanced_accuracy"]["mean"] == pytest.approx(folds["balanced_accuracy"]["mean"])
     verbs = [line.split()[2] for line in printed.splitlines() if line.startswith("$ eeg-hf")]
-    assert verbs == ["prepare", "finetune", "finetune", "evaluate"]
+    assert verbs == ["prepare", "finetune", "finetune", "finetune", "evaluate"]
+    choice = json.loads((output_dir / "model/choice.json").read_text())
+    assert {"eeg_foundation", "tangent_space", "band_power"} < set(choice["scores"])
+    assert f"was chosen by inner folds of subjects and fitted on everybody: {choice['chosen']}" in (
+        (output_dir / "report.html").read_text()
+    )
+    assert any(row["method"].startswith("the kept model") for row in rows)
 
 
 def test_its_settings_make_the_same_numbers_again_and_finished_steps_are_kept(study, tmp_path):
     output_dir, _ = study
     before = (output_dir / "results.csv").read_text()
     printed = run_command("study", output_dir / "study.yaml")
-    assert printed.count("is finished") == 3 and (output_dir / "results.csv").read_text() == before
+    assert printed.count("is finished") == 4 and (output_dir / "results.csv").read_text() == before
 
 
 def test_bad_input_is_one_line(tmp_path, lab):
