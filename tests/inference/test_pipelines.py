@@ -229,7 +229,7 @@ def test_a_model_of_several_tasks_answers_each(tmp_path, recordings):
     assert answer["tasks"]["age"]["value"] == pytest.approx(np.average(values, weights=seconds), rel=1e-5)
 
 
-def test_a_codec_is_refused_by_name():
+def test_a_codec_is_refused_by_name(recordings):
     codec = AutoModel.from_config(EEGFSQConfig(patch_size=40, hidden_dims=[24]))
     embed = pipeline("eeg-feature-extraction", model=codec, feature_extractor=EEGFeatureExtractor())
     with pytest.raises(ValueError, match="EEGFSQModel returns no embedding of a window"):
