@@ -96,7 +96,7 @@ def test_a_corpus_of_two_montages_is_refused(prepared, corpus):
 
 def test_a_name_without_its_family_is_refused(corpus, tmp_path):
     line = fail_command("finetune", *words(corpus, tmp_path, "EEGNet"), "--architecture", "eegnets")
-    assert "expected eeg_foundation, eegnet or braindecode/ and the name of a network" in line
+    assert "eegnet, or braindecode/ and the name of a network" in line
 
 
 def test_pretraining_takes_no_network_of_braindecode(corpus, tmp_path):
