@@ -21,7 +21,7 @@ from ..suggestions import did_you_mean
 
 VERBS = {
     "Data": ("prepare", "audit"),
-    "Models": ("pretrain", "finetune", "train-phases", "train-tokenizer", "train-clip"),
+    "Models": ("pretrain", "finetune", "train-phases", "train-tokenizer", "train-clip", "train-ensemble"),
     "Results": (
         "evaluate",
         "evaluate-second-order",

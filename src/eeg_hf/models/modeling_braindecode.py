@@ -116,6 +116,21 @@ def refuse_offload(model: PreTrainedModel) -> None:
         )
 
 
+def find_blocks(network: nn.Module) -> list[nn.Module]:
+    """Return the layers of a network whose outputs are its hidden states: the longest list of one class.
+
+    Networks of transformers keep their layers in such a list; those of a few convolutions have none.
+    """
+    found: list[nn.Module] = []
+    for container in network.modules():
+        if isinstance(container, (nn.ModuleList, nn.Sequential)):
+            blocks = list(container)
+            is_stack = len({type(block) for block in blocks}) == 1 and any(blocks[0].parameters())
+            if is_stack and len(blocks) > max(len(found), 1):
+                found = blocks
+    return found
+
+
 def forward_options(network: nn.Module, config: BraindecodeConfig) -> dict[str, Any]:
     """Return the arguments of a network besides the windows: Labram looks its electrodes up in every call."""
     takes_names = "ch_names" in inspect.signature(network.forward).parameters
@@ -226,26 +241,59 @@ class BraindecodeModel(BraindecodePreTrainedModel):
             **kwargs: What else a batch has; masks mean nothing to these networks.
 
         Returns:
-            `last_hidden_state`, what enters the last layer, and `pooler_output`, the same as one vector a
-            window.
+            `last_hidden_state`, what enters the last layer; `pooler_output`, the same as one vector a window;
+            and with `output_hidden_states=True` the `hidden_states` of the layers, where the network has a
+            list of them.
 
         Raises:
             ValueError: If the network has no `final_layer`, or the windows do not fit it.
         """
+        wants_states = kwargs.pop("output_hidden_states", None) or self.config.output_hidden_states
         features: list[torch.Tensor] = []
         last = getattr(self.network, "final_layer", None)
         if last is None:
             raise ValueError(f"{self.config.architecture} of braindecode has no final_layer to read before")
         handle = last.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+        states: tuple[torch.Tensor, ...] | None = None
         try:
-            self.compute_logits(input_values, channel_positions)
+            if wants_states:
+                _, states = self.compute_states(input_values, channel_positions)
+            else:
+                self.compute_logits(input_values, channel_positions)
         finally:
             handle.remove()
         if not features:
             raise ValueError(f"{self.config.architecture} of braindecode does not use its final_layer")
         return BaseModelOutputWithPooling(
-            last_hidden_state=features[-1], pooler_output=features[-1].flatten(1)
+            last_hidden_state=features[-1], pooler_output=features[-1].flatten(1), hidden_states=states
         )
+
+    def compute_states(
+        self, input_values: torch.Tensor, channel_positions: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Return the output of the network, and that of each of its layers, in the layout of the network.
+
+        Raises:
+            ValueError: If the network has no list of layers of one kind.
+        """
+        blocks = find_blocks(self.network)
+        if not blocks:
+            raise ValueError(
+                f"output_hidden_states: {self.config.architecture} of braindecode has no list of layers of "
+                "one kind; last_hidden_state is what enters its last layer"
+            )
+        states: list[torch.Tensor] = []
+
+        def keep(_: nn.Module, __: Any, output: Any) -> None:
+            states.append(output[0] if isinstance(output, (tuple, list)) else output)
+
+        handles = [block.register_forward_hook(keep) for block in blocks]
+        try:
+            logits = self.compute_logits(input_values, channel_positions)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return logits, tuple(states)
 
     def compute_logits(
         self, input_values: torch.Tensor, channel_positions: torch.Tensor | None = None
@@ -313,7 +361,11 @@ class BraindecodeForSequenceClassification(BraindecodePreTrainedModel):
             **kwargs: As in [`BraindecodeModel`].
         """
         config = self.config
-        logits = self.model.compute_logits(input_values, channel_positions)
+        states: tuple[torch.Tensor, ...] | None = None
+        if kwargs.get("output_hidden_states") or config.output_hidden_states:
+            logits, states = self.model.compute_states(input_values, channel_positions)
+        else:
+            logits = self.model.compute_logits(input_values, channel_positions)
         if (config.regression_mean, config.regression_std) != (0, 1):
             logits = logits * config.regression_std + config.regression_mean
         loss = None
@@ -326,7 +378,7 @@ class BraindecodeForSequenceClassification(BraindecodePreTrainedModel):
                 label_smoothing=config.label_smoothing if self.training else 0.0,
             )
             loss = loss / config.regression_std**2  # 1, but for a regression
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=states)
 
 
 __all__ = ["BraindecodeForSequenceClassification", "BraindecodeModel", "BraindecodePreTrainedModel"]
