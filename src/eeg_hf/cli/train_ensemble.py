@@ -6,6 +6,8 @@ r"""Train an ensemble that predicts the votes of experts (HMS), and write a subm
         --corpus_options '{"part": "test"}'
     eeg-hf train-ensemble ensemble_hms --data runs/data/hms --recordings hms --test runs/data/hms_test \
         --output_dir runs/ensemble
+    # spectrograms made of the windows, one stage
+    eeg-hf train-ensemble ensemble_hms --data runs/data/hms --least_votes 1 --folds 3 --output_dir runs/simple
 
 Folds keep patients apart. Every member is trained on the shares of votes, first on all windows, then on those
 that ten experts or more judged. Patients that trained no member calibrate each member and weight the vote.
