@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy import signal
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -84,11 +85,24 @@ class EvokedCovariances(ClassifierMixin, BaseEstimator):
         ):
             self.classifier_ = pipeline.fit(slow, labels)
             return self
-        scoring = "roc_auc" if len(self.classes_) == 2 else "roc_auc_ovr"
-        values = {"classify__C": list(self.inverse_regularizations)}
-        search = GridSearchCV(pipeline, values, scoring=scoring, cv=folds).fit(slow, labels)
-        self.classifier_ = search.best_estimator_
+        scores = np.array([self._score_fold(pipeline, slow, labels, *fold) for fold in folds])  # (folds, C)
+        best = self.inverse_regularizations[int(scores.mean(axis=0).argmax())]
+        self.classifier_ = pipeline.set_params(classify__C=best).fit(slow, labels)
         return self
+
+    def _score_fold(
+        self, pipeline: Pipeline, slow: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray
+    ) -> list[float]:
+        """Return the AUROC of each C in an inner fold, whose covariances are computed once for all."""
+        scorer = get_scorer("roc_auc" if len(self.classes_) == 2 else "roc_auc_ovr")
+        steps = clone(pipeline)
+        vectors = steps[:-1].fit_transform(slow[train], labels[train])
+        tested = steps[:-1].transform(slow[test])
+        scores = []
+        for value in self.inverse_regularizations:
+            fitted = steps[-1].set_params(C=value).fit(vectors, labels[train])
+            scores.append(float(scorer(fitted, tested, labels[test])))
+        return scores
 
     def predict_proba(self, windows_uv: np.ndarray) -> np.ndarray:
         """Return class probabilities (windows, classes)."""

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from ..options import option, split_words
 from .budget import parse_seconds
 
-_QUICK = ("eeg_foundation", "band_power")
-"""What a first look chooses from: no filter runs over every window."""
+_QUICK = ("eeg_foundation",)
+"""What a first look keeps: choosing among methods takes as long as all the rest of it."""
 
 
 @dataclass
