@@ -126,3 +126,12 @@ def test_the_best_architecture_is_chosen_by_inner_folds_and_kept(windows, tmp_pa
         *("--task", "regression", "--architecture", "band_power,welch_tangent_space"),
     )
     assert "welch_tangent_space: for classes" in line
+
+
+def test_a_classical_method_is_predicted_with_and_no_export_says_why(windows, tmp_path):
+    finetune(windows, "condition", tmp_path / "model", "--architecture", "tangent_space", "--split", "none")
+    recording = next(windows.parent.glob("*_raw.fif"))
+    run_command("predict", tmp_path / "model", recording, "--output", tmp_path / "table.csv")
+    assert "score: rest" in (tmp_path / "table.csv").read_text()
+    line = fail_command("export", tmp_path / "model", "--output_dir", tmp_path / "exported")
+    assert "is tangent_space, whose filters and logarithms of matrices have no operators in ONNX" in line

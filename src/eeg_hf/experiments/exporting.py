@@ -38,10 +38,10 @@ def run(args: ExportModelArguments) -> None:
     name, folder = str(args.model), Path(args.output_dir)
     source = find_weights(name)
     model: Any = AutoModelForSequenceClassification.from_pretrained(source).float().eval()
-    if getattr(model.config, "kind", "power") != "power" and args.to != "torch-export":
+    if model.config.model_type == "eeg_classical":
         raise ValueError(
-            f"{name} is {model.config.method}, whose matrix logarithm takes eigenvalues, for which "
-            f"{_TITLES[args.to]} has no operator: take --to torch-export, or eeg-hf predict, stream and serve"
+            f"{name} is {model.config.method}, whose filters and logarithms of matrices have no operators in "
+            f"{_TITLES[args.to]}: take eeg-hf predict or stream"
         )
     extractor = EEGFeatureExtractor.from_pretrained(source)
     features = read_features(args, extractor, model)
