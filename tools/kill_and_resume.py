@@ -3,11 +3,11 @@
 
     python tools/kill_and_resume.py --number 25 --seed 0 --jobs prepare pretrain phases registry push
 
-Each job runs once undisturbed. Then it is killed (SIGKILL) up to three times in a row, each time after a
-random share of the undisturbed time, and run to its end: what it leaves must equal what the undisturbed run
-left, byte for byte, with no hidden file beside it. Children are forked from this process, which has imported
-everything. Pushes go to a Hub on this machine, the one of the tests; between two kills its tag and its main
-branch hold one whole version, the old or the new.
+Each job runs once undisturbed. A try kills it (SIGKILL) up to three times in a row, each time after a random
+share of the undisturbed time, and runs it to its end: what it leaves must equal what the undisturbed run
+left, byte for byte, with no hidden file beside it. A try of which no kill hits a working process is repeated.
+Children are forked from this process, which has imported everything. Pushes go to a Hub on this machine, the
+one of the tests; between two kills its tag and its main branch hold one whole version, the old or the new.
 Exit code 1 if a result differs.
 """
 
@@ -229,6 +229,27 @@ def whole_version(folder: Path, states: list[dict[str, str]]) -> bool:
     return shown == ["v1.0"] and digests(VERSION)(folder) in states
 
 
+def kill_some(
+    job: Job, folder: Path, seconds: float, rng: np.random.Generator, states: list[dict[str, str]]
+) -> tuple[int, bool]:
+    """Start a job anew and kill it one to three times in a row; repeat that until a kill hits.
+
+    Returns:
+        Kills that hit, and whether what others saw after each was a whole state.
+    """
+    is_whole = True
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        job.before(folder)
+        hits = 0
+        for _ in range(int(rng.integers(1, 4))):
+            hits += kill_after(lambda: job.run(folder), seconds * float(rng.uniform(0.02, 1.0)))
+            is_whole = is_whole and job.is_whole(folder, states)
+        if hits:
+            return hits, is_whole
+    raise RuntimeError("no kill hits: the job ends too soon")
+
+
 def try_job(name: str, job: Job, number: int, rng: np.random.Generator, scratch: Path) -> tuple[int, int]:
     """Kill and resume a job; return the number of kills that hit, and of equal results."""
     reference = scratch / "undisturbed"
@@ -239,24 +260,22 @@ def try_job(name: str, job: Job, number: int, rng: np.random.Generator, scratch:
     if not is_done or not new:
         raise RuntimeError(f"{name} fails undisturbed: set KILLS_SHOW=1 to see why")
     hits = equal = 0
+    folder = scratch / "killed"
     for each in range(number):
-        folder = scratch / "killed"
-        shutil.rmtree(folder, ignore_errors=True)
-        job.before(folder)
-        is_whole = True
-        for _ in range(int(rng.integers(1, 4))):
-            hits += kill_after(lambda: job.run(folder), seconds * float(rng.uniform(0.02, 1.0)))  # noqa: B023
-            is_whole = is_whole and job.is_whole(folder, [old, new])
-        is_done, _ = finish(lambda: job.run(folder))  # noqa: B023
-        left = [
-            path for path in (*folder.rglob(".*"), *scratch.glob(".killed*")) if path.name != ".gitattributes"
-        ]
+        hit, is_whole = kill_some(job, folder, seconds, rng, [old, new])
+        hits += hit
+        is_done, _ = finish(lambda: job.run(folder))
+        hidden = (*folder.rglob(".*"), *scratch.glob(".killed*"))
+        left = [path for path in hidden if path.name != ".gitattributes"]
         if is_done and is_whole and job.results(folder) == new and not left:
             equal += 1
-        else:
-            kept = Path(tempfile.mkdtemp(prefix=f"{name}-{each}-"))
-            shutil.copytree(folder, kept / "killed")
-            sys.stdout.write(f"{name} {each}: differs (finished: {is_done}, left: {left}), kept in {kept}\n")
+            continue
+        kept = Path(tempfile.mkdtemp(prefix=f"{name}-{each}-"))
+        shutil.copytree(folder, kept / "killed")
+        sys.stdout.write(
+            f"{name} {each}: differs (finished: {is_done}, whole between kills: {is_whole}, left: {left}), "
+            f"kept in {kept}\n"
+        )
     return hits, equal
 
 
