@@ -96,7 +96,10 @@ def test_a_workbook(tmp_path, little):
         ({"notch_hz": 1e-6}, "notch_hz=1e-06 Hz and its multiples are no line noise"),
         ({"highpass_hz": 1e-5}, "highpass_hz=1e-05 Hz needs a filter of 6.6e.07 samples at 200 Hz"),
         ({"sampling_rate": 1e12}, "sampling_rate must be at most 1e.06"),
-        ({"window_seconds": 1e12}, "window_seconds must be at most 1e.06"),
+        ({"window_seconds": 1e12}, "window_seconds must be at most 86400"),
+        ({"clip": 1e308}, "clip must be at most 1e.30"),
+        ({"clip": 1e-300}, "clip must be at least 0.001"),  # every sample would be zero
+        ({"reference": None}, "reference must be a list of channel names, got None"),
     ],
 )
 def test_settings_of_a_stranger(tmp_path, setting, match):
@@ -105,6 +108,13 @@ def test_settings_of_a_stranger(tmp_path, setting, match):
     path.write_text(json.dumps({**json.loads(path.read_text()), **setting}))
     with pytest.raises(ValueError, match=match):
         EEGFeatureExtractor.from_pretrained(tmp_path)
+
+
+def test_a_window_that_is_all_padding():
+    extractor = EEGFeatureExtractor(window_seconds=86400.0)
+    seconds = np.random.default_rng(0).normal(scale=20.0, size=(4, 2000))
+    with pytest.raises(ValueError, match="window_seconds=86400, but the recording has 10 s"):
+        extractor(seconds, sampling_rate=200, channel_names=["C3", "C4", "F3", "F4"], unit="uV")
 
 
 def test_filters_that_the_rate_of_a_file_makes_endless():

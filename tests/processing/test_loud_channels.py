@@ -76,6 +76,22 @@ def test_few_channels_too(names):
     assert np.allclose(found.get_data()[1:], clean.get_data(), atol=1e-9)
 
 
+def test_one_of_two_channels_cannot_be_left_out_and_that_is_said():
+    _, report = preprocess(spoil(record(NAMES[:2]), NAMES[:1], "loud", 20))
+    assert report.reference_outliers == {} and report.quality < 0.1
+    assert f"unlike the other channels of the reference: {NAMES[0]}" in report.warnings[1]
+    _, report = preprocess(record(NAMES[:2]))
+    assert report.quality > 0.9 and len(report.warnings) == 1
+
+
+def test_where_one_of_three_is_left_both_others_stay_in_the_average_and_that_is_said():
+    raw = record(NAMES[:3])
+    spoilt = spoil(spoil(raw, NAMES[:1], "loud", 10), NAMES[1:2], "step", 5e5)
+    _, report = preprocess(spoilt)
+    assert report.reference_outliers == {} and report.quality < 0.1
+    assert all(name in report.warnings[0] for name in NAMES[:2])
+
+
 def test_a_clean_recording_is_not_affected():
     for seed in range(5):
         raw = record(seed=seed)

@@ -29,7 +29,7 @@ from .normalization import mean_and_deviation, robust_statistics
 from .preprocessing import OPTIONS, SETTINGS
 from .preprocessing import preprocess as preprocess_recording
 from .preprocessing_report import PreprocessingReport
-from .setting_checks import check_option, positive
+from .setting_checks import check_option, positive, refuse_padding
 from .signal_quality import LARGEST_UV, check_amplitude
 from .window_scales import MICROVOLT_SCALE
 
@@ -124,8 +124,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         self.missing_channels = missing_channels
         self.unknown_channels = unknown_channels
         self.normalization = normalization
-        self.clip = None if clip is None else positive("clip", clip)
-        length = None if window_seconds is None else positive("window_seconds", window_seconds, at_most=1e6)
+        self.clip = None if clip is None else positive("clip", clip, at_least=1e-3, at_most=1e30)
+        length = None if window_seconds is None else positive("window_seconds", window_seconds, at_most=86400)
         self.window_seconds = length
         self.alignment = alignment
         self.bad_channels = bad_channels
@@ -469,6 +469,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
             num_samples if self.window_seconds is None else round(self.window_seconds * self.sampling_rate)
         )
         num_windows = -(-num_samples // length)
+        refuse_padding(num_items * num_channels, num_samples, num_windows * length, self.sampling_rate)
         values = torch.nn.functional.pad(values, (0, num_windows * length - num_samples))
         values = values.unflatten(-1, (num_windows, length))  # (items, channels, windows, length)
         values = values.transpose(1, 2)
@@ -538,7 +539,8 @@ def _pick_rows(selection: ChannelSelection, samples: np.ndarray) -> np.ndarray:
 
 def _canonical(setting: str, names: Sequence[str]) -> list[str]:
     """Translate the channel names of a setting; raise unless they are a list of different names."""
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    is_list = isinstance(names, (list, tuple))
+    if not is_list or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{setting} must be a list of channel names, got {names!r}")
     canonical = [parse_channel(name).name for name in names]
     if not canonical or repeated(canonical):

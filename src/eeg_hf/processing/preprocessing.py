@@ -28,6 +28,7 @@ from .filtering import Span, apply_fir, check_filters, design_band_pass, design_
 from .long_recordings import StoredSignal, Stretches, clean_in_blocks, is_long
 from .preprocessing_report import PreprocessingReport
 from .recorded_channels import HeldChannels, RecordedChannels, StreamedChannels, measure
+from .referencing import can_leave_out
 from .setting_checks import check_option
 from .signal_quality import (
     CLIPPED_SHARE,
@@ -217,9 +218,11 @@ def clean_samples(
     kind = reference if isinstance(reference, str) else "electrodes"
     judged = [name for name in live if name not in bad and not selection.found[name].channel.is_bipolar]
     outlying, spread = _outliers(recorded, judged, kind, electrodes, report)
+    if kind == "average":
+        outlying = dict(can_leave_out(outlying, [name for name in judged if name in selection.wanted]))
     if not robust_reference:
         outlying = {}
-    elif kind == "average":
+    elif outlying and kind == "average":
         report.reference_outliers, spread = outlying, 0.0
     treatment = Treatment(
         selection, bad, kind, electrodes, outlying, missing_channels == "interpolate", file_rate

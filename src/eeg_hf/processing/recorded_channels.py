@@ -81,10 +81,12 @@ class HeldChannels(RecordedChannels):
     def __init__(self, rows: Mapping[str, np.ndarray], samples: np.ndarray, rate: float) -> None:
         self.rows, self.samples, self.rate = rows, samples, rate
         self.names, self.num_samples = list(rows), samples.shape[1]
+        self._extremes: dict[str, tuple[float, float]] = {}
 
     def scale(self, factor: float) -> None:
         """Multiply all samples, in place."""
         self.samples *= factor
+        self._extremes.clear()
 
     def deviation(self, name: str) -> float:
         """Return the standard deviation."""
@@ -93,7 +95,9 @@ class HeldChannels(RecordedChannels):
 
     def extremes(self, name: str) -> tuple[float, float]:
         """Return the smallest and the largest sample."""
-        return float(self.rows[name].min()), float(self.rows[name].max())
+        if name not in self._extremes:
+            self._extremes[name] = float(self.rows[name].min()), float(self.rows[name].max())
+        return self._extremes[name]
 
     def clipped(self, name: str) -> float:
         """Return `clipped_share`."""

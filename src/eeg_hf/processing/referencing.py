@@ -4,7 +4,7 @@
 Samples are in V; `rows` maps canonical names to samples of shape (time,), `bad` maps names to reasons.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def rereference(
     selection: ChannelSelection,
     reference: str,
     electrodes: Sequence[str],
-    outlying: Collection[str] = (),
+    outlying: Mapping[str, str] | None = None,
 ) -> str:
     """Subtract the reference from the good unipolar channels, in place.
 
@@ -28,7 +28,8 @@ def rereference(
         selection: The channels of the recording and the wanted ones, over which the average is taken.
         reference: `"average"`, `"original"` to change nothing, or anything else for `electrodes`.
         electrodes: Canonical names of the electrodes whose mean is the reference.
-        outlying: Good channels that the average is subtracted from and does not contain, if two are left.
+        outlying: Good channels that the average is subtracted from and does not contain, if two others are
+            left -> why.
 
     Returns:
         The name of the reference.
@@ -49,8 +50,8 @@ def rereference(
                 f"an average reference needs two good unipolar channels, got {', '.join(members) or 'none'}"
                 f" among {', '.join(selection.wanted)}: set reference='original'"
             )
-        trusted = [name for name in members if name not in outlying]
-        members = trusted if len(trusted) > 1 else members
+        left_out = can_leave_out(outlying or {}, members)
+        members = [name for name in members if name not in left_out]
     else:
         members = list(electrodes)
         unusable = [f"{name} ({bad.get(name, 'bipolar')})" for name in members if name not in good]
@@ -67,6 +68,11 @@ def rereference(
     if len(members) == 1:
         bad[members[0]] = "it is the reference"
     return "average" if reference == "average" else "+".join(members)
+
+
+def can_leave_out(outlying: Mapping[str, str], members: Iterable[str]) -> Mapping[str, str]:
+    """Return the channels that an average leaves out: none unless two others are left."""
+    return outlying if sum(name not in outlying for name in members) > 1 else {}
 
 
 def assemble(

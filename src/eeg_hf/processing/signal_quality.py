@@ -86,7 +86,11 @@ def evenly_spread(num_samples: int, length: int, most: int) -> np.ndarray:
 
 def _cut(channels: Sequence[np.ndarray] | np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """Cut blocks in uV, (channels, num_blocks, length)."""
-    return np.stack([samples[starts[:, None] + np.arange(length)] for samples in channels]) * 1e6
+    blocks = np.empty((len(channels), len(starts), length))
+    for rows, samples in zip(blocks, channels, strict=True):
+        for row, start in zip(rows, starts, strict=True):
+            np.multiply(samples[start : start + length], 1e6, out=row)
+    return blocks
 
 
 def _moving_starts(channels: Sequence[np.ndarray] | np.ndarray, length: int) -> np.ndarray:
@@ -276,22 +280,25 @@ def loud_channels(
 
     Returns:
         Name -> how many times as loud as the median channel, from 1 Hz on: more than three times, and five
-        robust deviations away; with fewer than 8 channels, more than five times. Empty for fewer than 3
-        channels or less than 2 seconds.
+        robust deviations away; with fewer than 8 channels, more than five times; of two channels, as the
+        other one. Empty for a single channel or less than 2 seconds.
     """
     length = round(2 * rate)
     names = list(channels)
-    if len(names) < 3 or len(channels[names[0]]) < length:
+    if len(names) < 2 or len(channels[names[0]]) < length:
         return {}
     blocks = _blocks(list(channels.values()), length, 30)  # (channels, num_blocks, length), uV
     is_many = len(names) >= _LEAST_CHANNELS
     if is_many:
-        blocks -= np.median(blocks, axis=0)
+        ranked = np.sort(blocks.astype(np.float32), axis=0)  # a third of the time of np.median
+        blocks -= (ranked[(len(names) - 1) // 2] + ranked[len(names) // 2]) / 2
     spectra, frequencies = _spectra(blocks, rate)
     end = min(100.0 if lowpass_hz is None else lowpass_hz, 0.4 * rate)
-    power = (np.abs(spectra[..., (frequencies >= 1) & (frequencies <= end)]) ** 2).sum(axis=-1)
+    first, last = np.searchsorted(frequencies, [1, np.nextafter(end, np.inf)])
+    power = (np.abs(spectra[..., first:last]) ** 2).sum(axis=-1)
     loudness = np.sqrt(np.median(power, axis=-1))  # (channels,)
-    ratio = loudness / max(float(np.median(loudness)), 1e-6)
+    usual = float(np.median(loudness) if len(names) > 2 else loudness.min())
+    ratio = loudness / max(usual, 1e-6)
     is_loud = _robust_z(loudness, _NOISY_FACTOR) > _NOISY_Z if is_many else ratio > _FEW_FACTOR
     return {name: float(ratio[row]) for row, name in enumerate(names) if is_loud[row]}
 
@@ -404,7 +411,8 @@ def _blocks(channels: Sequence[np.ndarray] | np.ndarray, length: int, most: int)
     """Cut at most `most` evenly spread blocks in uV, without offset, (channels, num_blocks, length)."""
     starts = evenly_spread(len(channels[0]), length, most)
     blocks = _cut(channels, starts, length)
-    return blocks - blocks.mean(axis=-1, keepdims=True)
+    blocks -= blocks.mean(axis=-1, keepdims=True)
+    return blocks
 
 
 def _spectra(blocks: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:

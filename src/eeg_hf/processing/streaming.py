@@ -31,6 +31,7 @@ from .preprocessing import choose_filters, names_to_read, quality_of
 from .preprocessing_report import PreprocessingReport
 from .recent_samples import RecentSamples
 from .recorded_channels import HeldChannels
+from .referencing import can_leave_out
 from .setting_checks import check_option, positive
 from .signal_quality import (
     FLAT_UV,
@@ -481,6 +482,7 @@ class StreamingExtractor:
             found = self.selection.found
             judged = {name: row for name, row in live.items() if not found[name].channel.is_bipolar}
             self._outliers |= _outliers(judged, self.sampling_rate, self.extractor.lowpass_hz)
+            self._outliers = dict(can_leave_out(self._outliers, judged))
 
     def _treatment(self, bad: Mapping[str, str]) -> Treatment:
         interpolates = self.extractor.missing_channels == "interpolate"

@@ -101,3 +101,10 @@ def test_of_two_rows_for_one_recording_what_contradicts_itself_is_unknown_at_eve
         labels = prepared[name].labels
         assert (prepared[name].subject, labels["age"], labels["sex"]) == expected
         assert tuple(rows[name][column] for column in ("subject", "age", "sex")) == expected
+
+
+def test_a_column_of_words_for_missing_only_is_unknown_and_that_is_said(tmp_path, caplog):
+    path = tmp_path / "only_words.csv"
+    path.write_text("file_name,state,other\na.edf,nan,NA\nb.edf,null,NA\n")
+    assert [row["state"] for row in read_rows(path)] == [None, None]
+    assert "the column state holds only nan, null" in caplog.text and "column other" not in caplog.text

@@ -40,6 +40,9 @@ def refuse_outside(main: Path, parts: Iterable[Path], follow_links: bool = False
     Raises:
         OutsideError: With the first of them.
     """
+    parts = [part for part in parts if part != main]
+    if not parts:
+        return
     homes = (main, main.resolve()) if main.is_dir() else (main.parent, main.resolve().parent)
     for part in parts:
         is_named_inside = any(_is_below(os.path.abspath(part), os.path.abspath(home)) for home in homes)

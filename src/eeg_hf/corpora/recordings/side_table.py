@@ -97,6 +97,12 @@ def _decide_words(path: Path, rows: Sequence[dict[str, str | None]], name: str, 
             "cells empty, or write n/a, where the value is unknown"
         )
         return
+    words = sorted({str(row[name]) for row in marked})
+    if has_classes and not known and len(words) > 1:
+        logger.warning_once(
+            f"{path.name}: the column {name} holds only {', '.join(words)}, which are missing values: write "
+            "other words if they are classes"
+        )
     for row in marked:
         row[name] = None
 

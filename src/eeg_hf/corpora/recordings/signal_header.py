@@ -57,8 +57,11 @@ class Signal:
     @property
     def has_scale(self) -> bool:
         """Whether digital values can be converted to physical ones."""
-        ranges = (self.physical, self.digital)
-        return all(math.isfinite(low) and math.isfinite(high) and low != high for low, high in ranges)
+        (low, high), (least, most) = self.physical, self.digital
+        is_finite = (
+            math.isfinite(low) and math.isfinite(high) and math.isfinite(least) and math.isfinite(most)
+        )
+        return is_finite and low != high and least != most
 
     @property
     def is_eeg(self) -> bool:

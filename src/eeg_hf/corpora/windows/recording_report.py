@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report of one recording: how it was cleaned and cut, or why it failed."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 
@@ -45,5 +45,5 @@ class RecordingReport:
         return self.status == "ok"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain Python values."""
-        return asdict(self)
+        """Return the report as plain Python values, which it shares."""
+        return dict(vars(self))
