@@ -186,6 +186,20 @@ def bodies() -> Iterator[Upload]:
             {"unit": None},
             {"montage": "../../etc/passwd"},
         ),
+        *(
+            {"samples": value}
+            for value in (5, {}, True, [[]], [[], []], [5, 6], [["1", "2"]] * 2, [[{}]] * 2)
+        ),
+        *({"samples": value} for value in ([[None] * 500] * 2, [[1e308] * 500] * 2, [[True] * 500] * 2)),
+        *({"sampling_rate": value} for value in (None, [], {}, True, "", "250; DROP TABLE", -0.0, 1e-300)),
+        *({"channel_names": value} for value in (None, {}, [], ["C3", None], ["C3", 5], [["C3"], ["C4"]])),
+        *(
+            {"channel_names": ["C3", name]}
+            for name in ("", "x" * 100000, "../../etc/passwd", "C4\0", "\u202eC4")
+        ),
+        *({"unit": value} for value in (5, [], {}, "", "uV<script>", "V; rm -rf /", "x" * 100000)),
+        *({"montage": value} for value in (5, [], "nothing", "<svg onload=x>", "/dev/zero", "a\0b")),
+        *({"__class__": "os.system"}, {"__proto__": {}}, {"samples": None, "path": "/etc/passwd"}),
     )
     for change in changes:
         yield Upload(f"array with {change}", None, json.dumps({**good, **change}).encode())
@@ -195,6 +209,14 @@ def bodies() -> Iterator[Upload]:
         "binary": b"\xff\xfe\x00",
         "nested": b"[" * 100000,
         "empty": b"",
+        "null": b"null",
+        "text": b'"samples"',
+        "nested objects": b'{"a":' * 20000,
+        "a long number": b'{"samples": ' + b"9" * 100000 + b"}",
+        "a key twice": b'{"unit": "uV", "unit": "V"}',
+        "UTF-16": json.dumps(good).encode("utf-16"),
+        "XML": b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>',
+        "YAML": b"!!python/object/apply:os.system [touch executed]",
     }.items():
         yield Upload(f"body: {title}", None, body)
 

@@ -18,6 +18,9 @@ from tests.commands import fail_command, run_command, start_command
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig
+from eeg_hf.corpora import FolderCorpus, prepare
+from eeg_hf.experiments.classifiers.causal import predict_causally
+from eeg_hf.experiments.classifiers.target import load_target
 from eeg_hf.experiments.streaming.reader import SourceReader
 from eeg_hf.experiments.streaming.running import answer_piece
 from eeg_hf.experiments.streaming.sinks import open_sink
@@ -89,6 +92,34 @@ def test_predict_causal_is_the_stream(model, tmp_path):
     for row, line in zip(rows, map(json.loads, lines), strict=True):
         assert float(row["start"]) == line["start"] and row["predicted"] == line["label"]
         assert float(row["score: task"]) == line["scores"]["task"]
+
+
+def test_evaluate_causal_is_predict_causal(model, tmp_path):
+    lab, lines = tmp_path / "lab", ["file,subject,condition"]
+    lab.mkdir()
+    for number in range(2):
+        path = save_recording(lab / f"s{number}_raw.fif", draw_eeg(6, seed=number))
+        lines.append(f"{path.name},s{number},{('rest', 'task')[number]}")
+    (lab / "metadata.csv").write_text("\n".join(lines))
+    prepare(FolderCorpus(root=lab), tmp_path / "data", EEGFeatureExtractor.from_pretrained(model), root=lab)
+    windows, target = load_target(str(tmp_path / "data"), "condition", False, None)
+    causal = predict_causally(model, windows, str(lab), {}, target)
+    run_command("predict", model, lab, "--causal", "true", "--output", tmp_path / "a.csv")
+    rows = {
+        (row["file"].rpartition("/")[2], round(float(row["start"]))): float(row["score: task"])
+        for row in csv.DictReader((tmp_path / "a.csv").open())
+    }
+    keys = zip(windows["recording"][:], map(round, windows["start_seconds"][:]), strict=True)
+    found = dict(zip(keys, causal.predictions.scores[:, 1].tolist(), strict=True))
+    assert len(rows) == 10 and {key: found[key] for key in rows} == pytest.approx(rows, abs=0)
+    # The last window of each ends before the filters have let it through
+    assert causal.unanswered == 2 and found["s0_raw.fif", 5] == found["s1_raw.fif", 5] == 0.5
+    words = ("--data", tmp_path / "data", "--label_column", "condition", "--output_dir", tmp_path / "table")
+    assert "causal: expected a classifier" in fail_command("evaluate", *words, "--causal", "true")
+    (lab / "s1_raw.fif").unlink()
+    (lab / "metadata.csv").write_text("\n".join(lines[:2]))
+    with pytest.raises(ValueError, match="lacks 1 of the tested recordings, such as s1_raw.fif"):
+        predict_causally(model, windows, str(lab), {}, target)
 
 
 def test_gaps_of_a_recording_are_gaps_of_the_stream(model, tmp_path, capsys):

@@ -6,6 +6,8 @@ r"""Compare trained models and baselines in one table: same windows, same split 
         --output_dir runs/table --runs "pretrained=runs/cv/pretrained-*" "from scratch=runs/cv/scratch-*"
     eeg-hf evaluate --data runs/data/eegmat --label_column condition --output_dir runs/table \
         --model runs/classifier --baselines false
+    eeg-hf evaluate --data runs/data/eegmat --label_column condition --output_dir runs/table \
+        --model runs/classifier --causal true --recordings data/eegmat
     eeg-hf evaluate --data runs/data/eegmat --output_dir runs/codecs \
         --codecs "mlp, relu=runs/codec/mlp-relu-*" "conv, snake=runs/codec/conv-snake-*"
     eeg-hf evaluate --data runs/data/eegmat --label_column condition --folds 5 --output_dir runs/methods \

@@ -285,6 +285,9 @@ class EvaluateArguments:
     )
     runs: list[str] = option("name=folder of eeg-hf finetune, …", factory=list)
     model: str | None = option("Saved classifier to test.", None)
+    causal: bool = option("Test --model as it would run online too: a second row; needs --recordings.", False)
+    recordings: str | None = option("Folder that --data was prepared from, for --causal.", None)
+    corpus_options: dict[str, Any] = option("Options of that corpus (JSON).", factory=dict, expert=True)
     rest: str | None = option("As in eeg-hf finetune.", None, expert=True)
     baselines: bool = option("Fit the classical baselines.", True)
     evoked: bool = option(
@@ -332,6 +335,13 @@ class EvaluateArguments:
             raise ValueError(f"expected --label_column (classifiers) or --codecs (codecs), got {got}")
         if not self.codecs and len(self.data) > 1:
             raise ValueError(f"data: expected one corpus to compare classifiers on, got {len(self.data)}")
+        if self.causal and not (self.model and self.recordings and self.task == "classification"):
+            raise ValueError(
+                "causal: expected a classifier as --model, and --recordings, the folder that --data was "
+                "prepared from: prepared windows are cleaned with their future"
+            )
+        if self.recordings and not self.causal:
+            raise ValueError("--recordings: no effect without --causal true")
         given = {"runs": self.runs, "model": self.model, "folds": self.folds, "class_names": self.class_names}
         given |= {"protocol": self.protocol}
         given |= {"methods": self.methods, "strategies": self.strategies, "shots": self.shots}

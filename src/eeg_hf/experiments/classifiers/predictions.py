@@ -36,6 +36,7 @@ from ...training.moved_weights import FILE as TRAINED_FILE
 from ..named_paths import named_paths
 from .arguments import EvaluateArguments
 from .calibrated_split import calibrate_split
+from .causal import predict_causally
 from .frozen_probes import fit_probes, to_predictions
 from .regression_methods import fit_regressions
 from .strategies import PROBES, parse_strategies, trained_rows
@@ -83,7 +84,16 @@ def collect_methods(
         run = [predict(args, split["test"], extractor, target) for split in splits]
         seed = run_seed(args.model)
         regime = regime_of(knows_subjects(judged, is_known), calibration_of(extractor.to_dict()))
-        yield MethodRuns(mark(args.model, judged), regime, [run], () if seed is None else (seed,))
+        seeds = () if seed is None else (seed,)
+        yield MethodRuns(mark(args.model, judged), regime, [run], seeds)
+        if args.causal:
+            tests = [
+                predict_causally(args.model, split["test"], str(args.recordings), args.corpus_options, target)
+                for split in splits
+            ]
+            silent = sum(test.unanswered for test in tests)
+            name = f"{args.model}, causal" + (f" ({silent} windows without an answer)" if silent else "")
+            yield MethodRuns(mark(name, judged), regime, [[test.predictions for test in tests]], seeds)
 
 
 def run_probes(

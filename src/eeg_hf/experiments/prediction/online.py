@@ -8,6 +8,7 @@ import torch
 from ...inference.stream_classifier import StreamClassifier
 from ...processing.calibration import Calibration
 from ...processing.preprocessing_report import PreprocessingReport
+from ...processing.stream_window import StreamWindow
 from ..streaming.sources import choose_eeg, read_pieces
 
 
@@ -23,11 +24,8 @@ def answer_online(classify: Any, raw: Any, aggregate: str, calibration: Calibrat
     Raises:
         ValueError: If no window has an answer.
     """
-    raw = choose_eeg(raw)
-    rate = float(raw.info["sfreq"])
-    classifier = StreamClassifier(classify, rate, raw.ch_names, "V", calibration=calibration)
-    extraction = classifier.extraction
-    windows = [window for piece in read_pieces(raw) for window in extraction.push(piece)]
+    classifier, windows = run_online(classify, raw, calibration=calibration)
+    extraction, rate = classifier.extraction, float(raw.info["sfreq"])
     good = [window for window in windows if window.features is not None]
     if not good:
         why = windows[0].problem if windows else f"its {raw.times[-1]:.1f} s are less than a window"
@@ -59,4 +57,17 @@ def answer_online(classify: Any, raw: Any, aggregate: str, calibration: Calibrat
     return answer
 
 
-__all__ = ["answer_online"]
+def run_online(classify: Any, raw: Any, **settings: Any) -> tuple[StreamClassifier, list[StreamWindow]]:
+    """Return the windows of a recording as a stream brings them, and the classifier that answers them.
+
+    Args:
+        classify: Pipeline of a classifier.
+        raw: Recording in V.
+        **settings: Of [`StreamClassifier`].
+    """
+    raw = choose_eeg(raw)
+    classifier = StreamClassifier(classify, float(raw.info["sfreq"]), raw.ch_names, "V", **settings)
+    return classifier, [window for piece in read_pieces(raw) for window in classifier.extraction.push(piece)]
+
+
+__all__ = ["answer_online", "run_online"]

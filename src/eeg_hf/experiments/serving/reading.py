@@ -232,12 +232,15 @@ def read_arrays(path: Path) -> dict[str, Any]:
             422, f"expected an object of {', '.join(ARRAY_FIELDS)}; it lacks {', '.join(missing)}"
         )
     try:
-        samples = np.array(given["samples"], dtype=np.float64)
-        rate = float(given["sampling_rate"])
+        samples, rate = np.array(given["samples"]), given["sampling_rate"]
+        if samples.dtype.kind not in "iuf" or type(rate) not in (int, float):  # numpy reads "1", and True
+            raise TypeError("no numbers")
+        samples, rate = samples.astype(np.float64), float(rate)
     except (TypeError, ValueError) as error:
         raise RefusedError(
             422,
-            "samples: expected rows of numbers, as many in each: (channels, time) or (batch, channels, time)",
+            "samples: expected rows of numbers, as many in each: (channels, time) or (batch, channels, time), "
+            "and a sampling_rate that is a number",
         ) from error
     if samples.ndim not in (2, 3) or not samples.size or not rate > 0:
         raise RefusedError(
