@@ -239,8 +239,8 @@ def read_arrays(path: Path) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise RefusedError(
             422,
-            "samples: expected rows of numbers, as many in each: (channels, time) or (batch, channels, time); a "
-            "sampling_rate is a number",
+            "samples: expected rows of numbers, as many in each: (channels, time) or (batch, channels, time);"
+            " sampling_rate: a number",
         ) from error
     if samples.ndim not in (2, 3) or not samples.size or not rate > 0:
         raise RefusedError(
