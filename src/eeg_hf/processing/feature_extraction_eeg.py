@@ -196,7 +196,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         """
         if values.ndim != 3:
             raise ValueError(f"expected windows of shape (batch, channels, time), got {tuple(values.shape)}")
-        if values.dtype != torch.int16:  # counts stay counts: they are sorted faster
+        if values.dtype != torch.int16:  # counts stay counts: they need no decoding
             values = values.float()
         if alignment_matrix is not None:
             values = out = torch.matmul(alignment_matrix.float().to(values.device), values.float())

