@@ -44,7 +44,7 @@ def measure_import(args: BenchmarkArguments) -> list[Row]:
 
 def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
     """Return the function that measures each part; worker processes import this file but not the parts."""
-    from benchmark_parts import clip, codec, models, phases, preparing, reading
+    from benchmark_parts import classical, clip, codec, models, phases, preparing, reading
 
     def measure_memory(args: BenchmarkArguments) -> list[Row]:
         return reading.measure_reading_memory(args) + models.measure_training_memory(args)
@@ -59,6 +59,7 @@ def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
         "inference": models.measure_inference,
         "memory": measure_memory,
         "compile": models.measure_compile,
+        "classical": classical.measure_classical,
         "codec": codec.measure_codec,
         "phases": phases.measure_phases,
         "clip": clip.measure_clip,

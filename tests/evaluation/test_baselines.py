@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.covariance import OAS
 from transformers import Trainer, TrainingArguments
 
 from eeg_hf.evaluation.baselines import (
@@ -15,6 +16,7 @@ from eeg_hf.evaluation.baselines import (
     braindecode_classifier,
     eegnet,
     fitting_bands,
+    oas_covariances,
     recentre_bands,
     spd_classifier,
     tangent_space_classifier,
@@ -81,6 +83,14 @@ def test_more_windows_than_a_batch_give_the_same_features():
     windows, _ = oscillating_windows(300, num_channels=2, seconds=1)
     power = BandPower(RATE, BANDS)
     assert np.allclose(power.transform(windows)[256:], power.transform(windows[256:]))
+
+
+def test_covariances_of_all_windows_at_once_are_those_of_scikit_learn_one_by_one():
+    windows = np.random.default_rng(0).normal(0, 10, (6, 5, 40)).cumsum(axis=-1)
+    windows[1, 2] = 0
+    windows[2] = 0
+    expected = [OAS().fit(window.T).covariance_ for window in windows]
+    np.testing.assert_allclose(oas_covariances(windows), expected, rtol=1e-12)
 
 
 def test_band_power_of_a_sine_is_its_power():

@@ -125,6 +125,11 @@ def test_compiling(run):
     assert all(row["value"] < 1e-5 for row in rows if "difference" in row["name"])
 
 
+def test_the_tangent_space_is_timed_beside_pyriemann_with_equal_scores(run):
+    (row,), _ = run("classical")
+    assert row["ratio"] > 0 and "pyriemann" in row["peer_name"]
+
+
 def test_codecs_are_timed_beside_pca_of_as_many_bits(run):
     pytest.importorskip("vector_quantize_pytorch")
     rows, printed = run("codec")

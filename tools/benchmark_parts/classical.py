@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tangent space that every table has, beside the same steps in pyriemann and scikit-learn."""
+
+from importlib.metadata import version
+
+import numpy as np
+from pyriemann.estimation import Covariances
+from pyriemann.tangentspace import TangentSpace
+from scipy import signal
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmark_parts.timing import BenchmarkArguments, Row, race
+from eeg_hf.evaluation.baselines import COVARIANCE_BANDS_HZ, tangent_space_classifier
+
+RATE_HZ = 200
+
+
+def measure_classical(args: BenchmarkArguments) -> list[Row]:
+    """Fit the classifier to windows of 5 s, and check that both give the same scores."""
+    num_windows = 40 if args.quick else 400
+    generator = np.random.default_rng(0)
+    windows = generator.normal(0, 5, (num_windows, 19, 5 * RATE_HZ)).cumsum(axis=-1).astype(np.float32)
+    labels = np.arange(num_windows) % 2
+
+    def ours() -> np.ndarray:
+        return tangent_space_classifier(RATE_HZ).fit(windows, labels).predict_proba(windows)
+
+    def peer() -> np.ndarray:
+        features = []
+        for band in COVARIANCE_BANDS_HZ.values():
+            sections = signal.butter(4, band, "bandpass", fs=RATE_HZ, output="sos")
+            covariances = Covariances("oas").transform(signal.sosfiltfilt(sections, windows, axis=-1))
+            features.append(TangentSpace("logeuclid").fit_transform(covariances))
+        rows = np.concatenate(features, axis=1)
+        regression = LogisticRegression(C=1e-3, class_weight="balanced", max_iter=2000)
+        return make_pipeline(StandardScaler(), regression).fit(rows, labels).predict_proba(rows)
+
+    np.testing.assert_allclose(ours(), peer(), atol=1e-6)
+    name = f"pyriemann {version('pyriemann')} + scikit-learn {version('scikit-learn')}"
+    timing = race(ours, peer, args.pairs)
+    return [timing.row("fit tangent space + logistic regression, 6 bands", num_windows, "windows/s", name)]
