@@ -16,12 +16,12 @@ from eeg_hf.evaluation.baselines import (
     braindecode_classifier,
     eegnet,
     fitting_bands,
-    oas_covariances,
     recentre_bands,
     spd_classifier,
     tangent_space_classifier,
 )
 from eeg_hf.evaluation.metrics import classification_metrics
+from eeg_hf.models.modeling_eeg_classical import shrunk_covariance
 
 RATE = 100.0
 BANDS = {"theta": (4, 8), "alpha": (8, 13)}
@@ -90,7 +90,8 @@ def test_covariances_of_all_windows_at_once_are_those_of_scikit_learn_one_by_one
     windows[1, 2] = 0
     windows[2] = 0
     expected = [OAS().fit(window.T).covariance_ for window in windows]
-    np.testing.assert_allclose(oas_covariances(windows), expected, rtol=1e-12)
+    found = shrunk_covariance(torch.from_numpy(windows))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_band_power_of_a_sine_is_its_power():

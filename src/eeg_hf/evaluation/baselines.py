@@ -26,6 +26,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from ..models.configuration_braindecode import BraindecodeConfig
 from ..models.modeling_braindecode import BraindecodeForSequenceClassification
+from ..models.modeling_eeg_classical import shrunk_covariance
 
 Bands = Mapping[str, tuple[float, float]]
 
@@ -113,8 +114,10 @@ class BandCovariance(TransformerMixin, BaseEstimator):
         return _in_batches(self._covariances, windows_uv)
 
     def _covariances(self, windows_uv: np.ndarray) -> np.ndarray:
+        # All windows at once: pyriemann calls scikit-learn once a window, whose checks cost 15 times as much
+        filtered = (_band_pass(windows_uv, self.sampling_rate, band) for band in self.bands.values())
         bands = [
-            oas_covariances(_band_pass(windows_uv, self.sampling_rate, band)) for band in self.bands.values()
+            shrunk_covariance(torch.from_numpy(np.ascontiguousarray(values))).numpy() for values in filtered
         ]
         # The shrinkage fills the direction that the average reference empties, but not an all-flat window
         return np.stack(bands, axis=1) + _MIN_POWER * np.eye(windows_uv.shape[1])
@@ -412,28 +415,8 @@ def _logistic_regression(inverse_regularization: float) -> list[tuple[str, BaseE
 def _band_pass(windows_uv: np.ndarray, sampling_rate: float, band_hz: tuple[float, float]) -> np.ndarray:
     """Filter without a shift in phase."""
     sections = signal.butter(4, band_hz, "bandpass", fs=sampling_rate, output="sos")
-    return signal.sosfiltfilt(sections, windows_uv, axis=-1)
-
-
-def oas_covariances(windows: np.ndarray) -> np.ndarray:
-    """Return covariances (windows, channels, channels) shrunk towards a sphere (OAS).
-
-    What scikit-learn's OAS gives for each window; pyriemann calls it once a window, and its checks take 15
-    times as long as the arithmetic. The estimator is that of Chen et al. 2010, https://arxiv.org/abs/0907.4698.
-
-    Args:
-        windows: (windows, channels, time).
-    """
-    num_channels, num_samples = windows.shape[1:]
-    centered = windows - windows.mean(axis=-1, keepdims=True)
-    found = centered @ centered.swapaxes(1, 2) / num_samples
-    power = np.trace(found, axis1=1, axis2=2) / num_channels  # (windows,), mean over channels
-    square = np.mean(found**2, axis=(1, 2))
-    excess = (num_samples + 1) * (square - power**2 / num_channels)  # zero if the sphere is reached already
-    share = np.minimum(np.divide(square + power**2, excess, out=np.ones_like(excess), where=excess != 0), 1)
-    sphere = (share * power)[:, None, None] * np.eye(num_channels)
-    shrunk: np.ndarray = (1 - share)[:, None, None] * found + sphere
-    return shrunk
+    filtered = signal.sosfiltfilt(sections, windows_uv, axis=-1)
+    return np.ascontiguousarray(filtered)  # it runs backwards, which torch does not take
 
 
 def _whitening_matrix(windows: np.ndarray) -> np.ndarray:

@@ -32,8 +32,9 @@ _OF_EPOCHS = (
 
 def find_idle(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return the settings of epochs where there are none, with the reason."""
-    if settings.get("head") != "convex":
-        return {}
+    architecture = settings.get("architecture", FinetuneArguments.architecture)
+    if settings.get("head") != "convex" or architecture != FinetuneArguments.architecture:
+        return {}  # what another architecture takes is said by `check`
     return dict.fromkeys(
         _OF_EPOCHS, "a convex head is fitted at once: leave it out, or take --head both or finetune"
     )
