@@ -172,8 +172,8 @@ def answer(args: StudyArguments, study: "Study", question: "Question") -> None:
     runs, shown = [], folder / args.regimes[0]
     if args.tests_choice and count_fits(args, question) > 1:
         shown = folder / "kept"
-        words = [*kept_words(args, question), *to_words(split)]
-        run_once(shown, "finetune", *finetune_words(args, windows, question), *words)
+        words = (*finetune_words(args, windows, question), *kept_words(args, question), *to_words(split))
+        run_once(shown, "finetune", *words)
         runs.append(f"{KEPT}={shown}")
     for regime in args.regimes:
         words = (*finetune_words(args, windows, question), *to_words({**split, "regime": regime}))

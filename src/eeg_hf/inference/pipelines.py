@@ -325,7 +325,8 @@ class EEGClassificationPipeline(_EEGPipeline):
 
     def _describe_scores(self, scores: torch.Tensor) -> dict[str, Any]:
         """Name the scores (labels,) and the best of them."""
-        return _name_scores(scores, self.model.config.id2label)
+        names: Any = self.model.config.id2label
+        return _name_scores(scores, names)
 
     def _describe_values(self, values: torch.Tensor) -> dict[str, Any]:
         """Name the outputs (n,) of a regression."""

@@ -40,11 +40,11 @@ class AttentionPooling(nn.Module):
         tokens, is_real = tokens.flatten(1, -2), is_real.flatten(1)  # (batch, tokens, size), (batch, tokens)
         is_read = is_real | ~is_real.any(dim=1, keepdim=True)
         query = self.query.expand(len(tokens), 1, -1)
-        split = [
+        query, key, value = (
             states.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (batch, heads, tokens, width)
             for states in (query, self.key(tokens), self.value(tokens))
-        ]
-        pooled = scaled_dot_product_attention(*split, attn_mask=is_read[:, None, None])
+        )
+        pooled = scaled_dot_product_attention(query, key, value, attn_mask=is_read[:, None, None])
         return pooled.flatten(1)
 
 

@@ -176,7 +176,7 @@ class EEGClassicalForSequenceClassification(EEGClassicalPreTrainedModel):
     def __init__(self, config: EEGClassicalConfig) -> None:
         super().__init__(config)
         self.model = EEGClassicalModel(config)
-        self.classifier = nn.Linear(config.num_features, config.num_labels)
+        self.classifier = nn.Linear(config.num_features, int(config.num_labels or 0))
         self.post_init()
 
     def resize(self, num_prototypes: int, num_components: int) -> None:
@@ -191,7 +191,7 @@ class EEGClassicalForSequenceClassification(EEGClassicalPreTrainedModel):
         length = self.model.prototypes.shape[-1]
         self.model.register_buffer("prototypes", torch.zeros(num_prototypes, length))
         self.model.register_buffer("spatial_filters", torch.zeros(num_components, config.num_channels))
-        self.classifier = nn.Linear(config.num_features, config.num_labels)
+        self.classifier = nn.Linear(config.num_features, int(config.num_labels or 0))
 
     def forward(
         self,

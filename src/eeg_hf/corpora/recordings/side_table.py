@@ -91,9 +91,9 @@ def _decide_words(path: Path, rows: Sequence[dict[str, str | None]], name: str, 
         return
     known = [row[name] for row in rows if row.get(name) is not None and not is_missing_word(row[name])]
     if has_classes and known and not all(map(_parses, known)):
-        words = ", ".join(sorted({str(row[name]) for row in marked}))
+        listed = ", ".join(sorted({str(row[name]) for row in marked}))
         logger.warning_once(
-            f"{path.name}: {words} in the column {name} are {len(marked)} values of that name; leave the "
+            f"{path.name}: {listed} in the column {name} are {len(marked)} values of that name; leave the "
             "cells empty, or write n/a, where the value is unknown"
         )
         return

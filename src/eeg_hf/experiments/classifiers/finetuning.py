@@ -195,7 +195,7 @@ def finetune(
     set_seed(training_args.seed)
     training_args.output_dir = str(output_dir)
     source = find_weights((args.model or "").format(fold=fold))
-    plain = {"normalization": "none", "clip": None} if args.is_classical else {}
+    plain: dict[str, Any] = {"normalization": "none", "clip": None} if args.is_classical else {}
     extractor = EEGFeatureExtractor.from_pretrained(
         source or args.data, alignment=args.alignment, calibration_regime=args.regime, **plain
     )

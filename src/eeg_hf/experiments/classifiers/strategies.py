@@ -99,10 +99,10 @@ def trained_rows(args: EvaluateArguments) -> list[TrainedRow]:
             own |= {"head": "finetune", "network": args.networks.get(name.removeprefix(HOSTED), {})}
         aligned = {"regime": "all"} if is_ours else {"alignment": "euclidean"}
         found.append((name.removeprefix(HOSTED), regime, own | (aligned if regime == "aligned" else {})))
-    weights = {"model": args.pretrained_weights, "contaminated": args.contaminated}
+    weights: dict[str, Any] = {"model": args.pretrained_weights, "contaminated": args.contaminated}
     for name in parse_strategies(args.strategies):
         if name in TRAINED:
-            found.append((name, "unseen", weights | TRAINED[name]))
+            found.append((name, "unseen", {**weights, **TRAINED[name]}))
     folder, number = Path(args.output_dir) / "trainings", args.draws if args.shots else args.seeds
     return [
         TrainedRow(

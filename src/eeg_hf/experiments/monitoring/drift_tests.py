@@ -94,16 +94,19 @@ def shift_p_values(
     """
     found = {}
     for name in MEASURES:
-        rows = [_values_of(statistics, name, facts) for facts in recordings]
-        has = [number for number, row in enumerate(rows) if row is not None]
+        rows = {
+            number: row
+            for number, facts in enumerate(recordings)
+            if (row := _values_of(statistics, name, facts)) is not None
+        }
         kind = "left_out" if name == "embedding" else "values"
         known = statistics.facts.get(f"{name}_{kind}")
-        if known is None or not has or len(calibration_of(statistics, name)) < FEWEST:
+        if known is None or not rows or len(calibration_of(statistics, name)) < FEWEST:
             continue
         known = known.reshape(len(known), -1)
         measured = np.isfinite(known).all(axis=1)
         before = _by_subject(known[measured], statistics.facts["subjects"][measured])
-        now = _by_subject(np.stack([rows[number] for number in has]), np.array([subjects[n] for n in has]))
+        now = _by_subject(np.stack([*rows.values()]), np.array([subjects[number] for number in rows]))
         if len(now) > 1:
             # Those of the training are a little larger, since fewer recordings are left to compare with
             is_distance = name == "embedding"
