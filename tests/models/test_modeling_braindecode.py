@@ -22,6 +22,7 @@ from eeg_hf import (
     create_model,
     get_corpus,
 )
+from eeg_hf.models.modeling_braindecode import find_blocks
 
 models = pytest.importorskip("braindecode.models")
 
@@ -151,3 +152,22 @@ def test_what_does_not_fit_is_one_line():
         model(torch.randn(1, 4, 400), channel_positions=places.flip(1))
     with pytest.raises(ValueError, match=r"built for \(4 channels, 400 samples\), got \(4, 300\)"):
         model(torch.randn(1, 4, 300))
+
+
+def test_hidden_states_are_those_of_the_layers_of_one_kind():
+    windows = torch.randn(2, 4, 400)
+    config = configure("EEGConformer", network={"num_layers": 2})
+    model = BraindecodeForSequenceClassification(config).eval()
+    with torch.no_grad():
+        plain, outputs = model(windows), model(windows, output_hidden_states=True)
+        encoded = model.model(windows, output_hidden_states=True)
+        # The last state, sent through what follows the layers, is the answer
+        again = model.model.network.final_layer(encoded.last_hidden_state)
+    assert torch.equal(outputs.logits, plain.logits) and plain.hidden_states is None
+    first, last = outputs.hidden_states
+    assert first.shape == last.shape and first.ndim == 3 and not torch.equal(first, last)
+    assert torch.equal(last, encoded.hidden_states[1]) and torch.equal(again, plain.logits)
+    with torch.no_grad():
+        assert torch.equal(find_blocks(model.model.network)[1](first), last)
+    with pytest.raises(ValueError, match="ShallowFBCSPNet of braindecode has no list of layers of one kind"):
+        BraindecodeForSequenceClassification(configure("ShallowFBCSPNet"))(windows, output_hidden_states=True)

@@ -125,8 +125,8 @@ def find_blocks(network: nn.Module) -> list[nn.Module]:
     for container in network.modules():
         if isinstance(container, (nn.ModuleList, nn.Sequential)):
             blocks = list(container)
-            is_stack = len({type(block) for block in blocks}) == 1 and any(blocks[0].parameters())
-            if is_stack and len(blocks) > max(len(found), 1):
+            is_stack = len({type(block) for block in blocks}) == 1
+            if is_stack and len(blocks) > max(len(found), 1) and [*blocks[0].parameters()]:
                 found = blocks
     return found
 
