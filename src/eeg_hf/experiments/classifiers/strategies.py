@@ -11,7 +11,7 @@ from typing import Any
 
 from ...suggestions import did_you_mean
 from ..split_arguments import SplitArguments
-from .arguments import HOSTED, EvaluateArguments, FinetuneArguments
+from .arguments import HOSTED, EvaluateArguments, FinetuneArguments, find_idle
 
 PROBES = ("probe", "ridge", "knn")
 """Read the frozen encoder and train nothing of it; see `frozen_probes.py`."""
@@ -94,7 +94,7 @@ def trained_rows(args: EvaluateArguments) -> list[TrainedRow]:
     found: list[tuple[str, str, Mapping[str, Any]]] = []
     for regime, name in product(args.regimes, args.methods):  # whole regimes first, if the table is stopped
         is_ours = name == FinetuneArguments.architecture
-        own: dict[str, Any] = {"architecture": name}
+        own: dict[str, Any] = {"architecture": name, "head": "convex"}
         if not is_ours:
             own |= {"head": "finetune", "network": args.networks.get(name.removeprefix(HOSTED), {})}
         aligned = {"regime": "all"} if is_ours else {"alignment": "euclidean"}
@@ -140,15 +140,17 @@ def plan_trainings(args: EvaluateArguments, split_args: SplitArguments) -> list[
         for name, value in shared.items()
         if value is not None and (name in stated or value != plain.get(name))
     }
+    rows = trained_rows(args)
+    merged = [merge({**shared, **row.settings}, args.finetune_settings) for row in rows]
+    # What serves one row may be idle in another; what serves none is refused by the command
+    served = {name for settings in merged for name in settings if name not in find_idle(settings)}
+    kept = [
+        {name: value for name, value in settings.items() if name not in {*find_idle(settings)} & served}
+        for settings in merged
+    ]
     return [
-        Training(
-            folder,
-            [
-                args.recipe_of_methods,
-                *to_words({**merge({**shared, **row.settings}, args.finetune_settings), "seed": seed}),
-            ],
-        )
-        for row in trained_rows(args)
+        Training(folder, [args.recipe_of_methods, *to_words({**settings, "seed": seed})])
+        for row, settings in zip(rows, kept, strict=True)
         for seed, folder in enumerate(row.folders)
     ]
 
