@@ -60,6 +60,7 @@ class BenchmarkNetwork(nn.Module):
         self.unit_uv = unit_uv
         places = electrode_positions([str(channel["ch_name"]) for channel in chs_info])
         self.register_buffer("places", torch.from_numpy(np.asarray(places)), persistent=False)
+        self.places: torch.Tensor
         self.final_layer: nn.Module = nn.Linear(self.encoder.config.hidden_size, n_outputs)
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
