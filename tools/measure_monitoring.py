@@ -2,6 +2,7 @@
 """Measure `eeg-hf monitor`: how often it raises alarms while nothing changed, and which changes it finds.
 
     EEG_HF_DATA=/data python tools/measure_monitoring.py --draws 100
+    python tools/measure_monitoring.py --draws 100 --simulated   # measures with heavy tails, without EEG
 
 Recordings of EEGMAT are measured once, those of the first twelve subjects changed too. Each draw takes two
 thirds of the subjects (of the others) as a training, and a call of recordings of the rest. Scores are left
@@ -73,6 +74,23 @@ def measure_all() -> tuple[dict[str, list[Facts]], np.ndarray]:
     return found, np.array(subjects)
 
 
+def simulate(seed: int) -> tuple[dict[str, list[Facts]], np.ndarray]:
+    """Return made-up measures of two recordings of 36 subjects, Student's t of four degrees of freedom."""
+    random = np.random.default_rng(seed)
+    found: dict[str, list[Facts]] = {"nothing": [], "amplitude + 1.75 sd": []}
+    subjects = np.repeat([f"{number:02d}" for number in range(36)], 2)
+    sizes = {"spectrum": 5, "amplitude": 1, "quality": 1, "embedding": 16}
+    for _ in np.unique(subjects):
+        own = {name: random.standard_t(4, size) for name, size in sizes.items()}
+        for _ in range(2):
+            facts = {name: values + 0.5 * random.standard_t(4, len(values)) for name, values in own.items()}
+            spread = np.sqrt(1.25 * 2)  # of t with four degrees, whose variance is 2
+            found["nothing"].append(facts)
+            louder = {**facts, "amplitude": facts["amplitude"] + 1.75 * spread}
+            found["amplitude + 1.75 sd"].append(louder)
+    return found, subjects
+
+
 def raise_in_call(
     statistics: TrainingStatistics, recordings: list[Facts], subjects: list[str], rate: float
 ) -> tuple[bool, bool]:
@@ -92,13 +110,16 @@ def main() -> None:
     )
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--rates", type=float, nargs="+", default=[0.05])
+    parser.add_argument("--simulated", action="store_true")
     args = parser.parse_args()
-    found, subjects = measure_all()
+    found, subjects = simulate(0) if args.simulated else measure_all()
     print("| what changed | recordings of a call | rate set | single recordings | all together | any |")
     print("|:--|--:|--:|--:|--:|--:|")
-    for name, size, rate in [(n, s, r) for n in CHANGES for s in (2, 16) for r in args.rates]:
+    for name, size, rate in [(n, s, r) for n in found for s in (2, 16) for r in args.rates]:
         random, raised = np.random.default_rng(0), []
-        for _ in range(args.draws if name == "nothing" else args.draws // 5):
+        for draw in range(args.draws if name == "nothing" else args.draws // 5):
+            if args.simulated:  # one set of heavy tails would decide all draws
+                found, subjects = simulate(draw)
             everybody = np.unique(subjects)
             people = random.permutation(everybody if name == "nothing" else everybody[_NUM_CHANGED:])
             known = np.flatnonzero(np.isin(subjects, people[: 2 * len(everybody) // 3]))
