@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a fork of a process with more may wait for ever
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may wait for a network
 os.environ.setdefault("EEG_HF_EMBEDDING_CACHE", "0")  # nor leave embeddings, or find those of another
 

@@ -17,10 +17,11 @@ def words(prepared, output_dir, **options):
         "output_dir": output_dir,
         "head": "finetune",
         "config": json.dumps({**TINY, "overlap": 0.0, "second_order": False}),
-        "num_train_epochs": 1,
         "report_to": "none",
         **options,
     }
+    if settings["head"] == "finetune":
+        settings["num_train_epochs"] = 1
     return ["finetune_tiny", *flags(**settings)]
 
 

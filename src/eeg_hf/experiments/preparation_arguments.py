@@ -26,9 +26,11 @@ class PrepareArguments:
     num_proc: int | None = option(
         "Processes, each with one recording in memory; default: 1, with Ray all.", None
     )
-    engine: Literal["local", "ray"] = option("Processes, or Ray Data.", "local")
+    engine: Literal["local", "ray"] = option("Processes, or Ray Data.", "local", expert=True)
     shard: str = option(
-        "i/n prepares the i-th of n parts, from 0, for job arrays; the last writes the card.", "0/1"
+        "i/n prepares the i-th of n parts, from 0, for job arrays; the last writes the card.",
+        "0/1",
+        expert=True,
     )
     timeout_seconds: float = option("Give up a recording that takes longer; 0 for no limit.", 1800.0)
     # The windows
@@ -45,7 +47,9 @@ class PrepareArguments:
         "Seconds from the event whose mean is subtracted from each window: -0.2 0.", None
     )
     average: int = option("Trials of the same event to average into one window.", 1)
-    label_table: str | None = option("CSV, TSV or Parquet of events: recording, onset, labels.", None)
+    label_table: str | None = option(
+        "CSV, TSV or Parquet of events: recording, onset, labels.", None, expert=True
+    )
     reject_uv: float | None = option("Drop windows in which a channel exceeds this many microvolts.", None)
 
 
@@ -66,7 +70,7 @@ class SignalArguments:
         "EEG channels of unknown position; mask keeps them as zeros.", "error"
     )
     positions: dict[str, Any] = option(
-        "Positions of such channels in metres: '{\"X1\": [0.0, 0.07, 0.05]}'.", factory=dict
+        "Positions of such channels in metres: '{\"X1\": [0.0, 0.07, 0.05]}'.", factory=dict, expert=True
     )
     bad_channels: Literal["none", "flat", "auto"] = option(
         "Bad channels to detect; auto includes noisy ones.", "flat"

@@ -63,10 +63,12 @@ class EEGClassicalModel(EEGClassicalPreTrainedModel):
     whitening: torch.Tensor
     prototypes: torch.Tensor
     spatial_filters: torch.Tensor
+    anchor: torch.Tensor
 
     def __init__(self, config: EEGClassicalConfig) -> None:
         super().__init__(config)
         size, bands = config.num_channels, len(config.bands_hz)
+        self.register_buffer("anchor", torch.empty(0), persistent=False)
         if config.kind == "cross_spectra":
             self.register_buffer("whitening", torch.empty(bands, size, size))
         if config.kind == "evoked":
@@ -74,6 +76,11 @@ class EEGClassicalModel(EEGClassicalPreTrainedModel):
             self.register_buffer("prototypes", torch.empty(config.num_prototypes, length))
             self.register_buffer("spatial_filters", torch.empty(config.num_components, size))
         self.post_init()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies; transformers asks parameters, of which it has none."""
+        return self.anchor.device
 
     def reset_parameters(self) -> None:
         """Recentre by nothing and compare with nothing."""
