@@ -39,9 +39,9 @@ class SplitArguments:
     )
     fold: int = option("Index of the fold that --split fold, or that of a protocol, tests.", 0)
     num_validation_subjects: int | None = option(
-        "Validation subjects of --split fold and leave_out, to select epochs (default 4).", None
+        "Validation subjects of --split fold and leave_out, to select epochs (default 4).", None, expert=True
     )
-    split_seed: int = option("Seed of the split and of its validation subjects.", 0)
+    split_seed: int = option("Seed of the split and of its validation subjects.", 0, expert=True)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class FinetuneArguments:
     votes: list[str] = option(
         "Columns of several experts' votes for each class, A,B,C: probabilities are fitted to their shares.",
         factory=list,
+        expert=True,
     )
     task: Literal["classification", "regression"] = option(
         "Tell classes apart, or predict a number.", "classification"
@@ -60,8 +61,7 @@ class FinetuneArguments:
         formerly=["model_name_or_path"],
     )
     architecture: str = option(
-        "eeg_foundation; a classical method, such as tangent_space; eegnet or any network, such as "
-        "braindecode/EEGConformer; or several, A,B: the best on inner folds of the training subjects.",
+        "eeg_foundation, tangent_space, eegnet, braindecode/EEGConformer, …; of A,B the best on inner folds.",
         "eeg_foundation",
     )
     network: dict[str, Any] = option(
@@ -91,7 +91,7 @@ class FinetuneArguments:
         'Fields of peft\'s config (JSON), such as {"r": 16}.', factory=dict, block=True, expert=True
     )
     adapt: Literal["none", "entropy"] = option(
-        "Adapt to the unlabelled windows of each tested subject, at the test.", "none"
+        "Adapt to the unlabelled windows of each tested subject, at the test.", "none", expert=True
     )
     search: int = option("Trials of settings on inner folds; 0 is off.", 0)
     search_space: dict[str, Any] = option(
@@ -286,8 +286,10 @@ class EvaluateArguments:
     )
     runs: list[str] = option("name=folder of eeg-hf finetune, …", factory=list)
     model: str | None = option("Saved classifier to test.", None)
-    causal: bool = option("Test --model as it would run online too: a second row; needs --recordings.", False)
-    recordings: str | None = option("Folder that --data was prepared from, for --causal.", None)
+    causal: bool = option(
+        "Test --model as it would run online too: a second row; needs --recordings.", False, expert=True
+    )
+    recordings: str | None = option("Folder that --data was prepared from, for --causal.", None, expert=True)
     corpus_options: dict[str, Any] = option("Options of that corpus (JSON).", factory=dict, expert=True)
     rest: str | None = option("As in eeg-hf finetune.", None, expert=True)
     baselines: bool = option("Fit the classical baselines.", True)
@@ -296,8 +298,7 @@ class EvaluateArguments:
     )
     folds: int = option("Number of cross-validation folds, instead of --split.", 0)
     protocol: Literal["within-session", "cross-session", "cross-subject"] | None = option(
-        "Folds of a protocol of MOABB, instead of --split: of each session's trials (--folds, default 5), of "
-        "each subject's sessions, or of subjects (default: each is left out).",
+        "Folds of a protocol of MOABB, instead of --split.",
         None,
     )
     contaminated: Contaminated = option("Refuse or mark weights that have seen test subjects.", "refuse")
@@ -318,7 +319,7 @@ class EvaluateArguments:
         factory=list,
     )
     # No name that a run may have too: in `--runs pretrained=folder` it would be a setting
-    pretrained_weights: str = option("Weights of --strategies.", "eeg-foundation-tiny")
+    pretrained_weights: str = option("Weights of --strategies.", "eeg-foundation-tiny", expert=True)
     seeds: int = option("Trainings of each.", 1)
     shots: int = option("Windows of each class to train on; 0 is all.", 0, expert=True)
     draws: int = option("Draws of --shots, instead of --seeds.", 5, expert=True)
