@@ -131,6 +131,14 @@ def test_what_cannot_be_learned_ends_with_one_line(prepared, tmp_path, options, 
     assert not list(tmp_path.glob("*.safetensors"))
 
 
+@pytest.mark.parametrize(
+    "words", [["training.learning_rate=0.1"], ["--architecture", "band_power", "--max_steps", "2"]]
+)
+def test_settings_of_epochs_are_refused_by_every_spelling(prepared, tmp_path, words):
+    line = fail_command("finetune", *arguments(prepared, tmp_path), *words)
+    assert "no effect" in line and "is fitted at once: leave it out" in line
+
+
 def test_a_column_of_numbers_has_no_classes_to_learn(prepared, tmp_path):
     recipe, *words = arguments(prepared, tmp_path, label_column="alpha_hz")
     line = fail_command("finetune", "finetune_tiny", *words)

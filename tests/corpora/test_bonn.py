@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,8 +8,9 @@ import pytest
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import prepare
 from eeg_hf.corpora.bonn import NUM_SAMPLES, RATE, Bonn
+from tests.recordings import real_recordings
 
-REAL = Path(os.environ.get("EEG_HF_DATA", "")) / "bonn"
+REAL, needs_recordings = real_recordings("bonn")
 NAMES = ("A_Z/Z001.txt", "B_O/O001.txt", "C_N/N001.TXT", "D_F/F001.txt", "E_S/S001.txt", "E_S/S002.txt")
 UV = 200.0
 
@@ -109,7 +108,7 @@ def test_folders_beside_their_archive_and_damaged_archives_are_refused(tmp_path)
         Bonn().recordings(tmp_path)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no bonn")
+@needs_recordings
 def test_the_real_sets_are_whole_and_seizures_are_large():
     corpus = Bonn()
     found = corpus.recordings(REAL)

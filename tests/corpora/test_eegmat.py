@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
-from pathlib import Path
 
 import pytest
 
 from eeg_hf.corpora import EEGMAT
+from tests.recordings import real_recordings
 
-REAL = Path(os.environ.get("EEG_HF_DATA", "")) / "eegmat"
+REAL, needs_recordings = real_recordings("eegmat")
 
 
 def test_conditions_and_people_become_labels(make_eegmat, tmp_path):
@@ -66,9 +65,7 @@ def test_the_official_split_has_every_subject_once():
     assert sorted(sum(parts.values(), ())) == [f"{i:02d}" for i in range(36)]
 
 
-@pytest.mark.skipif(
-    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no eegmat"
-)
+@needs_recordings
 def test_the_real_corpus_has_the_published_shape():
     corpus = EEGMAT()
     recordings = corpus.recordings(REAL)

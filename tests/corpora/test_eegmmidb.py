@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
-from pathlib import Path
 
 import pytest
 
 from eeg_hf.corpora import EEGMMIDB
+from tests.recordings import real_recordings
 
-REAL = Path(os.environ.get("EEG_HF_DATA", "")) / "eegmmidb"
+REAL, needs_recordings = real_recordings("eegmmidb")
 CUES = [(0.0, 1.0, "T0"), (1.0, 1.0, "T1"), (2.0, 1.0, "T2"), (2.5, 0.1, "noise")]
 LABELS = ["Fc5.", "C3..", "Cz..", "C4..", "Oz.."]
 
@@ -57,9 +56,7 @@ def test_runs_and_files_that_the_corpus_does_not_have_are_no_recordings(write_ed
         EEGMMIDB().recordings(tmp_path)
 
 
-@pytest.mark.skipif(
-    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no eegmmidb"
-)
+@needs_recordings
 def test_the_real_imagery_runs_have_fifteen_trials_of_each_length():
     corpus = EEGMMIDB()
     (recording,) = [r for r in corpus.recordings(REAL) if (r.subject, r.run) == ("S001", "04")]

@@ -13,8 +13,9 @@ from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import prepare
 from eeg_hf.corpora.folder import FolderCorpus, stim_events
 from eeg_hf.corpora.folder_layout import match_pattern, read_layout
+from tests.recordings import real_recordings
 
-REAL = Path(os.environ.get("EEG_HF_DATA", "")) / "isc_video"
+REAL, needs_recordings = real_recordings("isc_video")
 CHANNELS = (("Fp1", 10.0), ("Fp2", 20.0), ("Cz", 30.0), ("O1", 40.0))
 
 
@@ -462,9 +463,7 @@ def test_a_folder_becomes_windows_with_labels_beside_a_file_that_is_none(write_s
         assert rows[0]["amplitude"][name] == pytest.approx(amplitude, rel=0.02)
 
 
-@pytest.mark.skipif(
-    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no isc_video"
-)
+@needs_recordings
 def test_real_files_named_by_clip_and_viewer_need_a_pattern(caplog):
     assert len({subject for subject, _, _ in who(REAL)}) == 15
     assert "only a split by file" in caplog.text

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import hashlib
-import os
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,8 +9,9 @@ from scipy.io import savemat
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import prepare
 from eeg_hf.corpora.isc_video import ISCVideo
+from tests.recordings import real_recordings
 
-REAL = Path(os.environ.get("EEG_HF_DATA", "")) / "isc_video"
+REAL, needs_recordings = real_recordings("isc_video")
 LABELS = ["P3", "Cz", "GND", "Fcz", "Oz"]
 RATE, SAMPLES, UV = 256, 5121, 25.0
 
@@ -103,9 +102,7 @@ def test_samples_that_are_not_there_are_an_error(tmp_path):
         ISCVideo().read(recording).get_data()
 
 
-@pytest.mark.skipif(
-    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no isc_video"
-)
+@needs_recordings
 def test_the_real_files_are_of_fourteen_people():
     corpus = ISCVideo()
     found = corpus.recordings(REAL)

@@ -3,7 +3,7 @@
 
 import pytest
 
-from eeg_hf.experiments.classifiers.arguments import EvaluateArguments, FinetuneArguments
+from eeg_hf.experiments.classifiers.arguments import EvaluateArguments, FinetuneArguments, find_idle
 from eeg_hf.experiments.preparation import build_extractor
 from eeg_hf.experiments.preparation_arguments import SignalArguments
 from eeg_hf.experiments.split_arguments import SplitArguments
@@ -96,3 +96,20 @@ def test_a_table_of_nothing_is_refused():
         ValueError, match="--contaminated mark: no effect without --runs, --model or --codecs"
     ):
         EvaluateArguments(**given, contaminated="mark").check()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "head", "is_idle"),
+    [
+        ("eeg_foundation", "convex", True),
+        ("eeg_foundation", "both", False),
+        ("tangent_space", "finetune", True),
+        ("tangent_space, band_power", "convex", True),
+        ("eeg_foundation,tangent_space", "convex", True),
+        ("tangent_space,eegnet", "convex", False),
+        ("braindecode/EEGConformer", "convex", False),
+    ],
+)
+def test_settings_of_epochs_count_where_something_is_trained(architecture, head, is_idle):
+    found = find_idle({"architecture": architecture, "head": head})
+    assert ("learning_rate" in found) == is_idle

@@ -2,12 +2,11 @@
 """One electrode cannot ruin the others, and no sample above a volt passes."""
 
 import json
-import os
-from pathlib import Path
 
 import mne
 import numpy as np
 import pytest
+from tests.recordings import real_recordings
 
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.processing.preprocessing import preprocess
@@ -15,7 +14,7 @@ from eeg_hf.processing.preprocessing import preprocess
 NAMES = ["Fp1", "Fp2", "F3", "F4", "F7", "F8", "T7", "T8", "C3", "C4", "P7", "P8", "P3", "P4", "O1", "O2"]
 NAMES += ["Fz", "Cz", "Pz"]
 RATE, SECONDS = 250.0, 60
-REAL = Path(os.environ.get("EEG_HF_DATA", "nowhere")) / "eegmat"
+REAL, needs_recordings = real_recordings("eegmat")
 
 
 def record(names: list[str] = NAMES, seed: int = 0) -> mne.io.RawArray:
@@ -172,9 +171,7 @@ def test_a_volt_in_all_channels_is_refused():
         preprocess(raw)
 
 
-@pytest.mark.skipif(
-    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no eegmat"
-)
+@needs_recordings
 @pytest.mark.parametrize(("how", "amount"), CASES)
 def test_on_a_real_recording(how, amount):
     raw = mne.io.read_raw_edf(REAL / "Subject00_2.edf", preload=True, verbose="ERROR")

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small part of the fuzzing: a few damaged files of every format, with fixed seeds, in this process."""
 
-import importlib.util
 import signal
-import sys
 import warnings
 from pathlib import Path
 
 import pytest
+from tests.tools.loading import load_tool
 
 ROOT = Path(__file__).parents[2]
 IN_PROCESS = (
@@ -27,11 +26,7 @@ IN_PROCESS += ("a.parquet", "x.xdf", "p.lay", "nc.cnt", "nk.eeg", "o.txt", "h.se
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("fuzz_readers", ROOT / "tools/fuzz_readers.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fuzz_readers"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("fuzz_readers")
 
 
 class Hangs(BaseException):

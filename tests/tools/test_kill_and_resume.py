@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small part of the kills: a preparation, and what the tool says of a job that a kill damages."""
 
-import importlib.util
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.tools.loading import load_tool
 
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import Simulated, prepare
@@ -17,11 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("kill_and_resume", ROOT / "tools/kill_and_resume.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["kill_and_resume"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("kill_and_resume")
 
 
 def test_a_killed_preparation_ends_with_the_same_bytes(tool, tmp_path):

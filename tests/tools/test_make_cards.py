@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The committed cards say what their facts say, and facts are gathered as a user does it."""
 
-import importlib.util
 import json
 import re
 import shutil
-import sys
 
 import pytest
 from huggingface_hub import ModelCard
 from tests.commands import run_command
 from tests.conftest import ROOT
 from tests.evaluation.test_embeddings_file import make
+from tests.tools.loading import load_tool
 
 from eeg_hf import (
     EEGCLIPConfig,
@@ -35,11 +34,7 @@ WITHOUT_RESULTS = {"braindecode", "hms_ensemble", "resnet1d_gru", "eeg_classical
 
 def make_cards(*arguments):
     """Run the tool in this process."""
-    spec = importlib.util.spec_from_file_location("make_cards", ROOT / "tools/make_cards.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_cards"] = module  # its dataclass looks its annotations up there
-    spec.loader.exec_module(module)
-    module.main([str(argument) for argument in arguments])
+    load_tool("make_cards").main([str(argument) for argument in arguments])
 
 
 @pytest.fixture

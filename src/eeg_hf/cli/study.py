@@ -138,8 +138,11 @@ def candidates(args: StudyArguments, question: "Question") -> tuple[str, ...]:
 
 def check_candidates(args: StudyArguments, question: "Question") -> None:
     """Refuse methods that the kept model cannot be chosen from, before anything is prepared."""
-    from ..experiments.classifiers.arguments import FinetuneArguments
+    from ..experiments.classifiers.arguments import FinetuneArguments, find_idle
 
+    for name, reason in find_idle({"head": "convex", **args.finetune}).items():
+        if name in args.finetune:
+            raise ValueError(f"finetune.{name}: no effect, {reason}")
     names = candidates(args, question)
     if args.regimes[0] != "unseen" and set(names) != {"eeg_foundation"}:
         raise ValueError(

@@ -23,7 +23,7 @@ class BenchmarkNetwork(nn.Module):
     """Encoder and linear head, for windows of any channels, length and rate.
 
     Windows are resampled to the encoder's rate and normalised as its feature extractor does; filters and
-    references are those of whoever cut the windows.
+    references are those of the windows as they come.
 
     Args:
         n_chans: Channels of a window.

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
 import re
 from pathlib import Path
 
@@ -7,10 +6,11 @@ import mne
 import numpy as np
 import pytest
 import scipy.io
+from tests.recordings import real_recordings
 
 from eeg_hf.corpora.recordings.formats import companions, find_recordings, read_recording
 
-REAL = Path(os.environ.get("EEG_HF_DATA", "nowhere")) / "formats"
+REAL, needs_recordings = real_recordings("formats")
 RATE = 128.0
 NAMES = ["Fp1", "Cz", "O2"]
 
@@ -410,9 +410,7 @@ def test_no_message_has_two_lines(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(
-    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no formats"
-)
+@needs_recordings
 @pytest.mark.parametrize(
     "name", ["edf_eeglab/test.edf", "bdf_mne/test.bdf", "brainvision_mne/test.vhdr", "fif_ssvep"]
 )
@@ -424,9 +422,7 @@ def test_real_files_are_as_mne_reads_them(name):
     assert raw.annotations.description.tolist() == expected.annotations.description.tolist()
 
 
-@pytest.mark.skipif(
-    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no formats"
-)
+@needs_recordings
 def test_the_real_damaged_file_is_recognised():
     with pytest.raises(ValueError, match="damaged_line_endings.edf has damaged line endings"):
         read_recording(REAL / "damaged_line_endings.edf")

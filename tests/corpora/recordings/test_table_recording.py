@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.recordings import real_recordings
 
 from eeg_hf.corpora.recordings.formats import read_recording
 
-REAL = Path(os.environ.get("EEG_HF_DATA", "nowhere")) / "formats" / "csv_muse"
+REAL, needs_recordings = real_recordings("formats/csv_muse")
 RATE = 128.0
 NAMES = ["TP9", "AF7", "AF8", "TP10"]
 SAMPLES = 20.0 * np.random.default_rng(0).normal(size=(256, 4)).round(3)  # uV
@@ -202,9 +202,7 @@ def test_parquet_with_an_ekg_and_an_index(tmp_path):
     assert np.allclose(raw.get_data()[0] * 1e6, SAMPLES[:, 0], atol=1e-5)
 
 
-@pytest.mark.skipif(
-    not REAL.is_dir(), reason="recordings are never committed, and EEG_HF_DATA holds no Muse table"
-)
+@needs_recordings
 def test_a_real_muse_table():
     path = next(REAL.glob("*.csv"))
     raw = read_recording(path, sampling_rate=256, unit="uV")

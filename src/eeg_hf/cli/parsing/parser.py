@@ -20,6 +20,7 @@ from .settings import (
     expand,
     is_override,
     sort_words,
+    typed_names,
 )
 
 if typing.TYPE_CHECKING:
@@ -141,7 +142,7 @@ class CommandParser(HfArgumentParser):
         recipes = [*([default] if default else []), *(name for name in names if name != default)]
         folder = options.get("output_dir", f"runs/multirun-{self.command.name}")
         announce_sections(pairs, self.settings, self.command.name)
-        typed = {*options, *(name for name, _ in pairs)}
+        typed = {*options, *typed_names(pairs, self.settings)}
         jobs = []
         for number, job in enumerate(expand(pairs) if switches.multirun else [pairs]):
             if switches.multirun:

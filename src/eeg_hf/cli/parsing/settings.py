@@ -117,6 +117,13 @@ def announce_sections(overrides: Iterable[Pair], known: Mapping[str, Setting], c
             announce(command, name, pair[0])
 
 
+def typed_names(overrides: Iterable[Pair], known: Mapping[str, Setting]) -> set[str]:
+    """Return the settings that overrides name, those of Hydra's sections by their names here."""
+    names = {name for name, _ in overrides if name in known}
+    others = (translate(name, value) for name, value in overrides if name not in known)
+    return names | {pair[0] for pair in others if pair is not None}
+
+
 def collect(
     recipes: Sequence[str],
     overrides: Sequence[Pair],

@@ -16,6 +16,7 @@ EVOKED = ("erp_covariances", "xdawn_covariances")
 OF_NUMBERS = ("band_power", "tangent_space")
 """Those of them that can predict a number."""
 
+_OF_ONE_ENCODER = ("model", "search", "adapter", "adapt", "alignment", "regime")
 _OF_EPOCHS = (
     "learning_rate",
     "num_train_epochs",
@@ -32,12 +33,18 @@ _OF_EPOCHS = (
 
 def find_idle(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return the settings of epochs where there are none, with the reason."""
-    architecture = settings.get("architecture", FinetuneArguments.architecture)
-    if settings.get("head") != "convex" or architecture != FinetuneArguments.architecture:
-        return {}  # what another architecture takes is said by `check`
-    return dict.fromkeys(
-        _OF_EPOCHS, "a convex head is fitted at once: leave it out, or take --head both or finetune"
-    )
+    names = split_names(settings.get("architecture") or FinetuneArguments.architecture)
+    is_convex = settings.get("head") == "convex"
+    if any(name not in CLASSICAL and not (is_convex and name == "eeg_foundation") for name in names):
+        return {}
+    fitted = "a convex head" if "eeg_foundation" in names else ", ".join(names)
+    hint = ", or take --head both or finetune" if fitted == "a convex head" else ""
+    return dict.fromkeys(_OF_EPOCHS, f"{fitted} is fitted at once: leave it out{hint}")
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the different names that commas join."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 @dataclass
@@ -145,33 +152,25 @@ class FinetuneArguments:
     @property
     def label_columns(self) -> tuple[str, ...]:
         """Columns of the labels; several where one model answers all."""
-        return tuple(dict.fromkeys(name.strip() for name in self.label_column.split(",") if name.strip()))
+        return split_names(self.label_column)
+
+    def _given(self, *names: str) -> str:
+        """Return those of some options that are not at their default, as they are typed."""
+        plain = FinetuneArguments("", "")
+        return ", ".join(f"--{name}" for name in names if getattr(self, name) != getattr(plain, name))
 
     def _check_tasks(self) -> None:
         """Refuse options that a model of several labels does not take."""
-        given = {
-            "model": self.model,
-            "votes": self.votes,
-            "class_names": self.class_names,
-            "architecture": self.architecture != "eeg_foundation",
-            "regime": self.regime != "unseen",
-            "alignment": self.alignment != "none",
-            "adapter": self.adapter != "none",
-            "adapt": self.adapt != "none",
-            "search": self.search,
-            "shots": self.shots,
-        }
-        if unused := [f"--{name}" for name, value in given.items() if value]:
-            raise ValueError(
-                f"--label_column {self.label_column}: several labels take no {', '.join(unused)}"
-            )
+        others = ("votes", "class_names", "architecture", "shots")
+        if unused := self._given(*_OF_ONE_ENCODER, *others):
+            raise ValueError(f"--label_column {self.label_column}: several labels take no {unused}")
         if self.head != "convex":
             raise ValueError(f"--label_column {self.label_column}: several labels take --head convex")
 
     @property
     def architectures(self) -> tuple[str, ...]:
         """What to choose from; one where nothing is chosen."""
-        return tuple(dict.fromkeys(name.strip() for name in self.architecture.split(",") if name.strip()))
+        return split_names(self.architecture)
 
     @property
     def is_hosted(self) -> bool:
@@ -199,20 +198,10 @@ class FinetuneArguments:
 
     def _check_choice(self) -> None:
         """Refuse options that not every architecture to choose from takes."""
-        given = {
-            "model": self.model,
-            "network": self.network,
-            "search": self.search,
-            "shots": self.shots,
-            "adapter": self.adapter != "none",
-            "adapt": self.adapt != "none",
-            "alignment": self.alignment != "none",
-            "regime": self.regime != "unseen",
-        }
-        if unused := [f"--{name}" for name, value in given.items() if value]:
+        if unused := self._given(*_OF_ONE_ENCODER, "network", "shots"):
             raise ValueError(
                 f"--architecture {self.architecture} chooses among architectures, which do not all take "
-                f"{', '.join(unused)}"
+                f"{unused}"
             )
         if "eeg_foundation" in self.architectures and self.head != "convex":
             raise ValueError("--architecture: eeg_foundation among several takes --head convex")
@@ -221,19 +210,8 @@ class FinetuneArguments:
 
     def _check_classical(self) -> None:
         """Refuse options that mean nothing to methods that are fitted at once."""
-        given = {
-            "model": self.model,
-            "network": self.network,
-            "search": self.search,
-            "augment": self.augment,
-            "mixup_alpha": self.mixup_alpha,
-            "adapter": self.adapter != "none",
-            "adapt": self.adapt != "none",
-            "alignment": self.alignment != "none",
-            "regime": self.regime != "unseen",
-        }
-        if unused := [f"--{name}" for name, value in given.items() if value]:
-            raise ValueError(f"--architecture {self.architecture}: no effect of {', '.join(unused)}")
+        if unused := self._given(*_OF_ONE_ENCODER, "network", "augment", "mixup_alpha"):
+            raise ValueError(f"--architecture {self.architecture}: no effect of {unused}")
         if self.task == "regression":
             self._check_numbers()
 
@@ -262,13 +240,8 @@ class FinetuneArguments:
             raise ValueError(f"--model {self.model}: no effect with {name}, which has no such weights")
         if self.head != "finetune" or self.regime != "unseen":
             raise ValueError(f"{name} is fine-tuned: it takes --head finetune and --regime unseen")
-        without = {
-            "gradual_unfreezing": self.gradual_unfreezing,
-            "freeze_epochs": self.freeze_epochs,
-            "layer_decay": self.layer_decay != 1,
-        }
-        if unused := [f"--{option}" for option, is_given in without.items() if is_given]:
-            raise ValueError(f"{', '.join(unused)}: no effect with {name}, which has no encoder")
+        if unused := self._given("gradual_unfreezing", "freeze_epochs", "layer_decay"):
+            raise ValueError(f"{unused}: no effect with {name}, which has no encoder")
 
 
 @dataclass
