@@ -175,12 +175,38 @@ def test_a_table_says_who_and_what_and_its_gaps_are_named(tmp_path, caplog):
     assert "1 recordings have no row, their labels are unknown: four.edf" in caplog.text
 
 
-@pytest.mark.parametrize("header", ["File Name,Patient-ID,SESSION", "Datei;Proband;Sitzung"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("File Name,Patient-ID,SESSION", "Datei;Proband;Sitzung", "FilePath,SubjectID,session"),
+        *("EEG-File,Vp.-Nr.,Session", "sep=;\nDatei;Teilnehmer;Sitzung"),
+    ],
+)
 def test_columns_of_a_table_are_found_however_they_are_written(tmp_path, header):
     empty(tmp_path, "a.edf", "b.edf")
     rows = "a.edf,anna,1\nb.edf,anna,2\n".replace(",", ";" if ";" in header else ",")
     (tmp_path / "metadata.csv").write_text(f"{header}\n{rows}")
     assert [(subject, session) for subject, session, _ in who(tmp_path)] == [("anna", "1"), ("anna", "2")]
+
+
+@pytest.mark.parametrize("name", ["Metadata.CSV", "participants.csv", "Probanden 2024.txt.tsv"])
+def test_a_table_of_another_name_is_found_and_said(name, tmp_path, caplog):
+    empty(tmp_path, "a.edf", "b.edf")
+    (tmp_path / name).write_text("file\tsubject\tage\na\t01\t20\nb.edf\t02\t#N/A\n")
+    (tmp_path / "notes.csv").write_text("what,when\ncap,early\n")
+    with caplog.at_level("WARNING"):
+        found = FolderCorpus().recordings(tmp_path)
+    assert [(r.subject, dict(r.labels)) for r in found] == [("01", {"age": 20.0}), ("02", {"age": None})]
+    assert (f"labels are read from {name}" in caplog.text) is (name != "Metadata.CSV")
+
+
+def test_of_two_tables_of_other_names_none_is_guessed(tmp_path, caplog):
+    empty(tmp_path, "a.edf", "b.edf")
+    for name in ("one.csv", "two.csv"):
+        (tmp_path / name).write_text("file,subject\na,1\nb,2\n")
+    (tmp_path / "events.csv").write_text("file,onset\na,1\na,2\n")  # twice: events, not recordings
+    assert [subject for subject, _, _ in who(tmp_path)] == ["a", "b"]
+    assert "one.csv, two.csv all name recordings: none is read" in caplog.text
 
 
 def test_files_of_one_name_in_folders_of_one_person_stay_apart(tmp_path):
@@ -205,7 +231,7 @@ def test_tables_of_other_formats(suffix, tmp_path):
     else:
         openpyxl = pytest.importorskip("openpyxl")
         book = openpyxl.Workbook()
-        for row in (("file_name", "subject", "age"), ("a.edf", "01", 20), ("b.edf", "02", None)):
+        for row in (("file_name", "subject", "age"), ("a.edf", "01", 20), ("b.edf", "02", "#N/A")):
             book.active.append(row)
         book.save(path)
     assert [(r.subject, dict(r.labels)) for r in FolderCorpus().recordings(tmp_path)] == [
@@ -221,6 +247,7 @@ def test_tables_of_other_formats(suffix, tmp_path):
         ("id,age\n1,2\n", "row 2 names no file: expected a column file_name"),
         ("file_name,age,age\nx/a,1,2\n", "more than one column age"),
         ("file_name,age\nx/a.edf,1,2\n", "row 2 has 3 cells, its header names 2 columns"),
+        ("file_name,age\nx/a_raw,1\nb,2\n", "none of its 2 rows names a recording of the folder.*'x/a_raw'"),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(text, reason, tmp_path):

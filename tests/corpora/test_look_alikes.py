@@ -12,6 +12,8 @@ from eeg_hf.corpora.look_alikes import describe_look_alikes, look_alikes
         (["1", "10", "01", "100"], [("01", "1")]),
         (["-1", "1", "a_b", "ab"], [("a_b", "ab")]),
         (["0", "00", "s0"], [("0", "00")]),
+        (["1", "1.0", "10", "1-1", "11"], [("1", "1.0")]),  # a gap turns the subject 1 into 1.0
+        (["eyes-open", "eyes  open", "S-1", "s1"], [("S-1", "s1"), ("eyes  open", "eyes-open")]),
         (["a", "b"], []),
         ([], []),
     ],

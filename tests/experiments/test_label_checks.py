@@ -7,7 +7,7 @@ import pytest
 from eeg_hf.experiments.study.arguments import StudyArguments
 from eeg_hf.experiments.study.label_checks import list_confounds, list_warnings, refuse_unlearnable
 from eeg_hf.experiments.study.plan import make_plan
-from eeg_hf.experiments.study.question import Question, is_number
+from eeg_hf.experiments.study.question import Question, ask, is_number
 
 
 def make_table(**columns):
@@ -40,6 +40,8 @@ def test_a_clean_design_has_no_warning():
         ("sampling_rate", [250.0, 500.0] * 4),
         ("format", ["edf", "bdf"] * 4),
         ("day", ["2026-01-01", "2026-02-01"] * 4),
+        ("filters", ["not stated", "to 40 Hz"] * 4),
+        ("measured", ["3.1.2026", "14.2.2026 09:30"] * 4),
         ("num_channels", [19, 21] * 4),
         ("Amplifier", ["actiCHamp", "g.tec"] * 4),
     ],
@@ -47,7 +49,8 @@ def test_a_clean_design_has_no_warning():
 def test_a_fact_that_tells_the_label_is_said(fact, values):
     (warning,) = list_confounds(make_table(**{fact: values}), "condition")
     assert f"condition goes with the {fact.replace('_', ' ')}" in warning and "rest: mostly" in warning
-    assert list_confounds(make_table(candidate=values, label_of_expert=values), "condition") == []
+    words = [str(value).replace("2026", "") for value in values]
+    assert list_confounds(make_table(candidate=words, label_of_expert=words), "condition") == []
 
 
 def test_a_day_for_each_recording_is_no_confound_and_one_wrong_file_does_not_hide_one():
@@ -56,6 +59,16 @@ def test_a_day_for_each_recording_is_no_confound_and_one_wrong_file_does_not_hid
     rates = [250.0, 500.0] * 7 + [250.0, 250.0]
     table = pd.concat([make_table(), make_table()], ignore_index=True).assign(sampling_rate=rates)
     assert len(list_confounds(table, "condition")) == 1
+
+
+@pytest.mark.parametrize("fact", ["day", "measured on"])
+def test_a_period_in_which_one_class_was_recorded_is_said(fact):
+    days = [f"2026-0{1 + number % 2 * 3}-{10 + number}" for number in range(8)]  # patients after controls
+    (warning,) = list_confounds(make_table(**{fact: days}), "condition")
+    assert f"goes with the {fact} of" in warning and "task: mostly from 2026-04-11" in warning
+    ages = [20.0, 50.0, 21.0, 52.0, 22.0, 54.0, 23.0, 70.0]
+    (warning,) = list_confounds(make_table(condition=ages, **{fact: days}), "condition", True)
+    assert f"goes with the {fact} of" in warning
 
 
 def test_folders_that_are_named_after_the_classes_are_how_labels_are_stated():
@@ -70,7 +83,10 @@ def test_folders_that_are_named_after_the_classes_are_how_labels_are_stated():
         ({"condition": ["rest"] * 8}, "the single class 'rest'"),
         ({"condition": list("abcdefgh")}, "names recordings and is no label"),
         ({"subject": ["P0"] * 8}, "are all of subject 'P0'"),
-        ({"condition": ["a"] * 7 + ["b"]}, "class 'b' of 'condition' has one subject"),
+        ({"condition": ["a"] * 7 + ["b"]}, "class 'b' of 'condition' has one subject.*leave its cells empty"),
+        ({"condition": ["Rest"] * 4 + ["task"] * 3 + ["rest"]}, "are 'Rest' and 'rest' one class"),
+        ({"condition": list("22334455")}, "class '2' of 'condition' has one subject.*--task regression"),
+        ({"condition": [f"{age} y" for age in range(20, 28)]}, "write it without words, not '20 y'"),
     ],
 )
 def test_labels_from_which_nothing_can_be_learned_are_refused(columns, message):
@@ -97,6 +113,24 @@ def test_half_labels_unnamed_subjects_and_group_labels_are_said():
 )
 def test_numbers_of_many_values_are_predicted(values, expected):
     assert is_number(pd.Series(values)) is expected
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "message"),
+    [
+        (["20", "31", "44", "51", "62", "70", "unknown", "90"], "auto", "numbers but for 'unknown': leave"),
+        (["rest", "task"] * 4, "regression", "needs numbers, 'condition' holds 'rest'"),
+        ([float(number) for number in range(21)], "classification", "21 different numbers, too many"),
+    ],
+)
+def test_labels_that_do_not_fit_a_task_are_told(values, task, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        ask(pd.DataFrame({"condition": values}), "condition", task, tmp_path)
+
+
+def test_words_and_codes_of_classes_are_asked_for_as_classes(tmp_path):
+    for values in (["1", "2", "unknown", "1"], [0.0, 1.0, 0.0, 1.0], list("abab")):
+        assert not ask(pd.DataFrame({"x": values}), "x", "auto", tmp_path).is_regression
 
 
 def test_numbers_are_refused_where_they_count_recordings_and_have_confounds_too():

@@ -14,6 +14,9 @@ from .recordings.side_table import TABLE_SUFFIXES, is_missing_word, joined_rows,
 
 logger = logging.get_logger(__name__)
 
+_MOST_BYTES = 2**22
+"""Of a table that is looked at without being called metadata."""
+
 
 @dataclass(frozen=True)
 class FolderTable:
@@ -38,20 +41,21 @@ class FolderTable:
         """Read the tables of a folder.
 
         Rows that name no recording, recordings without a row, and those with several are listed in warnings.
+        A table of another name is taken where there is no other and it names recordings, once each.
 
         Args:
             root: The folder.
             names: Its recordings, as paths below it.
-            path: The table; by default all files called metadata in the folder.
+            path: The table; by default all files called metadata in the folder, or the only one there.
             follow_links: Whether links out of the folder are among these.
 
         Raises:
             FileNotFoundError: If there is no such table.
-            ValueError: If every row names no file or two recordings.
+            ValueError: If every row names no file, two recordings, or none of the folder.
         """
         if path is not None and not path.is_file():
             raise FileNotFoundError(f"metadata {path} not found")
-        files = _tables(root, follow_links) if path is None else [path]
+        files = (_tables(root, follow_links) or _other_tables(root, names)) if path is None else [path]
         found: list[tuple[str, dict[str, str | None]]] = []
         strangers: list[str] = []
         for file in files:
@@ -61,6 +65,11 @@ class FolderTable:
             recordings = RecordingNames(inside)
             described, unknown = find_described(file, read_rows(file), recordings)
             strangers += unknown
+            if unknown and inside and not described:
+                raise ValueError(
+                    f"{file}: none of its {len(unknown)} rows names a recording of the folder, such as "
+                    f"{unknown[0]!r}: expected paths such as {inside[0]!r} in the column of files"
+                )
             found += [(name, _without_file(row)) for name, row in described]
         rows, contradicting = joined_rows(files[0] if files else root, found)
         unclear = [
@@ -81,12 +90,35 @@ class FolderTable:
 def _tables(root: Path, follow_links: bool) -> list[Path]:
     return sorted(
         path
-        for path in root.rglob("metadata.*")
+        for path in root.rglob("[mM][eE][tT][aA][dD][aA][tT][aA].*")
         if path.suffix.lower() in TABLE_SUFFIXES
         and (follow_links or not leads_out(path, root))
         and (path.is_file() or not path.exists())  # reading a dangling link raises, a pipe would block
         and not any(part.startswith(".") for part in path.parts[len(root.parts) :])
     )
+
+
+def _other_tables(root: Path, names: Sequence[str]) -> list[Path]:
+    """Return the one table in a folder that names recordings, once each, whatever it is called."""
+    recordings, found = RecordingNames(names), []
+    for path in sorted(root.iterdir() if root.is_dir() else ()):
+        is_table = path.suffix.lower() in TABLE_SUFFIXES and not path.name.startswith((".", "~$"))
+        if is_table and path.is_file() and path.stat().st_size <= _MOST_BYTES:
+            try:
+                described, _ = find_described(path, read_rows(path), recordings)
+            except (ValueError, ImportError):  # of samples, of subjects, damaged
+                continue
+            if described and len({name for name, _ in described}) == len(described):
+                found.append(path)
+    if found:
+        names_there = ", ".join(path.name for path in found)
+        logger.warning(
+            f"there is no metadata.csv: labels are read from {names_there}"
+            if len(found) == 1
+            else f"there is no metadata.csv, and {names_there} all name recordings: none is read; name one "
+            "by corpus_options.metadata"
+        )
+    return found if len(found) == 1 else []
 
 
 def _without_file(row: Mapping[str, str | None]) -> dict[str, str | None]:

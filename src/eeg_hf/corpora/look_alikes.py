@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that differ in case, spaces or leading zeros only: often one subject or class, written in two ways.
+"""Names that differ in case, spaces, hyphens or zeros only: often one subject or class, written in two ways.
 
 Two spellings of one subject count as two people, and a split by subject then leaks.
 """
@@ -24,8 +24,10 @@ def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
     """
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
-        plain = re.sub(r"[\s_]+", "", name.casefold())
-        groups[re.sub(r"(?<!\d)0+(?=\d)", "", plain)].add(name)
+        # A hyphen beside a letter only: 1-1 and 11, -1 and 1 are different
+        plain = re.sub(r"[\s_]+|(?<=[^\W\d])-|-(?=[^\W\d])", "", name.casefold())
+        whole = re.sub(r"(?<=\d)\.0+$", "", plain)  # gaps in a table turn the subject 1 into 1.0
+        groups[re.sub(r"(?<!\d)0+(?=\d)", "", whole)].add(name)
     return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
 
 

@@ -4,6 +4,7 @@
 `eeg-hf prepare` and `load_dataset("eegfolder")` find them by this table.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,14 +15,17 @@ from .recording_names import RecordingNames
 logger = logging.get_logger(__name__)
 
 FILE = "file_name"
-# Canonical name -> names of columns in English, then in German
+# Canonical name -> names of columns in English, then in German, without spaces, hyphens and the like. `id`
+# and `code` are none: often they count the rows, and every recording would be another subject
 _SPELLINGS: Mapping[str, tuple[str, ...]] = {
-    FILE: ("file_name", "filename", "file", "path", "recording", "dateiname", "datei"),
+    FILE: ("filename", "file", "filepath", "path", "recording", "eegfile", "dateiname", "datei", "dateipfad"),
     "subject": (
-        *("subject", "subject_id", "participant_id", "participant", "patient_id", "patient"),
-        *("proband", "probandin", "versuchsperson", "vp"),
+        *("subject", "subjectid", "participantid", "participant", "patientid", "patient", "subj"),
+        *("subjid", "subjectnumber", "subjectno", "subjectcode", "participantnumber", "participantcode"),
+        *("proband", "probandin", "versuchsperson", "vp", "vpnr", "vpnummer", "vpcode", "probandid"),
+        *("probandenid", "probandennummer", "probandnr", "patientenid", "patientin", "teilnehmer"),
     ),
-    "session": ("session", "session_id", "sitzung"),
+    "session": ("session", "sessionid", "sitzung"),
     "run": ("run", "durchgang"),
     "task": ("task", "aufgabe"),
 }
@@ -30,7 +34,7 @@ FIELDS: Sequence[str] = tuple(name for name in _SPELLINGS if name != FILE)
 
 
 def canonical_columns(columns: Iterable[str]) -> dict[str, str]:
-    """Find the columns that name a recording and its fields; `Patient ID` is `patient_id`.
+    """Find the columns that name a recording and its fields; `Patient ID` and `patient_id` are the same.
 
     Args:
         columns: Names of a table's columns.
@@ -43,7 +47,7 @@ def canonical_columns(columns: Iterable[str]) -> dict[str, str]:
         >>> canonical_columns(["Datei", "Versuchsperson", "Alter"])
         {'Datei': 'file_name', 'Versuchsperson': 'subject'}
     """
-    spelt = {column.lower().replace(" ", "_").replace("-", "_"): column for column in columns}
+    spelt = {re.sub(r"[\s_.-]+", "", column.casefold()): column for column in columns}
     found = {
         name: next((spelt[spelling] for spelling in spellings if spelling in spelt), None)
         for name, spellings in _SPELLINGS.items()

@@ -12,6 +12,7 @@ import math
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ Row = Mapping[str, str | None]
 
 TABLE_SUFFIXES: tuple[str, ...] = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
 
-_MISSING = frozenset({"", "n/a"})  # n/a in BIDS
+# n/a in BIDS; what spreadsheets and pandas write for a cell without a value
+_MISSING = frozenset({"", "n/a", "#n/a", "#na", "#nv", "<na>"})
 # Missing among numbers (NA in R, NaN and None in Python); in a column of text they may be a class
 _MISSING_WORDS = frozenset({"na", "nan", "none", "null"})
 _CODE = re.compile(r"[+-]?0\d")  # a number with a leading zero names something
@@ -50,8 +52,8 @@ def read_rows(path: Path, has_classes: bool = True) -> list[dict[str, str | None
             warning names them. Elsewhere they are missing.
 
     Returns:
-        One mapping from column to stripped cell per row; `None` for empty cells and `n/a`, and for `NA` and
-        the like in a column of numbers.
+        One mapping from column to stripped cell per row; `None` for empty cells, `n/a` and `#N/A`, and for
+        `NA` and the like in a column of numbers.
         Columns without a name, such as the index of pandas, are left out.
 
     Raises:
@@ -212,17 +214,22 @@ def _parses(cell: Label) -> bool:
 
 
 def _text(cell: Any) -> str | None:
-    """Return a cell as text; a whole float as an integer, because gaps turn integer columns into floats."""
+    """Return a cell as text.
+
+    A whole float becomes an integer, because gaps turn integer columns into floats; midnight becomes its day.
+    """
     if isinstance(cell, float) and math.isnan(cell):
         return None
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
+    if isinstance(cell, datetime) and cell.time() == time():
+        cell = cell.date()
     text = "" if cell is None else legible(str(cell).strip())
     return None if text.lower() in _MISSING else text
 
 
 def _read_delimited(path: Path) -> list[dict[str, str]]:
-    text = text_of(path)
+    text = re.sub(r"\A\s*sep=.\r?\n", "", text_of(path))  # by which Excel tells itself the delimiter
     header = text.lstrip().partition("\n")[0]
     # By the header and not by the extension, which is often wrong
     delimiter = max(_DELIMITERS, key=lambda sign: (sign in header, sign == "\t", header.count(sign)))

@@ -18,7 +18,7 @@ from .row_groups import read_columns
 
 logger = logging.get_logger(__name__)
 
-_MAX_NUMBERED_CLASSES = 20  # more different numbers are measurements, such as ages
+MAX_NUMBERED_CLASSES = 20  # more different numbers are measurements, such as ages
 
 
 def load_windows(source: str | Path) -> Dataset:
@@ -119,17 +119,18 @@ def _with_text(dataset: Dataset, label_column: str, is_listed: bool) -> Dataset:
     ):
         return dataset
     numbers = pc.unique(column.drop_null()).to_pylist()
-    if len(numbers) > _MAX_NUMBERED_CLASSES and not is_listed:
+    if len(numbers) > MAX_NUMBERED_CLASSES and not is_listed:
         raise ValueError(
             f"label_column {label_column!r} holds {len(numbers)} different numbers ({min(numbers):g} to "
             f"{max(numbers):g}), expected classes: choose another column, or list the classes in class_names"
         )
-    texts = [None if value is None else _class_name(value) for value in column.to_pylist()]
+    texts = [None if value is None else class_name(value) for value in column.to_pylist()]
     others = dataset.remove_columns(label_column)
     return others.add_column(label_column, texts, feature=Value("string"))
 
 
-def _class_name(value: float | bool) -> str:
+def class_name(value: float | bool) -> str:
+    """Return what a class is called that a column states as a number: 0.0 is `0`."""
     is_whole = isinstance(value, float) and value.is_integer()
     return str(int(value)) if is_whole else str(value)
 

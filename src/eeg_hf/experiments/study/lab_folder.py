@@ -10,16 +10,22 @@ import pandas as pd
 from tqdm import tqdm
 
 from ...corpora import BIDSCorpus, Corpus, Event, FolderCorpus, Recording
+from ...corpora.look_alikes import look_alikes
 from ...corpora.recordings.bids_tree import is_bids
 from ...corpora.recordings.recording_files import extension_of
+from ...corpora.recordings.side_table import free_name
 from ...corpora.windows.window_plan import WindowPlan
 from ...processing.channel_selection import select_channels
 from ...suggestions import did_you_mean
 
-FACTS = ("format", "sampling_rate", "num_channels", "day", "folder")
+FACTS = ("format", "sampling_rate", "num_channels", "filters", "day", "folder")
 """Facts of a recording that must not tell its label."""
 EVENT = "event"
 """Column of the labels of windows that are cut by events."""
+_ALL_FACTS = frozenset((*FACTS, "file", "seconds", "channels", "problem", "event_gap", "event_duration"))
+"""Columns that a label cannot have as its name."""
+_FIELDS = ("task", "session", "run")
+"""Fields of a recording that can be labels."""
 _MOST_CLASSES = 20
 
 
@@ -47,20 +53,21 @@ def read_facts(
         event_labels: Events to use and their labels; default: all.
 
     Returns:
-        Columns `file`, `subject`, `session`, those of `FACTS`, `seconds`, `channels`, one for each label, and
-        `problem`, why a recording cannot be opened; by event, those of `read_events`.
+        Columns `file`, `subject`, `session`, `run`, `task`, those of `FACTS`, `seconds`, `channels`, one for
+        each label, and `problem`, why a recording cannot be opened; by event, those of `read_events`.
     """
     rows = []
     for recording in tqdm(recordings, "reading headers", unit="recording", disable=None):
         path = recording.path
         place = Path(place_of(path, root))
         row: dict[str, Any] = {
+            **{name: label for name, label in recording.labels.items() if name not in _ALL_FACTS},
             "file": place.as_posix(),
             "subject": recording.subject,
-            "session": recording.session,
+            **{field: getattr(recording, field) for field in _FIELDS},
             "format": extension_of(path).lstrip("."),
             "folder": place.parent.as_posix(),
-            **recording.labels,
+            "day": recording.labels.get("day"),  # of the table, where the header has none
         }
         try:
             raw: Any = corpus.read(recording)
@@ -83,13 +90,22 @@ def read_header(raw: Any) -> dict[str, Any]:
     # Those that a preparation would use: an ECG that a file declares as EEG is none of them
     labels = list(select_channels(raw, unknown_channels="drop").wanted)
     date = raw.info["meas_date"]
+    day = {"day": date.date().isoformat()} if date else {}
     return {
         "sampling_rate": float(raw.info["sfreq"]),
         "seconds": raw.n_times / raw.info["sfreq"],
         "num_channels": len(labels),
         "channels": labels,
-        "day": date.date().isoformat() if date else None,
+        "filters": _describe_filters(raw.info),
+        **day,
     }
+
+
+def _describe_filters(info: Any) -> str:
+    """Return the pass band of the amplifier; MNE takes half of the rate where none is stated."""
+    edges = [f"from {info['highpass']:g} Hz"] if info["highpass"] > 0 else []
+    edges += [f"to {info['lowpass']:g} Hz"] if info["lowpass"] < info["sfreq"] / 2 else []
+    return " ".join(edges) or "not stated"
 
 
 def read_events(events: Sequence[Event], event_labels: Mapping[str, str] | None) -> dict[str, Any]:
@@ -118,17 +134,16 @@ def choose_labels(
     """Return the columns of labels: those that are named, or the only one that could be meant.
 
     Raises:
-        ValueError: If there is none, several could be meant, or a named one does not exist.
+        ValueError: If there is none, several could be meant, or a named one does not exist or has the name of
+            a fact of all recordings.
     """
     names = [*names, EVENT] if by_event and EVENT not in names else names
-    for name in wanted:
-        if name not in names:
-            there = did_you_mean(name, names) or f": expected one of {', '.join(names) or 'none'}"
-            raise ValueError(f"label_column {name!r} is not among the labels of the folder{there}")
     if wanted or by_event:
-        return list(dict.fromkeys(wanted)) or [EVENT]
-    possible = [name for name in names if 2 <= table[name].nunique() <= _MOST_CLASSES]
+        return list(dict.fromkeys(find_label(name, names) for name in wanted)) or [EVENT]
+    possible = [name for name in names if name in table and 2 <= table[name].nunique() <= _MOST_CLASSES]
     possible = [name for name in possible if table[name].nunique() < table[name].count()]
+    if not possible and 2 <= table["task"].nunique() < len(table):
+        possible = ["task"]
     if len(possible) != 1:
         found = ", ".join(possible or names) or "no label"
         raise ValueError(
@@ -136,3 +151,20 @@ def choose_labels(
             "metadata.csv with file_name and subject, of the BIDS tables, or names of folders"
         )
     return possible
+
+
+def find_label(name: str, names: Sequence[str]) -> str:
+    """Return the label that a name means: itself, or the only one that is spelt alike."""
+    known = [each for each in (*names, *_FIELDS) if each not in _ALL_FACTS]
+    if name in known:
+        return name
+    if name in names:
+        raise ValueError(
+            f"label_column {name!r}: every recording has a fact of this name: rename the column of the "
+            f"table, such as to {name}_label"
+        )
+    alike = [each for each in known if look_alikes([name, each]) or each == free_name(name)]
+    if len(alike) != 1:
+        there = did_you_mean(name, known) or f": expected one of {', '.join(names) or 'none'}"
+        raise ValueError(f"label_column {name!r} is not among the labels of the folder{there}")
+    return alike[0]

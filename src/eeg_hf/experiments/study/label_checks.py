@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score
 
+from ...corpora.look_alikes import describe_look_alikes
 from .lab_folder import FACTS
 from .question import name_groups
 
@@ -16,6 +17,8 @@ _OF_RECORDING = re.compile(
     re.IGNORECASE,
 )
 """Names of a table's columns that say how, where or when something was recorded."""
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}\b.*|\d{1,2}[./]\d{1,2}[./](\d{4}|\d{2})\b.*")
+_STATED_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?\s*[^\W\d]+\.?")  # 20 y
 STRONG = 0.5
 """Adjusted mutual information of label and fact from which a warning is given; 0 is chance, 1 the same."""
 
@@ -36,9 +39,9 @@ def refuse_unlearnable(table: pd.DataFrame, label: str, is_regression: bool = Fa
     if known.empty:
         raise ValueError(f"label_column {label!r}: none of {len(table)} recordings has a label")
     if known[label].nunique() == 1:
+        only = f"number {known[label].iloc[0]:g}" if is_regression else f"class {known[label].iloc[0]!r}"
         raise ValueError(
-            f"label_column {label!r} holds the single class {known[label].iloc[0]!r} in {len(known)} "
-            "recordings: expected two or more"
+            f"label_column {label!r} holds the single {only} in {len(known)} recordings: expected two or more"
         )
     if known["subject"].nunique() < 2:
         raise ValueError(
@@ -46,9 +49,12 @@ def refuse_unlearnable(table: pd.DataFrame, label: str, is_regression: bool = Fa
             "tests on other subjects; with one, use eeg-hf finetune with a split by session or recording"
         )
     if _names_recordings(known[label], is_regression):
+        has_units = not is_regression and all(map(_STATED_NUMBER.fullmatch, map(str, known[label])))
+        example = known[label].iloc[0]
+        hint = f"; if it is a number, write it without words, not {example!r}" if has_units else ""
         raise ValueError(
             f"label_column {label!r} has another value for each of {len(known)} recordings: it names "
-            "recordings and is no label"
+            f"recordings and is no label{hint}"
         )
     if not is_regression:
         _refuse_rare_classes(known, label)
@@ -67,11 +73,19 @@ def _names_recordings(labels: pd.Series, is_regression: bool) -> bool:
 def _refuse_rare_classes(known: pd.DataFrame, label: str) -> None:
     """Refuse classes of one subject."""
     subjects = known.groupby(label)["subject"].nunique()
-    if (subjects < 2).any():
-        raise ValueError(
-            f"class {subjects.idxmin()!r} of {label!r} has one subject: expected two or more for each class, "
-            "to train on one and test on another"
-        )
+    if (subjects >= 2).all():
+        return
+    alike = describe_look_alikes(known[label].unique())
+    are_numbers = pd.to_numeric(known[label], errors="coerce").notna().all() and len(subjects) > 2
+    hints = [
+        f"are {alike} one class? Then write it in one way" if alike else "",
+        "--task regression takes them as numbers" if are_numbers else "",
+        "leave its cells empty to go on without it",
+    ]
+    raise ValueError(
+        f"class {subjects.idxmin()!r} of {label!r} has one subject: expected two or more for each class, "
+        f"to train on one and test on another; {next(filter(None, hints))}"
+    )
 
 
 def list_warnings(table: pd.DataFrame, label: str, is_regression: bool = False) -> list[str]:
@@ -116,11 +130,14 @@ def list_confounds(table: pd.DataFrame, label: str, is_regression: bool = False)
     name = "share of variance" if is_regression else "adjusted mutual information"
     measure = _share_explained if is_regression else _shared
     warnings = []
+    dated = [name for name in known.columns if name != label and _holds_dates(known[name])]
     told = [str(name) for name in known.columns if _OF_RECORDING.search(str(name)) and name != label]
-    for fact in dict.fromkeys((*FACTS, *told)):
+    for fact in dict.fromkeys((*FACTS, *told, *dated)):
         if fact not in known or known[fact].nunique() < 2:
             continue
         values = known[fact].astype(str)
+        if fact in dated and values.nunique() > len(values) / 2:
+            values = _periods(values, 3 if is_regression else labels.nunique())
         is_of_subject = known.groupby(fact)["subject"].nunique().max() == 1
         if fact == "folder" and (is_of_subject or _is_named_after(values, labels)):
             continue
@@ -134,6 +151,20 @@ def list_confounds(table: pd.DataFrame, label: str, is_regression: bool = False)
                 f"{shared:.2f}): a model may read that instead of the EEG"
             )
     return warnings
+
+
+def _holds_dates(values: pd.Series) -> bool:
+    """Return whether a column says on which day something was recorded."""
+    known = values.dropna()
+    return len(known) > 0 and all(isinstance(cell, str) and _DATE.fullmatch(cell) for cell in known)
+
+
+def _periods(days: pd.Series, number: int) -> pd.Series:
+    """Return the period that each day is in, of equally many: hardly two recordings are of the same day."""
+    is_iso = days.str.match(r"\d{4}-").any()
+    dates = pd.to_datetime(days, format="mixed", dayfirst=not is_iso, errors="coerce")
+    places = np.ceil(dates.rank(method="first") / dates.notna().sum() * number)
+    return "from " + dates.groupby(places).transform("min").dt.date.astype(str)
 
 
 def _shared(labels: pd.Series, values: pd.Series) -> float:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ...corpora.windows.prepared import MAX_NUMBERED_CLASSES
 from ..classifiers.arguments import CLASSICAL, EVOKED, OF_NUMBERS
 
 OURS = "eeg_foundation"
@@ -79,13 +80,37 @@ def ask(table: pd.DataFrame, label: str, task: Task, folder: Path, votes: Sequen
         votes: Columns of votes for each class.
 
     Raises:
-        ValueError: If a regression is asked of words.
+        ValueError: If a regression is asked of words, words are among numbers, or numbers are too many to be
+            classes.
     """
     is_regression = is_number(table[label]) if task == "auto" else task == "regression"
-    if is_regression and not pd.api.types.is_numeric_dtype(table[label]):
+    is_numeric = pd.api.types.is_numeric_dtype(table[label])
+    if task != "classification" and (words := words_among_numbers(table[label])):
+        raise ValueError(
+            f"label_column {label!r} holds numbers but for {', '.join(map(repr, words[:5]))}: leave these "
+            "cells empty, or set --task classification"
+        )
+    if is_regression and not is_numeric:
         example = table[label].dropna().iloc[0]
         raise ValueError(f"task: a regression needs numbers, {label!r} holds {example!r}")
+    if not is_regression and is_numeric and table[label].nunique() > MAX_NUMBERED_CLASSES:
+        raise ValueError(
+            f"label_column {label!r} holds {table[label].nunique()} different numbers, too many for classes: "
+            "name the classes by words, or leave out --task classification"
+        )
     return Question(label, is_regression, folder, tuple(votes))
+
+
+def words_among_numbers(labels: pd.Series) -> list[str]:
+    """Return the words that keep a column of measurements from being one, such as `unknown` among ages."""
+    known = labels.dropna()
+    if pd.api.types.is_numeric_dtype(known):
+        return []
+    numbers = pd.to_numeric(known.astype(str), errors="coerce")
+    is_word = numbers.isna()
+    if is_word.mean() > 0.5 or not is_number(numbers.dropna()):
+        return []
+    return sorted(set(known[is_word].astype(str)))
 
 
 def name_groups(values: np.ndarray | pd.Series) -> np.ndarray:

@@ -165,6 +165,7 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
 
     warnings = [
         *study.warnings(question),
+        *study.told,
         *(f"Left out to keep within the time: {each}" for each in notes.left_out),
     ]
     add("In short", summarize(rows, question, used, chance, warnings) + describe_kept(kept, notes.run))

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a study is about: the recordings of a folder, the questions asked, and the settings that fit."""
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...corpora import Corpus
+from ...corpora.windows.prepared import class_name
 from ..classifiers.target import class_names_of_votes
 from .arguments import StudyArguments
 from .lab_folder import EVENT, choose_labels, open_folder, read_facts
@@ -31,6 +34,7 @@ class Study:
         table: A row for each recording, see `read_facts`.
         questions: What is asked.
         plan: How recordings are prepared and divided.
+        told: What the folder's tables and names made the corpus warn of.
     """
 
     root: Path
@@ -38,6 +42,7 @@ class Study:
     table: pd.DataFrame
     questions: list[Question]
     plan: Plan
+    told: Sequence[str] = ()
 
     @property
     def readable(self) -> pd.DataFrame:
@@ -46,20 +51,20 @@ class Study:
 
     def used(self, question: Question) -> pd.DataFrame:
         """Return the recordings that answer a question."""
-        table = label_table(self.readable, question.label)
+        table = label_table(self.readable, question.label, question.is_regression)
         return table[table[question.label].notna()]
 
     def warnings(self, question: Question) -> list[str]:
         """Return what a reader must know before any result."""
-        table = label_table(self.table, question.label)
+        table = label_table(self.table, question.label, question.is_regression)
         return list_warnings(table, question.label, question.is_regression)
 
     def describe(self) -> Iterator[str]:
         """Yield what was understood, line by line."""
         labels = [question.label for question in self.questions if question.label != EVENT]
         used = self.readable.dropna(subset=labels, how="all") if labels else self.readable
-        hours = used["seconds"].sum() / 3600
-        yield f"{len(used)} recordings of {used['subject'].nunique()} subjects, {hours:.1f} h"
+        length = describe_length(used["seconds"].sum())
+        yield f"{len(used)} recordings of {used['subject'].nunique()} subjects, {length}"
         for question in self.questions:
             yield question.describe(self.used(question))
         for reason in self.plan.reasons:
@@ -78,7 +83,8 @@ def understand(args: StudyArguments) -> Study:
     """
     root = Path(args.data_dir[0])
     corpus = open_folder(root, args.corpus_options)
-    recordings = corpus.recordings(root)
+    with collect_warnings() as told:
+        recordings = corpus.recordings(root)
     if subjects := set(map(str, args.prepare.get("subjects") or ())):
         there = sorted({recording.subject for recording in recordings})
         recordings = [recording for recording in recordings if recording.subject in subjects]
@@ -99,13 +105,26 @@ def understand(args: StudyArguments) -> Study:
     readable = table[table["problem"].isna()]
     if readable.empty:
         raise ValueError(f"none of {len(table)} recordings can be read, such as {table['problem'].iloc[0]}")
-    tables = {label: label_table(readable, label) for label in labels}
     folders = name_folders(Path(args.output_dir), labels)
-    questions = [ask(tables[label], label, args.task, folders[label], args.votes) for label in labels]
-    for question in questions:
-        refuse_unlearnable(tables[question.label], question.label, question.is_regression)
-    plan = make_plan(readable, {each: tables[each.label] for each in questions}, args)
-    return Study(root, corpus, table, questions, plan)
+    questions = [ask(readable, label, args.task, folders[label], args.votes) for label in labels]
+    tables = {each: label_table(readable, each.label, each.is_regression) for each in questions}
+    for question, rows in tables.items():
+        refuse_unlearnable(rows, question.label, question.is_regression)
+    return Study(root, corpus, table, questions, make_plan(readable, tables, args), told)
+
+
+@contextmanager
+def collect_warnings() -> Iterator[list[str]]:
+    """Collect what the library warns of, which is printed all the same."""
+    told: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger(__name__.partition(".")[0])
+    logger.addHandler(handler)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
 
 
 def with_votes(table: pd.DataFrame, args: StudyArguments) -> tuple[pd.DataFrame, str]:
@@ -129,11 +148,29 @@ def name_folders(output_dir: Path, labels: Sequence[str]) -> dict[str, Path]:
     """Return where the results of each label go: of several, each has a folder of its own."""
     if len(labels) == 1:
         return {labels[0]: output_dir}
-    return {label: output_dir / re.sub(r"[^\w.-]+", "_", label) for label in labels}
+    taken, folders = {"windows", "model"}, {}
+    for label in labels:
+        plain = re.sub(r"[^\w-]+", "_", label)
+        name, number = plain, 2
+        while name.casefold() in taken:
+            name, number = f"{plain}_{number}", number + 1
+        taken.add(name.casefold())
+        folders[label] = output_dir / name
+    return folders
 
 
-def label_table(table: pd.DataFrame, label: str) -> pd.DataFrame:
-    """Return a row for each recording and label: of events, one for each name that a recording has."""
-    if label != EVENT:
+def label_table(table: pd.DataFrame, label: str, is_regression: bool) -> pd.DataFrame:
+    """Return a row for each recording and label: of events, one for each name that a recording has.
+
+    Classes that are stated as numbers are called as the model calls them.
+    """
+    if label == EVENT:
+        return table.explode(EVENT, ignore_index=True)
+    if is_regression:
         return table
-    return table.explode(EVENT, ignore_index=True)
+    return table.assign(**{label: table[label].map(class_name, na_action="ignore").astype(object)})
+
+
+def describe_length(seconds: float) -> str:
+    """Return a time in words: hours, or minutes of what is shorter."""
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
