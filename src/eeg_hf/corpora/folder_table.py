@@ -55,7 +55,11 @@ class FolderTable:
         """
         if path is not None and not path.is_file():
             raise FileNotFoundError(f"metadata {path} not found")
-        files = (_tables(root, follow_links) or _other_tables(root, names)) if path is None else [path]
+        files = (
+            (_tables(root, follow_links) or _other_tables(root, names, follow_links))
+            if path is None
+            else [path]
+        )
         found: list[tuple[str, dict[str, str | None]]] = []
         strangers: list[str] = []
         for file in files:
@@ -98,12 +102,13 @@ def _tables(root: Path, follow_links: bool) -> list[Path]:
     )
 
 
-def _other_tables(root: Path, names: Sequence[str]) -> list[Path]:
+def _other_tables(root: Path, names: Sequence[str], follow_links: bool) -> list[Path]:
     """Return the one table in a folder that names recordings, once each, whatever it is called."""
     recordings, found = RecordingNames(names), []
     for path in sorted(root.iterdir() if root.is_dir() else ()):
         is_table = path.suffix.lower() in TABLE_SUFFIXES and not path.name.startswith((".", "~$"))
-        if is_table and path.is_file() and path.stat().st_size <= _MOST_BYTES:
+        is_here = follow_links or not leads_out(path, root)
+        if is_table and is_here and path.is_file() and path.stat().st_size <= _MOST_BYTES:
             try:
                 described, _ = find_described(path, read_rows(path), recordings)
             except (ValueError, ImportError):  # of samples, of subjects, damaged

@@ -127,10 +127,11 @@ def interpolate(
     names = sources + selection.missing
     silence = np.zeros_like(rows[sources[0]])
     data = np.stack([rows.get(name, silence) for name in names])
-    sphere = mne.io.RawArray(data, mne.create_info(names, rate, "eeg"), verbose="ERROR")
-    selection.place(sphere)
-    sphere.info["bads"] = [name for name in names if name in bad or name in targets or name in untrusted]
-    sphere.interpolate_bads(verbose="ERROR")
+    with mne.utils.use_log_level("ERROR"):
+        sphere = mne.io.RawArray(data, mne.create_info(names, rate, "eeg"))
+        selection.place(sphere)
+        sphere.info["bads"] = [name for name in names if name in bad or name in targets or name in untrusted]
+        sphere.interpolate_bads()
     for name, filled in zip(targets, sphere.get_data(picks=targets), strict=True):
         rows.setdefault(name, filled)[:] = filled
         bad.pop(name, None)

@@ -99,7 +99,7 @@ class ChannelSelection:
         import mne
 
         montage = mne.channels.make_dig_montage(self.places(raw.ch_names), coord_frame="head")
-        raw.set_montage(montage, verbose="ERROR")
+        raw.set_montage(montage)
 
 
 def select_channels(

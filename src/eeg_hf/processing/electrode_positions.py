@@ -47,9 +47,10 @@ def electrode_positions(
     positions = np.full((len(names), 3), np.nan, dtype=np.float32)
     for row, label in enumerate(names):
         channel = parse_channel(label, montage)
-        if channel.kind == "eeg":
-            ends = (channel.anode or channel.name, channel.cathode or channel.name)
-            positions[row] = np.mean([_position(end) for end in ends], axis=0)
+        if channel.kind == "eeg" and channel.anode and channel.cathode:
+            positions[row] = (_position(channel.anode) + _position(channel.cathode)) / 2
+        elif channel.kind == "eeg":
+            positions[row] = _position(channel.name)
     unknown = [name for name, is_missing in zip(names, np.isnan(positions[:, 0]), strict=True) if is_missing]
     if unknown and on_missing == "raise":
         raise ValueError(f"no electrode position for {describe_unknown(unknown)}")
@@ -108,12 +109,16 @@ def positions_from_raw(raw: "mne.io.BaseRaw", prefer: Literal["template", "file"
     """
     if prefer not in ("template", "file"):
         raise ValueError(f"prefer must be 'template' or 'file', got {prefer!r}")
+    if prefer == "file":
+        measured = measured_positions(raw)
+        if not np.isnan(measured).any():
+            return measured
     # All labels together: `A1` among BioSemi's is not the left ear
     template = electrode_positions(canonical_names(raw.ch_names), on_missing="nan")
-    is_known = ~np.isnan(template).any(axis=1)
-    measured = measured_positions(raw, ignored=is_known if prefer == "template" else None)
-    first, second = (template, measured) if prefer == "template" else (measured, template)
-    return np.where(np.isnan(first), second, first)
+    if prefer == "file":
+        return np.where(np.isnan(measured), template, measured)
+    measured = measured_positions(raw, ignored=~np.isnan(template).any(axis=1))
+    return np.where(np.isnan(template), measured, template)
 
 
 def measured_positions(raw: "mne.io.BaseRaw", ignored: np.ndarray | None = None) -> np.ndarray:

@@ -20,6 +20,7 @@ Span = tuple[int, int]
 _MOST_TAPS = 10_000_000  # a filter of an hour at 2.8 kHz
 _LEAST_NOTCH_HZ = 5.0
 _LARGEST_TERM = 50_000  # of a ratio of rates; in these terms, it is right to 4e-10
+_BLOCKS_AT_ONCE = 16  # scipy transforms several in half the time of each; all of a day fill the memory
 _LARGEST_RATIO = 640  # of rates, in lowest terms: above it the matrix takes more than 10 MB
 
 
@@ -202,33 +203,43 @@ def apply_fir(data: np.ndarray, taps: np.ndarray, spans: Sequence[Span]) -> None
         taps: Coefficients of a symmetric filter, odd in number.
         spans: Stretches that are filtered separately, so that nothing leaks across a gap.
     """
-    for start, stop in spans:
-        for row in data:
-            if row[start:stop].any():  # masked channels stay zero
-                row[start:stop] = _convolve(row[start:stop], taps)
-
-
-def _convolve(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
-    """Convolve by overlap-save with all blocks in one FFT; `samples` and the result have shape (time,)."""
     from scipy import fft  # takes a second to import
 
+    for start, stop in spans:
+        part = data[:, start:stop]
+        live = np.flatnonzero(part.any(axis=1))  # masked channels stay zero
+        length = fft.next_fast_len(min(4 * len(taps), stop - start + len(taps) - 1), real=True)
+        num_blocks = -(-(stop - start) // (length - len(taps) + 1))
+        at_once = max(1, _BLOCKS_AT_ONCE // num_blocks)
+        for first in range(0, len(live), at_once):
+            rows = live[first : first + at_once]
+            part[rows] = _convolve(part[rows], taps, length)
+
+
+def _convolve(samples: np.ndarray, taps: np.ndarray, length: int) -> np.ndarray:
+    """Convolve by overlap-save with blocks of some length; (channels, time) in and out."""
+    from scipy import fft
+
+    num_channels, num_samples = samples.shape
     half = len(taps) // 2
-    length = fft.next_fast_len(min(4 * len(taps), len(samples) + 2 * half), real=True)
     step = length - 2 * half
-    num_blocks = -(-len(samples) // step)
+    num_blocks = -(-num_samples // step)
     # The signal with its odd mirror image on both sides, as in MNE
-    padded = np.zeros((num_blocks - 1) * step + length)
-    padded[half : half + len(samples)] = samples
-    reach = min(half, len(samples) - 1)  # beyond the mirror image of short recordings are zeros, as in MNE
-    padded[half - reach : half] = 2 * samples[0] - samples[reach:0:-1]
-    padded[half + len(samples) :][:reach] = 2 * samples[-1] - samples[-2 : -reach - 2 : -1]
-    blocks = np.lib.stride_tricks.sliding_window_view(padded, length)[::step]  # (num_blocks, length)
+    padded = np.zeros((num_channels, (num_blocks - 1) * step + length))
+    padded[:, half : half + num_samples] = samples
+    reach = min(half, num_samples - 1)  # beyond the mirror image of short recordings are zeros, as in MNE
+    padded[:, half - reach : half] = 2 * samples[:, :1] - samples[:, reach:0:-1]
+    padded[:, half + num_samples :][:, :reach] = 2 * samples[:, -1:] - samples[:, -2 : -reach - 2 : -1]
+    # (channels, num_blocks, length)
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, length, axis=-1)[:, ::step]
     response = fft.rfft(taps, length)
-    filtered = np.empty((num_blocks, step))
-    for first in range(0, num_blocks, 32):  # all spectra of a day of EEG would not fit into memory
-        group = slice(first, first + 32)
-        filtered[group] = fft.irfft(fft.rfft(blocks[group]) * response, length)[:, 2 * half :]
-    return filtered.reshape(-1)[: len(samples)]
+    filtered = np.empty((num_channels, num_blocks, step))
+    for first in range(0, num_blocks, _BLOCKS_AT_ONCE):
+        group = slice(first, first + _BLOCKS_AT_ONCE)
+        spectra = fft.rfft(blocks[:, group])
+        spectra *= response
+        filtered[:, group] = fft.irfft(spectra, length, overwrite_x=True)[..., 2 * half :]
+    return filtered.reshape(num_channels, -1)[:, :num_samples]
 
 
 def ratio_of_rates(file_rate: float, rate: float) -> tuple[int, int]:

@@ -311,7 +311,7 @@ def _outliers(
     if not members:
         return {}, 0.0
     rate = report.original_sampling_rate
-    loud = loud_channels(channels.spread(judged, 2, 30), rate, report.lowpass_hz)
+    loud = loud_channels(channels.spread(judged, 2, 15), rate, report.lowpass_hz)
     jumping = jumps(judged, *channels.swings(judged))
     why = describe_outliers(jumping, loud)
     why = {name: why[name] for name in judged if name in why}
@@ -448,24 +448,22 @@ def _as_recording(
     import mne  # which a machine that only runs exported models lacks
 
     first = round(raw.first_samp * report.sampling_rate / report.original_sampling_rate)
-    info = mne.create_info(report.channels, report.sampling_rate, "eeg")
-    result = (
-        data.as_recording(info, first)
-        if isinstance(data, StoredSignal)
-        else mne.io.RawArray(data, info, first, verbose="ERROR")
-    )
-    result.set_meas_date(raw.info["meas_date"])
     annotations = raw.annotations.copy()
     rate = report.original_sampling_rate
     for start, end in lost:
         annotations.append(raw.first_time + start / rate, (end - start) / rate, "BAD_ACQ_SKIP")
     if annotations.orig_time is None:  # MNE counts undated onsets from the first sample, but only when set
         annotations.onset -= raw.first_time
-    result.set_annotations(annotations, emit_warning=False, verbose="ERROR")
-    for key in ("line_freq", "subject_info", "description"):
-        result.info[key] = raw.info[key]
-    selection.place(result)
-    result.info["bads"] = list(report.bad_channels)
+    with mne.utils.use_log_level("ERROR"):  # once: each `verbose` goes through all loggers of the process
+        info = mne.create_info(report.channels, report.sampling_rate, "eeg")
+        is_stored = isinstance(data, StoredSignal)
+        result = data.as_recording(info, first) if is_stored else mne.io.RawArray(data, info, first)
+        result.set_meas_date(raw.info["meas_date"])
+        result.set_annotations(annotations, emit_warning=False)
+        for key in ("line_freq", "subject_info", "description"):
+            result.info[key] = raw.info[key]
+        selection.place(result)
+        result.info["bads"] = list(report.bad_channels)
     return result
 
 

@@ -101,7 +101,7 @@ class HeldChannels(RecordedChannels):
 
     def clipped(self, name: str) -> float:
         """Return `clipped_share`."""
-        return clipped_share(self.rows[name])
+        return clipped_share(self.rows[name], self.extremes(name))
 
     def swings(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return highest and lowest sample of each piece of a second."""
@@ -167,7 +167,7 @@ class _Runs:
 
 
 # Seconds and number of the pieces that the rules of `signal_quality` look at
-_PIECES = ((2, 60), (2, 30), (20, 15))
+_PIECES = ((2, 60), (2, 15), (20, 15))
 
 
 @dataclass

@@ -21,7 +21,6 @@ class StoredRecording(mne.io.BaseRaw):
             filenames=(signal.path,),
             raw_extras=[{"signal": signal, "first_samp": first_samp}],
             orig_format="single",
-            verbose="ERROR",
         )
 
     def _read_segment_file(

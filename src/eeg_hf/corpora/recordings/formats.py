@@ -162,9 +162,9 @@ def _open(path: Path, extension: str, kind: str | None = None, **options: Any) -
         ".cnt": mne.io.read_raw_ant if kind == "ANT CNT" else mne.io.read_raw_cnt,
         ".dap": mne.io.read_raw_curry,
     }.get(extension, mne.io.read_raw)
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, mne.utils.use_log_level("WARNING"):
         warnings.simplefilter("always")
-        raw = reader(path, preload=False, verbose="WARNING", **options)
+        raw = reader(path, preload=False, **options)
     for warning in caught:
         message = legible(" ".join(str(warning.message).split()))[:2000]
         if _TROUBLE.search(message):
@@ -198,6 +198,8 @@ def _check_exists(path: Path, extension: str) -> None:
 
 def _check_opened(path: Path, raw: "mne.io.BaseRaw", sampling_rate: float | None) -> None:
     """Refuse a recording without a sane size or rate, and one whose ends cannot be read."""
+    import mne
+
     rate = raw.info["sfreq"]
     if not (np.isfinite(rate) and _RATES_HZ[0] <= rate <= _RATES_HZ[1]):
         raise ValueError(f"{path.name} states an impossible sampling rate of {rate:g} Hz")
@@ -207,12 +209,13 @@ def _check_opened(path: Path, raw: "mne.io.BaseRaw", sampling_rate: float | None
         raise ValueError(f"{path.name} is empty: {len(raw.ch_names)} channels, {raw.n_times} samples")
     refuse_channels(path.name, len(raw.ch_names))
     raw.get_channel_types()  # fails where a channel has a kind that does not exist
-    for start in (0, raw.n_times - 1):
-        try:
-            raw.get_data(start=start, stop=start + 1, verbose="ERROR")
-        except (AssertionError, IndexError) as error:  # what readers raise where a file ends too early
-            place = f"sample {start} of {raw.n_times}"
-            raise ValueError(f"{path.name} is truncated: {place} is not there") from error
+    with mne.utils.use_log_level("ERROR"):
+        for start in (0, raw.n_times - 1):
+            try:
+                raw.get_data(start=start, stop=start + 1)
+            except (AssertionError, IndexError) as error:  # what readers raise where a file ends too early
+                place = f"sample {start} of {raw.n_times}"
+                raise ValueError(f"{path.name} is truncated: {place} is not there") from error
 
 
 def _make_legible(raw: "mne.io.BaseRaw") -> None:

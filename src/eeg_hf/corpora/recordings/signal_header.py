@@ -196,9 +196,9 @@ def calibrate(raw: "mne.io.BaseRaw", header: SignalHeader, unit: str | None = No
     """
     unknown = []
     types: dict[str, str] = {}
-    for row, signal in enumerate(header.signals):
+    for row, (signal, kind) in enumerate(zip(header.signals, raw.get_channel_types(), strict=False)):
         name = raw.ch_names[row]
-        if raw.get_channel_types([row]) == ["stim"]:
+        if kind == "stim":
             continue
         factor = voltage_factor(signal.unit or unit or "V")
         if not signal.unit and not unit and signal.is_eeg and max(map(abs, signal.physical)) > 1:
@@ -216,7 +216,8 @@ def calibrate(raw: "mne.io.BaseRaw", header: SignalHeader, unit: str | None = No
             f"{header.path.name} states no unit for {len(unknown)} channels ({', '.join(unknown[:3])}): set "
             'unit="uV", "mV" or "V"'
         )
-    raw.set_channel_types(types, on_unit_change="ignore", verbose="ERROR")
+    if types:
+        raw.set_channel_types(types, on_unit_change="ignore", verbose="ERROR")
 
 
 def is_mixed(header: SignalHeader) -> bool:
