@@ -82,13 +82,20 @@ def plot_confusion_matrix(
         title = f"Balanced accuracy {recalls.mean():.3f}" if len(recalls) else "No labelled window"
     longest = max(len(name) for name in class_names)
     size = len(classes)
-    with drawing(2.6 + 0.1 * longest + 1.1 * size, 1.3 + 1.1 * size, path, "compressed") as figure:
+    cell = max(0.35, min(1.1, 7.0 / size))  # inches: thirty classes are still a page
+    is_dense, turn = cell < 0.6, 45 if 0.1 * longest > cell else 0
+    with drawing(2.6 + 0.1 * longest + cell * size, 1.3 + cell * size, path, "compressed") as figure:
         axes = figure.add_subplot()
         display = ConfusionMatrixDisplay(shares, display_labels=class_names)
         display.plot(ax=axes, cmap="Blues", colorbar=False, im_kw={"vmin": 0, "vmax": 1})
         for text, share, count in zip(display.text_.flat, shares.flat, counts.flat, strict=True):
-            text.set_text(f"{share:.0%}\n{count:,}")
-        axes.set_yticks(classes, [f"{name}\nn = {n:,}" for name, n in zip(class_names, totals, strict=True)])
+            text.set_text(f"{100 * share:.0f}" if is_dense else f"{share:.0%}\n{count:,}")
+            text.set_fontsize(6 if is_dense else 11 * min(1.0, cell / 0.8))
+        gap = " " if is_dense else "\n"
+        names = [f"{name}{gap}n = {n:,}" for name, n in zip(class_names, totals, strict=True)]
+        axes.set_yticks(classes, names, fontsize=7 if is_dense else None)
+        style: dict[str, Any] = {"rotation": 90, "fontsize": 7} if is_dense else {"rotation": turn}
+        axes.set_xticks(classes, class_names, ha="right" if turn and not is_dense else "center", **style)
         axes.set(xlabel="predicted", ylabel="true", title=title)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -246,6 +253,14 @@ def plot_results(
         bottom.set_xlim(*_results_limits(rows, metric, start))
         figure.suptitle(title or splits[0], x=0.01, ha="left", fontweight="bold", fontsize=13)
     return figure
+
+
+def distinct_colors(number: int) -> list[Any]:
+    """Return a colour for each of some classes: those that everybody can tell apart, or shades of many."""
+    from matplotlib import colormaps
+
+    shades = colormaps["viridis"](np.linspace(0, 0.95, number))
+    return list(CYCLE[:number]) if number <= len(CYCLE) else list(shades)
 
 
 @contextmanager

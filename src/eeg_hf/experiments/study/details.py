@@ -81,9 +81,10 @@ def list_sources(study: Study) -> list[Callable[[], Any]]:
 
 def describe_reading(embedding: Embedding, question: Question) -> str:
     """Return whether neighbours share the label or the subject."""
+    others = {"label": "subject", "subject": "recording"}
     lines = [
-        f"{what}: {share:.0%} of the windows have it in common with the nearest window of another recording "
-        f"(chance {chance:.0%})"
+        f"{what}: {share:.0%} of the windows have it in common with the nearest window of another "
+        f"{others[what]} (chance {chance:.0%})"
         for what, (share, chance) in embedding.neighbours.items()
     ]
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
@@ -98,6 +99,8 @@ def describe_changes(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "<p>No change could be made to these recordings.</p>"
     table = pd.DataFrame(rows)
+    if "shift" in table:
+        table["shift"] = table["shift"].map("{:.3g}".format)
     if "flipped" in table:
         table["flipped"] = table["flipped"].map("{:.1%}".format)
     return (

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures of a study: each is saved as PNG (300 dpi), SVG and PDF, at the width of a column or a page."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,16 +10,19 @@ import mne
 import numpy as np
 import pandas as pd
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
+from sklearn.metrics import RocCurveDisplay, average_precision_score, precision_recall_curve
 
 from ...evaluation import Predictions, plot_confusion_matrix
 from ...evaluation.metrics import balanced_accuracy
-from ...evaluation.plots import BLUE, CYCLE, GREY, INK, drawing
+from ...evaluation.plots import BLUE, CYCLE, GREY, INK, distinct_colors, drawing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
+DPI = 300
+_MOST_IN_COLUMN = 24
 BANDS_HZ: Mapping[str, tuple[float, float]] = {
     "delta": (1, 4),
     "theta": (4, 8),
@@ -32,7 +36,7 @@ def save_figure(figure: "Figure", folder: Path, name: str) -> Path:
     """Write a figure in every format and return the PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind in FORMATS:
-        figure.savefig(folder / f"{name}.{kind}", dpi=300)
+        figure.savefig(folder / f"{name}.{kind}", dpi=DPI)
         figure.set_layout_engine("none")  # is laid out: a third of the time of each further format
     return folder / f"{name}.png"
 
@@ -59,13 +63,24 @@ def plot_spectra(spectra: Mapping[str, np.ndarray], frequencies: np.ndarray) -> 
     """
     with drawing(4.6, 3.2, None) as figure:
         axes = figure.add_subplot()
-        for color, (name, each) in zip(CYCLE, spectra.items(), strict=False):
+        for color, (name, each) in zip(distinct_colors(len(spectra)), spectra.items(), strict=True):
             mean, error = each.mean(axis=0), each.std(axis=0) / np.sqrt(len(each))
             axes.plot(frequencies, mean, color=color, label=f"{name} (n = {len(each)})")
             axes.fill_between(frequencies, mean - error, mean + error, color=color, alpha=0.2, linewidth=0)
         axes.set(xlabel="frequency in Hz", ylabel="power in dB (1 µV²/Hz)")
-        axes.legend(frameon=False)
+        add_legend(figure, axes, 9)
     return figure
+
+
+def add_legend(figure: "Figure", axes: "Axes", fontsize: float) -> None:
+    """Name the classes inside the axes, or beside the figure where they are many."""
+    handles, names = axes.get_legend_handles_labels()
+    if len(names) <= len(CYCLE):
+        axes.legend(fontsize=fontsize)
+        return
+    columns = math.ceil(len(names) / _MOST_IN_COLUMN)
+    figure.legend(handles, names, fontsize=6, ncols=columns, loc="outside right upper")
+    figure.set_figwidth(figure.get_figwidth() + 1.4 * columns)
 
 
 def plot_evoked(
@@ -83,14 +98,14 @@ def plot_evoked(
     with drawing(9.4, 3.0, None) as figure:
         panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
         for axes, channel in zip(panels, shown, strict=True):
-            for color, (name, each) in zip(CYCLE, responses.items(), strict=False):
+            for color, (name, each) in zip(distinct_colors(len(responses)), responses.items(), strict=True):
                 mean, error = each[:, channel].mean(axis=0), each[:, channel].std(axis=0) / np.sqrt(len(each))
                 axes.plot(seconds, mean, color=color, label=f"{name} (n = {len(each)})")
                 axes.fill_between(seconds, mean - error, mean + error, color=color, alpha=0.2, linewidth=0)
             axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
             axes.set(title=channels[channel], xlabel="seconds from the event")
         panels[0].set_ylabel("µV")
-        panels[0].legend(frameon=False, fontsize=7)
+        add_legend(figure, panels[0], 7)
     return figure
 
 
@@ -205,17 +220,17 @@ def plot_confusion(predictions: Predictions, class_names: Sequence[str]) -> "Fig
 
 def plot_curves(predictions: Predictions, class_names: Sequence[str]) -> "Figure":
     """Draw ROC, precision against recall, and calibration, a curve for each class (of two: the second)."""
-    shown = [1] if len(class_names) == 2 else range(len(class_names))
+    shown = [1] if len(class_names) == 2 else [*range(len(class_names))]
     scores = predictions.scores / predictions.scores.sum(axis=1, keepdims=True)
     with drawing(9.4, 3.2, None) as figure:
         panels = figure.subplots(1, 3)
-        for color, index in zip(CYCLE, shown, strict=False):
+        for color, index in zip(distinct_colors(len(shown)), shown, strict=True):
             truth, score = (predictions.labels == index).astype(int), scores[:, index]
             style: dict[str, Any] = {"name": class_names[index], "curve_kwargs": {"color": color}}
             RocCurveDisplay.from_predictions(truth, score, ax=panels[0], **style)
-            PrecisionRecallDisplay.from_predictions(
-                truth, score, ax=panels[1], name=class_names[index], color=color
-            )
+            precision, recall, _ = precision_recall_curve(truth, score)
+            title = f"{class_names[index]} (AP = {average_precision_score(truth, score):.2f})"
+            panels[1].step(recall, precision, color=color, where="post", label=title)
             observed, expected = calibration_curve(truth, score, n_bins=8, strategy="quantile")
             panels[2].plot(expected, observed, "o-", color=color, label=class_names[index])
         for axes in (panels[0], panels[2]):
@@ -226,7 +241,9 @@ def plot_curves(predictions: Predictions, class_names: Sequence[str]) -> "Figure
         panels[2].set(xlabel="stated probability", ylabel="share that is right", title="Calibration")
         panels[2].annotate(f"ECE {error:.3f}", (0.97, 0.05), xycoords="axes fraction", ha="right")
         for axes in panels:
-            axes.legend(fontsize=7, frameon=False)
+            axes.legend().remove()
+        for axes in panels if len(shown) <= len(CYCLE) else panels[2:]:
+            add_legend(figure, axes, 7)
     return figure
 
 

@@ -17,6 +17,7 @@ from transformers import AutoModelForSequenceClassification, pipeline
 from ...collation import EEGDataCollator, WindowDataset
 from ...evaluation import Predictions
 from ...evaluation.metrics import balanced_accuracy
+from ...processing.channel_selection import select_channels
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training.convex_head import fit_head
 from ...training.frozen_features import collect_features
@@ -37,8 +38,8 @@ class Embedding:
         points: (points, 2).
         rows: (points,) indices of the windows.
         method: How the plane was found.
-        neighbours: What was looked at -> share of the nearest neighbours, of other recordings where the label
-            is looked at, that agree; and what chance gives.
+        neighbours: `label` -> share of the nearest windows of other subjects that agree; `subject` -> of
+            those of other recordings; and what chance gives.
     """
 
     points: np.ndarray
@@ -67,9 +68,10 @@ def embed(windows: StudiedWindows, model_dir: Path) -> Embedding:
     points, method = _to_plane(reduced)
     recordings = np.array(windows.rows["recording"][:])[rows]
     subjects = np.array(windows.rows["subject"][:])[rows]
+    # The other recordings of a subject have other labels by design: they say nothing of the label
     found = {
-        "label": _agreement(reduced, windows.groups[rows], recordings),
-        "subject": _agreement(reduced, subjects, recordings),
+        "label": neighbour_agreement(reduced, windows.groups[rows], subjects),
+        "subject": neighbour_agreement(reduced, subjects, recordings),
     }
     return Embedding(points, rows, method, {name: pair for name, pair in found.items() if pair is not None})
 
@@ -84,18 +86,27 @@ def _to_plane(features: np.ndarray) -> tuple[np.ndarray, str]:
     return UMAP(random_state=0, n_jobs=1).fit_transform(features), "UMAP of 30 principal components"
 
 
-def _agreement(
-    features: np.ndarray, values: np.ndarray, recordings: np.ndarray
+def neighbour_agreement(
+    features: np.ndarray, values: np.ndarray, groups: np.ndarray
 ) -> tuple[float, float] | None:
-    """Return how often the nearest window of another recording has the same value, and what chance gives."""
-    if len(np.unique(recordings)) < 2:
+    """Return how often the nearest window of another group has the same value, and what chance gives.
+
+    Args:
+        features: (windows, features).
+        values: (windows,) that may agree.
+        groups: (windows,) recording or subject of each window.
+
+    Returns:
+        Two shares; None where no window of another group has the same value.
+    """
+    is_other = groups[:, None] != groups[None]  # (windows, windows)
+    agrees = is_other & (values[:, None] == values[None])
+    if not agrees.any():
         return None
     search = NearestNeighbors(n_neighbors=len(features)).fit(features)
     order = search.kneighbors(features, return_distance=False)
-    is_other = recordings[order] != recordings[:, None]  # (points, points)
-    nearest = order[np.arange(len(order)), is_other.argmax(axis=1)]
-    others = (recordings[:, None] != recordings[None]) & (values[:, None] == values[None])
-    chance = others.sum(axis=1) / (recordings[:, None] != recordings[None]).sum(axis=1)
+    nearest = order[np.arange(len(order)), np.take_along_axis(is_other, order, axis=1).argmax(axis=1)]
+    chance = agrees.sum(axis=1) / is_other.sum(axis=1)
     return float((values[nearest] == values).mean()), float(chance.mean())
 
 
@@ -112,12 +123,16 @@ def learning_curve(windows: StudiedWindows, run: Path) -> dict[int, list[float]]
     subjects = np.array(windows.rows["subject"][:])
     ids = np.array(windows.rows["window_id"][:])
     scores: dict[int, list[list[float]]] = {}
-    for folder in sorted(run.glob("fold-*")):
-        tested = set(Predictions.load(folder / "predictions.parquet").window_ids.tolist())
-        is_test = np.array([name in tested for name in ids])
+    tested = {
+        folder: np.isin(ids, Predictions.load(folder / "predictions.parquet").window_ids)
+        for folder in sorted(run.glob("fold-*"))
+    }
+    # Folds differ by a subject: a point of the curve is a mean over all of them
+    fewest = min((len(np.unique(subjects[~is_test])) for is_test in tested.values()), default=0)
+    for folder, is_test in tested.items():
         features = read_features(windows, folder, np.arange(len(ids)))
         people = np.unique(subjects[~is_test])
-        for size in subset_sizes(len(people)):
+        for size in subset_sizes(fewest):
             for draw in range(NUM_DRAWS if size < len(people) else 1):
                 chosen = np.random.default_rng(draw).permutation(people)[:size]
                 rows = np.flatnonzero(~is_test & np.isin(subjects, chosen))
@@ -192,7 +207,7 @@ def sensitivity(
         "three quarters of the rate": lambda raw: raw.resample(0.75 * raw.info["sfreq"], verbose="ERROR"),
     }
     if channel:
-        changes[f"recorded against {channel}"] = lambda raw: raw.set_eeg_reference([channel], verbose="ERROR")
+        changes[f"recorded against {channel}"] = lambda raw: refer_to(raw, channel)
     before: dict[str, list[Any]] = {name: [] for name in changes}
     after: dict[str, list[Any]] = {name: [] for name in changes}
     for place in places:
@@ -208,6 +223,18 @@ def sensitivity(
             before[name] += usual[:number]
             after[name] += found[:number]
     return [_compare(name, before[name], after[name]) for name in changes if before[name]]
+
+
+def refer_to(raw: Any, channel: str) -> Any:
+    """Return a recording against one electrode, by its name in the montage, whatever the file calls it.
+
+    Raises:
+        ValueError: If it has no such electrode.
+    """
+    entry = select_channels(raw, unknown_channels="drop").found.get(channel)
+    if entry is None:
+        raise ValueError(f"no electrode {channel}")
+    return raw.set_eeg_reference([entry.label], verbose="ERROR")
 
 
 def _answers(classify: Any, raw: Any) -> list[Any]:

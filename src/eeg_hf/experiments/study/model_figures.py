@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...evaluation.plots import BLUE, CYCLE, drawing
+from ...evaluation.plots import BLUE, distinct_colors, drawing
 from .figures import BANDS_HZ, plot_heads
 from .model_facts import Embedding
 
@@ -27,22 +27,16 @@ def plot_embedding(embedding: Embedding, colours: Mapping[str, Sequence[str]]) -
         panels = figure.subplots(1, len(colours), squeeze=False)[0]
         for axes, (title, values) in zip(panels, colours.items(), strict=True):
             names, places = np.unique(values, return_inverse=True)
+            colors = distinct_colors(len(names))
             for index, name in enumerate(names):
                 own = embedding.points[places == index]
-                color = CYCLE[index] if len(names) <= len(CYCLE) else _shade(index, len(names))
+                color = colors[index]
                 shown = name if len(names) <= _MOST_NAMES else None
                 axes.scatter(own[:, 0], own[:, 1], s=7, color=color, linewidth=0, alpha=0.7, label=shown)
             axes.set(title=f"{title} ({len(names)})", xticks=[], yticks=[])
             if len(names) <= _MOST_NAMES:
                 axes.legend(fontsize=7, markerscale=2, loc="best")
     return figure
-
-
-def _shade(index: int, number: int) -> tuple[float, ...]:
-    from matplotlib import colormaps
-
-    color: tuple[float, ...] = colormaps["viridis"](index / max(number - 1, 1))
-    return color
 
 
 def plot_learning_curve(scores: Mapping[int, Sequence[float]], is_regression: bool) -> "Figure":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import mne
 import numpy as np
+from PIL import Image
 
 from ...atomic_files import write_text
 from ...evaluation import ResultRow, read_report
@@ -19,6 +20,7 @@ from ..classifiers.choosing import Choice
 from .contents import StudiedWindows, load_folds
 from .details import look_inside
 from .figures import (
+    DPI,
     draw_all,
     plot_agreement,
     plot_confusion,
@@ -49,16 +51,21 @@ if TYPE_CHECKING:
 
 STYLE = """
 body { line-height: 1.5; }
-.study table { border-collapse: collapse; margin: 0.5em 0; display: block; overflow-x: auto; }
-.study td, .study th { padding: 0.25em 0.7em; border-bottom: 1px solid #8886; text-align: left; }
+.study table { border-collapse: collapse; border: 0; margin: 0.5em 0; display: block; overflow-x: auto; }
+.study td, .study th { padding: 0.25em 0.7em; border: 0; border-bottom: 1px solid #8886; text-align: left; }
+.study .number { white-space: nowrap; }
+.study code { color: inherit; }
 .study .warning { border-left: 4px solid #D55E00; padding: 0.3em 0.8em; margin: 0.5em 0; }
 .study .best { font-weight: bold; }
-.accordion-body img { max-width: min(100%, 44rem) !important; height: auto; }
+.accordion-body img { max-width: 100% !important; height: auto; }
 #filter-by-tags-dropdown-menu, .accordion-header .badge { display: none !important; }
 @media (max-width: 48rem) {
   #toc { display: none; }
   #content { width: 100% !important; margin-left: 0 !important; }
   .navbar-brand .fs-3 { font-size: 1rem !important; white-space: normal; }
+  .accordion-body { padding: 0.8rem 0.6rem !important; }
+  .study td, .study th { padding: 0.25em 0.3em; font-size: 0.8rem; }
+  .accordion-body figure { overflow-x: auto; max-width: 100%; }
 }
 @media (prefers-color-scheme: dark) {
   body, .accordion, .accordion-item, .accordion-body { background: #16181c; color: #e4e6ea; }
@@ -108,6 +115,7 @@ CAPTIONS = {
     "examples": "Predictions that were right above, wrong ones below: those with most confidence, or with "
     "the smallest and the largest errors.",
 }
+_REM_PER_INCH, _MOST_REM, _REM_OF_TELEPHONE = 4.6, 56.0, 30.0
 DETAILS = ("decision", "embedding", "learning")
 Drawings = Mapping[str, "Callable[[], Figure]"]
 
@@ -156,7 +164,7 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     (output_dir / "methods.md").write_text(f"{methods}\n\n{references}\n", encoding="utf-8")
 
     report = mne.Report(title=f"Can EEG tell {question.label}?", verbose="ERROR")
-    report.add_custom_css(STYLE)
+    report.add_custom_css(STYLE + "".join(width_rule(name, path) for name, path in figures.items()))
 
     def add(title: str, content: str, *images: str) -> None:
         report.add_html(f'<div class="study">{content}</div>', title, section=None)
@@ -190,6 +198,15 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     report.save(path, open_browser=False, overwrite=True, verbose="ERROR")
     write_text(path, path.read_text(encoding="utf-8").replace('<meta charset="UTF-8">', _META, 1))
     return path
+
+
+def width_rule(name: str, path: Path) -> str:
+    """Return the CSS by which letters have the same size in all figures; wide ones scroll on a telephone."""
+    with Image.open(path) as image:
+        rem = min(image.width / DPI * _REM_PER_INCH, _MOST_REM)
+    which = f'.accordion-body img[alt="{name.capitalize()}"]'
+    scrolls = f"@media (max-width: 48rem) {{ {which} {{ max-width: none !important; }} }}\n"
+    return f"{which} {{ width: {rem:.1f}rem; }}\n" + (scrolls if rem > _REM_OF_TELEPHONE else "")
 
 
 def draw_responses(windows: StudiedWindows, tmin: float) -> "Figure":

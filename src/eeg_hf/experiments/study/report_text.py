@@ -3,7 +3,7 @@
 
 import html
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,12 @@ def summarize(
         warnings: What a reader must know first.
     """
     parts = [f'<p class="warning">{html.escape(each)}.</p>' for each in warnings]
-    for regime in dict.fromkeys(row.regime for row in sort_rows(rows)):
-        row = next(row for row in sort_rows(rows) if row.regime == regime)
+    for regime, row, number in best_rows(rows):
         tell = _tell_number if question.is_regression else _tell_class
+        method = html.escape(row.method)
+        best = f"the best of {number} rows, {method}," if number > 1 else method
         parts.append(
-            f"<p>{html.escape(REGIMES[regime].capitalize())}: the best of {len(rows)} rows, "
-            f"{html.escape(row.method)}, {tell(row, question.label, chance)}</p>"
+            f"<p>{html.escape(REGIMES[regime].capitalize())}: {best} {tell(row, question.label, chance)}</p>"
         )
     recordings = used.drop_duplicates("file")
     number = (
@@ -54,6 +54,13 @@ def summarize(
         "differences below say whether it is better than the next.</p>"
     )
     return "".join(parts)
+
+
+def best_rows(rows: Sequence[ResultRow]) -> Iterator[tuple[str, ResultRow, int]]:
+    """Yield each regime with its best row, and how many rows it has."""
+    ordered = sort_rows(rows)
+    for regime, number in Counter(row.regime for row in ordered).items():
+        yield regime, next(row for row in ordered if row.regime == regime), number
 
 
 def describe_kept(kept: Choice | None, run: Path) -> str:
@@ -117,12 +124,16 @@ def describe_recordings(used: pd.DataFrame, table: pd.DataFrame, question: Quest
 def describe_results(rows: Sequence[ResultRow], chance: Mapping[str, float]) -> str:
     """Return the table of methods, and the tests below it."""
     names = shown_metrics(rows)
-    lines = []
+    lines, before = [], ""
     for row in sort_rows(rows):
-        cells = [row.method, REGIMES[row.regime]]
-        cells += [format_summary(row.metrics.get(name, {})) for name in names]
-        lines.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
-    heads = ["Method", "Regime", *(METRIC_TITLES[name] for name in names)]
+        if row.regime != before:
+            before = row.regime
+            title = html.escape(REGIMES[row.regime].capitalize())
+            lines.append(f'<th colspan="{1 + len(names)}">{title}</th>')
+        cells = [format_summary(row.metrics.get(name, {})) for name in names]
+        numbers = "".join(f'<td class="number">{_broken(cell)}</td>' for cell in cells)
+        lines.append(f"<td>{html.escape(row.method)}</td>{numbers}")
+    heads = ["Method", *(METRIC_TITLES[name] for name in names)]
     tests = [
         f"{row.method} ({REGIMES[row.regime]}): {describe_difference(row.difference)}"
         for row in sort_rows(rows)
@@ -132,6 +143,11 @@ def describe_results(rows: Sequence[ResultRow], chance: Mapping[str, float]) -> 
     head = "".join(f"<th>{each}</th>" for each in heads)
     note = f"Chance is {chance['balanced_accuracy']:.2f}." if chance else "The mean has an R² of 0."
     return f"<table><tr>{head}</tr>{table}</table><p>{note}</p>{as_items(tests)}"
+
+
+def _broken(cell: str) -> str:
+    """Return a number with its interval on a line of its own, which fits a telephone."""
+    return html.escape(cell).replace(" [", "<br>[")
 
 
 def shown_metrics(rows: Sequence[ResultRow]) -> tuple[str, ...]:
