@@ -34,10 +34,10 @@ def summarize(
         warnings: What a reader must know first.
     """
     parts = [f'<p class="warning">{html.escape(each)}.</p>' for each in warnings]
-    for regime, row, number in best_rows(rows):
+    for regime, row, number_of_rows in best_rows(rows):
         tell = _tell_number if question.is_regression else _tell_class
         method = html.escape(row.method)
-        best = f"the best of {number} rows, {method}," if number > 1 else method
+        best = f"the best of {number_of_rows} rows, {method}," if number_of_rows > 1 else method
         parts.append(
             f"<p>{html.escape(REGIMES[regime].capitalize())}: {best} {tell(row, question.label, chance)}</p>"
         )
