@@ -63,9 +63,9 @@ function drawSignals() {
   if (!signal) return;
   const height = Math.max(300, 22 * signal.channels.length + 40);
   const [context, width] = fit(byId("signals"), height);
-  const left = 58, bottom = height - 22, spacing = (bottom - 16) / signal.channels.length;
+  const left = 58, right = 46, bottom = height - 22, spacing = (bottom - 16) / signal.channels.length;
   const samples = signal.parts.reduce((sum, part) => sum + part.samples[0].length, 0);
-  const step = (width - left) / samples;
+  const step = (width - left - right) / samples;
   const deviations = signal.parts[0].samples.map((line) => Math.sqrt(line.reduce((s, v) => s + v * v, 0) / line.length));
   const typical = deviations.sort((a, b) => a - b)[Math.floor(deviations.length / 2)] || 1;
   const scale = (state.gain * spacing) / (5 * typical);
@@ -90,13 +90,16 @@ function drawSignals() {
     });
     offset += part.samples[0].length;
   });
+  const end = (signal.parts.at(-1).start + signal.parts.at(-1).samples[0].length / signal.rate).toFixed(1);
+  context.fillStyle = css("--grey");
+  context.fillText(`${Number(end)} s`, width - right + 3, height - 6);
   context.fillStyle = css("--ink");
   signal.channels.forEach((name, channel) => context.fillText(name, 0, 20 + (channel + 0.5) * spacing));
   const bar = 50 * scale;
   if (bar < bottom) {
     context.strokeStyle = css("--ink"); context.lineWidth = 2;
-    context.beginPath(); context.moveTo(width - 6, 6); context.lineTo(width - 6, 6 + bar); context.stroke();
-    context.fillText("50 µV", width - 48, 16);
+    context.beginPath(); context.moveTo(width - 6, 22); context.lineTo(width - 6, 22 + bar); context.stroke();
+    context.fillText("50 µV", width - right + 4, 16); // beside the signals, not over them
   }
 }
 
