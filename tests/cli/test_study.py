@@ -96,6 +96,22 @@ def test_its_settings_make_the_same_numbers_again_and_finished_steps_are_kept(st
     assert printed.count("is finished") == 4 and (output_dir / "results.csv").read_text() == before
 
 
+def test_several_labels_are_answered_apart_and_together(lab, tmp_path):
+    words = ("--label_column", "bedingung,Age", "--folds", 2, "--regimes", "unseen", "--num_proc", 1)
+    words += ("--window_seconds", 2, "--architectures", "eeg_foundation", "--baselines", "false")
+    printed = run_command("study", lab, *words, "--details", "false", "--output_dir", tmp_path, TINY)
+    assert "Age: numbers from 20 to 27" in printed and "Bedingung: Rechnen 4, Ruhe 4" in printed
+    table = pd.read_csv(tmp_path / "results.csv")
+    assert set(table["label"]) == {"Bedingung", "Age"}
+    together = table[table["method"].str.startswith("one model for all labels")]
+    assert together["balanced_accuracy"].notna().sum() == 1 and together["mae"].notna().sum() == 1
+    page = (tmp_path / "report.html").read_text()
+    assert "Its scores are a row of each table" in page and "Age/report.html" in page
+    answer = pipeline("eeg-classification", model=str(tmp_path / "model"))(str(next(lab.rglob("*_raw.fif"))))
+    assert answer["tasks"]["Bedingung"]["label"] in GERMAN.values()
+    assert isinstance(answer["tasks"]["Age"]["value"], float)
+
+
 def test_bad_input_is_one_line(tmp_path, lab):
     assert "is not a folder" in fail_command("study", tmp_path / "nothing")
     line = fail_command("study", lab, "--label_column", "Bedingug", "--output_dir", tmp_path / "out")

@@ -200,13 +200,28 @@ def test_a_table_of_another_name_is_found_and_said(name, tmp_path, caplog):
     assert (f"labels are read from {name}" in caplog.text) is (name != "Metadata.CSV")
 
 
+@pytest.mark.parametrize("name", ["metadata.csv", "participants.csv"])
+def test_a_table_with_a_row_for_each_subject(name, tmp_path, caplog):
+    empty(tmp_path, "VP01/rest.edf", "VP01/task.edf", "VP02/rest.edf", "VP03/rest.edf")
+    (tmp_path / name).write_text("Participant;Age;Sex\nvp1;20,5;f\nVP02;31;m\n")
+    with caplog.at_level("WARNING"):
+        found = FolderCorpus().recordings(tmp_path)
+    assert [(r.subject, dict(r.labels)) for r in found] == [
+        ("VP01", {"Age": 20.5, "Sex": "f"}),
+        ("VP01", {"Age": 20.5, "Sex": "f"}),
+        ("VP02", {"Age": 31.0, "Sex": "m"}),
+        ("VP03", {"Age": None, "Sex": None}),
+    ]
+    assert "1 subjects have no row, their labels are unknown: VP03" in caplog.text
+
+
 def test_of_two_tables_of_other_names_none_is_guessed(tmp_path, caplog):
     empty(tmp_path, "a.edf", "b.edf")
     for name in ("one.csv", "two.csv"):
         (tmp_path / name).write_text("file,subject\na,1\nb,2\n")
     (tmp_path / "events.csv").write_text("file,onset\na,1\na,2\n")  # twice: events, not recordings
     assert [subject for subject, _, _ in who(tmp_path)] == ["a", "b"]
-    assert "one.csv, two.csv all name recordings: none is read" in caplog.text
+    assert "one.csv, two.csv all name recordings or subjects: none is read" in caplog.text
 
 
 def test_files_of_one_name_in_folders_of_one_person_stay_apart(tmp_path):

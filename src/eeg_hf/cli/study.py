@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 METHOD = "EEGFoundation, second order, linear head"
 KEPT = "the kept model: chosen by inner folds"
+TOGETHER = "one model for all labels, a head for each"
 INNER_FOLDS = 3
 
 
@@ -61,10 +62,10 @@ def run(args: StudyArguments) -> None:
     folds = min(args.folds, study.plan.folds)
     study = dataclasses.replace(study, plan=dataclasses.replace(study.plan, folds=folds))
     write_settings(output_dir / "study.yaml", args, [question.label for question in study.questions])
+    together = train_together(args, study) if len(study.questions) > 1 else {}
     for question in study.questions:
-        answer(args, study, question)
+        answer(args, study, question, together.get(question.label))
     if len(study.questions) > 1:
-        answer_together(args, study)
         write_overview(study, output_dir)
 
 
@@ -159,7 +160,7 @@ def count_fits(args: StudyArguments, question: "Question") -> int:
     return 1 if number == 1 else INNER_FOLDS * number + 1
 
 
-def answer(args: StudyArguments, study: "Study", question: "Question") -> None:
+def answer(args: StudyArguments, study: "Study", question: "Question", together: Path | None) -> None:
     """Compare methods on a label, and write the report."""
     from ..atomic_files import write_text
     from ..evaluation import read_report
@@ -167,12 +168,8 @@ def answer(args: StudyArguments, study: "Study", question: "Question") -> None:
     from ..experiments.study.result_files import short_table, write_results
 
     windows, folder = Path(args.output_dir) / "windows", question.folder
-    split = {
-        "folds": min(args.folds, study.plan.folds),
-        "split_seed": args.seed,
-        "num_validation_subjects": 0,
-    }
-    runs, shown = [], folder / args.regimes[0]
+    split, shown = split_settings(args, study), folder / args.regimes[0]
+    runs = [f"{TOGETHER}={together}"] if together else []
     if args.tests_choice and count_fits(args, question) > 1:
         shown = folder / "kept"
         words = (*finetune_words(args, windows, question), *kept_words(args, question), *to_words(split))
@@ -195,15 +192,30 @@ def answer(args: StudyArguments, study: "Study", question: "Question") -> None:
     say(f"\n{short_table(rows)}\n\nreport: {report}; model for new recordings: {folder / 'model'}")
 
 
-def answer_together(args: StudyArguments, study: "Study") -> None:
-    """Train one model with a head for each label, on everybody who has any of them."""
+def split_settings(args: StudyArguments, study: "Study") -> dict[str, Any]:
+    """Return the options of the folds, the same for every method."""
+    folds = min(args.folds, study.plan.folds)
+    return {"folds": folds, "split_seed": args.seed, "num_validation_subjects": 0}
+
+
+def train_together(args: StudyArguments, study: "Study") -> dict[str, Path]:
+    """Train one model with a head for each label on everybody who has any of them, and test it by folds.
+
+    Returns:
+        Folder of its predictions for each label; empty where folds of the labels differ.
+    """
+    from ..experiments.classifiers.several_tasks import task_folders
+
     if args.task != "auto" or args.regimes[0] != "unseen":
-        return  # a head is of numbers where its label is
-    windows, folder = Path(args.output_dir) / "windows", Path(args.output_dir) / "model"
-    labels = ",".join(question.label for question in study.questions)
-    settings = {"data": str(windows), "label_column": labels, "head": "convex", "report_to": "none"}
-    words = to_words({**settings, **args.finetune, "split": "none"})
-    run_once(folder, "finetune", "finetune_tiny", *words)
+        return {}  # a head is of numbers where its label is
+    output_dir, labels = Path(args.output_dir), [question.label for question in study.questions]
+    settings = {"data": str(output_dir / "windows"), "label_column": ",".join(labels), "head": "convex"}
+    words = ("finetune_tiny", *to_words({**settings, "report_to": "none", **args.finetune}))
+    run_once(output_dir / "model", "finetune", *words, "--split", "none")
+    if not args.tests_choice or not study.has_equal_recordings:
+        return {}
+    run_once(output_dir / "together", "finetune", *words, *to_words(split_settings(args, study)))
+    return task_folders(output_dir / "together", labels)
 
 
 def prepare_words(args: StudyArguments, study: "Study") -> list[str]:
@@ -238,7 +250,8 @@ def write_overview(study: "Study", output_dir: Path) -> None:
     """Write one table and one page for several labels."""
     from ..experiments.study.overview import write_overview_page
 
-    say(f"\nall labels: {write_overview_page(study.questions, output_dir)}")
+    warnings = {question: [*study.warnings(question), *study.told] for question in study.questions}
+    say(f"\nall labels: {write_overview_page(warnings, output_dir)}")
 
 
 def write_settings(path: Path, args: StudyArguments, labels: list[str]) -> None:

@@ -5,7 +5,8 @@ Subjects, sessions and labels are read, in this order, from
 
 * `metadata.csv` (or .tsv, .jsonl, .parquet, .xlsx) in the folder or below it: `file_name` relative to the
   table, with or without its extension; `subject`, `session`, `run` and `task` where they exist; all other
-  columns are labels;
+  columns are labels. A table with `subject` and without files has a row for each subject. Where none is
+  called metadata, the only table in the folder that names recordings or subjects is read;
 * `subject_pattern`, a regular expression with named groups that is searched in each path;
 * the names of folders and files, by the rules of `eeg_hf.corpora.folder_layout`.
 
@@ -117,8 +118,12 @@ class FolderCorpus(Corpus):
         left_out = table.unclear
         paths = {n: path for n, path in paths.items() if path not in table.files and n not in left_out}
         places = self._places(list(paths), table)
+        of_subjects = table.of_subjects({place.subject for place in places.values() if place.subject})
         # Labels of the table override those of the path
-        rows = {name: {**place.labels, **table.labels.get(name, {})} for name, place in places.items()}
+        rows = {
+            name: {**place.labels, **of_subjects.get(place.subject or "", {}), **table.labels.get(name, {})}
+            for name, place in places.items()
+        }
         types = column_types(list(rows.values()))
         self.label_names = {free_name(column): kind for column, kind in types.items()}
         self.official_split_column = "split" if "split" in types else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of a folder of recordings, one row per file: `metadata.csv`."""
+"""The table of a folder of recordings, one row per file, or per subject: `metadata.csv`."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from .look_alikes import plain_form
 from .recordings.containment import leads_out
 from .recordings.metadata_columns import FILE, canonical_columns, find_described
 from .recordings.recording_names import RecordingNames
@@ -27,12 +28,14 @@ class FolderTable:
         fields: Recording -> those of `subject`, `session`, `run` and `task` that its row has.
         labels: Recording -> all other columns, as text.
         unclear: Recordings whose rows name different subjects.
+        subjects: Plain form of a subject -> the columns of their row, of tables that name no files.
     """
 
     files: tuple[Path, ...] = ()
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     labels: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     unclear: Collection[str] = frozenset()
+    subjects: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -62,12 +65,17 @@ class FolderTable:
         )
         found: list[tuple[str, dict[str, str | None]]] = []
         strangers: list[str] = []
+        subjects: dict[str, dict[str, str | None]] = {}
         for file in files:
+            rows = read_rows(file)
+            if of_subjects := _rows_of_subjects(rows):
+                subjects |= of_subjects
+                continue
             # A table describes the recordings at and below its folder
             below = file.parent.relative_to(root).as_posix() if file.is_relative_to(root) else "."
             inside = [name for name in names if below == "." or name.startswith(f"{below}/")]
             recordings = RecordingNames(inside)
-            described, unknown = find_described(file, read_rows(file), recordings)
+            described, unknown = find_described(file, rows, recordings)
             strangers += unknown
             if unknown and inside and not described:
                 raise ValueError(
@@ -75,7 +83,7 @@ class FolderTable:
                     f"{unknown[0]!r}: expected paths such as {inside[0]!r} in the column of files"
                 )
             found += [(name, _without_file(row)) for name, row in described]
-        rows, contradicting = joined_rows(files[0] if files else root, found)
+        joined, contradicting = joined_rows(files[0] if files else root, found)
         unclear = [
             name
             for name, columns in contradicting.items()
@@ -86,9 +94,25 @@ class FolderTable:
                 f"{files[0].name}: {len(unclear)} recordings are left out, because their rows name different "
                 f"subjects: {', '.join(unclear[:5])}"
             )
-        _report(files, strangers, [name for name in names if name not in rows and root / name not in files])
-        fields = {name: _take_fields(row) for name, row in rows.items()}
-        return cls(tuple(files), fields, rows, frozenset(unclear))
+        if not subjects:
+            without = [name for name in names if name not in joined and root / name not in files]
+            _report(files, strangers, without)
+        fields = {name: _take_fields(row) for name, row in joined.items()}
+        return cls(tuple(files), fields, joined, frozenset(unclear), subjects)
+
+    def of_subjects(self, subjects: Collection[str]) -> dict[str, Mapping[str, str | None]]:
+        """Return the row of each subject who has one, spelt alike; the others are listed in a warning."""
+        if not self.subjects:
+            return {}
+        found = {
+            name: self.subjects[plain_form(name)] for name in subjects if plain_form(name) in self.subjects
+        }
+        if without := sorted(set(subjects) - set(found)):
+            logger.warning(
+                f"{self.files[0].name}: {len(without)} subjects have no row, their labels are unknown: "
+                f"{', '.join(without[:5])}; it names {', '.join(list(self.subjects)[:5])}"
+            )
+        return found
 
 
 def _tables(root: Path, follow_links: bool) -> list[Path]:
@@ -103,15 +127,19 @@ def _tables(root: Path, follow_links: bool) -> list[Path]:
 
 
 def _other_tables(root: Path, names: Sequence[str], follow_links: bool) -> list[Path]:
-    """Return the one table in a folder that names recordings, once each, whatever it is called."""
+    """Return the one table in a folder that names recordings or subjects, once each, whatever its name."""
     recordings, found = RecordingNames(names), []
     for path in sorted(root.iterdir() if root.is_dir() else ()):
         is_table = path.suffix.lower() in TABLE_SUFFIXES and not path.name.startswith((".", "~$"))
         is_here = follow_links or not leads_out(path, root)
         if is_table and is_here and path.is_file() and path.stat().st_size <= _MOST_BYTES:
             try:
-                described, _ = find_described(path, read_rows(path), recordings)
-            except (ValueError, ImportError):  # of samples, of subjects, damaged
+                rows = read_rows(path)
+                if _rows_of_subjects(rows):
+                    found.append(path)
+                    continue
+                described, _ = find_described(path, rows, recordings)
+            except (ValueError, ImportError):  # of samples, damaged
                 continue
             if described and len({name for name, _ in described}) == len(described):
                 found.append(path)
@@ -120,10 +148,24 @@ def _other_tables(root: Path, names: Sequence[str], follow_links: bool) -> list[
         logger.warning(
             f"there is no metadata.csv: labels are read from {names_there}"
             if len(found) == 1
-            else f"there is no metadata.csv, and {names_there} all name recordings: none is read; name one "
-            "by corpus_options.metadata"
+            else f"there is no metadata.csv, and {names_there} all name recordings or subjects: none is "
+            "read; name one by corpus_options.metadata"
         )
     return found if len(found) == 1 else []
+
+
+def _rows_of_subjects(rows: Sequence[Mapping[str, str | None]]) -> dict[str, dict[str, str | None]]:
+    """Return the row of each subject of a table without files; none where a subject has several rows."""
+    columns = canonical_columns(dict.fromkeys(name for row in rows for name in row))
+    column = next((old for old, new in columns.items() if new == "subject"), None)
+    if column is None or FILE in columns.values():
+        return {}
+    known = [row for row in rows if row.get(column) is not None and not is_missing_word(row[column])]
+    found = {
+        plain_form(str(row[column])): {name: cell for name, cell in row.items() if name not in columns}
+        for row in known
+    }
+    return found if len(found) == len(known) else {}
 
 
 def _without_file(row: Mapping[str, str | None]) -> dict[str, str | None]:

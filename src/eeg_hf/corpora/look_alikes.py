@@ -24,11 +24,16 @@ def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
     """
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
-        # A hyphen beside a letter only: 1-1 and 11, -1 and 1 are different
-        plain = re.sub(r"[\s_]+|(?<=[^\W\d])-|-(?=[^\W\d])", "", name.casefold())
-        whole = re.sub(r"(?<=\d)\.0+$", "", plain)  # gaps in a table turn the subject 1 into 1.0
-        groups[re.sub(r"(?<!\d)0+(?=\d)", "", whole)].add(name)
+        groups[plain_form(name)].add(name)
     return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
+
+
+def plain_form(name: str) -> str:
+    """Return a name without what look-alikes differ in."""
+    # A hyphen beside a letter only: 1-1 and 11, -1 and 1 are different
+    plain = re.sub(r"[\s_]+|(?<=[^\W\d])-|-(?=[^\W\d])", "", name.casefold())
+    whole = re.sub(r"(?<=\d)\.0+$", "", plain)  # gaps in a table turn the subject 1 into 1.0
+    return re.sub(r"(?<!\d)0+(?=\d)", "", whole)
 
 
 def describe_look_alikes(names: Iterable[str], shown: int = 3) -> str:
@@ -43,4 +48,4 @@ def describe_look_alikes(names: Iterable[str], shown: int = 3) -> str:
     return ", ".join(words) + (f" and {len(groups) - shown} more" if len(groups) > shown else "")
 
 
-__all__ = ["describe_look_alikes", "look_alikes"]
+__all__ = ["describe_look_alikes", "look_alikes", "plain_form"]

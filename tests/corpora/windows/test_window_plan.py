@@ -41,10 +41,20 @@ def test_events_are_chosen_and_named_by_a_fixed_map():
     assert cuts.dropped == {"unnamed": 1}
 
 
-def test_spaces_in_the_name_of_an_event_do_not_matter():
+@pytest.mark.parametrize("key", ["Stimulus/S 1", "S  1", "S1"])
+def test_an_event_is_named_without_its_spaces_and_its_kind(key):
     events = [Event(1.0, 0.0, "Stimulus/S  1"), Event(2.0, 0.0, "Stimulus/S 12")]
-    cuts = WindowPlan("events", 1.0, 1.0, event_labels={"Stimulus/S 1": "face"}).cut(1000, 100.0, events)
+    plan = WindowPlan("events", 1.0, 1.0, event_labels={key: "face"})
+    cuts = plan.cut(1000, 100.0, events)
     assert [e.name for e in cuts.events] == ["face"] and cuts.dropped == {"unnamed": 1}
+    assert plan.named(events) == [key]
+
+
+def test_the_whole_name_of_an_event_goes_before_its_end():
+    labels = {"R  1": "any", "Response/R 1": "press"}
+    events = [Event(1.0, 0.0, "Response/R  1"), Event(3.0, 0.0, "Other/R  1")]
+    cuts = WindowPlan("events", 1.0, 1.0, event_labels=labels).cut(1000, 100.0, events)
+    assert [e.name for e in cuts.events] == ["press", "any"]
 
 
 def test_windows_of_annotations_stay_inside_their_span():

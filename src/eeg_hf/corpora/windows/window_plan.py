@@ -42,7 +42,8 @@ class WindowPlan:
         stride_seconds: Seconds between consecutive starts, for `"fixed"` and `"annotations"`.
         tmin: Seconds from an event to the start of its window, for `"events"`.
         event_labels: Name of an event -> name of its windows; other events are left out. `None` keeps all
-            events and their names. The number of spaces in a name does not matter (`Stimulus/S  1`).
+            events and their names. Spaces do not matter, and what stands before a slash may be left out:
+            `S 1` and `S1` name `Stimulus/S  1`.
         reject_uv: Windows in which a channel exceeds this many microvolts are dropped; `None` keeps them.
         baseline: First and last second, from the event, whose mean is subtracted from each channel of a
             window, for `"events"`.
@@ -110,12 +111,22 @@ class WindowPlan:
 
     def takes(self, name: str) -> bool:
         """Return whether events of this name become windows."""
-        return self.event_labels is None or _plain(name) in self._new_names
+        return self.event_labels is None or self._key(name) is not None
+
+    def label_of(self, name: str) -> str:
+        """Return what windows of an event are called that `takes` accepts."""
+        key = self._key(name)
+        return name if key is None else self._new_names[key]
 
     def named(self, events: Sequence[Event]) -> list[str]:
         """Return the sorted keys of `event_labels` that occur among the events."""
-        names = {_plain(event.name) for event in events}
-        return sorted(old for old in self.event_labels or () if _plain(old) in names)
+        keys = {self._key(event.name) for event in events}
+        return sorted(old for old in self.event_labels or () if _plain(old) in keys)
+
+    def _key(self, name: str) -> str | None:
+        """Return the plain form of the key of `event_labels` that names an event, the longest first."""
+        whole = _plain(name)
+        return next((key for key in (whole, whole.rpartition("/")[2]) if key in self._new_names), None)
 
     @cached_property
     def _new_names(self) -> dict[str, str]:
@@ -193,7 +204,7 @@ class WindowPlan:
         if event is None:
             return None
         if self.event_labels is not None:
-            event = replace(event, name=self._new_names[_plain(event.name)])
+            event = replace(event, name=self.label_of(event.name))
         second = event.labels.get(STIMULUS_SECONDS)
         if not isinstance(second, float):
             return event
@@ -205,4 +216,4 @@ class WindowPlan:
 
 
 def _plain(name: str) -> str:
-    return " ".join(name.split())
+    return "".join(name.split())

@@ -49,27 +49,42 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     is_folded = bool(args.folds or args.protocol)
     places = [output_dir / f"fold-{fold}" for fold in range(len(splits))] if is_folded else [output_dir]
     metrics: dict[str, list[dict[str, float]]] = {target.column: [] for target in targets}
+    folders = task_folders(output_dir, [target.column for target in targets])
     for parts, place in zip(splits, places, strict=True):
         model, extractor, seen = fit_tasks(parts, targets, args, training_args, place)
         if "test" not in parts:
             continue
         for target in targets:
-            folder = task_folder(output_dir, target.column) / (place.name if is_folded else "")
+            folder = folders[target.column] / (place.name if is_folded else "")
             found = judge_task(model, extractor, seen, parts["test"], target, folder)
             if found is not None:
                 metrics[target.column].append(found)
     for target in targets:
         if is_folded and len(metrics[target.column]) == len(splits):
-            folder = task_folder(output_dir, target.column)
+            folder = folders[target.column]
             summary = summarize_folds(metrics[target.column], folder)
             write_json(folder / "metrics.json", {"folds": metrics[target.column], "summary": summary})
             shown = ", ".join(f"{name} {format_summary(summary[name])}" for name in target.shown_metrics)
             logger.warning(f"{target.column}: {shown}")
 
 
-def task_folder(output_dir: Path, column: str) -> Path:
-    """Return where the predictions of a task go."""
-    return output_dir / re.sub(r"[^\w.-]+", "_", column)
+def task_folders(output_dir: Path, columns: Sequence[str], taken: Sequence[str] = ()) -> dict[str, Path]:
+    """Return where the results of each label go, by names that differ on every file system.
+
+    Args:
+        output_dir: Above them.
+        columns: Of the labels.
+        taken: Names that something else in the folder has.
+    """
+    used, folders = set(taken), {}
+    for column in columns:
+        plain = re.sub(r"[^\w-]+", "_", column)
+        name, number = plain, 2
+        while name.casefold() in used:
+            name, number = f"{plain}_{number}", number + 1
+        used.add(name.casefold())
+        folders[column] = output_dir / name
+    return folders
 
 
 def load_targets(

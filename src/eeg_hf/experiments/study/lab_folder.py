@@ -120,9 +120,8 @@ def read_events(events: Sequence[Event], event_labels: Mapping[str, str] | None)
         there = ", ".join(sorted({event.name for event in events})[:6]) or "none"
         raise ValueError(f"no event to use: the recording has {there}")
     onsets = np.array([event.onset for event in used])
-    names = {" ".join(old.split()): new for old, new in (event_labels or {}).items()}
     return {
-        EVENT: sorted({names.get(" ".join(event.name.split()), event.name) for event in used}),
+        EVENT: sorted({plan.label_of(event.name) for event in used}),
         "event_gap": float(np.median(np.diff(onsets))) if len(onsets) > 1 else max(used[0].duration, 1.0),
         "event_duration": float(np.median([event.duration for event in used])),
     }

@@ -3,7 +3,7 @@
 
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,31 +17,36 @@ from .report_text import describe_results
 _INTRODUCTION = "<p>Each label was learned by itself, from the recordings that have it.</p>\n"
 
 
-def write_overview_page(questions: Sequence[Question], output_dir: Path) -> Path:
+def write_overview_page(warnings: Mapping[Question, Sequence[str]], output_dir: Path) -> Path:
     """Write `results.csv` of all labels, and `report.html` with the table of each.
 
     Args:
-        questions: What was asked; their folders are finished.
+        warnings: What was asked, and what a reader must know first; the folders are finished.
         output_dir: Of the study.
     """
     tables, sections = [], []
-    for question in questions:
+    for question in warnings:
         rows, provenance = read_report(question.folder / "table")
         tables.append(pd.read_csv(question.folder / "results.csv").assign(label=question.label))
         place = Path(os.path.relpath(question.folder, output_dir)).as_posix()
+        said = "".join(f'<p class="alarm">{html.escape(each)}.</p>' for each in warnings[question])
+        table = describe_results(rows, provenance.get("chance", {}))
         sections.append(
-            f"<h2>{html.escape(question.label)}</h2>{describe_results(rows, provenance.get('chance', {}))}"
+            f"<h2>{html.escape(question.label)}</h2>{said}{table}"
             f'<p><a href="{html.escape(place)}/report.html">the report</a>; the model is in '
             f"<code>{html.escape(place)}/model</code></p>"
         )
-    table = pd.concat(tables, ignore_index=True)
-    write_text(output_dir / "results.csv", table[["label", *table.columns.drop("label")]].to_csv(index=False))
+    results = pd.concat(tables, ignore_index=True)
+    columns = ["label", *results.columns.drop("label")]
+    write_text(output_dir / "results.csv", results[columns].to_csv(index=False))
     if (output_dir / "model" / "config.json").is_file():
+        is_tested = (output_dir / "together").is_dir()
+        tested = "Its scores are a row of each table." if is_tested else "It was not tested by folds."
         sections.append(
             "<h2>All at once</h2><p>The model in <code>model</code> answers all labels, each by a head of "
-            "its own on one encoder: a recording may lack some of them.</p>"
+            f"its own on one encoder: a recording may lack some of them. {tested}</p>"
         )
-    title = f"Can EEG tell {', '.join(question.label for question in questions)}?"
+    title = f"Can EEG tell {', '.join(question.label for question in warnings)}?"
     path = output_dir / "report.html"
     write_page(path, title, _INTRODUCTION + "\n".join(sections))
     return path

@@ -2,7 +2,6 @@
 """What a study is about: the recordings of a folder, the questions asked, and the settings that fit."""
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pandas as pd
 
 from ...corpora import Corpus
 from ...corpora.windows.prepared import class_name
+from ..classifiers.several_tasks import task_folders
 from ..classifiers.target import class_names_of_votes
 from .arguments import StudyArguments
 from .lab_folder import EVENT, choose_labels, open_folder, read_facts
@@ -58,6 +58,11 @@ class Study:
         """Return what a reader must know before any result."""
         table = label_table(self.table, question.label, question.is_regression)
         return list_warnings(table, question.label, question.is_regression)
+
+    @property
+    def has_equal_recordings(self) -> bool:
+        """Whether all labels are known of the same recordings, so that their folds are the same."""
+        return len({tuple(self.used(question)["file"]) for question in self.questions}) == 1
 
     def describe(self) -> Iterator[str]:
         """Yield what was understood, line by line."""
@@ -148,15 +153,7 @@ def name_folders(output_dir: Path, labels: Sequence[str]) -> dict[str, Path]:
     """Return where the results of each label go: of several, each has a folder of its own."""
     if len(labels) == 1:
         return {labels[0]: output_dir}
-    taken, folders = {"windows", "model"}, {}
-    for label in labels:
-        plain = re.sub(r"[^\w-]+", "_", label)
-        name, number = plain, 2
-        while name.casefold() in taken:
-            name, number = f"{plain}_{number}", number + 1
-        taken.add(name.casefold())
-        folders[label] = output_dir / name
-    return folders
+    return task_folders(output_dir, labels, ("windows", "model", "together"))
 
 
 def label_table(table: pd.DataFrame, label: str, is_regression: bool) -> pd.DataFrame:
