@@ -3,11 +3,23 @@
 
 import mne
 import numpy as np
+import pandas as pd
 import pytest
 
 from eeg_hf.evaluation import Predictions
-from eeg_hf.experiments.study.figures import plot_confusion, plot_curves, plot_evoked, plot_spectra
+from eeg_hf.experiments.study.figures import (
+    plot_confusion,
+    plot_curves,
+    plot_electrodes,
+    plot_evoked,
+    plot_spectra,
+)
+from eeg_hf.experiments.study.lab_folder import EVENT
+from eeg_hf.experiments.study.methods_text import describe_windows
 from eeg_hf.experiments.study.model_facts import neighbour_agreement, refer_to
+from eeg_hf.experiments.study.plan import Plan
+from eeg_hf.experiments.study.question import Question, name_groups
+from eeg_hf.experiments.study.report_text import describe_recordings
 
 
 def predict_many(num_classes, num_windows=400):
@@ -56,6 +68,15 @@ def test_a_confusion_matrix_of_many_classes_stays_a_page():
     assert not any(left.overlaps(right) for left, right in zip(boxes, boxes[1:], strict=False))
 
 
+def test_names_of_64_electrodes_do_not_overlap():
+    montage = mne.channels.make_standard_montage("biosemi64").get_positions()["ch_pos"]
+    figure = plot_electrodes(list(montage), np.array(list(montage.values())))
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
+    overlaps = sum(left.overlaps(right) for at, left in enumerate(boxes) for right in boxes[at + 1 :])
+    assert len(boxes) == 64 and overlaps <= 4
+
+
 def test_neighbours_of_other_groups_are_counted():
     # Two subjects with two recordings each: windows lie by subject, and in each by label
     subjects, labels = np.repeat(["a", "b"], 8), np.tile(np.repeat([0, 1], 4), 2)
@@ -76,3 +97,31 @@ def test_an_electrode_is_found_by_its_name_in_the_montage():
     assert not changed[1].any()
     with pytest.raises(ValueError, match="no electrode Cz"):
         refer_to(raw, "Cz")
+
+
+def test_numbers_are_grouped_by_recording_and_named_by_what_is_there():
+    ages = np.array([16.0, 17, 17, 17, 18, 19, 20, 26])
+    names = name_groups(ages)
+    assert list(dict.fromkeys(names)) == ["16", "17 to 18", "19 to 26"]
+    # A recording with many windows does not move the groups
+    windows, recordings = (
+        np.repeat(ages, [90, 1, 1, 1, 1, 1, 1, 1]),
+        np.repeat(np.arange(8), [90, 1, 1, 1, 1, 1, 1, 1]),
+    )
+    assert set(name_groups(windows, recordings)) == set(names)
+    assert list(name_groups(pd.Series([1.0, 1, 1, 1, 5]))) == ["1"] * 4 + ["5"]
+    assert list(name_groups(np.array([2.0, 2.0]))) == ["2", "2"]
+
+
+def test_windows_at_events_are_described_and_counted(tmp_path):
+    plan = Plan(200.0, 45.0, 1.0, -0.2, "average", None, 3, baseline=(-0.2, 0.0), average=5)
+    assert describe_windows(plan, 252, True) == (
+        "252 windows from -0.2 to 0.8 s of an event, less the mean of each channel from -0.2 to 0 s, each "
+        "the mean of 5 trials of the same event"
+    )
+    assert describe_windows(plan, 1252, False) == "1,252 windows of 1 s"
+    used = pd.DataFrame(
+        {"file": ["a", "a"], "subject": "x", "seconds": 60.0, EVENT: ["odd", "plain"], "problem": None}
+    )
+    text = describe_recordings(used, used, Question(EVENT, False, tmp_path), plan, {"odd": 7, "plain": 45})
+    assert "<td>45</td>" in text and "hours" not in text

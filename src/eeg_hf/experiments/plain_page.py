@@ -12,7 +12,9 @@ _PAGE = """<!doctype html>
 <meta name="color-scheme" content="light dark"><title>{title}</title>
 <style>:root {{ color-scheme: light dark; }}
 body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.6rem; line-height: 1.25; }} p, li, td {{ overflow-wrap: anywhere; }}
+h1 {{ font-size: 1.6rem; line-height: 1.25; }} p, li {{ overflow-wrap: anywhere; }}
+td {{ overflow-wrap: break-word; }} .number {{ white-space: nowrap; }}
+@media (max-width: 48rem) {{ td, th {{ padding: 0.25em 0.3em; font-size: 0.8rem; }} }}
 table {{ border-collapse: collapse; display: block; overflow-x: auto; }}
 td, th {{ padding: 0.25em 0.7em; border-bottom: 1px solid #8886; text-align: left; vertical-align: top; }}
 .alarm {{ border-left: 4px solid #D55E00; padding: 0.3em 0.8em; }}

@@ -53,7 +53,7 @@ class StudiedWindows:
         values = target.encode(rows)
         names, groups = list(target.class_names), values
         if target.is_regression:
-            of_rows = name_groups(values)
+            of_rows = name_groups(values, np.array(rows["recording"][:]))
             names = sorted(set(of_rows), key=lambda name: values[of_rows == name].min())
             groups = np.array([names.index(name) for name in of_rows])
         first, rate = rows[0], float(rows[0]["sampling_rate"])
@@ -74,6 +74,10 @@ class StudiedWindows:
             groups=groups,
             values=values,
         )
+
+    def names_of_rows(self) -> list[str]:
+        """Return the class, or third of the numbers, of each window."""
+        return [self.group_names[index] for index in self.groups]
 
     def spectra_by_group(self) -> dict[str, np.ndarray]:
         """Return the mean spectrum of each subject in dB for each group, (subjects, frequencies)."""
@@ -145,10 +149,14 @@ class StudiedWindows:
         first, last = (np.stack(list(group.values())) for group in groups)
         return np.nan_to_num(ttest_ind(last, first, axis=0).statistic)
 
-    def examples(self, predictions: Predictions) -> list[dict]:
+    def examples(self, predictions: Predictions, tmin: float = 0.0) -> list[dict]:
         """Return windows with what was predicted: right ones, then as many wrong ones.
 
         Of classes those with most confidence; of numbers those with the smallest and the largest errors.
+
+        Args:
+            predictions: For unseen subjects.
+            tmin: From an event to the start of its window, in seconds.
         """
         places = {name: place for place, name in enumerate(self.rows["window_id"])}
         examples = []
@@ -158,8 +166,8 @@ class StudiedWindows:
             examples.append(
                 {
                     "signal_uv": signal_uv * np.array(window["scale"])[:, None],
-                    "seconds": window["num_samples"] / window["sampling_rate"],
-                    "title": f"{title}\nsubject {window['subject']}, {window['start_seconds']:.0f} s",
+                    "times": tmin + np.arange(window["num_samples"]) / window["sampling_rate"],
+                    "title": f"{title}\nsubject {window['subject']}, {window['start_seconds'] - tmin:.0f} s",
                 }
             )
         return examples

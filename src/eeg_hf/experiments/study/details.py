@@ -65,8 +65,11 @@ def look_inside(
     }
     if len(curve) > 1:
         drawings["learning"] = lambda: plot_learning_curve(curve, question.is_regression)
-    changed = sensitivity(list_sources(study), model_dir, windows.channels[len(windows.channels) // 2])
-    return Details(drawings, describe_reading(embedding, question), describe_changes(changed))
+    flipping = "<p>Not tried: a changed recording is read window after window, and not at its events.</p>"
+    if not study.is_at_events:
+        channel = windows.channels[len(windows.channels) // 2]
+        flipping = describe_changes(sensitivity(list_sources(study), model_dir, channel))
+    return Details(drawings, describe_reading(embedding, question), flipping)
 
 
 def list_sources(study: Study) -> list[Callable[[], Any]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 DPI = 300
 _MOST_IN_COLUMN = 24
+_FEW_CHANNELS, _MOST_NAMED_CHANNELS = 32, 128
 BANDS_HZ: Mapping[str, tuple[float, float]] = {
     "delta": (1, 4),
     "theta": (4, 8),
@@ -48,9 +49,14 @@ def plot_electrodes(channels: Sequence[str], positions: np.ndarray) -> "Figure":
         channels: Names.
         positions: (channels, 3) in metres.
     """
-    info = describe_places(channels, positions)
-    with drawing(3.4, 3.4, None) as figure:
-        mne.viz.plot_sensors(info, axes=figure.add_subplot(), show_names=True, show=False)
+    info, number = describe_places(channels, positions), len(channels)
+    size = 3.4 if number <= _FEW_CHANNELS else 6.4
+    with drawing(size, size, None) as figure:
+        axes = figure.add_subplot()
+        show_names = number <= _MOST_NAMED_CHANNELS
+        mne.viz.plot_sensors(info, axes=axes, show_names=show_names, show=False, pointsize=12)
+        for text in axes.texts:
+            text.set_fontsize(9 if number <= _FEW_CHANNELS else 7)
     return figure
 
 
@@ -94,7 +100,7 @@ def plot_evoked(
         channels: Names.
     """
     means = np.stack([each.mean(axis=0) for each in responses.values()])  # (classes, channels, time)
-    shown = np.argsort(-np.ptp(means, axis=0).max(axis=-1))[:3]
+    shown = np.argsort(-means.var(axis=0).mean(axis=-1), kind="stable")[:3]
     with drawing(9.4, 3.0, None) as figure:
         panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
         for axes, channel in zip(panels, shown, strict=True):
@@ -266,7 +272,7 @@ def plot_examples(windows: Sequence[Mapping[str, Any]], channels: Sequence[str])
     """Draw windows that were classified with most confidence, right and wrong ones.
 
     Args:
-        windows: Mappings of `signal_uv` (channels, time), `seconds` and `title`.
+        windows: Mappings of `signal_uv` (channels, time), `times` (time,) in seconds and `title`.
         channels: Names.
     """
     shown = np.linspace(0, len(channels) - 1, min(8, len(channels))).round().astype(int)
@@ -274,9 +280,10 @@ def plot_examples(windows: Sequence[Mapping[str, Any]], channels: Sequence[str])
         panels = figure.subplots(2, (len(windows) + 1) // 2, squeeze=False).ravel()
         spread = 4 * float(np.median([np.std(window["signal_uv"]) for window in windows])) or 1.0
         for axes, window in zip(panels, windows, strict=False):
-            seconds = np.linspace(0, window["seconds"], window["signal_uv"].shape[1])
             for place, row in enumerate(shown):
-                axes.plot(seconds, window["signal_uv"][row] - place * spread, color=INK, linewidth=0.5)
+                axes.plot(
+                    window["times"], window["signal_uv"][row] - place * spread, color=INK, linewidth=0.5
+                )
             axes.set_title(window["title"], fontsize=8)
             axes.set_yticks([-place * spread for place in range(len(shown))], [channels[i] for i in shown])
             axes.tick_params(labelsize=7)

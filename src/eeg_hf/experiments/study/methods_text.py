@@ -27,7 +27,7 @@ def methods_paragraph(
     table: pd.DataFrame,
     question: Question,
     plan: Plan,
-    windows: int,
+    windows: str,
     provenance: Mapping[str, Any],
     kept: Choice | None = None,
 ) -> str:
@@ -37,7 +37,7 @@ def methods_paragraph(
         table: Recordings that were used, as `read_facts` returns them.
         question: What was asked.
         plan: How they were prepared and divided.
-        windows: Number of windows.
+        windows: What they were cut into, see `describe_windows`.
         provenance: Of the table of results, see `collect_provenance`.
         kept: How the model that is kept was chosen.
     """
@@ -51,8 +51,8 @@ def methods_paragraph(
         f"{len(recordings)} recordings ({hours:.1f} h) of {table['subject'].nunique()} subjects were "
         f"labelled by {label}: {_describe_labels(table, question)}. EEG of {len(electrodes)} electrodes was "
         f"filtered from 0.5 to {plan.lowpass_hz:g} Hz, with a notch filter where line noise was found, "
-        f"resampled to {plan.sampling_rate:g} Hz, set to {reference} and cut into {windows:,} windows of "
-        f"{plan.window_seconds:g} s. Methods were compared by {plan.folds}-fold cross-validation over "
+        f"resampled to {plan.sampling_rate:g} Hz, set to {reference} and cut into "
+        f"{windows}. Methods were compared by {plan.folds}-fold cross-validation over "
         "subjects: no subject was in training and test. Penalties were chosen by inner folds of the training "
         f"subjects. {_NUMBERS if question.is_regression else _CLASSES} with a 95 % bootstrap interval over "
         "subjects; methods were compared by the paired difference over subjects. The linear model of eeg_hf "
@@ -61,6 +61,17 @@ def methods_paragraph(
         f"{packages.get('mne', '')}, PyTorch {packages.get('torch', '')}, "
         f"scikit-learn {packages.get('scikit-learn', '')}."
     )
+
+
+def describe_windows(plan: Plan, number: int, are_at_events: bool) -> str:
+    """Return how windows were cut: one after another, or at events."""
+    if not are_at_events:
+        return f"{number:,} windows of {plan.window_seconds:g} s"
+    end = plan.tmin + plan.window_seconds
+    words = f"{number:,} windows from {plan.tmin:g} to {end:g} s of an event"
+    if plan.baseline:
+        words += f", less the mean of each channel from {plan.baseline[0]:g} to {plan.baseline[1]:g} s"
+    return words + (f", each the mean of {plan.average} trials of the same event" if plan.average > 1 else "")
 
 
 def _describe_choice(kept: Choice | None) -> str:

@@ -35,7 +35,7 @@ def plot_embedding(embedding: Embedding, colours: Mapping[str, Sequence[str]]) -
                 axes.scatter(own[:, 0], own[:, 1], s=7, color=color, linewidth=0, alpha=0.7, label=shown)
             axes.set(title=f"{title} ({len(names)})", xticks=[], yticks=[])
             if len(names) <= _MOST_NAMES:
-                axes.legend(fontsize=7, markerscale=2, loc="best")
+                axes.legend(fontsize=7, markerscale=2, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 0))
     return figure
 
 

@@ -113,16 +113,22 @@ def words_among_numbers(labels: pd.Series) -> list[str]:
     return sorted(set(known[is_word].astype(str)))
 
 
-def name_groups(values: np.ndarray | pd.Series) -> np.ndarray:
-    """Return the third of the range of numbers that each is in, by names in order: `20 to 34`.
+def name_groups(
+    values: np.ndarray | pd.Series, recordings: np.ndarray | pd.Series | None = None
+) -> np.ndarray:
+    """Return the third of the numbers that each is in, by names of its ends: `20 to 34`.
 
     Args:
         values: (rows,) numbers.
+        recordings: (rows,) of which recording each is; each counts once, so that windows are grouped as their
+            recordings are. Default: every row is one.
     """
     numbers = pd.Series(np.asarray(values, float))
-    edges = np.unique(numbers.quantile(np.linspace(0, 1, _MOST_GROUPS + 1)))
-    if len(edges) < 3:  # most are equal
-        edges = np.array([numbers.min(), numbers.mean(), numbers.max()])
-    bins = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
-    names = np.array([f"{edges[each]:.4g} to {edges[each + 1]:.4g}" for each in range(len(edges) - 1)])
-    return names[bins]
+    places = numbers.index if recordings is None else np.asarray(recordings)
+    once = numbers.groupby([places, numbers]).first()
+    edges = once.quantile(np.linspace(0, 1, _MOST_GROUPS + 1)[1:-1], interpolation="nearest").unique()
+    if numbers.nunique() > 1 and numbers.min() == edges[-1]:  # most are equal
+        edges = [numbers[numbers > numbers.min()].min()]
+    groups = numbers.groupby(np.searchsorted(edges, numbers, side="right"))
+    ends = zip(groups.transform("min"), groups.transform("max"), strict=True)
+    return np.array([f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}" for low, high in ends])

@@ -2,6 +2,7 @@
 """`report.html` of a study: one file that a reader without Python understands, by mne.Report."""
 
 import html
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +33,8 @@ from .figures import (
     plot_subjects,
     plot_topographies,
 )
-from .methods_text import REFERENCES, methods_paragraph
+from .lab_folder import EVENT
+from .methods_text import REFERENCES, describe_windows, methods_paragraph
 from .question import Question
 from .report_text import (
     as_items,
@@ -149,7 +151,7 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     windows, predictions = StudiedWindows.load(windows_dir, question), load_folds(notes.run)
     chance = provenance.get("chance", {})
     drawings = {
-        **common_drawings(windows, predictions),
+        **common_drawings(windows, predictions, study.plan.tmin),
         "results": lambda: plot_comparison(rows, chance),
         **(number_drawings if question.is_regression else class_drawings)(windows, predictions),
     }
@@ -159,11 +161,14 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     details = look_inside(windows, predictions, study, question, notes.run) if notes.details else None
     figures = draw_all({**drawings, **(details.drawings if details else {})}, output_dir / "figures")
     used, kept = study.used(question), Choice.load(output_dir / "model")
-    methods = methods_paragraph(used, question, study.plan, len(windows.rows), provenance, kept)
+    cut = describe_windows(study.plan, len(windows.rows), study.is_at_events)
+    methods = methods_paragraph(used, question, study.plan, cut, provenance, kept)
     references = "\n".join(f"- {each}" for each in REFERENCES)
     (output_dir / "methods.md").write_text(f"{methods}\n\n{references}\n", encoding="utf-8")
 
-    report = mne.Report(title=f"Can EEG tell {question.label}?", verbose="ERROR")
+    asked = " from ".join(windows.group_names[:2]) if len(windows.group_names) == 2 else "events apart"
+    title = f"Can EEG tell {asked if question.label == EVENT else question.label}?"
+    report = mne.Report(title=title, verbose="ERROR")
     report.add_custom_css(STYLE + "".join(width_rule(name, path) for name, path in figures.items()))
 
     def add(title: str, content: str, *images: str) -> None:
@@ -179,7 +184,7 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     add("In short", summarize(rows, question, used, chance, warnings) + describe_kept(kept, notes.run))
     add(
         "The recordings",
-        describe_recordings(used, study.table, question, study.plan),
+        describe_recordings(used, study.table, question, study.plan, Counter(windows.names_of_rows())),
         "electrodes",
         "spectra",
     )
@@ -224,15 +229,15 @@ def plot_comparison(rows: Sequence[ResultRow], chance: Mapping[str, float]) -> "
     return plot_results(rows, chance=chance["balanced_accuracy"])
 
 
-def common_drawings(windows: StudiedWindows, predictions: "Predictions") -> dict[str, Any]:
-    """Return the figures that every report has."""
+def common_drawings(windows: StudiedWindows, predictions: "Predictions", tmin: float) -> dict[str, Any]:
+    """Return the figures that every report has; windows begin `tmin` seconds after their event."""
     places = (windows.channels, windows.positions)
     return {
         "electrodes": lambda: plot_electrodes(*places),
         "spectra": lambda: plot_spectra(windows.spectra_by_group(), windows.shown_frequencies()),
         "subjects": lambda: plot_subjects(predictions),
         "topographies": lambda: plot_topographies(windows.band_differences(), *places),
-        "examples": lambda: plot_examples(windows.examples(predictions), windows.channels),
+        "examples": lambda: plot_examples(windows.examples(predictions, tmin), windows.channels),
     }
 
 

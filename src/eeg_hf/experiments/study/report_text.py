@@ -13,8 +13,10 @@ from ...evaluation import ResultRow
 from ...evaluation.by_subject import describe_difference
 from ...evaluation.report import METRIC_TITLES, REGIMES, format_summary, main_metric, sort_rows
 from ..classifiers.choosing import Choice
+from .lab_folder import EVENT
 from .plan import Plan
 from .question import Question, name_groups
+from .understanding import describe_length
 
 
 def summarize(
@@ -49,7 +51,7 @@ def summarize(
     )
     parts.append(
         f"<p>{len(recordings)} recordings of {used['subject'].nunique()} subjects, "
-        f"{recordings['seconds'].sum() / 3600:.1f} hours. The number in front is {number}, in brackets the "
+        f"{describe_length(recordings['seconds'].sum())}. The number in front is {number}, in brackets the "
         "95 % interval for other subjects of this kind. The best of several rows is somewhat too good; "
         "differences below say whether it is better than the next.</p>"
     )
@@ -104,8 +106,18 @@ def _low(summary: Mapping[str, Any]) -> float:
     return float((summary.get("interval") or (summary["mean"],))[0])
 
 
-def describe_recordings(used: pd.DataFrame, table: pd.DataFrame, question: Question, plan: Plan) -> str:
-    """Return how many recordings each class, or third of the numbers, has, and what was left out."""
+def describe_recordings(
+    used: pd.DataFrame, table: pd.DataFrame, question: Question, plan: Plan, windows: Mapping[str, int]
+) -> str:
+    """Return how many recordings each class, or third of the numbers, has, and what was left out.
+
+    Args:
+        used: Recordings, as `read_facts` returns them.
+        table: All recordings of the folder.
+        question: What was asked.
+        plan: How they were prepared.
+        windows: Number of windows of each class or third.
+    """
     groups = used[question.label]
     if question.is_regression:
         groups = pd.Series(name_groups(groups), used.index)
@@ -115,6 +127,9 @@ def describe_recordings(used: pd.DataFrame, table: pd.DataFrame, question: Quest
         .agg(recordings=("file", "count"), subjects=("subject", "nunique"), hours=("seconds", "sum"))
     )
     counts["hours"] = (counts["hours"] / 3600).round(2)
+    counts["windows"] = [windows.get(str(name), 0) for name in counts.index]
+    if question.label == EVENT:  # a recording has events of all classes
+        counts = counts.drop(columns="hours")
     problems = table[table["problem"].notna()][["file", "problem"]]
     left_out = f"<p>Not read:</p>{problems.to_html(index=False)}" if len(problems) else ""
     chosen = f"<p>Chosen for these recordings:</p>{as_items(plan.reasons)}" if plan.reasons else ""

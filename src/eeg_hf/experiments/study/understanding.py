@@ -35,6 +35,7 @@ class Study:
         questions: What is asked.
         plan: How recordings are prepared and divided.
         told: What the folder's tables and names made the corpus warn of.
+        is_at_events: Whether there is a window at each event.
     """
 
     root: Path
@@ -43,6 +44,7 @@ class Study:
     questions: list[Question]
     plan: Plan
     told: Sequence[str] = ()
+    is_at_events: bool = False
 
     @property
     def readable(self) -> pd.DataFrame:
@@ -115,7 +117,8 @@ def understand(args: StudyArguments) -> Study:
     tables = {each: label_table(readable, each.label, each.is_regression) for each in questions}
     for question, rows in tables.items():
         refuse_unlearnable(rows, question.label, question.is_regression)
-    return Study(root, corpus, table, questions, make_plan(readable, tables, args), told)
+    plan = make_plan(readable, tables, args)
+    return Study(root, corpus, table, questions, plan, told, args.segments == "events")
 
 
 @contextmanager
