@@ -9,6 +9,7 @@ from tests.collation.test_group_calibrations import make_rows
 from tests.models.test_modeling_eeg_foundation import tiny_config
 
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, EEGFoundationModel
+from eeg_hf.collation.group_calibrations import balanced_weights, calibrate_groups
 from eeg_hf.experiments.classifiers.calibrated_split import calibrate_split, warn_of_shares
 
 
@@ -47,6 +48,22 @@ def test_the_same_windows_calibrate_whatever_other_rows_there_are(rows, model):
     alone = DatasetDict({"test": rows.select(np.flatnonzero(is_first))})
     left = set(calibrate_split(alone, extractor, model, "condition").parts["test"]["window_id"])
     assert left == {name for name in whole.parts["test"]["window_id"] if int(name[-2:]) % 2 == 0}
+
+
+def test_classes_count_alike_where_training_subjects_are_calibrated(rows, model):
+    parts = DatasetDict({"train": rows.select(range(18)), "test": rows.select(range(18, 24))})
+    extractor = EEGFeatureExtractor(calibration_regime="all")
+    plain, alike = (
+        calibrate_split(parts, extractor, model, "condition", is_balanced=is_balanced).calibrations
+        for is_balanced in (False, True)
+    )
+    labels, groups = (np.array(rows[name][:]) for name in ("condition", "alignment_group"))
+    weights = np.ones(24)
+    weights[:18] = balanced_weights(labels[:18], groups[:18])
+    expected = calibrate_groups(rows, extractor, model, weights=weights)
+    for name in ("lab/0", "lab/1"):
+        np.testing.assert_allclose(alike[name].whitening, expected[name].whitening)
+    assert any(not np.allclose(alike[name].whitening, plain[name].whitening) for name in alike)
 
 
 def test_rest_can_be_marked_by_another_column(rows, model):

@@ -2,6 +2,7 @@
 """The study of second-order models: cached statistics are the model's, and runs go on where they stopped."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ import torch
 from tests.commands import fail_command, run_command
 
 from eeg_hf.collation import EEGDataCollator, EEGPreTrainingCollator, WindowDataset
-from eeg_hf.collation.group_calibrations import calibrate_groups
+from eeg_hf.collation.group_calibrations import balanced_weights, calibrate_groups
 from eeg_hf.experiments.second_order.arguments import SecondOrderArguments
 from eeg_hf.experiments.second_order.corpus import StudyCorpus
+from eeg_hf.experiments.second_order.label_shift import DRAWS, KEPT, shifted_folds
 from eeg_hf.experiments.second_order.methods import METHODS, build_method
 from eeg_hf.experiments.second_order.statistics import WindowStatistics, make_encoder
 from eeg_hf.experiments.second_order.vector_training import (
@@ -120,7 +122,7 @@ def test_pretraining_predicts_masked_bands_better_than_nothing(corpus, statistic
 
 
 @pytest.mark.parametrize(
-    "name", ["second_order", "tangent_space", "band_power", "log_power", "gradient_head"]
+    "name", ["second_order", "tangent_space", "band_power", "log_power", "gradient_head", "balanced"]
 )
 @pytest.mark.parametrize("regime", ["unseen", "all"])
 def test_methods_score_above_chance(corpus, name, regime):
@@ -131,12 +133,52 @@ def test_methods_score_above_chance(corpus, name, regime):
         assert (scores.argmax(axis=1) == corpus.labels[fold.test]).mean() > 0.6
 
 
+def test_a_shift_of_shares_moves_the_tested_subjects_alone(corpus):
+    fold = next(corpus.folds("all", seed=0))
+    whole, *shifted = shifted_folds(corpus, fold, 0)
+    assert whole[2] is fold and len(shifted) == 2 * len(KEPT) * DRAWS
+    for shift, _, thinned in shifted:
+        gone = np.setdiff1d(fold.test, thinned.test)
+        assert len(gone) and np.array_equal(np.flatnonzero(~thinned.is_reference), gone)
+        label = corpus.class_names.index(shift["left_out"])
+        assert set(corpus.labels[gone]) == {label}
+        for name in np.unique(corpus.groups[fold.test]):
+            own = corpus.groups == name
+            before, after = (
+                np.sum(own[rows] & (corpus.labels[rows] == label)) for rows in (fold.test, thinned.test)
+            )
+            assert after == max(round(shift["kept"] * before), 1)
+
+
+def test_classes_count_alike_where_training_subjects_are_recentred(corpus, statistics):
+    """As if every class of a subject had as many windows: the mean of the means of its classes."""
+    fold = next(corpus.folds("all", seed=0))
+    subject = corpus.subjects[fold.train[0]]
+    own = np.flatnonzero(corpus.subjects == subject)
+    classes = [own[corpus.labels[own] == label] for label in (0, 1)]
+    unequal = np.concatenate([classes[0], classes[1][: len(classes[1]) // 2]])
+    is_reference = np.isin(np.arange(len(corpus.subjects)), unequal) | (corpus.subjects != subject)
+    weights = np.ones(len(corpus.subjects))
+    weights[unequal] = balanced_weights(corpus.labels[unequal], corpus.subjects[unequal])
+    found = statistics.recentring([unequal], weights)
+    parts = [
+        statistics.log_power[rows].double().mean(dim=0)
+        for rows in (classes[0], np.intersect1d(unequal, classes[1]))
+    ]
+    np.testing.assert_allclose(found.log_power[0], (parts[0] + parts[1]) / 2, atol=1e-5)
+    tokens = build_method("balanced", corpus).tokens(replace(fold, is_reference=is_reference))
+    expected = statistics.vectorize(found, np.zeros(len(corpus.subjects), int))
+    np.testing.assert_allclose(tokens[own], expected[own], atol=1e-4)
+
+
 @pytest.mark.slow
 def test_a_study_from_the_command_line_goes_on_where_it_stopped(prepared, tmp_path):
     words = ["--data", prepared, "--label_column", "condition", "--output_dir", tmp_path, "--folds", "2"]
     words += ["--methods", "second_order", "band_power", "--regimes", "all"]
     words += ["--num_labelled", "2", "--draws", "1", "--pretrain_epochs", "1"]
-    printed = run_command("evaluate-second-order", *words, "--parts", "methods", "label_efficiency")
+    parts = ["methods", "label_efficiency", "label_shift"]
+    printed = run_command("evaluate-second-order", *words, "--parts", *parts)
+    assert "| all | second-order vectors, convex head |" in printed and "| 33% of " in printed
     assert (
         "| second-order vectors, convex head | `all` |" in printed
         and "vectors and pretrained tokens" in printed
@@ -196,7 +238,7 @@ def test_the_scores_of_few_labels_are_of_the_same_draws(tmp_path, corpus):
             ["--features", "magic", "--parts", "label_efficiency"],
             "features: expected some of beside, pretrained",
         ),
-        (["--parts", "magic"], "parts: expected some of methods, label_efficiency, got magic"),
+        (["--parts", "magic"], "parts: expected some of methods, label_efficiency, label_shift, got magic"),
         (
             ["--regimes", "aligned"],
             "regimes: expected some of unseen, first_30s, 20P, 50P, all, got aligned",

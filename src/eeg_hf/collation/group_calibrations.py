@@ -65,6 +65,7 @@ def calibrate_groups(
     model: PreTrainedModel,
     is_used: np.ndarray | None = None,
     batch_size: int = 64,
+    weights: np.ndarray | None = None,
 ) -> dict[str, Calibration]:
     """Return the calibration of every `alignment_group` (a subject or session) of prepared rows.
 
@@ -74,16 +75,18 @@ def calibrate_groups(
         model: A model with `second_order=True`.
         is_used: (rows,) bool, the windows to calibrate on; None for all.
         batch_size: Windows per batch.
+        weights: (rows,), how much each window counts, such as those of `balanced_weights`; alike by default.
 
     Raises:
         ValueError: If a group has less than 10 s, or different channels.
     """
     rows = np.arange(len(dataset)) if is_used is None else np.flatnonzero(is_used)
     dataset = dataset.select(rows)
+    weights = np.ones(len(rows)) if weights is None else weights[rows]
     windows, collate = WindowDataset(dataset), EEGDataCollator(extractor)
     groups, channels = dataset["alignment_group"], dataset["channels"]
-    # Statistics of each window, by group
-    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+    # Statistics and weight of each window, by group
+    found: dict[str, list[tuple[np.ndarray, np.ndarray, float]]] = defaultdict(list)
     names: dict[str, list[str]] = {}
     seconds: dict[str, float] = defaultdict(float)
     encoder: Any = model.base_model
@@ -98,14 +101,30 @@ def calibrate_groups(
             group = groups[index]
             if names.setdefault(group, channels[index]) != channels[index]:
                 raise ValueError(f"{group}: its windows have different channels, which have no common mean")
-            found[group].append((matrices[at].cpu().numpy(), log_power[at].cpu().numpy()))
+            found[group].append((matrices[at].cpu().numpy(), log_power[at].cpu().numpy(), weights[index]))
             seconds[group] += lengths[at] / extractor.sampling_rate
-    return {
-        group: Calibration.from_statistics(
-            np.stack([matrix for matrix, _ in pairs]),
-            np.stack([power for _, power in pairs]),
-            origin=SignalOrigin.describe(extractor, model.config, names[group]),
-            num_seconds=seconds[group],
+    calibrations = {}
+    for group, statistics in found.items():
+        own_matrices, own_power, own_weights = (np.stack(each) for each in zip(*statistics, strict=True))
+        origin = SignalOrigin.describe(extractor, model.config, names[group])
+        calibrations[group] = Calibration.from_statistics(
+            own_matrices, own_power, origin, seconds[group], own_weights
         )
-        for group, pairs in found.items()
-    }
+    return calibrations
+
+
+def balanced_weights(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return weights (windows,) by which the classes that a group has count alike in its mean.
+
+    Args:
+        labels: (windows,), class of each window.
+        groups: (windows,), subject or session of each window.
+
+    Example:
+        >>> balanced_weights(np.array(["a", "a", "b"]), np.array(["s1", "s1", "s1"])).tolist()
+        [0.5, 0.5, 1.0]
+    """
+    pairs = np.stack([np.asarray(groups, str), np.asarray(labels, str)], axis=1)
+    _, index, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    weights: np.ndarray = 1 / counts[index.reshape(-1)]
+    return weights

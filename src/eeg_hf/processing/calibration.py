@@ -104,7 +104,12 @@ class Calibration:
 
     @classmethod
     def from_statistics(
-        cls, matrices: np.ndarray, log_power: np.ndarray, origin: SignalOrigin, num_seconds: float
+        cls,
+        matrices: np.ndarray,
+        log_power: np.ndarray,
+        origin: SignalOrigin,
+        num_seconds: float,
+        weights: np.ndarray | None = None,
     ) -> "Calibration":
         """Average the statistics of windows.
 
@@ -113,6 +118,7 @@ class Calibration:
             log_power: (windows, bands, n).
             origin: The signals of the windows.
             num_seconds: Length of all windows.
+            weights: (windows,), how much each window counts; alike by default.
 
         Raises:
             ValueError: If there are less than 10 s, or values that are not finite.
@@ -124,10 +130,10 @@ class Calibration:
             )
         if not (np.isfinite(matrices).all() and np.isfinite(log_power).all()):
             raise ValueError("calibration: the windows hold NaN or infinite values: drop them")
-        mean = matrices.mean(axis=0, dtype=np.float64)  # (bands, n, n)
+        mean = np.average(matrices.astype(np.float64), axis=0, weights=weights)  # (bands, n, n)
         return cls(
             whitening=inverse_square_root(mean).astype(np.float32),
-            log_power=log_power.mean(axis=0).astype(np.float32),
+            log_power=np.average(log_power, axis=0, weights=weights).astype(np.float32),
             origin=origin,
             num_seconds=float(num_seconds),
         )

@@ -81,6 +81,9 @@ class FinetuneArguments:
         "Label, or column=value, of the rest of first_30s.",
         None,
     )
+    balance_calibration: bool = option(
+        "Classes count alike where training subjects are recentred.", False, expert=True
+    )
     head: Literal["convex", "finetune", "both"] = option(
         "Fit a linear head to its optimum, train all weights, or both in turn.",
         "finetune",
@@ -136,6 +139,10 @@ class FinetuneArguments:
             raise ValueError("--adapter_options: no effect without --adapter")
         if len(self.label_columns) > 1:
             self._check_tasks()
+        if self.balance_calibration and (self.regime in ("unseen", "first_30s") or self.task == "regression"):
+            raise ValueError(
+                "--balance_calibration: no effect without classes to recentre by: take --regime all or 50P"
+            )
         if self.votes and (self.head != "convex" or self.class_names or self.task == "regression"):
             raise ValueError("--votes: takes --head convex, without --class_names and --task regression")
         for name in self.architectures:

@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from ...collation.group_calibrations import calibrate_groups, calibration_windows
+from ...collation.group_calibrations import balanced_weights, calibrate_groups, calibration_windows
 from ...corpora.windows.row_groups import some
 from ...processing.calibration import Calibration
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
@@ -39,6 +39,7 @@ def calibrate_split(
     model: PreTrainedModel,
     label_column: str,
     rest: str | None = None,
+    is_balanced: bool = False,
 ) -> CalibratedSplit:
     """Calibrate the subjects of a split as the regime of the extractor says.
 
@@ -48,6 +49,8 @@ def calibrate_split(
         model: With second-order tokens, unless the regime is `unseen`.
         label_column: Column of the labels.
         rest: What marks rest, for `first_30s`: a value of the label column, or `column=value`.
+        is_balanced: Whether classes count alike in the calibration of a training or validation subject. The
+            windows of a tested subject count alike, as nobody knows their classes.
 
     Raises:
         ValueError: If the model has nothing to recentre, or a part has no window left.
@@ -64,10 +67,18 @@ def calibrate_split(
     column, _, value = (rest or "").rpartition("=")
     is_used = calibration_windows(whole, regime, column or label_column, value or None)
     used = np.split(is_used, np.cumsum([len(part) for part in parts.values()])[:-1])
-    if "train" in parts:
+    weights = None
+    if is_balanced:
+        weights = np.concatenate(
+            [
+                np.ones(len(part)) if name == "test" else weigh_classes(part, rows, label_column)
+                for (name, part), rows in zip(parts.items(), used, strict=True)
+            ]
+        )
+    elif "train" in parts:
         rows = parts["train"].select(np.flatnonzero(used[list(parts).index("train")]))
         warn_of_shares(rows, label_column)
-    calibrations = calibrate_groups(whole, extractor, model, is_used)
+    calibrations = calibrate_groups(whole, extractor, model, is_used, weights=weights)
     if regime == "all":
         return CalibratedSplit(parts, calibrations)
     left = {
@@ -80,6 +91,14 @@ def calibrate_split(
             f"regime: {regime} leaves no window of part {empty[0]!r} to use: choose another regime"
         )
     return CalibratedSplit(DatasetDict(left), calibrations)
+
+
+def weigh_classes(rows: Dataset, is_used: np.ndarray, label_column: str) -> np.ndarray:
+    """Return the weights (rows,) by which classes count alike among the windows that calibrate a subject."""
+    labels, groups = (np.array(rows[name][:]) for name in (label_column, "alignment_group"))
+    weights = np.zeros(len(rows))
+    weights[is_used] = balanced_weights(labels[is_used], groups[is_used])
+    return weights
 
 
 def warn_of_shares(rows: Dataset, label_column: str) -> None:
@@ -102,6 +121,6 @@ def warn_of_shares(rows: Dataset, label_column: str) -> None:
         odd = groups[distance > MAX_SHARE_DIFFERENCE]
         logger.warning(
             f"{len(odd)} of {len(groups)} training subjects are calibrated on other shares of the classes "
-            f"({some(odd)}), which recentring takes for a difference between subjects: calibrate on rest "
-            "(--regime first_30s --rest), or leave them out"
+            f"({some(odd)}), which recentring takes for a difference between subjects: let classes count "
+            "alike (--balance_calibration), or calibrate on rest (--regime first_30s --rest)"
         )

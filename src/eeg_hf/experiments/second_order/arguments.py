@@ -6,7 +6,7 @@ from typing import Any
 
 from ..options import option
 
-PARTS = ("methods", "label_efficiency")
+PARTS = ("methods", "label_efficiency", "label_shift")
 
 
 @dataclass

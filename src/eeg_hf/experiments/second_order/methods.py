@@ -15,7 +15,7 @@ import torch
 from scipy.special import softmax
 from transformers import set_seed
 
-from ...collation.group_calibrations import REGIMES
+from ...collation.group_calibrations import REGIMES, balanced_weights
 from ...evaluation.baselines import BandPower
 from ...evaluation.welch_tangent_space import WelchTangentSpace
 from ...training.convex_head import fit_head
@@ -100,6 +100,20 @@ class SecondOrder(Method):
     def score(self, fold: Fold) -> np.ndarray:
         """Fit the head and score the test rows."""
         return self.score_linearly(self.vectors(fold), fold)
+
+
+class BalancedSecondOrder(SecondOrder):
+    """Our vectors; classes count alike where training subjects are recentred, so that shares may differ."""
+
+    def __init__(self, corpus: StudyCorpus) -> None:
+        super().__init__(corpus, title="second-order vectors, classes alike in the recentring")
+
+    def tokens(self, fold: Fold) -> torch.Tensor:
+        """Return the vectors of all rows; those of tested subjects are recentred as they are."""
+        train, subjects = fold.train[fold.is_reference[fold.train]], self.corpus.subjects
+        weights = np.ones(len(subjects))
+        weights[train] = balanced_weights(self.corpus.labels[train], subjects[train])
+        return self.statistics.vectors(fold, subjects, weights)
 
 
 class GradientHead(SecondOrder):
@@ -202,6 +216,7 @@ METHODS: dict[str, Callable[[StudyCorpus], Method]] = {
         SecondOrder, title="hardly shrunk after recentring", second_order_shrinkage=0.05
     ),
     "gradient_head": GradientHead,
+    "balanced": BalancedSecondOrder,
     "harmonics_8": partial(
         SecondOrder, title="8 harmonics", second_order_basis="harmonics", second_order_degree=2
     ),

@@ -85,24 +85,29 @@ class WindowStatistics:
             found.append((*means, is_found))
         return cls(model, *(torch.cat(parts) for parts in zip(*found, strict=True)))
 
-    def vectors(self, fold: Fold, owners: np.ndarray) -> torch.Tensor:
+    def vectors(self, fold: Fold, owners: np.ndarray, weights: np.ndarray | None = None) -> torch.Tensor:
         """Return the vectors of all windows as a fold may recentre them, (windows, bands, features) float32.
 
         Args:
             fold: With its reference windows; without any, the mean of the training windows recentres.
             owners: (windows,) subject of each window.
+            weights: (windows,), how much a window counts in the mean of its subject; alike by default.
         """
+        weights = np.ones(len(owners)) if weights is None else weights
         if not fold.is_reference.any():
-            return self.vectorize(self.recentring([fold.train]), np.zeros(len(owners), int))
+            return self.vectorize(self.recentring([fold.train], weights), np.zeros(len(owners), int))
         names, index = np.unique(owners, return_inverse=True)
         rows = [np.flatnonzero(fold.is_reference & (owners == name)) for name in names]
-        return self.vectorize(self.recentring(rows), index)
+        return self.vectorize(self.recentring(rows, weights), index)
 
-    def recentring(self, rows: Sequence[np.ndarray]) -> Recentring:
-        """Return the recentring by the mean of each of some sets of windows."""
-        means = np.stack([self.matrices[each].mean(dim=0, dtype=torch.float64).numpy() for each in rows])
-        whitening = torch.from_numpy(inverse_square_root(means).astype(np.float32))
-        return Recentring(whitening, torch.stack([self.log_power[each].mean(dim=0) for each in rows]))
+    def recentring(self, rows: Sequence[np.ndarray], weights: np.ndarray) -> Recentring:
+        """Return the recentring by the weighted mean of each of some sets of windows."""
+        shares = [torch.from_numpy(weights[each] / weights[each].sum()) for each in rows]
+        pairs = [*zip(rows, shares, strict=True)]
+        means = [torch.einsum("w,wbij->bij", share, self.matrices[each].double()) for each, share in pairs]
+        power = [torch.einsum("w,wbi->bi", share, self.log_power[each].double()) for each, share in pairs]
+        whitening = inverse_square_root(torch.stack(means).numpy()).astype(np.float32)
+        return Recentring(torch.from_numpy(whitening), torch.stack(power).float())
 
     @torch.no_grad()
     def vectorize(self, recentring: Recentring, index: np.ndarray) -> torch.Tensor:

@@ -14,8 +14,9 @@ from .arguments import SecondOrderArguments
 from .comparison import run_methods
 from .corpus import StudyCorpus
 from .label_efficiency import run_label_efficiency, summarize_labels
+from .label_shift import run_label_shift, summarize_shift
 from .methods import build_method
-from .tables import labels_table, methods_table, plot_labels
+from .tables import labels_table, methods_table, plot_labels, shift_table
 
 # What may grow from one run to the next: predictions that are there stay valid
 _GROWING = ("output_dir", "parts", "methods", "regimes", "seeds", "features")
@@ -40,6 +41,9 @@ def run(args: SecondOrderArguments) -> None:
         results["label_efficiency"] = summarize_labels(run_label_efficiency(corpus, folder / "few_labels"))
         tables.append(labels_table(results["label_efficiency"]))
         plot_labels(results["label_efficiency"], folder / "few_labels.png")
+    if "label_shift" in args.parts:
+        results["label_shift"] = summarize_shift(run_label_shift(corpus, folder / "label_shift"))
+        tables.append(shift_table(results["label_shift"]))
     results["provenance"] = collect_provenance(
         dataset=", ".join(corpus.rows.unique("corpus")),
         licence=", ".join(corpus.rows.unique("licence")),

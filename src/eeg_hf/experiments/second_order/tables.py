@@ -56,6 +56,25 @@ def labels_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return markdown_table(cells, ["Features"])
 
 
+def shift_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the methods by what was left out of the tested subjects."""
+    cells = []
+    first = str(rows[0]["method"]).capitalize()
+    for row in rows:
+        difference = row.get("first_minus_this")
+        summary = {"mean": row["balanced_accuracy"], "interval": row["interval"]}
+        what = f"{row['kept']:.0%} of {row['left_out']}" if row["left_out"] else "all"
+        cells.append(
+            {
+                "Kept": what,
+                "Method": row["method"],
+                "Balanced accuracy": format_summary(summary),
+                f"{first} minus this": format_difference(difference) if difference else NOTHING,
+            }
+        )
+    return markdown_table(cells, ["Kept", "Method"])
+
+
 def plot_labels(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     """Draw the balanced accuracy by the number of labelled subjects, with intervals over tested subjects."""
     with drawing(7.0, 4.2, path, "compressed") as figure:
