@@ -456,8 +456,10 @@ def _as_recording(
         annotations.onset -= raw.first_time
     with mne.utils.use_log_level("ERROR"):  # once: each `verbose` goes through all loggers of the process
         info = mne.create_info(report.channels, report.sampling_rate, "eeg")
-        is_stored = isinstance(data, StoredSignal)
-        result = data.as_recording(info, first) if is_stored else mne.io.RawArray(data, info, first)
+        if isinstance(data, StoredSignal):
+            result = data.as_recording(info, first)
+        else:
+            result = mne.io.RawArray(data, info, first)
         result.set_meas_date(raw.info["meas_date"])
         result.set_annotations(annotations, emit_warning=False)
         for key in ("line_freq", "subject_info", "description"):
