@@ -88,7 +88,7 @@ def test_where_one_of_three_is_left_both_others_stay_in_the_average_and_that_is_
     spoilt = spoil(spoil(raw, NAMES[:1], "loud", 10), NAMES[1:2], "step", 5e5)
     _, report = preprocess(spoilt)
     assert report.reference_outliers == {} and report.quality < 0.1
-    assert all(name in report.warnings[0] for name in NAMES[:2])
+    assert all(name in report.warnings[-1] for name in NAMES[:2])
 
 
 def test_a_clean_recording_is_not_affected():
@@ -138,6 +138,8 @@ def test_the_average_of_two_channels_is_warned_of():
     _, report = preprocess(record(["C3", "C4"]))
     assert "the average of two channels makes C3 minus C4" in report.warnings[0]
     assert preprocess(record(["C3", "C4"]), reference="original")[1].warnings == []
+    assert "holds a third of each" in preprocess(record(["C3", "C4", "Cz"]))[1].warnings[0]
+    assert preprocess(record(["C3", "C4", "Cz", "Pz"]))[1].warnings == []
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1.1, -1e6, 1e150, 1e301])

@@ -115,7 +115,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
     ) -> None:
         self._warn_of_misspelt(kwargs)
         super().__init__(**kwargs)
-        self.sampling_rate = positive("sampling_rate", sampling_rate, at_most=1e6)
+        self.sampling_rate = positive("sampling_rate", sampling_rate, at_most=1e5)
         self.highpass_hz = None if highpass_hz is None else positive("highpass_hz", highpass_hz)
         self.lowpass_hz = None if lowpass_hz is None else positive("lowpass_hz", lowpass_hz)
         self.notch_hz = notch_hz if notch_hz is None or notch_hz == "auto" else positive("notch_hz", notch_hz)

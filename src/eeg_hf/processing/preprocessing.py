@@ -321,6 +321,10 @@ def _outliers(
             f"the average of two channels makes {members[0]} minus {members[1]}: set reference='original', or"
             f" ask for the derivation in channels=['{members[0]}-{members[1]}']"
         )
+    if kind == "average" and len(members) == 3:
+        report.warnings.append(
+            "the average of three channels holds a third of each: reference='original' suits few channels"
+        )
     if named := [f"{name} ({why[name]})" for name in members if name in why]:
         report.warnings.append(f"unlike the other channels of the reference: {', '.join(named)}")
     return why, spread

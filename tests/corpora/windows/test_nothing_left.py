@@ -2,6 +2,7 @@
 """What leaves no window to train on ends with one line and an exit code, never as if all were well."""
 
 import json
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -44,6 +45,19 @@ def test_a_preparation_that_leaves_no_window_fails(options, message, tmp_path):
     command = ["--corpus", "simulated", "--corpus_options", PEOPLE, "--output_dir", tmp_path / "out"]
     line = fail_command("prepare", *command, *options)
     assert message in line
+
+
+@pytest.mark.parametrize("offset", [1.7e9, -1e4])
+def test_events_on_another_clock_are_named_with_both_times(offset, tmp_path, monkeypatch):
+    def shifted(self, recording, raw):
+        return [replace(event, onset=event.onset + offset) for event in events(self, recording, raw)]
+
+    events = Simulated.events
+    monkeypatch.setattr(Simulated, "events", shifted)
+    with pytest.raises(RuntimeError, match="no window left: dropped .* outside; events lie between .*clock"):
+        prepare(
+            Simulated(1, seconds=12), tmp_path, EEGFeatureExtractor(window_seconds=1.0), segments="events"
+        )
 
 
 def test_a_corpus_without_films_has_no_window_of_a_film(tmp_path):

@@ -61,7 +61,7 @@ class _Cleaned:
     positions: np.ndarray  # (channels, 3) in metres
     length: int
     cuts: Cuts
-    event_names: Sequence[str]
+    events: Sequence[Event]
 
     def window(self, start: int) -> np.ndarray:
         """Return the window that begins at a sample, (channels, length)."""
@@ -151,7 +151,7 @@ def _cut(
         total.add(MeanCovariance(channels, len(windows), mean_covariance(windows)))
     report.dropped = {why: number for why, number in dropped.items() if number}
     if not total.num_windows:
-        raise ValueError(_why_no_window(job.plan, report, cleaned.event_names))
+        raise ValueError(_why_no_window(job.plan, report, cleaned.events))
     report.status, report.num_windows = "ok", total.num_windows
     return total
 
@@ -248,8 +248,7 @@ def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, events: Sequence[
         spoilt = [name for name, is_finite in zip(clean.ch_names, finite, strict=True) if not is_finite]
         raise ValueError(f"samples that are not finite remain after cleaning, in {', '.join(spoilt)}")
     positions = positions_from_raw(clean, prefer="file")  # where cleaning placed them, user's positions first
-    names = [event.name for event in events]
-    return _Cleaned(clean, held, is_good, clean.info, positions, length, cuts, names)
+    return _Cleaned(clean, held, is_good, clean.info, positions, length, cuts, events)
 
 
 def _blocks(
@@ -305,9 +304,10 @@ def _kind_of(event: Event | None) -> object:
     return event.name, tuple(sorted(labels.items(), key=str))
 
 
-def _why_no_window(plan: WindowPlan, report: RecordingReport, event_names: Sequence[str]) -> str:
+def _why_no_window(plan: WindowPlan, report: RecordingReport, events: Sequence[Event]) -> str:
     """Explain why a recording gave no window."""
-    if plan.by_event and not event_names:
+    event_names = [event.name for event in events]
+    if plan.by_event and not events:
         return "no event in this recording: use segments='fixed'"
     if not report.dropped:
         return f"its {report.seconds:.1f} s are less than one window of {plan.window_seconds:g} s"
@@ -315,6 +315,12 @@ def _why_no_window(plan: WindowPlan, report: RecordingReport, event_names: Seque
         present = [repr(name) for name, _ in Counter(event_names).most_common(10)]
         return f"event_labels names none of its events, which are {', '.join(present)}"
     shown = ", ".join(f"{number} {why}" for why, number in report.dropped.items())
+    onsets = [event.onset for event in events if plan.takes(event.name)]
+    if set(report.dropped) == {"outside"} and onsets:
+        shown += (
+            f"; events lie between {min(onsets):.10g} and {max(onsets):.10g} s, the recording between 0 and "
+            f"{report.seconds:.10g} s: are they on another clock, or in samples or milliseconds?"
+        )
     return f"no window left: dropped {shown}"
 
 
