@@ -198,6 +198,17 @@ def test_a_study_from_the_command_line_goes_on_where_it_stopped(prepared, tmp_pa
     assert "other settings of folds" in fail_command("evaluate-second-order", *words, "--folds", "3")
 
 
+@pytest.mark.parametrize(("asked", "expected"), [(0, 4), (1, 1), (3, 3), (99, 4)])
+def test_fewer_subjects_are_pretrained_on(corpus, tmp_path, asked, expected):
+    from eeg_hf.experiments.second_order.label_efficiency import FeatureSource
+
+    fold = next(corpus.folds("all", seed=1))
+    fewer = replace(corpus, args=replace(corpus.args, pretrain_subjects=asked))
+    rows = FeatureSource(fewer, tmp_path).pretraining_rows(fold)
+    assert len(np.unique(corpus.groups[rows])) == expected and set(rows) <= set(fold.train)
+    assert set(rows) == set(fold.train[np.isin(corpus.groups[fold.train], corpus.groups[rows])])
+
+
 def test_the_scores_of_few_labels_are_of_the_same_draws(tmp_path, corpus):
     from eeg_hf.experiments.second_order.label_efficiency import TITLES, summarize_labels
 

@@ -50,13 +50,16 @@ class SecondOrderArguments:
     )
     draws: int = option("Draws of the labelled subjects in each fold.", 10)
     pretrain_epochs: float = option("Epochs of masked-band prediction.", 15.0)
+    pretrain_subjects: int = option(
+        "Training subjects whose windows are pretrained on, in as many steps as all; 0 is all.", 0
+    )
 
     def check(self) -> None:
         """Refuse parts and numbers that mean nothing."""
         unknown = sorted(set(self.parts) - set(PARTS))
         if unknown or not self.parts:
             raise ValueError(f"parts: expected some of {', '.join(PARTS)}, got {' '.join(self.parts)}")
-        for name, least in (("folds", 2), ("draws", 1), ("block_windows", 0)):
+        for name, least in (("folds", 2), ("draws", 1), ("block_windows", 0), ("pretrain_subjects", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected {least} or more, got {getattr(self, name)}")
         if not self.seeds:

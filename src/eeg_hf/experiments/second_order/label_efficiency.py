@@ -94,12 +94,21 @@ class FeatureSource:
         """Return the tokens of a network that was pretrained on the training rows of a fold."""
         key = (fold.seed, fold.train.tobytes(), num_epochs)
         if self._encoded is None or self._encoded[0] != key:  # two kinds of features read the same tokens
-            values = standardize(vectors, fold.train)
+            values, rows = standardize(vectors, fold.train), self.pretraining_rows(fold)
+            num_epochs *= len(fold.train) / len(rows)  # as many steps, whatever the number of subjects
             model = pretrain_bands(
-                self.ours.statistics, values[fold.train], num_epochs, fold.seed, str(self.folder)
+                self.ours.statistics, values[rows], num_epochs, fold.seed, str(self.folder)
             )
             self._encoded = (key, embed_bands(model, values))
         return self._encoded[1]
+
+    def pretraining_rows(self, fold: Fold) -> np.ndarray:
+        """Return the training rows of the subjects that are pretrained on."""
+        owners = self.corpus.groups[fold.train]
+        names = np.unique(owners)
+        count = self.corpus.args.pretrain_subjects or len(names)
+        chosen = np.random.default_rng(fold.seed).permutation(names)[:count]
+        return fold.train[np.isin(owners, chosen)]
 
 
 def score_draws(

@@ -63,7 +63,7 @@ def refuse_other_settings(args: SecondOrderArguments, path: Path) -> None:
     own = {name: value for name, value in asdict(args).items() if name not in _GROWING}
     if path.exists():
         stored = json.loads(path.read_text(encoding="utf-8"))
-        differing = [name for name, value in own.items() if stored.get(name) != value]
+        differing = [name for name, value in own.items() if stored.get(name, value) != value]
         if differing:
             raise ValueError(
                 f"{path.parent} holds results with other settings of {', '.join(differing)}: choose another "
