@@ -18,10 +18,10 @@ from eeg_hf.experiments.study.lab_folder import (
 from eeg_hf.experiments.study.understanding import name_folders, understand
 
 
-def make_raw(names, rate=200.0, seconds=4):
+def make_raw(names, rate=200.0, seconds=4, seed=0):
     info = mne.create_info(names, rate, "eeg")
     return mne.io.RawArray(
-        np.random.default_rng(0).normal(0, 1e-5, (len(names), int(rate * seconds))), info, verbose="ERROR"
+        np.random.default_rng(seed).normal(0, 1e-5, (len(names), int(rate * seconds))), info, verbose="ERROR"
     )
 
 
@@ -89,8 +89,8 @@ def test_each_label_has_a_folder_of_its_own(tmp_path):
 def test_what_a_table_makes_one_doubt_is_at_the_top_of_the_report(tmp_path):
     names = [f"{subject}_{state}_raw.fif" for subject in ("p1", "P1", "p2") for state in ("rest", "task")]
     rows = ["file,condition", "lost.edf,rest"]
-    for name in names:
-        make_raw(["Fp1", "Fp2"]).save(tmp_path / name, verbose="ERROR")
+    for seed, name in enumerate(names):
+        make_raw(["Fp1", "Fp2"], seed=seed).save(tmp_path / name, verbose="ERROR")
         rows.append(f"{name},{float('task' in name)}")
     (tmp_path / "metadata.csv").write_text("\n".join(rows) + "\n")
     study = understand(StudyArguments([str(tmp_path)], label_column=["condition"]))

@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from eeg_hf.experiments.study.arguments import StudyArguments
-from eeg_hf.experiments.study.label_checks import list_confounds, list_warnings, refuse_unlearnable
+from eeg_hf.experiments.study.label_checks import (
+    list_confounds,
+    list_warnings,
+    refuse_copies,
+    refuse_unlearnable,
+)
 from eeg_hf.experiments.study.plan import make_plan
 from eeg_hf.experiments.study.question import Question, ask, is_number
 
@@ -24,6 +29,7 @@ def make_table(**columns):
             "day": "2026-01-01",
             "seconds": 60.0,
             "condition": ["rest", "task"] * 4,
+            "samples": [f"hash {number}" for number in range(8)],
             "problem": None,
         }
     )
@@ -92,6 +98,17 @@ def test_folders_that_are_named_after_the_classes_are_how_labels_are_stated():
 def test_labels_from_which_nothing_can_be_learned_are_refused(columns, message):
     with pytest.raises(ValueError, match=message):
         refuse_unlearnable(make_table(**columns), "condition")
+
+
+def test_copies_are_refused_across_subjects_and_said_within_one():
+    copies = ["a", "a", *"bcdefg"]  # P0/rest.edf and P0/task.edf
+    refuse_copies(make_table(samples=copies))
+    assert "2 recordings hold the same samples, such as P0/rest.edf, P0/task.edf" in " ".join(
+        list_warnings(make_table(samples=copies), "condition")
+    )
+    with pytest.raises(ValueError, match="P0/rest.edf of subject 'P0' and P1/rest.edf of 'P1' hold the same"):
+        refuse_copies(make_table(samples=["a", "b", "a", *"cdefg"]))
+    refuse_copies(make_table(samples=[None] * 8))  # flat ones
 
 
 def test_half_labels_unnamed_subjects_and_group_labels_are_said():

@@ -13,6 +13,7 @@ from eeg_hf.experiments.study.figures import (
     plot_electrodes,
     plot_evoked,
     plot_spectra,
+    plot_topographies,
 )
 from eeg_hf.experiments.study.lab_folder import EVENT
 from eeg_hf.experiments.study.methods_text import describe_windows
@@ -20,6 +21,7 @@ from eeg_hf.experiments.study.model_facts import neighbour_agreement, refer_to
 from eeg_hf.experiments.study.plan import Plan
 from eeg_hf.experiments.study.question import Question, name_groups
 from eeg_hf.experiments.study.report_text import describe_recordings
+from eeg_hf.processing.electrode_positions import electrode_positions
 
 
 def predict_many(num_classes, num_windows=400):
@@ -125,3 +127,18 @@ def test_windows_at_events_are_described_and_counted(tmp_path):
     )
     text = describe_recordings(used, used, Question(EVENT, False, tmp_path), plan, {"odd": 7, "plain": 45})
     assert "<td>45</td>" in text and "hours" not in text
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 15])
+def test_power_is_drawn_for_any_number_of_electrodes(number):
+    names = ["Fz", "Cz", "Pz", "Oz", "F7", "F3", "F4", "F8", "T7", "C3", "C4", "T8", "P7", "P3", "P4"][
+        :number
+    ]
+    positions = electrode_positions(names)
+    values = np.arange(5.0 * number).reshape(5, number) - 2
+    figure = plot_topographies(values, names, positions)
+    figure.canvas.draw()
+    bars = [patch for patch in figure.axes[0].patches if hasattr(patch, "get_height")]
+    assert len(figure.axes) == (1 if number < 4 else 6)
+    assert number >= 4 or sorted(bar.get_height() for bar in bars) == sorted(values.ravel())
+    assert plot_electrodes(names, positions).axes

@@ -188,7 +188,9 @@ def answer(args: StudyArguments, study: "Study", question: "Question", together:
     write_results(rows, folder, folder / "table" / "metrics.json")
     notes = Notes(shown, args.left_out, args.details and args.regimes[0] == "unseen")
     report = write_report(windows, question, study, notes)
-    write_text(folder / "recordings.csv", study.table.drop(columns="channels").to_csv(index=False))
+    write_text(
+        folder / "recordings.csv", study.table.drop(columns=["channels", "samples"]).to_csv(index=False)
+    )
     say(f"\n{short_table(rows)}\n\nreport: {report}; model for new recordings: {folder / 'model'}")
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 DPI = 300
 _MOST_IN_COLUMN = 24
+_FEWEST_FOR_HEADS = 4
 _FEW_CHANNELS, _MOST_NAMED_CHANNELS = 32, 128
 BANDS_HZ: Mapping[str, tuple[float, float]] = {
     "delta": (1, 4),
@@ -135,7 +136,7 @@ def plot_heads(
     label: str,
     colours: str,
 ) -> "Figure":
-    """Draw a head for each band, all on one scale around zero.
+    """Draw a head for each band, all on one scale around zero; bars of fewer than four electrodes.
 
     Args:
         values: (bands, channels).
@@ -145,6 +146,8 @@ def plot_heads(
         label: Of the scale.
         colours: Diverging colour map of matplotlib.
     """
+    if len(channels) < _FEWEST_FOR_HEADS:
+        return _plot_bars(values, channels, titles, label)
     info = describe_places(channels, positions)
     limit = float(np.abs(values).max()) or 1.0
     with drawing(1.6 * len(values) + 0.8, 2.3, None) as figure:
@@ -155,6 +158,20 @@ def plot_heads(
             )
             axes.set_title(title, fontsize=9, color=INK)
         figure.colorbar(image, ax=list(panels), label=label, shrink=0.8)
+    return figure
+
+
+def _plot_bars(values: np.ndarray, channels: Sequence[str], titles: Sequence[str], label: str) -> "Figure":
+    """Draw (bands, channels) as bars: nothing lies between few electrodes."""
+    with drawing(4.6, 3.2, None) as figure:
+        axes, width = figure.add_subplot(), 0.8 / len(channels)
+        for index, (name, color) in enumerate(zip(channels, CYCLE, strict=False)):
+            places = np.arange(len(values)) + (index - (len(channels) - 1) / 2) * width
+            axes.bar(places, values[:, index], width, color=color, label=name)
+        axes.axhline(0, color=INK, linewidth=1)
+        axes.set_xticks(range(len(values)), titles[: len(values)], fontsize=8)
+        axes.set(ylabel=label)
+        axes.legend(fontsize=8)
     return figure
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a folder holds: a row for each recording, with its subject, its labels and what its header states."""
 
+import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,9 @@ FACTS = ("format", "sampling_rate", "num_channels", "filters", "day", "folder")
 """Facts of a recording that must not tell its label."""
 EVENT = "event"
 """Column of the labels of windows that are cut by events."""
-_ALL_FACTS = frozenset((*FACTS, "file", "seconds", "channels", "problem", "event_gap", "event_duration"))
+_ALL_FACTS = frozenset(
+    (*FACTS, "file", "seconds", "channels", "samples", "problem", "event_gap", "event_duration")
+)
 """Columns that a label cannot have as its name."""
 _FIELDS = ("task", "session", "run")
 """Fields of a recording that can be labels."""
@@ -53,8 +57,9 @@ def read_facts(
         event_labels: Events to use and their labels; default: all.
 
     Returns:
-        Columns `file`, `subject`, `session`, `run`, `task`, those of `FACTS`, `seconds`, `channels`, one for
-        each label, and `problem`, why a recording cannot be opened; by event, those of `read_events`.
+        Columns `file`, `subject`, `session`, `run`, `task`, those of `FACTS`, `seconds`, `channels`,
+        `samples`, the same of copies, one for each label, and `problem`, why a recording cannot be opened; by
+        event, those of `read_events`.
     """
     rows = []
     for recording in tqdm(recordings, "reading headers", unit="recording", disable=None):
@@ -70,9 +75,11 @@ def read_facts(
             "day": recording.labels.get("day"),  # of the table, where the header has none
         }
         try:
-            raw: Any = corpus.read(recording)
-            row |= read_header(raw)
-            row |= read_events(corpus.events(recording, raw), event_labels) if by_event else {}
+            with warnings.catch_warnings():  # of readers: the preparation reports them
+                warnings.simplefilter("ignore", RuntimeWarning)
+                raw: Any = corpus.read(recording)
+                row |= read_header(raw)
+                row |= read_events(corpus.events(recording, raw), event_labels) if by_event else {}
         except (ValueError, OSError, ImportError) as error:
             row["problem"] = " ".join(str(error).split())
         rows.append(row)
@@ -97,8 +104,18 @@ def read_header(raw: Any) -> dict[str, Any]:
         "num_channels": len(labels),
         "channels": labels,
         "filters": _describe_filters(raw.info),
+        "samples": _digest_samples(raw),
         **day,
     }
+
+
+def _digest_samples(raw: Any) -> str | None:
+    """Return a hash of two seconds from the middle, which only copies share; None of flat ones."""
+    middle, half = raw.n_times // 2, round(raw.info["sfreq"])
+    samples = raw.get_data(start=max(middle - half, 0), stop=middle + half)
+    if not np.ptp(samples, axis=-1).any():
+        return None
+    return hashlib.sha256(samples.astype(np.float32).tobytes()).hexdigest()[:16]
 
 
 def _describe_filters(info: Any) -> str:
@@ -147,7 +164,8 @@ def choose_labels(
         found = ", ".join(possible or names) or "no label"
         raise ValueError(
             f"expected --label_column, since the folder has {found}: labels are the columns of a "
-            "metadata.csv with file_name and subject, of the BIDS tables, or names of folders"
+            "metadata.csv with file_name and subject, of the BIDS tables, or names of folders, with "
+            """--corpus_options '{"label_from": "folder"}'"""
         )
     return possible
 

@@ -60,6 +60,21 @@ def refuse_unlearnable(table: pd.DataFrame, label: str, is_regression: bool = Fa
         _refuse_rare_classes(known, label)
 
 
+def refuse_copies(table: pd.DataFrame) -> None:
+    """Refuse one recording as two subjects': tested on what it was trained on, any model is right.
+
+    Args:
+        table: As `read_facts` returns it, recordings that can be read.
+    """
+    for _, copies in table.groupby("samples"):
+        first, last = copies.iloc[0], copies.iloc[-1]
+        if first["subject"] != last["subject"]:
+            raise ValueError(
+                f"{first['file']} of subject {first['subject']!r} and {last['file']} of {last['subject']!r} "
+                "hold the same samples: leave the copy out of the folder, or name the same subject"
+            )
+
+
 def _names_recordings(labels: pd.Series, is_regression: bool) -> bool:
     """Return whether every recording has a label of its own: words, or numbers counted from 0 or 1."""
     if labels.nunique() < len(labels):
@@ -101,6 +116,11 @@ def list_warnings(table: pd.DataFrame, label: str, is_regression: bool = False) 
         warnings.append(
             "every recording counts as a subject of its own: if some are of the same person, name subjects "
             "in metadata.csv, or the result is too good"
+        )
+    copies = table[table.duplicated("samples", keep=False) & table["samples"].notna()]
+    if len(copies := copies.drop_duplicates("file")) > 1:
+        warnings.append(
+            f"{len(copies)} recordings hold the same samples, such as {', '.join(copies['file'][:2])}"
         )
     counts = table[label].value_counts()
     if not is_regression and counts.max() > 4 * counts.min():

@@ -81,7 +81,8 @@ def make_plan(table: pd.DataFrame, asked: Mapping[Question, pd.DataFrame], args:
     number = len(channels or table["channels"].iloc[0])
     reference = "average" if number >= _FEWEST_FOR_AVERAGE else "original"
     if reference == "original":
-        reasons.append(f"the original reference, because the average of {number} electrodes is a poor one")
+        few = "one electrode" if number == 1 else f"{number} electrodes"
+        reasons.append(f"the original reference, because the average of {few} is a poor one")
     if channels is not None:
         reasons.append(f"the {len(channels)} electrodes that all recordings have")
     place = place_windows(table, args)

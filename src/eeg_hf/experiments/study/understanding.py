@@ -16,7 +16,7 @@ from ..classifiers.several_tasks import task_folders
 from ..classifiers.target import class_names_of_votes
 from .arguments import StudyArguments
 from .lab_folder import EVENT, choose_labels, open_folder, read_facts
-from .label_checks import list_warnings, refuse_unlearnable
+from .label_checks import list_warnings, refuse_copies, refuse_unlearnable
 from .plan import Plan, make_plan
 from .question import Question, ask
 
@@ -112,6 +112,7 @@ def understand(args: StudyArguments) -> Study:
     readable = table[table["problem"].isna()]
     if readable.empty:
         raise ValueError(f"none of {len(table)} recordings can be read, such as {table['problem'].iloc[0]}")
+    refuse_copies(readable)
     folders = name_folders(Path(args.output_dir), labels)
     questions = [ask(readable, label, args.task, folders[label], args.votes) for label in labels]
     tables = {each: label_table(readable, each.label, each.is_regression) for each in questions}
