@@ -57,6 +57,7 @@ body { line-height: 1.5; }
 .study td, .study th { padding: 0.25em 0.7em; border: 0; border-bottom: 1px solid #8886; text-align: left; }
 .study .number { white-space: nowrap; }
 .study code { color: inherit; }
+.study p, .study li { overflow-wrap: anywhere; }
 .study .warning { border-left: 4px solid #D55E00; padding: 0.3em 0.8em; margin: 0.5em 0; }
 .study .best { font-weight: bold; }
 .accordion-body img { max-width: 100% !important; height: auto; }
