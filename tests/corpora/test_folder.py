@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import unicodedata
 from pathlib import Path
 
 import mne
@@ -213,6 +214,12 @@ def test_a_table_with_a_row_for_each_subject(name, tmp_path, caplog):
         ("VP03", {"Age": None, "Sex": None}),
     ]
     assert "1 subjects have no row, their labels are unknown: VP03" in caplog.text
+
+
+def test_letters_of_two_characters_as_macos_writes_them_are_the_same(tmp_path):
+    empty(tmp_path, unicodedata.normalize("NFD", "Süd/Grün.edf"))
+    (tmp_path / "metadata.csv").write_text("file,subject\nSüd/Grün,anna\n", encoding="utf-8")
+    assert [subject for subject, _, _ in who(tmp_path)] == ["anna"]
 
 
 def test_of_two_tables_of_other_names_none_is_guessed(tmp_path, caplog):

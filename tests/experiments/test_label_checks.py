@@ -175,6 +175,13 @@ def test_events_place_the_windows():
     assert nights.window_seconds == 30.0
 
 
+def test_a_recording_that_was_broken_off_does_not_decide_for_all():
+    plan = plan_of(make_table(seconds=[0.5, *[60.0] * 7]))
+    assert plan.window_seconds == 5.0 and plan.reasons == ("no window of 1 recordings of less than 5 s",)
+    plan = plan_of(make_table(seconds=[0.5, *[6.0] * 7]))
+    assert plan.window_seconds == 1.5 and "one recording has 6.0 s; no window of 1" in plan.reasons[0]
+
+
 def test_settings_fit_every_recording():
     names = [f"E{number}" for number in range(4)]
     few = make_table(sampling_rate=[128.0, 256.0] * 4, channels=[names, names[:3]] * 4, seconds=6.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eeg_hf.evaluation import Predictions
+from eeg_hf.evaluation import Predictions, ResultRow
 from eeg_hf.experiments.study.figures import (
     plot_confusion,
     plot_curves,
@@ -20,7 +20,7 @@ from eeg_hf.experiments.study.methods_text import describe_windows
 from eeg_hf.experiments.study.model_facts import neighbour_agreement, refer_to
 from eeg_hf.experiments.study.plan import Plan
 from eeg_hf.experiments.study.question import Question, name_groups
-from eeg_hf.experiments.study.report_text import describe_recordings
+from eeg_hf.experiments.study.report_text import describe_recordings, summarize
 from eeg_hf.processing.electrode_positions import electrode_positions
 
 
@@ -142,3 +142,17 @@ def test_power_is_drawn_for_any_number_of_electrodes(number):
     assert len(figure.axes) == (1 if number < 4 else 6)
     assert number >= 4 or sorted(bar.get_height() for bar in bars) == sorted(values.ravel())
     assert plot_electrodes(names, positions).axes
+
+
+@pytest.mark.parametrize(
+    ("subjects", "is_said"), [(["a", "a", "b", "b"], False), (["a", "b", "c", "d"], True)]
+)
+def test_it_is_said_that_recentring_removes_a_label_of_groups(subjects, is_said, tmp_path):
+    used = pd.DataFrame({"file": list("wxyz"), "subject": subjects, "seconds": 60.0, "group": ["p", "q"] * 2})
+    summary = {"mean": 0.5, "sd": 0.1, "interval": (0.4, 0.6)}
+    rows = [
+        ResultRow("ours", regime, "folds", {"balanced_accuracy": summary}, 4, 40)
+        for regime in ("unseen", "aligned")
+    ]
+    text = summarize(rows, Question("group", False, tmp_path), used, {"balanced_accuracy": 0.5}, ["first"])
+    assert text.startswith('<p class="warning">first.</p>') and text.count("never differs within") == is_said

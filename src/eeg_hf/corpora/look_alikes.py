@@ -5,6 +5,7 @@ Two spellings of one subject count as two people, and a split by subject then le
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -31,7 +32,8 @@ def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
 def plain_form(name: str) -> str:
     """Return a name without what look-alikes differ in."""
     # A hyphen beside a letter only: 1-1 and 11, -1 and 1 are different
-    plain = re.sub(r"[\s_]+|(?<=[^\W\d])-|-(?=[^\W\d])", "", name.casefold())
+    composed = unicodedata.normalize("NFC", name).casefold()
+    plain = re.sub(r"[\s_]+|(?<=[^\W\d])-|-(?=[^\W\d])", "", composed)
     whole = re.sub(r"(?<=\d)\.0+$", "", plain)  # gaps in a table turn the subject 1 into 1.0
     return re.sub(r"(?<!\d)0+(?=\d)", "", whole)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recordings looked up by path, by file name, or by file name without extension, as tables name them."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -47,8 +48,9 @@ class RecordingNames:
 
 
 def plain(text: str) -> str:
-    """Normalise a path: forward slashes, lower case, no empty parts."""
-    parts = text.strip().replace("\\", "/").casefold().split("/")
+    """Normalise a path: forward slashes, lower case, composed letters, no empty parts."""
+    composed = unicodedata.normalize("NFC", text)  # macOS writes ü as two characters
+    parts = composed.strip().replace("\\", "/").casefold().split("/")
     return "/".join(part for part in parts if part not in ("", "."))
 
 

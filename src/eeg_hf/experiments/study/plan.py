@@ -124,10 +124,14 @@ class Place:
 def place_windows(table: pd.DataFrame, args: StudyArguments) -> Place:
     """Choose the length of the windows by the recordings, their events, or the stretches with a label."""
     if args.segments == "fixed":
-        shortest = float(table["seconds"].min())
+        lengths = table["seconds"]
+        shortest = float(lengths[lengths >= lengths.median() / _WINDOWS_PER_RECORDING].min())
         seconds = min(_WINDOW_SECONDS, max(1.0, round(shortest / _WINDOWS_PER_RECORDING, 1)))
         why = "" if seconds == _WINDOW_SECONDS else f"one recording has {shortest:.1f} s"
         place = Place(seconds, 0.0, f"windows of {seconds:g} s, because {why}" if why else "")
+        if number := int((lengths < seconds).sum()):  # broken off: they must not decide for all
+            too_short = f"no window of {number} recordings of less than {seconds:g} s"
+            place = replace(place, reason=f"{place.reason}; {too_short}".removeprefix("; "))
     elif args.segments == "annotations":
         span = float(table["event_duration"].median())
         seconds = min(30.0, max(1.0, round(span, 1)))

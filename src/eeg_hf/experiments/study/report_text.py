@@ -18,6 +18,11 @@ from .plan import Plan
 from .question import Question, name_groups
 from .understanding import describe_length
 
+_OF_GROUPS = (
+    " The label never differs within a subject: their own windows remove what differs between subjects, and "
+    "so the label."
+)
+
 
 def summarize(
     rows: Sequence[ResultRow],
@@ -36,13 +41,14 @@ def summarize(
         warnings: What a reader must know first.
     """
     parts = [f'<p class="warning">{html.escape(each)}.</p>' for each in warnings]
+    of_groups = used.groupby("subject")[question.label].nunique().max() == 1
     for regime, row, number_of_rows in best_rows(rows):
         tell = _tell_number if question.is_regression else _tell_class
         method = html.escape(row.method)
         best = f"the best of {number_of_rows} rows, {method}," if number_of_rows > 1 else method
-        parts.append(
-            f"<p>{html.escape(REGIMES[regime].capitalize())}: {best} {tell(row, question.label, chance)}</p>"
-        )
+        note = _OF_GROUPS if of_groups and regime != "unseen" else ""
+        answer = tell(row, question.label, chance)
+        parts.append(f"<p>{html.escape(REGIMES[regime].capitalize())}: {best} {answer}{note}</p>")
     recordings = used.drop_duplicates("file")
     number = (
         "of all folds together"
