@@ -3,6 +3,7 @@
 
 import importlib
 
+import pandas as pd
 import pytest
 from datasets import Dataset, DatasetDict
 from transformers import AutoFeatureExtractor, AutoModel, pipeline
@@ -51,6 +52,18 @@ def test_the_classifier_answers_offline():
     corpus = eeg_hf.get_corpus("simulated")
     said = classify(corpus.read(corpus.recordings()[0]))
     assert set(said["scores"]) == {"rest", "task"} and said["label"] in said["scores"]
+
+
+def test_the_classifier_is_monitored_at_once(tmp_path):
+    corpus = eeg_hf.get_corpus("simulated", num_subjects=1, seconds=20)
+    raw = corpus.read(corpus.recordings()[0])
+    (tmp_path / "new").mkdir()
+    raw.save(tmp_path / "new" / "s01_raw.fif", verbose="ERROR")
+    printed = run_command("monitor", CLASSIFIER, tmp_path / "new", "--output_dir", tmp_path / "monitor")
+    assert "1 new recordings" in printed
+    log = pd.read_parquet(tmp_path / "monitor" / "log.parquet")
+    measures = ("spectrum", "amplitude", "quality", "embedding", "scores")
+    assert log[[f"p: {name}" for name in measures]].notna().all(axis=None)
 
 
 def test_a_table_on_subjects_that_they_were_pretrained_on_is_refused():

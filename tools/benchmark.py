@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure speed and memory, each figure beside a peer timed in the same run.
+r"""Measure speed and memory, each figure beside a peer timed in the same run.
 
     python tools/benchmark.py --quick                        # CPU, a few minutes: does every part work?
     python tools/benchmark.py --output runs/benchmark.json   # on an idle machine, a quarter of an hour
     python tools/benchmark.py --parts prepare --corpus eegmat --data_dir data/eegmat --processes 1 2
     python tools/benchmark.py --parts scale --scale_windows 250000 --scratch /scratch   # 20 GB
+    python tools/benchmark.py --parts exported --threads 2 --exported_models runs/a runs/b \
+        --exported_data runs/data/eegmat
     python tools/benchmark.py --parts clip --threads 1   # EEG-CLIP with and without its image tower
 
 Prints a Markdown table and writes it as JSON. Ours and the peer take turns, and who goes first alternates.
@@ -44,7 +46,7 @@ def measure_import(args: BenchmarkArguments) -> list[Row]:
 
 def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
     """Return the function that measures each part; worker processes import this file but not the parts."""
-    from benchmark_parts import classical, clip, codec, models, phases, preparing, reading
+    from benchmark_parts import classical, clip, codec, exported, models, phases, preparing, reading
 
     def measure_memory(args: BenchmarkArguments) -> list[Row]:
         return reading.measure_reading_memory(args) + models.measure_training_memory(args)
@@ -63,6 +65,7 @@ def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
         "codec": codec.measure_codec,
         "phases": phases.measure_phases,
         "clip": clip.measure_clip,
+        "exported": exported.measure_exported,
     }
 
 

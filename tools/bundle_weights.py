@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pack trained weights into the package: half precision, with card, signal contract and the windows seen.
+"""Pack trained weights into the package: half precision, card, signal contract, facts of the training.
 
     eeg-hf prepare prepare_eegmat
     eeg-hf prepare --corpus eegmmidb --subjects S001 --output_dir runs/data/eegmmidb
@@ -22,6 +22,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, PreTrain
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.cli.parsing import Command
 from eeg_hf.corpora import SeenWindows
+from eeg_hf.experiments.training_statistics import TrainingStatistics
 from eeg_hf.hub import facts_from_run, model_card
 
 ENCODER, CLASSIFIER = "eeg-foundation-tiny", "eeg-foundation-tiny-arithmetic"
@@ -82,7 +83,7 @@ def describe(card: str, name: str) -> str:
 
 
 def pack(model: PreTrainedModel, source: Path, folder: Path) -> None:
-    """Write a model's weights in half precision, its extractor, and the windows that it has seen."""
+    """Write a model's weights in half precision, its extractor, and what is known of its training."""
     folder.mkdir(parents=True, exist_ok=True)
     half = {
         name: value if ".features." in name or not value.is_floating_point() else value.half()
@@ -94,6 +95,8 @@ def pack(model: PreTrainedModel, source: Path, folder: Path) -> None:
     if seen is None:
         raise ValueError(f"{source} does not say which windows it has seen: train it anew")
     seen.save(folder)
+    if (statistics := TrainingStatistics.load(source)) is not None:  # of classifiers, for eeg-hf monitor
+        statistics.save(folder)
     for path in folder.iterdir():
         path.chmod(0o644)  # safetensors writes for the owner only
 

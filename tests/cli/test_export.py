@@ -12,7 +12,9 @@ import torch
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, StreamingExtractor, get_corpus
-from eeg_hf.inference.onnx_model import OnnxModel, compare, quantize
+from eeg_hf.corpora import SeenWindows, load_windows
+from eeg_hf.inference.onnx_model import OnnxModel, compare, split_batches
+from eeg_hf.inference.quantization import quantize
 from eeg_hf.runtime import load
 from tests.commands import fail_command, run_command
 
@@ -82,15 +84,52 @@ def test_other_formats_answer_like_the_model(model, tmp_path, kind):
     original = AutoModelForSequenceClassification.from_pretrained(model).eval()
     assert compare(original, OnnxModel.load(tmp_path), windows)["max_difference"] < 1e-4
     assert not (tmp_path / "model.onnx").exists()
-    assert "int8 is for --to onnx" in fail_command("export", model, "--to", kind, "--int8", "true")
 
 
-def test_int8_is_close_and_smaller_weights(model, exported, tmp_path):
-    quantize(exported / "model.onnx", tmp_path / "model.onnx")
+@pytest.mark.parametrize("kind", ["dynamic", "static"])
+def test_int8_is_close_and_smaller(model, exported, tmp_path, kind):
     original = AutoModelForSequenceClassification.from_pretrained(model).eval()
     windows = dict(EEGFeatureExtractor.from_pretrained(model)(get_recording()))
+    batches = map(OnnxModel.load(exported).to_arrays, split_batches(windows, 2))
+    quantize(exported / "model.onnx", tmp_path / "model.onnx", batches if kind == "static" else None)
     found = compare(original, OnnxModel(original.config, tmp_path / "model.onnx"), windows)
-    assert 0 < found["mean_difference"] <= found["max_difference"] < 0.1
+    assert 0 < found["mean_difference"] <= found["max_difference"] < 0.01
+    sizes = [(folder / "model.onnx").stat().st_size for folder in (tmp_path, exported)]
+    assert sizes[0] < 0.8 * sizes[1]
+
+
+def test_static_int8_calibrates_on_subjects_of_the_training_and_says_what_accuracy_is_lost(tmp_path):
+    corpus, run = tmp_path / "data", tmp_path / "run"
+    simulated = ("--corpus", "simulated", "--corpus_options", '{"num_subjects": 6, "seconds": 12}')
+    run_command("prepare", *simulated, "--output_dir", corpus)
+    sizes = json.dumps({**TINY, "second_order": True})
+    about = ("--data", corpus, "--label_column", "condition")
+    run_command(
+        "finetune", *about, "--split", "subject", "--head", "convex", "--config", sizes, "--output_dir", run
+    )
+    words = ("--int8", "static", *about, "--output_dir", tmp_path / "int8")
+    printed = run_command("export", run, *words)
+    card = json.loads((tmp_path / "int8" / "card.json").read_text())
+    learnt = SeenWindows.load(run).trained.subjects
+    tested = [row for row in load_windows(corpus) if f"simulated/{row['subject']}" not in learnt]
+    found = card["parity"]["int8, static"]
+    assert found["windows"] == len(tested) and found["agreement"] > 0.9
+    assert found["balanced_accuracy"] == pytest.approx(found["original_accuracy"], abs=0.1)
+    assert f"balanced accuracy {found['balanced_accuracy']:.3f}, before" in printed
+    table = (
+        "evaluate",
+        *about,
+        "--split",
+        "subject",
+        "--baselines",
+        "false",
+        "--output_dir",
+        tmp_path / "table",
+    )
+    assert "int8" in run_command(*table, "--split", "subject", "--model", tmp_path / "int8")
+    known = f"leave_out:{min(learnt).partition('/')[2]}"
+    refused = fail_command(*table, "--split", known, "--model", tmp_path / "int8")
+    assert "was trained on" in refused  # what it has seen travelled along
 
 
 def test_an_exported_model_answers_in_a_pipeline_and_for_predict(model, exported, tmp_path):

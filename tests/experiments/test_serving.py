@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 
 import numpy as np
@@ -33,6 +34,11 @@ def client():
         models=[f"arithmetic={MODEL}"], max_megabytes=2, max_seconds=100, concurrency=1, max_waiting=2
     )
     with fastapi_testing.TestClient(create_app(args), raise_server_exceptions=False) as started:
+        early = started.get("/health")
+        assert early.status_code == 503 and "is starting: its models have not" in early.json()["error"]
+        while started.get("/health").status_code == 503:
+            time.sleep(0.05)
+        assert "eeg_hf_recordings_total{" not in started.get("/metrics").text
         yield started
         assert not [*started.app.state.server.folder.iterdir()]
 
@@ -158,6 +164,9 @@ def test_a_server_process_answers_and_leaves_nothing_when_it_ends(environment, f
     with subprocess.Popen(command, env=places, text=True, stdout=subprocess.PIPE) as process:
         try:
             address = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
+            assert (
+                urllib.request.urlopen(f"{address}/health", timeout=5).status == 200
+            )  # as soon as it says so
             border = b"xyz"
             head = b'Content-Disposition: form-data; name="file"; filename="s01.edf"\r\n\r\n'
             body = b"--%b\r\n%b%b\r\n--%b--\r\n" % (border, head, files["s01.edf"], border)

@@ -4,7 +4,7 @@
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from statistics import median
@@ -15,7 +15,7 @@ import torch
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PARTS = (
     *("import", "prepare", "read", "scale", "padding"),
-    *("train", "inference", "memory", "compile", "classical", "codec", "phases", "clip"),
+    *("train", "inference", "memory", "compile", "classical", "codec", "phases", "clip", "exported"),
 )
 STEPS = 10 if DEVICE == "cuda" else 1  # per timing; one step of a GPU is too short to time
 Work = Callable[[], object]
@@ -61,6 +61,15 @@ class BenchmarkArguments:
         default="open_clip:ViT-B-32",
         metadata={"help": "Vision tower of EEG-CLIP; random weights cost the same."},
     )
+    exported_models: list[str] = field(
+        default_factory=list, metadata={"help": "Trained classifiers to export and compare too."}
+    )
+    exported_data: str | None = field(
+        default=None, metadata={"help": "Prepared corpus to compare these on; default: simulated EEG."}
+    )
+    exported_label: str | None = field(
+        default=None, metadata={"help": "Column of its labels, for the loss of accuracy."}
+    )
     compile_backend: str = field(default="inductor", metadata={"help": "Backend of torch.compile."})
 
 
@@ -98,17 +107,22 @@ class Timing:
 
 
 def race(ours: Work, peer: Work | None, pairs: int, warm_up: bool = True) -> Timing:
-    """Time two pieces of work in turn, after an untimed turn of each; who goes first alternates."""
-    works = [ours] if peer is None else [ours, peer]
-    seconds: list[list[float]] = [[], []]
-    for turn in range(-1 if warm_up else 0, pairs):
-        order = range(len(works)) if turn % 2 == 0 else reversed(range(len(works)))
-        for index in order:
+    """Time two pieces of work in turn; see `race_all`."""
+    works = {"ours": ours} if peer is None else {"ours": ours, "peer": peer}
+    seconds = race_all(works, pairs, warm_up)
+    return Timing(seconds["ours"], seconds.get("peer", []))
+
+
+def race_all(works: Mapping[str, Work], turns: int, warm_up: bool = True) -> dict[str, list[float]]:
+    """Time pieces of work in turn, after an untimed turn of each; every other turn goes backwards."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(-1 if warm_up else 0, turns):
+        for name in works if turn % 2 == 0 else reversed(works):
             started = time.perf_counter()
-            works[index]()
+            works[name]()
             if turn >= 0:
-                seconds[index].append(time.perf_counter() - started)
-    return Timing(*seconds)
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
 
 
 def repeat(step: Work) -> Work:

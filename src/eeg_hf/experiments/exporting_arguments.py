@@ -15,11 +15,20 @@ class ExportModelArguments:
     model: str | None = option("Trained classifier, folder or Hub name; default: the first word.", None)
     output_dir: str = option("Folder for the exported model.", "runs/exported")
     to: Literal["onnx", "openvino", "torch-export"] = option("Format.", "onnx")
-    int8: bool = option("Quantise matrix products to int8, dynamically.", False)
+    int8: Literal["none", "dynamic", "static"] = option(
+        "Quantise layers: inputs are scaled anew for each batch, or once by calibration windows.", "none"
+    )
     data: str | None = option(
         "Recording, folder or prepared corpus to compare on; default: simulated EEG.", None
     )
-    num_windows: int = option("Windows to compare on at most.", 256)
+    calibration: str | None = option(
+        "Likewise, whose windows --int8 static takes; default: those of --data that the model learnt from.",
+        None,
+    )
+    label_column: str | None = option(
+        "Of a prepared --data: the card says how much balanced accuracy is lost.", None
+    )
+    num_windows: int = option("Windows to compare on, and to calibrate on, at most.", 256)
     input_name: str = option("Name of the windows in the file.", "input_values")
     output_name: str = option("Name of the result in the file.", "logits")
 

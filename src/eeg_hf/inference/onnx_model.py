@@ -2,12 +2,13 @@
 """Models as ONNX, OpenVINO or programs of torch.export: written from models, and run in their place."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
@@ -55,7 +56,9 @@ class OnnxModel(EEGPreTrainedModel):
         if path is None:
             names = " or ".join(FILE_NAMES.values())
             raise FileNotFoundError(f"{folder} holds no {names}: eeg-hf export MODEL --output_dir {folder}")
-        return cls(AutoConfig.from_pretrained(folder), path, num_threads)
+        model = cls(AutoConfig.from_pretrained(folder), path, num_threads)
+        model.name_or_path = str(folder)  # where what is known of the training lies
+        return model
 
     def forward(self, input_values: torch.Tensor, **inputs: torch.Tensor) -> SequenceClassifierOutput:
         """Run the file on windows.
@@ -64,20 +67,25 @@ class OnnxModel(EEGPreTrainedModel):
             input_values: (batch, channels, time), normalised.
             **inputs: The other inputs of the exported model; those that it does not have are left out.
         """
-        given = {"input_values": input_values.float(), **inputs}
-        names = dict(zip(self.input_names, self._match(given), strict=True))
-        logits = self.file.run({name: value.cpu().numpy() for name, value in names.items()})
+        logits = self.file.run(self.to_arrays({"input_values": input_values, **inputs}))
         return SequenceClassifierOutput(logits=torch.from_numpy(logits))
 
-    def _match(self, given: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-        """Return the inputs of the file in order; the first may have another name."""
+    def to_arrays(self, features: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+        """Return the inputs of the file by its names; the first may have another one.
+
+        Args:
+            features: Windows as the extractor returns them.
+
+        Raises:
+            ValueError: If an input is missing.
+        """
         first, *others = self.input_names
-        missing = [name for name in others if name not in given]
-        if missing:
+        if missing := [name for name in others if name not in features]:
             raise ValueError(
                 f"the exported model needs {', '.join(missing)}: pass what the extractor returns"
             )
-        return [given["input_values"], *(given[name] for name in others)]
+        inputs = {first: features["input_values"].float(), **{name: features[name] for name in others}}
+        return {name: value.cpu().numpy() for name, value in inputs.items()}
 
 
 class _Logits(nn.Module):
@@ -153,36 +161,47 @@ def to_openvino(path: Path, target: Path) -> None:
     openvino.save_model(openvino.convert_model(path), target, compress_to_fp16=False)
 
 
-def quantize(path: Path, target: Path) -> None:
-    """Write a file whose matrix products have int8 weights and int8 inputs scaled as they come."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    quantize_dynamic(path, target, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
-
-
 def compare(
     model: PreTrainedModel, exported: OnnxModel, features: dict[str, torch.Tensor], batch_size: int = 32
 ) -> dict[str, float]:
     """Return how far an exported model is from its origin on some windows.
 
+    Args:
+        model: The origin.
+        exported: Its file.
+        features: The windows; with `labels` the accuracies are compared too.
+        batch_size: Windows at a time.
+
     Returns:
         `max_difference` and `mean_difference` of the logits, and `agreement`, the share of windows with the
-        same predicted class.
+        same predicted class. With labels `balanced_accuracy`, and `original_accuracy` before the export.
     """
+    features = dict(features)
+    labels = features.pop("labels", None)
     with torch.inference_mode():
         pairs = [
             (model(**batch).logits.float().numpy(), exported(**batch).logits.numpy())
-            for start in range(0, len(features["input_values"]), batch_size)
-            for batch in [{name: value[start : start + batch_size] for name, value in features.items()}]
+            for batch in split_batches(features, batch_size)
         ]
     expected, got = (np.concatenate(side) for side in zip(*pairs, strict=True))
     difference = np.abs(expected - got)
+    accuracy = {}
+    if labels is not None:
+        accuracy["balanced_accuracy"] = balanced_accuracy_score(labels, got.argmax(axis=1))
+        accuracy["original_accuracy"] = balanced_accuracy_score(labels, expected.argmax(axis=1))
     return {
         "max_difference": float(difference.max()),
         "mean_difference": float(difference.mean()),
         "agreement": float((expected.argmax(axis=1) == got.argmax(axis=1)).mean()),
         "windows": len(expected),
+        **{name: float(value) for name, value in accuracy.items()},
     }
+
+
+def split_batches(features: Mapping[str, torch.Tensor], size: int) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield windows in batches of some size, the last one of what is left."""
+    for start in range(0, len(features["input_values"]), size):
+        yield {name: value[start : start + size] for name, value in features.items()}
 
 
 def _repeat(values: torch.Tensor) -> torch.Tensor:
@@ -190,4 +209,4 @@ def _repeat(values: torch.Tensor) -> torch.Tensor:
     return values[torch.arange(_EXAMPLE_BATCH) % len(values)]
 
 
-__all__ = ["OnnxModel", "compare", "quantize", "to_openvino", "write_exported"]
+__all__ = ["OnnxModel", "compare", "split_batches", "to_openvino", "write_exported"]

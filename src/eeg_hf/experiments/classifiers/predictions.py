@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments
 from transformers.utils import logging
 
 from ...bundled_weights import find_weights
@@ -34,6 +34,7 @@ from ...processing.channels import STANDARD_19
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training.moved_weights import FILE as TRAINED_FILE
 from ..named_paths import named_paths
+from ..prediction.predicting import load_pipeline
 from .arguments import EvaluateArguments
 from .calibrated_split import calibrate_split
 from .causal import predict_causally
@@ -72,23 +73,25 @@ def collect_methods(
     """
     is_known = contents.protocol != "cross-subject"
     runs = [*load_runs(args, splits, is_known)]
-    judged = [judge_model(args.model, split, args.contaminated) for split in splits] if args.model else []
+    model = find_weights(args.model) if args.model else None
+    judged = [judge_model(model, split, args.contaminated) for split in splits] if model else []
     if args.baselines and target.is_regression:
         yield from fit_regressions(load_arrays(dataset), dataset, splits, target, is_known)
     elif args.baselines:
         yield from fit_baselines(dataset, splits, target, is_known, args.evoked)
     yield from runs
     yield from run_probes(args, splits, list(target.class_names), is_known)
-    if args.model:
-        extractor = EEGFeatureExtractor.from_pretrained(args.model)
-        run = [predict(args, split["test"], extractor, target) for split in splits]
-        seed = run_seed(args.model)
+    if model:
+        classify = load_pipeline(model, "cuda" if torch.cuda.is_available() else "cpu")
+        extractor = classify.feature_extractor
+        run = [predict(args, split["test"], classify.model, extractor, target) for split in splits]
+        seed = run_seed(model)
         regime = regime_of(knows_subjects(judged, is_known), calibration_of(extractor.to_dict()))
         seeds = () if seed is None else (seed,)
-        yield MethodRuns(mark(args.model, judged), regime, [run], seeds)
+        yield MethodRuns(mark(str(args.model), judged), regime, [run], seeds)
         if args.causal:
             tests = [
-                predict_causally(args.model, split["test"], str(args.recordings), args.corpus_options, target)
+                predict_causally(model, split["test"], str(args.recordings), args.corpus_options, target)
                 for split in splits
             ]
             silent = sum(test.unanswered for test in tests)
@@ -310,12 +313,11 @@ def read_calibration(folder: Path) -> Calibration:
 
 
 def predict(
-    args: EvaluateArguments, test: Dataset, extractor: EEGFeatureExtractor, target: Target
+    args: EvaluateArguments, test: Dataset, model: Any, extractor: EEGFeatureExtractor, target: Target
 ) -> Predictions:
     """Run a saved classifier or regressor on a test part."""
-    model = AutoModelForSequenceClassification.from_pretrained(str(args.model))
     refuse_other_task(model, str(args.model), target)
-    split = calibrate_split(DatasetDict({"test": test}), extractor, model.eval(), target.column, args.rest)
+    split = calibrate_split(DatasetDict({"test": test}), extractor, model, target.column, args.rest)
     test, where = split.parts["test"], (args.data[0], args.output_dir)
     label2id = None if target.is_regression else model.config.label2id
     outputs = run_model(model, extractor, test, target.column, label2id, *where, split.calibrations)

@@ -3,6 +3,8 @@
 
 import asyncio
 import contextlib
+import json
+import math
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,18 +17,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from transformers.utils import logging
 
 import eeg_hf
 
 from .arguments import ServeArguments
 from .metrics import Metrics
-from .models import ServedModel, load_models
+from .models import MADE_UP, ServedModel, load_models
 from .page import describe_paths, request_bodies
 from .readers import Readers
 from .reading import RefusedError
 from .uploads import check_name, harmless, save, upload_folder
 
 Receive = Callable[[], Any]
+logger = logging.get_logger(__name__)
+_WARMING_SECONDS = 600.0  # imports of the first reader, on a busy machine
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -43,6 +48,8 @@ class Server:
         self.metrics = Metrics()
         self.folder = Path()
         self.num_running = 0
+        self.is_warm = False
+        self.when_warm: Callable[[], None] = lambda: None
         self._readers: Readers | None = None
 
     @property
@@ -58,11 +65,35 @@ class Server:
         with upload_folder() as folder:
             self.folder = folder
             self._readers = Readers(self.args.concurrency, self.args.reader_megabytes, self.metrics)
+            warming = asyncio.create_task(self.warm_up())  # meanwhile /health says that it is starting
             try:
                 yield
             finally:
+                warming.cancel()
+                await asyncio.gather(warming, return_exceptions=True)
                 self._readers.close()
                 self._readers = None
+
+    async def warm_up(self) -> None:
+        """Let every model answer noise by every reader: the first request would wait for all imports."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as place:
+            paths = {model: Path(place) / f"{name}.json" for name, model in self.models.items()}
+            for model, path in paths.items():
+                path.write_text(json.dumps(model.make_up()), encoding="utf-8")
+            tries = [self.try_out(*each) for each in paths.items() for _ in self.readers.all]
+            await asyncio.gather(*tries)
+        self.is_warm = True
+        self.when_warm()
+
+    async def try_out(self, model: ServedModel, path: Path) -> None:
+        """Read and answer an array as a request would be, with all the time it takes, and uncounted."""
+        limits = {"max_seconds": math.inf, "max_channels": math.inf}
+        job = {"array": str(path), "extractor": model.extractor, **limits}
+        try:
+            facts, features = await self.readers.ask(job, _WARMING_SECONDS)
+            await model.predict(features, facts["reports"], {}, self.args.batch_size)
+        except ValueError as error:
+            logger.warning(f"{model.name} does not answer {MADE_UP}: {error}")
 
     def find(self, name: str | None) -> ServedModel:
         """Return a model by its name; the first one where none is named."""
@@ -251,10 +282,9 @@ def _add_facts(app: FastAPI, server: Server) -> None:
 
     @app.get("/health")
     async def show_health() -> dict[str, Any]:
-        """Whether the server answers, and how busy it is."""
-        is_started = server._readers is not None
-        if not is_started:
-            raise HTTPException(503, "the server is starting or stopping")
+        """Whether every model has answered once, and how busy the server is."""
+        if not server.is_warm:
+            raise HTTPException(503, "the server is starting: its models have not answered yet")
         return {"status": "ok", "models": list(server.models), "running": server.num_running}
 
     @app.get("/metrics", response_class=Response)

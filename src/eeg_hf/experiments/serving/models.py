@@ -7,11 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...bundled_weights import find_weights
+from ...processing.channels import STANDARD_19
 from ..prediction.predicting import list_breaches, list_marks, load_pipeline
 
+MADE_UP = "noise on the channels of its training"
 _MIN_QUALITY = 0.5
 
 
@@ -51,6 +54,20 @@ class ServedModel:
             "architecture": str(config.model_type),
             "labels": labels if config.problem_type != "regression" and len(labels) > 1 else None,
             "signal_contract": {setting: contract.get(setting) for setting in names},
+        }
+
+    def make_up(self) -> dict[str, Any]:
+        """Return noise of one window on the channels of the training, as a request would bring it."""
+        config, contract = self.classify.model.config, self.extractor
+        names = contract["channels"] or getattr(config, "channel_names", None) or STANDARD_19
+        rate = contract["sampling_rate"]
+        count = round((contract["window_seconds"] or 10.0) * rate)
+        noise = np.random.default_rng(0).normal(scale=20.0, size=(len(names), count))
+        return {
+            "samples": noise.round(1).tolist(),
+            "sampling_rate": rate,
+            "channel_names": list(names),
+            "unit": "uV",
         }
 
     async def predict(

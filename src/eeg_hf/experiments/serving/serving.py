@@ -4,6 +4,7 @@
 import signal
 import socket
 import sys
+from functools import partial
 
 from .arguments import ServeArguments
 
@@ -24,8 +25,8 @@ def run(args: ServeArguments) -> None:
     with listen(args.host, args.port) as listening:
         app = create_app(args)
         host, port = listening.getsockname()[:2]
-        sys.stdout.write(f"serving {', '.join(app.state.server.models)} at http://{host}:{port}\n")
-        sys.stdout.flush()
+        text = f"serving {', '.join(app.state.server.models)} at http://{host}:{port}\n"
+        app.state.server.when_warm = partial(announce, text)
         # uvicorn ends by the signal once more: without this, nothing registered for the exit would run
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
         config = uvicorn.Config(
@@ -37,6 +38,12 @@ def run(args: ServeArguments) -> None:
             server_header=False,
         )
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def announce(text: str) -> None:
+    """Print a line at once; programs wait for it."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def listen(host: str, port: int) -> socket.socket:

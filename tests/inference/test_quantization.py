@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which layers of a file become int8, and what is refused."""
+
+import numpy as np
+import pytest
+from tests.commands import fail_command
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+RNG = np.random.default_rng(0)
+WEIGHTS = {
+    name: RNG.normal(size=shape).astype(np.float32) / 8
+    for name, shape in {"first": (16, 64), "second": (64, 64), "kernel": (4, 1, 3)}.items()
+}
+
+
+def write_file(path, layers):
+    """Write a graph of (operator, weight) one after another, from `signal` (batch, 5, 16) to `logits`."""
+    nodes, before = [], "signal"
+    for number, (kind, weight) in enumerate(layers):
+        inputs = [before, *([weight] if weight else [before] if kind == "MatMul" else [])]
+        before = "logits" if number == len(layers) - 1 else f"value_{number}"
+        nodes.append(onnx.helper.make_node(kind, inputs, [before], name=f"{kind}_{number}"))
+    used = {weight for _, weight in layers if weight}
+    values = [onnx.numpy_helper.from_array(WEIGHTS[name], name) for name in sorted(used)]
+    shapes = {"signal": ["batch", *((1, 16) if layers[0][0] == "Conv" else (5, 16))], "logits": None}
+    entries = [onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in shapes.items()]
+    graph = onnx.helper.make_graph(nodes, "graph", entries[:1], entries[1:], values)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)])
+    model.ir_version = 10
+    onnx.save(model, path)
+    return path
+
+
+def answer(path, signal):
+    return onnxruntime.InferenceSession(path).run(None, {"signal": signal})[0]
+
+
+@pytest.mark.parametrize("is_static", [False, True])
+def test_layers_become_int8_but_for_those_that_read_the_signal(tmp_path, is_static):
+    from eeg_hf.inference.quantization import quantize
+
+    path = write_file(
+        tmp_path / "a.onnx", [("Abs", None), ("MatMul", "first"), ("Relu", None), ("MatMul", "second")]
+    )
+    signal = RNG.normal(size=(32, 5, 16)).astype(np.float32)
+    quantize(path, tmp_path / "b.onnx", [{"signal": signal}] if is_static else None)
+    values = onnx.load(tmp_path / "b.onnx").graph.initializer
+    kinds = {tuple(each.dims): each.data_type for each in values if len(each.dims) == 2}
+    assert kinds == {(16, 64): onnx.TensorProto.FLOAT, (64, 64): onnx.TensorProto.INT8}
+    difference = np.abs(answer(path, signal) - answer(tmp_path / "b.onnx", signal)).max()
+    assert 0 < difference < 0.05 * np.abs(answer(path, signal)).max()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
+
+
+def test_convolutions_need_ranges(tmp_path):
+    from eeg_hf.inference.quantization import quantize
+
+    path = write_file(tmp_path / "a.onnx", [("Conv", "kernel"), ("Relu", None)])
+    with pytest.raises(
+        ValueError, match="int8: no MatMul with fixed weights behind the first: --int8 static"
+    ):
+        quantize(path, tmp_path / "b.onnx")
+    with pytest.raises(ValueError, match="int8: no MatMul or Conv with fixed weights behind the first"):
+        quantize(path, tmp_path / "b.onnx", [])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--int8", "static"],
+            "--int8 static takes its ranges from windows: expected --calibration or --data",
+        ),
+        (["--int8", "dynamic", "--to", "openvino"], "int8 is for --to onnx, got --to openvino"),
+        (["--int8", "true"], "expected one of none, dynamic, static, got 'true'"),
+        (["--calibration", "runs/data"], "calibration is for --int8 static, got --int8 none"),
+        (["--label_column", "condition"], "label_column is for a prepared corpus, got --data none"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_anything_is_loaded(words, message):
+    assert message in fail_command("export", "runs/nowhere", *words)
