@@ -188,5 +188,6 @@ def test_command_lines_that_cannot_serve_are_refused(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         line = fail_command("serve", MODEL, "--port", taken.getsockname()[1])
     assert line.endswith("choose another --port or --host")
+    assert "has no signal contract" in fail_command("serve", tmp_path, "--port", "0")
     assert "is there twice" in fail_command("serve", "--port", "0", "--models", f"a={MODEL}", f"a={MODEL}")
     assert "expected a name of letters" in fail_command("serve", "--port", "0", "--models", f"a/b c={MODEL}")

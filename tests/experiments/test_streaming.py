@@ -375,3 +375,17 @@ def test_a_missing_package_is_named_with_its_extra(model, monkeypatch):
         open_source(
             type("Arguments", (), {"source": "lsl:x", "unit": None, "channel_names": None, "wait_seconds": 1})
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda eeg: eeg[:, :60], "0 windows"),
+        (lambda eeg: eeg * np.nan, "s of samples without a gap, which never came"),
+        (lambda eeg: eeg * 0, "no channel holds a signal: Fp1 (flat for a second)"),
+    ],
+)
+def test_a_stream_without_an_answer_says_why(model, tmp_path, change, message, capsys, caplog):
+    path = save_recording(tmp_path / "a_raw.fif", change(draw_eeg(3)))
+    run_command("stream", model, "--source", path, "--speed", "max")
+    assert message in capsys.readouterr().err + caplog.text

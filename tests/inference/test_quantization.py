@@ -81,3 +81,10 @@ def test_convolutions_need_ranges(tmp_path):
 )
 def test_options_that_do_not_fit_are_refused_before_anything_is_loaded(words, message):
     assert message in fail_command("export", "runs/nowhere", *words)
+
+
+def test_a_model_without_contract_is_refused(tmp_path):
+    assert "has no signal contract (preprocessor_config.json)" in fail_command("export", tmp_path)
+    words = ("predict", tmp_path, tmp_path / "a_raw.fif", "--output", tmp_path / "a.csv")
+    (tmp_path / "a_raw.fif").write_bytes(b"")
+    assert "has no signal contract (preprocessor_config.json)" in fail_command(*words)

@@ -24,6 +24,7 @@ from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..runtime import ELECTRODES
 from .exporting_arguments import ExportModelArguments
 from .prediction.sources import find_sources, is_prepared
+from .signal_contract import require_contract
 from .training_statistics import FILE as STATISTICS
 
 SIMULATED = "simulated EEG"
@@ -43,6 +44,7 @@ def run(args: ExportModelArguments) -> None:
     refuse_idle(args)
     name, folder = str(args.model), Path(args.output_dir)
     source = find_weights(name)
+    require_contract(source)
     model: Any = AutoModelForSequenceClassification.from_pretrained(source).float().eval()
     if model.config.model_type == "eeg_classical":
         raise ValueError(

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from .channel_reasons import list_reasons
 from .channel_selection import ChannelSelection
 from .recorded_channels import RecordedChannels
 from .signal_quality import FLAT_UV, LARGEST_UV, noisy_channels
@@ -44,7 +45,7 @@ def find_bad(channels: RecordedChannels, marked: Collection[str], spared: Collec
             raise ValueError(
                 f"every EEG channel is bad: each holds {NOT_FINITE}; fill the gaps, or cut them out"
             )
-        listed = ", ".join(f"{name} ({bad.get(name, 'flat')})" for name in channels.names)
+        listed = list_reasons({name: bad.get(name, "flat") for name in channels.names})
         raise ValueError(
             f"every EEG channel is bad; live ones deviate by {FLAT_UV} uV or more, flat ones here by at most"
             f" {largest_uv:.2g} uV: {listed}; if the recording is alive, its unit is not the one stated,"

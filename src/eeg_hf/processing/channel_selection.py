@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .channel_reasons import list_reasons
 from .channels import Channel, parse_channel, parse_channels
 from .electrode_positions import (
     Position,
@@ -173,7 +174,7 @@ def _find_channels(
             position = _place(channel.name, stated, place)
             selection.found[channel.name] = FoundChannel(label, pick, channel, position)
     if not selection.found:
-        listed = ", ".join(f"{label} ({why})" for label, why in selection.dropped.items())
+        listed = list_reasons(selection.dropped)
         raise ValueError(f"no EEG channel in this recording: expected one, got {listed or 'none'}")
     return selection
 

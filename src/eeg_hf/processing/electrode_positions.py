@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from .channel_reasons import list_first
 from .channels import canonical_names, check_montage, is_bank_label, parse_channel, repeated
 from .electrode_templates import montage_names, read_montage, template_names, template_positions
 
@@ -193,9 +194,8 @@ def describe_unknown(names: Sequence[str]) -> str:
         matches = [] if is_bank else difflib.get_close_matches(name.upper(), table, n=3, cutoff=0.6)
         hint = f" (did you mean {', '.join(table[match] for match in matches)}?)" if matches else ""
         parts.append(f"{name!r}{hint}")
-    if any(is_bank_label(name.upper()) for name in names):
-        parts[-1] += "; a dense cap's labels need montage=, e.g. 'GSN-HydroCel-129' (E1) or 'biosemi128' (A1)"
-    return ", ".join(parts)
+    advice = "; a dense cap's labels need montage=, e.g. 'GSN-HydroCel-129' (E1) or 'biosemi128' (A1)"
+    return list_first(parts) + (advice if any(is_bank_label(name.upper()) for name in names) else "")
 
 
 def _position(name: str) -> np.ndarray:

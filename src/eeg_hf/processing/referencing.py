@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from .channel_reasons import list_reasons
 from .channel_selection import ChannelSelection
 
 
@@ -107,6 +108,5 @@ def assemble(
         elif not is_in_place:
             row[:] = rows[name]
     if len(why) == len(result):
-        listed = ", ".join(f"{name} ({reason})" for name, reason in why.items())
-        raise ValueError(f"none of the channels asked for is alive: {listed}")
+        raise ValueError(f"none of the channels asked for is alive: {list_reasons(why)}")
     return result, why

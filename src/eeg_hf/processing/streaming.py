@@ -22,6 +22,7 @@ from .causal_filters import (
     minimum_phase,
     settling_samples,
 )
+from .channel_reasons import list_reasons
 from .channel_selection import select_channels
 from .channels import parse_channel
 from .covariance import whitening_matrix
@@ -422,8 +423,7 @@ class StreamingExtractor:
             if self._amplitude_problem:
                 raise ValueError(self._amplitude_problem)
             if len(bad) == len(self.names):
-                listed = ", ".join(f"{name} ({why})" for name, why in bad.items())
-                raise ValueError(f"no channel holds a signal: {listed}")
+                raise ValueError(f"no channel holds a signal: {list_reasons(bad)}")
             data = self._treatment(bad).apply(samples, rows, report)  # (channels, time) in V
         except ValueError as error:  # this window is lost, the stream goes on
             self.counts.problems += 1

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ...bundled_weights import find_weights
 from ...inference.explanation import explain, explain_pairs
 from ..prediction.predicting import list_breaches, list_marks, load_pipeline
 from ..serving.reading import Reader, RefusedError
@@ -51,9 +50,7 @@ class Analyst:
         max_seconds: float = 3600.0,
         timeout_seconds: float = 60.0,
     ) -> None:
-        self.classify = load_pipeline(find_weights(model), device)
-        if self.classify.feature_extractor is None:
-            raise ValueError(f"{model} has no signal contract (preprocessor_config.json): save one beside it")
+        self.classify = load_pipeline(model, device)
         self.limits = {"max_seconds": max_seconds, "max_channels": 512, "preview_seconds": 30.0}
         self.timeout_seconds = timeout_seconds
         self.reader = Reader(2048.0)

@@ -24,6 +24,7 @@ from ...inference.exported_files import find_exported
 from ...inference.onnx_model import OnnxModel
 from ...processing.calibration import Calibration, calibrate
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+from ..signal_contract import require_contract
 from ..training_statistics import TrainingStatistics, measure_recording
 from .arguments import PredictArguments
 from .explanations import write_explanation
@@ -76,8 +77,13 @@ def run(args: PredictArguments) -> None:
 
 
 def load_pipeline(model: str, device: str) -> Any:
-    """Return the pipeline of a trained model, a bundled one, or of a folder that `eeg-hf export` wrote."""
+    """Return the pipeline of a trained model, a bundled one, or of a folder that `eeg-hf export` wrote.
+
+    Raises:
+        ValueError: If it has no signal contract.
+    """
     model = find_weights(model)
+    require_contract(model)
     build: Any = pipeline  # its overloads know the tasks of transformers only
     if find_exported(model) is None:
         classify = build("eeg-classification", model=model, device=device)

@@ -33,10 +33,6 @@ class ServedModel:
     def __init__(self, name: str, source: str, device: str) -> None:
         self.name = name
         self.classify = load_pipeline(source, device)
-        if self.classify.feature_extractor is None:
-            raise ValueError(
-                f"{source} has no signal contract (preprocessor_config.json): save one beside it"
-            )
         config = self.classify.model.config
         if getattr(config, "tasks", None):
             raise ValueError(f"{source} has several tasks ({', '.join(config.tasks)}), expected one")

@@ -6,13 +6,11 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers.utils import FEATURE_EXTRACTOR_NAME, cached_file, logging
+from transformers.utils import logging
 
-from ...bundled_weights import find_weights
 from ...inference.stream_classifier import StreamClassifier
 from ...processing.stream_window import StreamWindow
 from ..prediction.predicting import load_pipeline
@@ -39,7 +37,7 @@ def run(args: StreamArguments) -> None:
     Raises:
         ValueError: If model, source and sinks do not fit together.
     """
-    classify = load_model(str(args.model), args.device)
+    classify = load_pipeline(str(args.model), args.device)
     source = open_source(args)
     sinks: list[Sink] = []
     reader, classifier, measures = None, None, _Measures()
@@ -68,28 +66,6 @@ def run(args: StreamArguments) -> None:
             sink.close()
     if classifier is not None and reader is not None:
         sys.stderr.write(f"{describe(classifier, reader, sinks, measures)}\n")
-
-
-def load_model(model: str, device: str) -> Any:
-    """Return the pipeline of a model that has a signal contract.
-
-    Raises:
-        ValueError: If it has none.
-    """
-    model = find_weights(model)
-    folder = Path(model)
-    is_local = folder.is_dir()
-    found = (
-        folder / FEATURE_EXTRACTOR_NAME
-        if is_local
-        else cached_file(model, FEATURE_EXTRACTOR_NAME, _raise_exceptions_for_missing_entries=False)
-    )
-    if found is None or not Path(found).exists():
-        raise ValueError(
-            f"{model} has no signal contract ({FEATURE_EXTRACTOR_NAME}): a stream cannot be cleaned for it;"
-            " save its EEGFeatureExtractor beside it (extractor.save_pretrained)"
-        )
-    return load_pipeline(model, device)
 
 
 def build(
@@ -175,6 +151,9 @@ def describe(
         f"{counts.gaps} gaps, {counts.lost_samples} samples lost, {reader.dropped_samples} dropped because"
         f" the queue was full, {reader.interruptions} returns of the source",
     ]
+    if not counts.windows:
+        needed = (extraction.extractor.window_seconds or 1.0) + extraction.latency_seconds
+        parts.append(f"a window takes {needed:.1f} s of samples without a gap, which never came")
     if dropped := sum(sink.dropped for sink in sinks):
         parts.append(f"{dropped} answers dropped for slow clients")
     if measures.latencies:
