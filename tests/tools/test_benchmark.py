@@ -17,7 +17,9 @@ from eeg_hf.images.eeg_image_collator import PAIR_COLUMNS
 @pytest.fixture
 def benchmark(monkeypatch):
     """Return the script as a module, its model as small as Labram allows."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "tools")])
+    monkeypatch.setattr(
+        sys, "path", [str(ROOT / "tools"), *sys.path]
+    )  # onnxruntime has a module benchmark too
     module = importlib.import_module("benchmark")
     models = importlib.import_module("benchmark_parts.models")
     monkeypatch.setitem(models.SIZES, "tiny", models.Size(16, 1, 2, 32, labram_filters=4))
@@ -202,6 +204,15 @@ def test_clip_without_open_clip_is_said_to_be_absent(benchmark, part, monkeypatc
     timing = part("timing")
     (row,) = benchmark.measures()["clip"](timing.BenchmarkArguments())
     assert row.value is None and "absent" in row.peer_name and "eeg-hf[clip]" in row.peer_name
+
+
+@pytest.mark.slow  # an export takes 20 s of a core
+def test_every_format_is_timed_beside_eager(run):
+    pytest.importorskip("onnxscript")
+    rows, _ = run("exported", "--compile_backend", "eager")
+    found = {row["name"].partition("parameters, ")[2]: row for row in rows}
+    assert {"ONNX", "ONNX, int8 dynamic", "ONNX, int8 static", "torch.compile"} <= set(found)
+    assert all(row["value"] > 0 and row["ratio"] > 0 for row in rows)
 
 
 def test_what_cannot_be_compiled_is_a_row_with_the_reason(run):

@@ -56,7 +56,7 @@ def measure_trained(args: BenchmarkArguments, name: str) -> Iterator[Row]:
     extractor, seen = EEGFeatureExtractor.from_pretrained(source), SeenWindows.load(source)
     labels = None if args.exported_label is None else (args.exported_label, model.config.label2id)
     read = partial(read_features, args.exported_data, extractor, args.num_windows, seen)
-    calibration, test = read(takes_trained=True), read(takes_trained=False, labels=labels)
+    calibration, test = read(True, model.config), read(False, model.config, labels)
     title = f"{name}, {model.config.model_type}"
     with tempfile.TemporaryDirectory() as folder:
         formats = write_formats(model, test, calibration, Path(folder))

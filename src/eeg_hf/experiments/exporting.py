@@ -54,11 +54,11 @@ def run(args: ExportModelArguments) -> None:
     extractor = EEGFeatureExtractor.from_pretrained(source)
     seen = SeenWindows.load(source)
     labels = None if args.label_column is None else (args.label_column, model.config.label2id)
-    features = read_features(args.data, extractor, args.num_windows, seen, False, labels)
+    features = read_features(args.data, extractor, args.num_windows, seen, False, model.config, labels)
     calibration = None
     if args.int8 == "static":
         calibration = read_features(
-            args.calibration or args.data, extractor, args.num_windows, seen, takes_trained=True
+            args.calibration or args.data, extractor, args.num_windows, seen, True, model.config
         )
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / FILE_NAMES[args.to]
@@ -136,6 +136,7 @@ def read_features(
     num_windows: int,
     seen: SeenWindows | None,
     takes_trained: bool,
+    config: Any,
     labels: tuple[str, dict[str, int]] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Return windows as the model's input, from the data that are named or from simulated EEG.
@@ -147,6 +148,7 @@ def read_features(
         seen: What the model has seen.
         takes_trained: Whether those subjects of a corpus are taken that the model was trained on, or the
             others; all where there are none such.
+        config: That of the model.
         labels: Column of a corpus, and index of each class, that become `labels`.
     """
     if data and is_prepared(data):
@@ -165,6 +167,9 @@ def read_features(
     else:
         corpus = get_corpus("simulated", num_subjects=2, seconds=20)
         recordings = [corpus.read(recording) for recording in corpus.recordings()]
+        names = getattr(config, "channel_names", None) or recordings[0].ch_names
+        if set(names) <= set(recordings[0].ch_names):  # networks that are built for channels in an order
+            recordings = [raw.copy().pick(names) for raw in recordings]
     batches = [extractor(raw) for raw in recordings]
     return {name: torch.cat([batch[name] for batch in batches])[:num_windows] for name in batches[0]}
 

@@ -15,6 +15,7 @@ from ...processing.channels import STANDARD_19
 from ..prediction.predicting import list_breaches, list_marks, load_pipeline
 
 MADE_UP = "noise on the channels of its training"
+_MADE_UP_SECONDS = 20.0  # longer than the filters of most contracts
 _MIN_QUALITY = 0.5
 
 
@@ -53,11 +54,11 @@ class ServedModel:
         }
 
     def make_up(self) -> dict[str, Any]:
-        """Return noise of one window on the channels of the training, as a request would bring it."""
+        """Return noise on the channels of the training, as a request would bring it."""
         config, contract = self.classify.model.config, self.extractor
         names = contract["channels"] or getattr(config, "channel_names", None) or STANDARD_19
         rate = contract["sampling_rate"]
-        count = round((contract["window_seconds"] or 10.0) * rate)
+        count = round(max(contract["window_seconds"] or 0.0, _MADE_UP_SECONDS) * rate)
         noise = np.random.default_rng(0).normal(scale=20.0, size=(len(names), count))
         return {
             "samples": noise.round(1).tolist(),
