@@ -45,13 +45,14 @@ def methods_paragraph(
     hours = recordings["seconds"].sum() / 3600
     label = question.label
     electrodes = plan.channels or table["channels"].iloc[0]
-    reference = "the average reference" if plan.reference == "average" else "the original reference"
+    count = "one electrode" if len(electrodes) == 1 else f"{len(electrodes)} electrodes"
+    reference = "set to the average reference" if plan.reference == "average" else "left in its reference"
     packages = provenance.get("packages", {})
     return (
         f"{len(recordings)} recordings ({hours:.1f} h) of {table['subject'].nunique()} subjects were "
-        f"labelled by {label}: {_describe_labels(table, question)}. EEG of {len(electrodes)} electrodes was "
+        f"labelled by {label}: {_describe_labels(table, question)}. EEG of {count} was "
         f"filtered from 0.5 to {plan.lowpass_hz:g} Hz, with a notch filter where line noise was found, "
-        f"resampled to {plan.sampling_rate:g} Hz, set to {reference} and cut into "
+        f"resampled to {plan.sampling_rate:g} Hz, {reference} and cut into "
         f"{windows}. Methods were compared by {plan.folds}-fold cross-validation over "
         "subjects: no subject was in training and test. Penalties were chosen by inner folds of the training "
         f"subjects. {_NUMBERS if question.is_regression else _CLASSES} with a 95 % bootstrap interval over "
