@@ -117,6 +117,8 @@ class RuntimeModel:
     def predict(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the outputs (windows, labels) for model input: probabilities, or values of a regression."""
         first, *others = self.input_names
+        if missing := [name for name in ("input_values", *others) if name not in features]:
+            raise ValueError(f"the exported model needs {', '.join(missing)}: pass what extract returns")
         given = [features["input_values"].astype(np.float32), *(features[name] for name in others)]
         inputs = dict(zip([first, *others], given, strict=True))
         logits: np.ndarray = self.session.run(None, inputs)[0]

@@ -197,6 +197,8 @@ def test_the_windows_of_the_runtime_are_those_of_the_extractor(model, exported):
     for name, value in got.items():
         np.testing.assert_allclose(value, expected[name], atol=1e-5, err_msg=name)
     assert not got["channel_mask"][:, 1].any(), "T7 is dead"
+    with pytest.raises(ValueError, match="needs channel_positions, channel_mask, attention_mask: pass what"):
+        load(exported).predict({"input_values": got["input_values"]})
 
 
 def test_a_stream_runs_on_the_contract_of_the_runtime(model, exported):

@@ -83,6 +83,15 @@ def test_options_that_do_not_fit_are_refused_before_anything_is_loaded(words, me
     assert message in fail_command("export", "runs/nowhere", *words)
 
 
+def test_windows_of_another_size_than_the_file_was_exported_for_are_refused(tmp_path):
+    from eeg_hf.inference.exported_files import open_exported
+
+    file = open_exported(write_file(tmp_path / "a.onnx", [("MatMul", "first")]))
+    assert file.run({"signal": np.zeros((2, 5, 16), np.float32)}).shape == (2, 5, 64)
+    with pytest.raises(ValueError, match=r"exported for \(any, 5, 16\), got \(2, 4, 16\): set channels"):
+        file.run({"signal": np.zeros((2, 4, 16), np.float32)})
+
+
 def test_a_model_without_contract_is_refused(tmp_path):
     assert "has no signal contract (preprocessor_config.json)" in fail_command("export", tmp_path)
     words = ("predict", tmp_path, tmp_path / "a_raw.fif", "--output", tmp_path / "a.csv")

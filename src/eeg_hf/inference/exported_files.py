@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files of exported models behind one face: the names of their inputs, and from arrays to arrays."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,9 +26,17 @@ class _OnnxFile:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.input_names = [entry.name for entry in self._session.get_inputs()]
+        self._shapes = {entry.name: entry.shape for entry in self._session.get_inputs()}
+        self.input_names = list(self._shapes)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        for name, expected in self._shapes.items():
+            pairs = zip(expected, inputs[name].shape, strict=True)
+            if any(isinstance(size, int) and size != got for size, got in pairs):  # a text is any size
+                raise ValueError(
+                    f"{name}: the file was exported for {_describe(expected)}, got {inputs[name].shape}: set"
+                    " channels and window_seconds of the feature extractor"
+                )
         outputs: np.ndarray = self._session.run(None, dict(inputs))[0]
         return outputs
 
@@ -84,6 +92,10 @@ def find_exported(folder: str | Path) -> Path | None:
     """Return the exported file of a folder, None if it holds none."""
     paths = (Path(folder) / name for name in FILE_NAMES.values())
     return next((path for path in paths if path.exists()), None)
+
+
+def _describe(shape: Sequence[int | str]) -> str:
+    return f"({', '.join(str(size) if isinstance(size, int) else 'any' for size in shape)})"
 
 
 def _import(name: str) -> Any:
