@@ -110,7 +110,7 @@ def test_static_int8_calibrates_on_subjects_of_the_training_and_says_what_accura
     words = ("--int8", "static", *about, "--output_dir", tmp_path / "int8")
     printed = run_command("export", run, *words)
     card = json.loads((tmp_path / "int8" / "card.json").read_text())
-    learnt = SeenWindows.load(run).trained.subjects
+    learnt = SeenWindows.load(run).subjects
     tested = [row for row in load_windows(corpus) if f"simulated/{row['subject']}" not in learnt]
     found = card["parity"]["int8, static"]
     assert found["windows"] == len(tested) and found["agreement"] > 0.9

@@ -153,7 +153,7 @@ def read_features(
     """
     if data and is_prepared(data):
         rows = load_windows(data)
-        known = seen.trained.subjects if seen else set()
+        known = (seen.trained if takes_trained else seen).subjects if seen else set()  # or selected with
         owners = zip(rows["corpus"][:], rows["subject"][:], strict=True)
         wanted = [n for n, each in enumerate(owners) if ("/".join(each) in known) == takes_trained]
         wanted = wanted or [*range(len(rows))]
