@@ -95,6 +95,6 @@ def test_they_know_whose_windows_they_have_seen():
 
 @pytest.mark.parametrize("module", ["prediction.predicting", "streaming.running"])
 def test_commands_take_bundled_weights_by_name(module):
-    load = importlib.import_module(f"eeg_hf.experiments.{module}")
-    function = load.load_pipeline if module.startswith("prediction") else load.load_model
-    assert function("eeg-foundation-tiny-arithmetic", "cpu").model.config.id2label == {0: "rest", 1: "task"}
+    load_pipeline = importlib.import_module(f"eeg_hf.experiments.{module}").load_pipeline
+    found = load_pipeline("eeg-foundation-tiny-arithmetic", "cpu")
+    assert found.model.config.id2label == {0: "rest", 1: "task"}
