@@ -14,6 +14,7 @@ from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import prepare
 from eeg_hf.corpora.folder import FolderCorpus, stim_events
 from eeg_hf.corpora.folder_layout import match_pattern, read_layout
+from eeg_hf.corpora.folder_table import _may_describe
 from tests.recordings import real_recordings
 
 REAL, needs_recordings = real_recordings("isc_video")
@@ -220,6 +221,23 @@ def test_letters_of_two_characters_as_macos_writes_them_are_the_same(tmp_path):
     empty(tmp_path, unicodedata.normalize("NFD", "Süd/Grün.edf"))
     (tmp_path / "metadata.csv").write_text("file,subject\nSüd/Grün,anna\n", encoding="utf-8")
     assert [subject for subject, _, _ in who(tmp_path)] == ["anna"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("timestamps,TP9,AF7\n0.0,1,2\n", False),
+        ("a note without columns", False),
+        ("file;age\na;1\n", True),
+        ('sep=;\n"Patient ID";"age"\n1;2\n', True),
+        ("age\tDatei\n1\ta\n", True),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_of_samples_are_known_by_their_head(tmp_path, text, expected, encoding):
+    path = tmp_path / "a.csv"
+    path.write_text(text + 9000 * "ü,1\n", encoding=encoding)
+    assert _may_describe(path) is expected
 
 
 def test_of_two_tables_of_other_names_none_is_guessed(tmp_path, caplog):

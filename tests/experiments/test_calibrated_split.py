@@ -66,6 +66,14 @@ def test_classes_count_alike_where_training_subjects_are_calibrated(rows, model)
     assert any(not np.allclose(alike[name].whitening, plain[name].whitening) for name in alike)
 
 
+def test_balanced_windows_weigh_as_much_as_those_of_unknown_class():
+    """A subject in training and test part: neither part of their windows outweighs the other."""
+    labels, groups = np.array(list("aaabaabb")), np.array(["s1"] * 4 + ["s2"] * 4)
+    weights = balanced_weights(labels, groups)
+    assert weights[:4].mean() == pytest.approx(1) and weights[4:].mean() == pytest.approx(1)
+    assert weights[labels == "a"][:3].sum() == pytest.approx(weights[3])
+
+
 def test_rest_can_be_marked_by_another_column(rows, model):
     extractor = EEGFeatureExtractor(calibration_regime="first_30s")
     by_label = calibrate_split(split(rows), extractor, model, "condition", "rest")

@@ -108,6 +108,10 @@ def test_copies_are_refused_across_subjects_and_said_within_one():
     )
     with pytest.raises(ValueError, match="P0/rest.edf of subject 'P0' and P1/rest.edf of 'P1' hold the same"):
         refuse_copies(make_table(samples=["a", "b", "a", *"cdefg"]))
+    with pytest.raises(
+        ValueError, match="hold the same"
+    ):  # also where the last copy is the first's subject's
+        refuse_copies(make_table(subject=list("ABAABBCC"), samples=["a", "a", "a", *"bcdef"]))
     refuse_copies(make_table(samples=[None] * 8))  # flat ones
 
 

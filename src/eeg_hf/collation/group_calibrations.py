@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from sklearn.utils.class_weight import compute_sample_weight
 from transformers import PreTrainedModel
 
 from ..processing.calibration import Calibration, SignalOrigin
@@ -114,7 +115,7 @@ def calibrate_groups(
 
 
 def balanced_weights(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return weights (windows,) by which the classes that a group has count alike in its mean.
+    """Return weights (windows,) by which the classes of a group count alike in its mean; their mean is 1.
 
     Args:
         labels: (windows,), class of each window.
@@ -122,9 +123,10 @@ def balanced_weights(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
     Example:
         >>> balanced_weights(np.array(["a", "a", "b"]), np.array(["s1", "s1", "s1"])).tolist()
-        [0.5, 0.5, 1.0]
+        [0.75, 0.75, 1.5]
     """
-    pairs = np.stack([np.asarray(groups, str), np.asarray(labels, str)], axis=1)
-    _, index, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    weights: np.ndarray = 1 / counts[index.reshape(-1)]
+    weights = np.ones(len(labels))
+    for name in np.unique(groups):
+        own = groups == name
+        weights[own] = compute_sample_weight("balanced", labels[own])
     return weights

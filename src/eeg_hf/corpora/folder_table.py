@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of a folder of recordings, one row per file, or per subject: `metadata.csv`."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from transformers.utils import logging
 
 from .look_alikes import plain_form
 from .recordings.containment import leads_out
+from .recordings.file_checks import decode_text
 from .recordings.metadata_columns import FILE, canonical_columns, find_described
 from .recordings.recording_names import RecordingNames
 from .recordings.side_table import TABLE_SUFFIXES, is_missing_word, joined_rows, read_rows
@@ -17,6 +19,7 @@ logger = logging.get_logger(__name__)
 
 _MOST_BYTES = 2**22
 """Of a table that is looked at without being called metadata."""
+_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,8 @@ def _other_tables(root: Path, names: Sequence[str], follow_links: bool) -> list[
         is_table = path.suffix.lower() in TABLE_SUFFIXES and not path.name.startswith((".", "~$"))
         is_here = follow_links or not leads_out(path, root)
         if is_table and is_here and path.is_file() and path.stat().st_size <= _MOST_BYTES:
+            if path.suffix.lower() in (".csv", ".tsv") and not _may_describe(path):
+                continue  # samples: hundreds of such tables would take minutes
             try:
                 rows = read_rows(path)
                 if _rows_of_subjects(rows):
@@ -152,6 +157,14 @@ def _other_tables(root: Path, names: Sequence[str], follow_links: bool) -> list[
             "read; name one by corpus_options.metadata"
         )
     return found if len(found) == 1 else []
+
+
+def _may_describe(path: Path) -> bool:
+    """Return whether the head of a text table has a column of files or subjects."""
+    with path.open("rb") as file:
+        head = decode_text(file.read(_HEAD_BYTES))
+    cells = re.split(r"[,;|\t\r\n]", head)
+    return not {FILE, "subject"}.isdisjoint(canonical_columns(cell.strip(' "') for cell in cells).values())
 
 
 def _rows_of_subjects(rows: Sequence[Mapping[str, str | None]]) -> dict[str, dict[str, str | None]]:

@@ -50,7 +50,7 @@ def calibrate_split(
         label_column: Column of the labels.
         rest: What marks rest, for `first_30s`: a value of the label column, or `column=value`.
         is_balanced: Whether classes count alike in the calibration of a training or validation subject. The
-            windows of a tested subject count alike, as nobody knows their classes.
+            windows of a tested subject count alike, since their classes are unknown at the test.
 
     Raises:
         ValueError: If the model has nothing to recentre, or a part has no window left.

@@ -39,40 +39,45 @@ def format_difference(difference: Mapping[str, Any]) -> str:
 
 def labels_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the kinds of features by the number of labelled subjects."""
-    cells = []
-    first = str(rows[0]["method"]).capitalize()
-    for row in rows:
-        difference = row.get("first_minus_this")
-        summary = {"mean": row["balanced_accuracy"], "interval": row["interval"]}
-        cells.append(
-            {
-                "Labelled": str(row["labelled"] or "all"),
-                "Features": row["method"],
-                "Balanced accuracy": format_summary(summary),
-                "AUROC": format_summary({"mean": row["auroc"]}),
-                f"{first} minus this": format_difference(difference) if difference else NOTHING,
-            }
-        )
+    cells = [
+        {
+            "Labelled": str(row["labelled"] or "all"),
+            "Features": row["method"],
+            **accuracy_cells(row),
+            "AUROC": format_summary({"mean": row["auroc"]}),
+            **difference_cells(row, rows[0]),
+        }
+        for row in rows
+    ]
     return markdown_table(cells, ["Features"])
 
 
 def shift_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the methods by what was left out of the tested subjects."""
-    cells = []
-    first = str(rows[0]["method"]).capitalize()
-    for row in rows:
-        difference = row.get("first_minus_this")
-        summary = {"mean": row["balanced_accuracy"], "interval": row["interval"]}
-        what = f"{row['kept']:.0%} of {row['left_out']}" if row["left_out"] else "all"
-        cells.append(
-            {
-                "Kept": what,
-                "Method": row["method"],
-                "Balanced accuracy": format_summary(summary),
-                f"{first} minus this": format_difference(difference) if difference else NOTHING,
-            }
-        )
+    cells = [
+        {
+            "Kept": f"{row['kept']:.0%} of {row['left_out']}" if row["left_out"] else "all",
+            "Method": row["method"],
+            **accuracy_cells(row),
+            **difference_cells(row, rows[0]),
+        }
+        for row in rows
+    ]
     return markdown_table(cells, ["Kept", "Method"])
+
+
+def accuracy_cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the balanced accuracy with its interval."""
+    return {
+        "Balanced accuracy": format_summary({"mean": row["balanced_accuracy"], "interval": row["interval"]})
+    }
+
+
+def difference_cells(row: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the first row is above another."""
+    difference = row.get("first_minus_this")
+    title = f"{str(first['method']).capitalize()} minus this"
+    return {title: format_difference(difference) if difference else NOTHING}
 
 
 def plot_labels(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:

@@ -67,8 +67,9 @@ def refuse_copies(table: pd.DataFrame) -> None:
         table: As `read_facts` returns it, recordings that can be read.
     """
     for _, copies in table.groupby("samples"):
-        first, last = copies.iloc[0], copies.iloc[-1]
-        if first["subject"] != last["subject"]:
+        different = copies.drop_duplicates("subject")
+        if len(different) > 1:
+            first, last = different.iloc[0], different.iloc[1]
             raise ValueError(
                 f"{first['file']} of subject {first['subject']!r} and {last['file']} of {last['subject']!r} "
                 "hold the same samples: leave the copy out of the folder, or name the same subject"
