@@ -3,12 +3,14 @@
 
 import json
 
+import numpy as np
 import pytest
 from datasets import concatenate_datasets
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from eeg_hf import BraindecodeForSequenceClassification, EEGFeatureExtractor, load_windows
 from eeg_hf.corpora import Simulated, prepare
+from eeg_hf.corpora.bonn import NUM_SAMPLES, Bonn
 from eeg_hf.experiments.classifiers.arguments import FinetuneArguments
 from eeg_hf.experiments.classifiers.hosted import check_hosted
 from eeg_hf.experiments.classifiers.target import Target
@@ -102,3 +104,39 @@ def test_a_name_without_its_family_is_refused(corpus, tmp_path):
 def test_pretraining_takes_no_network_of_braindecode(corpus, tmp_path):
     options = flags(data=corpus, output_dir=tmp_path, architecture="braindecode/EEGNet")
     assert "braindecode/EEGNet" in fail_command("pretrain", "pretrain_tiny", *options)
+
+
+def test_a_table_tries_all_its_networks_before_it_trains_the_first(corpus, tmp_path):
+    words = flags(
+        data=corpus,
+        label_column="condition",
+        output_dir=tmp_path,
+        folds=2,
+    )
+    methods = ["--methods", "braindecode/EEGNet", "braindecode/SleepStagerChambon2018"]
+    assert "SleepStagerChambon2018 of braindecode cannot" in fail_command("evaluate", *words, *methods)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_networks_are_compared_by_recordings_where_no_file_names_its_subject(tmp_path):
+    random = np.random.default_rng(0)
+    for letter, microvolts in (("Z", 40), ("S", 400)):
+        for number in range(1, 7):
+            samples = random.normal(0, microvolts, NUM_SAMPLES).round().astype(int)
+            np.savetxt(tmp_path / f"{letter}{number:03d}.txt", samples, fmt="%d")
+    windows = EEGFeatureExtractor(reference="original", window_seconds=4.0)
+    prepare(Bonn(), tmp_path / "windows", windows, root=tmp_path)
+    words = flags(
+        data=tmp_path / "windows",
+        label_column="seizure",
+        output_dir=tmp_path / "table",
+        folds=2,
+        split_column="recording",
+        num_validation_subjects=2,
+        networks='{"Labram": {"num_layers": 1}}',
+        finetune_settings='{"max_steps": 1}',
+        baselines="false",
+    )
+    table = run_command("evaluate", *words, "--methods", "braindecode/Labram", "braindecode/ShallowFBCSPNet")
+    assert "2 recording folds" in table and "| Labram | subject trained on |" in table
+    assert "| ShallowFBCSPNet | subject trained on |" in table

@@ -171,3 +171,40 @@ def test_hidden_states_are_those_of_the_layers_of_one_kind():
         assert torch.equal(find_blocks(model.model.network)[1](first), last)
     with pytest.raises(ValueError, match="ShallowFBCSPNet of braindecode has no list of layers of one kind"):
         BraindecodeForSequenceClassification(configure("ShallowFBCSPNet"))(windows, output_hidden_states=True)
+
+
+@pytest.mark.parametrize("architecture", ["ShallowFBCSPNet", "Deep4Net"])
+def test_one_channel_is_what_the_same_network_makes_of_it_beside_a_silent_one(architecture):
+    one, two = (
+        BraindecodeForSequenceClassification(
+            BraindecodeConfig(architecture=architecture, num_channels=count, num_samples=800, num_labels=2)
+        ).eval()
+        for count in (1, 2)
+    )
+    weights = two.state_dict()
+    for name, weight in one.state_dict().items():
+        weights[name] = weight if weight.shape == weights[name].shape else weights[name]
+        if name.endswith("conv_spat.weight"):  # (filters, filters, 1, channels)
+            weights[name] = torch.cat([weight, torch.ones_like(weight)], dim=-1)
+    two.load_state_dict(weights)
+    windows = torch.randn(3, 1, 800)
+    beside = torch.cat([windows, torch.zeros_like(windows)], dim=1)
+    with torch.no_grad():
+        torch.testing.assert_close(one(windows).logits, two(beside).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_labram_takes_a_channel_of_another_name_for_the_electrode_at_its_place():
+    def build(name, place):
+        torch.manual_seed(0)
+        fields = {"num_channels": 1, "num_samples": 400, "num_labels": 2, "network": {"num_layers": 1}}
+        config = BraindecodeConfig(
+            architecture="Labram", channel_names=[name], channel_positions=[place], **fields
+        )
+        return BraindecodeForSequenceClassification(config).eval()
+
+    vertex, windows = [-0.0014, 0.0276, 0.1402], torch.randn(2, 1, 400)
+    with torch.no_grad():
+        expected = build("Cz", vertex)(windows).logits
+        assert torch.equal(build("EEG", vertex)(windows).logits, expected)
+        with pytest.raises(ValueError, match="not in LABRAM_CHANNEL_ORDER: 'EEG'"):
+            build("EEG", [0.0, 0.0, 0.05])(windows)

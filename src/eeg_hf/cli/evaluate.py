@@ -37,9 +37,11 @@ def run(args: EvaluateArguments, split_args: SplitArguments) -> None:
     """Train what the table asks for, then compare."""
     args.check()
     if args.trains:
-        from ..experiments.classifiers.strategies import plan_trainings
+        from ..experiments.classifiers.strategies import plan_trainings, try_networks
 
-        for training in plan_trainings(args, split_args):
+        trainings = plan_trainings(args, split_args)
+        try_networks(args)
+        for training in trainings:
             run_once(training.folder, "finetune", *training.words)
     from ..experiments.classifiers.comparison import run as compare
 

@@ -7,6 +7,7 @@ same output. What it gains is a config, safetensors, the Auto classes, Trainer, 
 
 import copy
 import difflib
+import functools
 import importlib
 import inspect
 import warnings
@@ -21,9 +22,14 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceCl
 from .configuration_braindecode import BraindecodeConfig
 from .losses import task_loss
 from .pretrained_model import classifier_config
+from .standard_montage import SAME_PLACE_METRES, standard_name
 from .token_grid import refuse_empty
 
-_SAME_PLACE_METRES = 0.005
+BUILD_ERRORS = (
+    *(ValueError, TypeError, RuntimeError, AssertionError),
+    *(AttributeError, LookupError, ArithmeticError, NotImplementedError),
+)
+"""What networks of braindecode raise for channels and lengths that they were not made for."""
 
 
 def list_architectures() -> tuple[str, ...]:
@@ -53,9 +59,28 @@ def _import_models() -> ModuleType:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of montages that MNE is about to drop
-            return importlib.import_module("braindecode.models")
+            models = importlib.import_module("braindecode.models")
     except ModuleNotFoundError as error:
         raise ImportError('braindecode is not installed: pip install "eeg-hf[baselines]"') from error
+    _accept_one_channel()
+    return models
+
+
+@functools.cache
+def _accept_one_channel() -> None:
+    """Let braindecode's merged convolutions in time and space compute windows of one channel.
+
+    ShallowFBCSPNet and Deep4Net of 1.8.1 fail there, because a `squeeze` takes one axis too many.
+    """
+    from braindecode.modules import CombinedConv
+
+    merged = CombinedConv.forward
+
+    def forward(self: Any, windows: torch.Tensor) -> torch.Tensor:
+        apart = windows.shape[-1] == 1  # (batch, 1, time, channels)
+        return self.conv_spat(self.conv_time(windows)) if apart else merged(self, windows)
+
+    CombinedConv.forward = forward
 
 
 def _is_network(value: Any) -> bool:
@@ -83,7 +108,7 @@ def build_network(config: BraindecodeConfig) -> nn.Module:
         # On the CPU even where from_pretrained builds on "meta": networks compute buffers that no file holds
         with torch.device("cpu"):
             return network_class(**{**sizes, **(config.network or {})})
-    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
+    except BUILD_ERRORS as error:
         raise ValueError(
             f"{config.architecture} of braindecode cannot be built for {config.num_channels} channels, "
             f"{config.num_samples} samples and {config.sampling_rate:g} Hz: {' '.join(str(error).split())}"
@@ -133,8 +158,11 @@ def find_blocks(network: nn.Module) -> list[nn.Module]:
 
 def forward_options(network: nn.Module, config: BraindecodeConfig) -> dict[str, Any]:
     """Return the arguments of a network besides the windows: Labram looks its electrodes up in every call."""
-    takes_names = "ch_names" in inspect.signature(network.forward).parameters
-    return {"ch_names": list(config.channel_names)} if takes_names and config.channel_names else {}
+    names = config.channel_names
+    if not names or "ch_names" not in inspect.signature(network.forward).parameters:
+        return {}
+    places = config.channel_positions or [None] * len(names)
+    return {"ch_names": [standard_name(*each) for each in zip(names, places, strict=True)]}
 
 
 def describe_channels(config: BraindecodeConfig) -> list[dict[str, Any]] | None:
@@ -324,7 +352,7 @@ class BraindecodeModel(BraindecodePreTrainedModel):
             return
         expected = torch.as_tensor(config.channel_positions).to(channel_positions)
         off = (channel_positions - expected).norm(dim=-1).amax()
-        if off > _SAME_PLACE_METRES:
+        if off > SAME_PLACE_METRES:
             names = ", ".join(config.channel_names or ()) or "those of the config"
             raise ValueError(
                 f"channel_positions: an electrode is {100 * off:.1f} cm from where {config.architecture} "

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The default montage of configs: the 19 electrodes of the 10-20 system."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 # Positions in metres (head frame) of MNE's montage colin27_1005
@@ -25,6 +27,22 @@ STANDARD_POSITIONS: dict[str, tuple[float, float, float]] = {
     "O1": (-0.0316, -0.0806, 0.0548),
     "O2": (0.0277, -0.0805, 0.0547),
 }
+SAME_PLACE_METRES = 0.005
+"""Electrodes nearer than this are one."""
+
+
+def standard_name(name: str, place: Sequence[float] | None) -> str:
+    """Return the name of the standard electrode at a place, by default that of the channel itself.
+
+    Args:
+        name: As the recording has it, such as `EEG`.
+        place: (x, y, z) in metres, head frame.
+    """
+    if place is None:
+        return name
+    distances = {known: math.dist(place, there) for known, there in STANDARD_POSITIONS.items()}
+    nearest = min(distances, key=lambda known: distances[known])
+    return nearest if distances[nearest] < SAME_PLACE_METRES else name
 
 
 def set_standard_montage(config: Any) -> None:

@@ -12,7 +12,7 @@ from transformers.utils import logging
 from ...evaluation.baselines import EEGNET, eegnet_settings
 from ...hub.published_weights import fill_network
 from ...models.configuration_braindecode import BraindecodeConfig
-from ...models.modeling_braindecode import BraindecodeForSequenceClassification, find_network
+from ...models.modeling_braindecode import BUILD_ERRORS, BraindecodeForSequenceClassification, find_network
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...suggestions import did_you_mean
 from .arguments import HOSTED, FinetuneArguments
@@ -142,7 +142,9 @@ def try_network(model: BraindecodeForSequenceClassification) -> None:
     try:
         with torch.random.fork_rng(devices=[]):
             model.eval()(windows, channel_positions=places)
-    except (RuntimeError, AssertionError, IndexError, TypeError) as error:
+    except BUILD_ERRORS as error:
+        if isinstance(error, ValueError) and config.architecture in str(error):  # one of ours
+            raise
         raise ValueError(
             f"{config.architecture} of braindecode cannot compute windows of {config.num_channels} channels "
             f"and {config.num_samples} samples at {config.sampling_rate:g} Hz: {' '.join(str(error).split())}"

@@ -89,6 +89,21 @@ def check_method(name: str) -> None:
         find_network(name.removeprefix(HOSTED))
 
 
+def try_networks(args: EvaluateArguments) -> None:
+    """Refuse a network of `--methods` that the windows do not fit, before the first one is trained."""
+    hosted = [name for name in args.methods if name.startswith(HOSTED)]
+    if not hosted:
+        return
+    from .hosted import check_hosted
+    from .target import load_target
+
+    data, column = args.data[0], str(args.label_column)
+    dataset, target = load_target(data, column, False, args.class_names)
+    for name in hosted:
+        network = args.networks.get(name.removeprefix(HOSTED), {})
+        check_hosted(FinetuneArguments(data, column, architecture=name, network=network), dataset, target)
+
+
 def trained_rows(args: EvaluateArguments) -> list[TrainedRow]:
     """Return the rows that `--methods` and `--strategies` train; probes need no training."""
     found: list[tuple[str, str, Mapping[str, Any]]] = []
