@@ -72,15 +72,14 @@ def _accept_one_channel() -> None:
 
     ShallowFBCSPNet and Deep4Net of 1.8.1 fail there, because a `squeeze` takes one axis too many.
     """
-    from braindecode.modules import CombinedConv
-
-    merged = CombinedConv.forward
+    convolution = importlib.import_module("braindecode.modules").CombinedConv
+    merged = convolution.forward
 
     def forward(self: Any, windows: torch.Tensor) -> torch.Tensor:
         apart = windows.shape[-1] == 1  # (batch, 1, time, channels)
         return self.conv_spat(self.conv_time(windows)) if apart else merged(self, windows)
 
-    CombinedConv.forward = forward
+    convolution.forward = forward
 
 
 def _is_network(value: Any) -> bool:
