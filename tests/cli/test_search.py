@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A search of settings by inner folds of subjects, as a user runs it."""
+"""A search of settings by inner folds of subjects, for a classifier and for a pretraining."""
 
 import json
 
 import pytest
+from transformers import AutoConfig
 
+from eeg_hf import load_windows
+from eeg_hf.corpora import split_windows
+from eeg_hf.experiments.inner_folds import inner_splits
 from tests.commands import fail_command, flags, run_command
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -59,4 +63,68 @@ def test_a_search_goes_on_where_it_was_stopped_and_trains_with_what_it_found(pre
 )
 def test_a_search_of_nothing_is_refused(prepared, tmp_path, options, message):
     assert message in fail_command("finetune", *words(prepared, tmp_path, **options))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def pretraining(prepared, output_dir, **options):
+    plain = {"second_order": False, "objectives": None, "contrastive_weight": 0.5}
+    fields = {"config": json.dumps({**TINY, "overlap": 0.0, **plain})}
+    once = {"max_steps": 2, "eval_strategy": "no", "save_strategy": "no", "report_to": "none"}
+    given = {"data": prepared, "output_dir": output_dir, **fields, **once, "search_folds": 2, **options}
+    return ["pretrain_tiny", *flags(**given)]
+
+
+def test_a_pretraining_is_searched_by_its_loss_on_held_out_training_subjects(prepared, tmp_path):
+    space = json.dumps({"learning_rate": [1e-5, 1e-2], "config.hidden_size": [16, 32]})
+    run_command("pretrain", *pretraining(prepared, tmp_path, search=1, search_space=space))
+    run_command("pretrain", *pretraining(prepared, tmp_path, search=2, search_space=space))
+    trials = json.loads((tmp_path / "search/trials.json").read_text())["trials"]
+    assert len(trials) == 2 and all(len(trial["scores"]) == 2 for trial in trials)
+    assert trials[0]["score"] == min(trial["score"] for trial in trials)
+    best = trials[0]["settings"]
+    assert AutoConfig.from_pretrained(tmp_path).hidden_size == best["config.hidden_size"]
+    settings = json.loads((tmp_path / "training_args.json").read_text())
+    assert settings["learning_rate"] == best["learning_rate"]
+    assert not [path for path in tmp_path.rglob("*.safetensors") if path.parent != tmp_path]
+
+
+def test_the_temperature_of_the_contrast_is_searched_by_a_probe(prepared, tmp_path):
+    space = json.dumps({"config.contrastive_temperature": {"low": 0.03, "high": 0.5, "log": True}})
+    options = {"search": 2, "search_space": space, "search_label": "condition", "split": "subject"}
+    run_command("pretrain", *pretraining(prepared, tmp_path, **options))
+    trials = json.loads((tmp_path / "search/trials.json").read_text())["trials"]
+    assert all(0 <= score <= 1 for trial in trials for score in trial["scores"])
+    assert trials[0]["score"] == max(trial["score"] for trial in trials)
+    found = trials[0]["settings"]["config.contrastive_temperature"]
+    assert AutoConfig.from_pretrained(tmp_path).contrastive_temperature == found
+
+
+def test_the_inner_folds_of_a_pretraining_never_hold_a_tested_subject(prepared, tmp_path, monkeypatch):
+    seen = []
+
+    def watch(train, num_folds):
+        seen.append(set(train["subject"]))
+        return inner_splits(train, num_folds)
+
+    monkeypatch.setattr("eeg_hf.experiments.pretraining.inner_splits", watch)
+    options = {"search": 1, "split": "fold", "num_folds": 3, "num_validation_subjects": 1}
+    run_command("pretrain", *pretraining(prepared, tmp_path, **options))
+    splits = split_windows(load_windows(prepared), "fold", num_folds=3, num_validation_subjects=1)
+    assert seen == [set(splits["train"]["subject"])]
+    assert not seen[0] & {*splits["test"]["subject"], *splits["validation"]["subject"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"search_space": '{"config.contrastive_temperature": [0.07, 0.2]}'}, "--search_label COLUMN"),
+        ({"search_space": '{"lerning_rate": [1, 2]}'}, "did you mean 'learning_rate'?"),
+        ({"search_folds": 9}, "--search_folds 9: expected as many training subjects, got"),
+        ({"search_label": "conditoin"}, "conditoin"),
+        ({"search_label": "window_id"}, "--search_label window_id: expected 2 to 50 classes, got"),
+        ({"search": 0, "search_label": "condition"}, "--search_label: no effect without --search"),
+    ],
+)
+def test_a_search_that_says_nothing_is_refused_before_pretraining(prepared, tmp_path, options, message):
+    assert message in fail_command("pretrain", *pretraining(prepared, tmp_path, **{"search": 2, **options}))
     assert not list(tmp_path.rglob("*.safetensors"))

@@ -2,7 +2,7 @@
 import pytest
 from datasets import Dataset
 
-from eeg_hf.experiments.classifiers.head import inner_groups
+from eeg_hf.experiments.inner_folds import inner_groups
 
 
 @pytest.mark.parametrize(

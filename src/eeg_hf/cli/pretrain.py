@@ -15,6 +15,7 @@ A recipe may name a mixture of corpora instead of `data`, such as
 while training. Subjects of the validation and test parts are never trained on. `--split fold --fold k` leaves
 out the test subjects of fold k, so that a classifier can be tested on them. With `config.target=codes` the
 model predicts the codes of a tokenizer that eeg-hf train-tokenizer trained (`--codec`).
+`--search 20` first chooses settings on inner folds of the training subjects.
 `--resume_from_checkpoint true` continues an interrupted run.
 """
 

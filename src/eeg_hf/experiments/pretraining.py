@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pretrain EEGFoundation or the masked VAE on prepared corpora, without labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -16,7 +16,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import IntervalStrategy
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from transformers.utils import logging
 
 from ..collation import (
@@ -27,7 +27,7 @@ from ..collation import (
     WindowDataset,
 )
 from ..collation.group_calibrations import calibrate_groups
-from ..corpora import SeenWindows, load_alignments, mixture, split_for_pretraining
+from ..corpora import SeenWindows, drop_unlabelled, load_alignments, mixture, split_for_pretraining
 from ..corpora.windows.seen_windows import COLUMNS
 from ..models.configuration_eeg_foundation import EEGFoundationConfig
 from ..models.configuration_eeg_fsq import EEGFSQConfig
@@ -41,9 +41,19 @@ from ..training import (
     fit_population,
     resume_checkpoint,
 )
+from ..training.probe import probe_encoder
 from .config_fields import check_config_fields
+from .inner_folds import inner_splits
 from .joined_parts import join_parts
 from .pretraining_arguments import PretrainArguments
+from .searching import (
+    DEFAULT_SPACE,
+    apply_settings,
+    check_space,
+    import_optuna,
+    replace_arguments,
+    search_settings,
+)
 from .split_arguments import SplitArguments
 
 logger = logging.get_logger(__name__)
@@ -54,26 +64,70 @@ SIGNAL_SETTINGS = (
     *("normalization", "clip", "alignment"),
 )
 """Settings that a codec must share with the windows whose codes it provides."""
+MAX_CLASSES = 50
+"""More than these are numbers, which no probe of a search tells apart."""
 STREAM_WINDOWS = 1024
 """Windows of a stream that tell the statistics of second-order tokens."""
 
 
 def run(args: PretrainArguments, split_args: SplitArguments, training_args: TrainingArguments) -> None:
     """Pretrain and evaluate one model."""
+    args.check_search()
+    if args.search:
+        check_space(args.search_space, PretrainArguments)
+        import_optuna()
     training_args.remove_unused_columns = False
     training_args.prediction_loss_only = True
     set_seed(training_args.seed)
 
-    weights = parse_mixture(args)
-    train, validation, seen = load_parts(args, split_args, training_args, weights)
+    corpora = parse_mixture(args)
+    train, validation, seen = load_parts(args, split_args, training_args, corpora)
+    if args.search:
+        args, training_args = choose_settings(args, training_args, train.rows, list(corpora))
+        set_seed(training_args.seed)
+    trainer = build_trainer(args, training_args, list(corpora), train, validation, seen)
+    model: Any = trainer.model
+    if validation is not None and getattr(model.config, "predicts_signal", True):
+        extractor: Any = trainer.processing_class
+        names = validation[0]["channels"]
+        folder = Path(str(training_args.output_dir))
+        trainer.add_callback(PlotReconstruction(folder, extractor.sampling_rate, names))
+    num_windows = len(train) if isinstance(train, WindowDataset) else train.num_rows
+    logger.warning(f"{model.num_parameters():,} parameters, {num_windows:,} windows to train on")
+    if isinstance(train, WindowDataset):
+        log_padding(train, training_args)
+    trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
+    trainer.save_model()
+    trainer.save_state()
+    if validation is not None:
+        trainer.save_metrics("eval", trainer.evaluate())
+
+
+def build_trainer(
+    args: PretrainArguments,
+    training_args: TrainingArguments,
+    corpora: Sequence[str],
+    train: Any,
+    validation: Dataset | None,
+    seen: SeenWindows | None = None,
+) -> EEGTrainer:
+    """Return the trainer of a new model, with its windows and collators.
+
+    Args:
+        args: The options.
+        training_args: Those of Trainer.
+        corpora: Names of the prepared corpora.
+        train: Windows to train on, or their stream.
+        validation: Windows that are evaluated on.
+        seen: What the model has seen once it is trained.
+    """
     # Trainer refuses to evaluate, or to choose a best epoch, without windows to do it on
     if validation is None:
         training_args.eval_strategy, training_args.load_best_model_at_end = IntervalStrategy.NO, False
     extractor = EEGFeatureExtractor.from_pretrained(
-        next(iter(weights)), alignment=args.alignment, calibration_regime=args.regime
+        corpora[0], alignment=args.alignment, calibration_regime=args.regime
     )
-    alignments = load_alignments(*weights) if args.alignment != "none" else None
-
+    alignments = load_alignments(*corpora) if args.alignment != "none" else None
     model = build_model(args, extractor)
     config = model.config
     calibrations = prepare_bands(model, extractor, train, validation, alignments)
@@ -90,8 +144,7 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
         )
         for _ in range(2)
     ]
-
-    trainer = EEGTrainer(
+    return EEGTrainer(
         model=model,
         args=training_args,
         train_dataset=train,
@@ -101,19 +154,58 @@ def run(args: PretrainArguments, split_args: SplitArguments, training_args: Trai
         processing_class=extractor,
         seen_windows=seen,
     )
-    if validation is not None and getattr(config, "predicts_signal", True):
-        names = validation[0]["channels"]
-        folder = Path(str(training_args.output_dir))
-        trainer.add_callback(PlotReconstruction(folder, extractor.sampling_rate, names))
-    num_windows = len(train) if isinstance(train, WindowDataset) else train.num_rows
-    logger.warning(f"{model.num_parameters():,} parameters, {num_windows:,} windows to train on")
-    if isinstance(train, WindowDataset):
-        log_padding(train, training_args)
-    trainer.train(resume_from_checkpoint=resume_checkpoint(training_args))
-    trainer.save_model()
-    trainer.save_state()
-    if validation is not None:
-        trainer.save_metrics("eval", trainer.evaluate())
+
+
+def choose_settings(
+    args: PretrainArguments, training_args: TrainingArguments, train: Dataset, corpora: Sequence[str]
+) -> tuple[PretrainArguments, TrainingArguments]:
+    """Return the settings that a search on folds of the training subjects prefers.
+
+    The score of a fold is the loss of its held-out subjects, or how well a linear probe of the encoder reads
+    a label of theirs.
+    """
+    label2id = number_classes(train, args.search_label) if args.search_label else None
+
+    def score(settings: Mapping[str, Any], parts: DatasetDict, folder: Path) -> float:
+        own, training = apply_settings(args, training_args, settings)
+        no_files = {"save_strategy": SaveStrategy.NO, "report_to": [], "load_best_model_at_end": False}
+        once = {"output_dir": str(folder), "eval_strategy": IntervalStrategy.NO, **no_files}
+        training = replace_arguments(training, once)
+        set_seed(training.seed)
+        windows = WindowDataset(parts["train"])
+        trainer = build_trainer(own, training, corpora, windows, parts["validation"])
+        trainer.train()
+        if label2id is None:
+            return float(trainer.evaluate()["eval_loss"])
+        return probe_fold(trainer, parts, str(args.search_label), label2id)
+
+    splits = inner_splits(train, args.search_folds)
+    space = args.search_space or DEFAULT_SPACE
+    direction: Literal["maximize", "minimize"] = "maximize" if args.search_label else "minimize"
+    found = search_settings(training_args, space, args.search, score, splits, direction)
+    return apply_settings(args, training_args, found.settings)
+
+
+def probe_fold(trainer: Any, parts: DatasetDict, column: str, label2id: Mapping[Any, int]) -> float:
+    """Return the balanced accuracy of a linear probe on the held-out subjects of an inner fold."""
+    alignments = trainer.eval_data_collator.alignments
+    collator = EEGDataCollator(trainer.processing_class, column, label2id, alignments)
+    fitted, scored = (
+        WindowDataset(drop_unlabelled(parts[part], column), [column]) for part in ("train", "validation")
+    )
+    return probe_encoder(trainer.model, fitted, scored, collator)["balanced_accuracy"]
+
+
+def number_classes(train: Dataset, column: str) -> dict[Any, int]:
+    """Return the index of each class of a column.
+
+    Raises:
+        ValueError: If there is no such column, or nothing to tell apart.
+    """
+    classes = sorted(set(drop_unlabelled(train, column)[column][:]))
+    if not 2 <= len(classes) <= MAX_CLASSES:
+        raise ValueError(f"--search_label {column}: expected 2 to {MAX_CLASSES} classes, got {len(classes)}")
+    return {name: index for index, name in enumerate(classes)}
 
 
 def prepare_bands(
@@ -219,7 +311,9 @@ def load_parts(
     columns = [*SIGNAL_COLUMNS, "channels"]
     parts: Mapping[str, Any]
     if args.data:
-        parts = join_parts(split_for_pretraining(args.data, split_args.split, **split_args.options), columns)
+        splits = split_for_pretraining(args.data, split_args.split, **split_args.options)
+        label = [args.search_label] if args.search_label else []
+        parts = join_parts(splits, [*dict.fromkeys([*columns, *label])])
     else:
         parts = mixture(
             weights,

@@ -13,7 +13,7 @@ from transformers.utils import logging
 
 from ...evaluation import Predictions, classification_metrics, regression_metrics, write_json
 from ...evaluation.report import METRIC_TITLES
-from .searching import inner_splits
+from ..inner_folds import inner_splits
 from .target import REGRESSION_METRIC, Target
 
 logger = logging.get_logger(__name__)

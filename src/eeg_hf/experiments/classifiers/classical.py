@@ -38,7 +38,7 @@ from ...models.configuration_eeg_foundation import SECOND_ORDER_BANDS_HZ
 from ...models.modeling_eeg_classical import EEGClassicalForSequenceClassification
 from ...models.spd_logarithm import vectorize
 from ...training.convex_head import per_class
-from .head import inner_groups
+from ..inner_folds import inner_groups
 from .hosted import describe_window
 from .target import Target
 from .windows import read_batches

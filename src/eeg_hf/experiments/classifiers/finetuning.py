@@ -2,7 +2,6 @@
 """Fine-tune a classifier or regressor on the windows of a prepared corpus, split by subject."""
 
 import copy
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,9 @@ from ...training import ConvexHead, EEGTrainer, FreezeEncoder
 from ...training.adapters import add_adapter, merge_adapter
 from ...training.moved_weights import FILE as TRAINED_FILE
 from ...training.moved_weights import WeightWatch
+from ..inner_folds import inner_splits
 from ..options import split_words
+from ..searching import DEFAULT_SPACE, apply_settings, check_space, import_optuna, search_settings
 from ..split_arguments import SplitArguments
 from ..training_statistics import collect_statistics
 from .arguments import FinetuneArguments
@@ -33,7 +34,6 @@ from .classical import ClassicalStatistics, fit_classical, try_classical
 from .head import fit_statistics, train_head, training_rows
 from .hosted import check_hosted
 from .model import build_model
-from .searching import check_space, inner_splits, search_settings
 from .shots import few_shot_split
 from .target import REGRESSION_METRIC, Target, load_target
 from .testing import judge_test_part, summarize_folds
@@ -55,7 +55,9 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
 
         fit_several(args, split_args, training_args)
         return
-    check_space(args.search_space)
+    if args.search:
+        check_space(args.search_space, FinetuneArguments)
+        import_optuna()  # before anything is trained
     dataset, target = load_target(
         args.data, args.label_column, args.task == "regression", args.class_names, split_words(args.votes)
     )
@@ -286,9 +288,10 @@ def choose_settings(
 ) -> tuple[FinetuneArguments, TrainingArguments]:
     """Return the settings that a search on folds of the training subjects prefers."""
     metric = f"eval_{(training_args.metric_for_best_model or 'loss').removeprefix('eval_')}"
+    block = "network" if args.is_hosted else "config"
 
     def score(settings: Mapping[str, Any], parts: DatasetDict, folder: Path) -> float:
-        own, training = apply_settings(args, training_args, settings)
+        own, training = apply_settings(args, training_args, settings, block)
         training.output_dir = str(folder)
         set_seed(training.seed)
         model = build_model(own, source, parts["train"], extractor, target)
@@ -299,40 +302,13 @@ def choose_settings(
         if own.adapter != "none":
             trainer.model = trainer.model_wrapped = add_adapter(model, own.adapter, own.adapter_options)
         trainer.train()
-        value = float(trainer.evaluate()[metric])
-        shutil.rmtree(folder, ignore_errors=True)  # the weights of a trial are of no further use
-        return value
+        return float(trainer.evaluate()[metric])
 
-    folder = Path(str(training_args.output_dir)) / "search"
-    unused = {"eval_strategy": IntervalStrategy.NO, "load_best_model_at_end": False, "report_to": []}
-    searched = replace_arguments(training_args, {"output_dir": str(folder), **unused})
     direction: Literal["maximize", "minimize"] = "maximize" if training_args.greater_is_better else "minimize"
+    space = args.search_space or {**DEFAULT_SPACE, "label_smoothing": {"low": 0.0, "high": 0.2}}
     folds = inner_splits(train, args.search_folds)
-    space = check_space(args.search_space)
-    found = search_settings(searched, space, args.search, score, folds, folder, direction)
-    logger.warning(f"search of {args.search} trials: {found.score:.3f} with {found.settings}")
-    return apply_settings(args, training_args, found.settings)
-
-
-def apply_settings(
-    args: FinetuneArguments, training_args: TrainingArguments, settings: Mapping[str, Any]
-) -> tuple[FinetuneArguments, TrainingArguments]:
-    """Return both with other settings; `config.*` are fields of the model, or arguments of a network."""
-    own: dict[str, Any] = {name: value for name, value in settings.items() if hasattr(args, name)}
-    fields = {name.removeprefix("config."): value for name, value in settings.items() if "." in name}
-    block = "network" if args.is_hosted else "config"
-    own[block] = {**getattr(args, block), **fields}
-    changed = replace(args, **own)
-    others = {name: value for name, value in settings.items() if name not in own and "." not in name}
-    return changed, replace_arguments(training_args, others)
-
-
-def replace_arguments(training_args: TrainingArguments, changes: Mapping[str, Any]) -> TrainingArguments:
-    """Return a copy with other values; `dataclasses.replace` would undo what was set up meanwhile."""
-    copied = copy.copy(training_args)
-    for name, value in changes.items():
-        setattr(copied, name, value)
-    return copied
+    found = search_settings(training_args, space, args.search, score, folds, direction)
+    return apply_settings(args, training_args, found.settings, block)
 
 
 def keep_adapter(trainer: EEGTrainer, folder: Path) -> None:

@@ -21,7 +21,7 @@ from ...collation import EEGDataCollator, WindowDataset
 from ...evaluation import Predictions
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training.frozen_features import collect_features
-from .head import inner_groups
+from ..inner_folds import inner_groups
 from .shots import few_shot_split
 
 _PROBES: Mapping[str, tuple[Callable[[], Any], dict[str, list[float]]]] = {

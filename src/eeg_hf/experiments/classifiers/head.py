@@ -4,13 +4,13 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from transformers.utils import logging
 
 from ...collation import WindowDataset
 from ...evaluation import write_json
 from ...training import ConvexHead, EEGTrainer, fit_classifier, fit_population, resume_checkpoint
+from ..inner_folds import inner_groups
 from .target import Target
 
 logger = logging.get_logger(__name__)
@@ -91,15 +91,6 @@ def fit_head(trainer: EEGTrainer, train: Dataset, target: Target, is_pretrained:
 def trainer_parts(trainer: EEGTrainer) -> tuple[Any, Any]:
     """Return the model and the collator of the tested windows."""
     return trainer.model, trainer.eval_data_collator
-
-
-def inner_groups(train: Dataset) -> np.ndarray:
-    """Return what inner folds keep apart, (windows,): subjects; of one subject sessions, else runs."""
-    groups = [f"{corpus}/{name}" for corpus, name in zip(train["corpus"], train["subject"], strict=True)]
-    for column in ("session", "run"):
-        if len(set(groups)) == 1 and column in train.column_names:
-            groups = [f"{group}/{name}" for group, name in zip(groups, train[column], strict=True)]
-    return np.array(groups)
 
 
 def finetune_gently(trainer: EEGTrainer) -> dict[str, Any]:

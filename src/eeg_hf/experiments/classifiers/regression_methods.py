@@ -17,7 +17,7 @@ from ...evaluation import (
     tangent_space_regressor,
 )
 from ...evaluation.report import regime_of
-from .head import inner_groups
+from ..inner_folds import inner_groups
 from .target import Target
 
 MEAN = "mean of the training windows"

@@ -30,10 +30,11 @@ from ...training.convex_head import ConvexHead, fit_head
 from ...training.frozen_features import collect_features
 from ...training.ridge_head import fit_ridge_head
 from ..config_fields import check_config_fields
+from ..inner_folds import inner_groups
 from ..split_arguments import SplitArguments
 from ..study.question import is_number
 from .arguments import FinetuneArguments
-from .head import inner_groups, training_rows
+from .head import training_rows
 from .model import describe_channels, fit_to_windows
 from .target import Target
 from .testing import summarize_folds

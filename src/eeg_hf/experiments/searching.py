@@ -1,33 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings chosen by Optuna on inner folds of training subjects, through Trainer.hyperparameter_search."""
 
+import copy
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
-from datasets import Dataset, DatasetDict
-from sklearn.model_selection import GroupKFold
+from datasets import DatasetDict
 from torch import nn
 from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
 
-from ...atomic_files import write_text
-from ...evaluation import write_json
-from ...suggestions import did_you_mean
-from ...tables import markdown_table
-from .arguments import FinetuneArguments
-from .head import inner_groups
+from ..atomic_files import write_text
+from ..evaluation import write_json
+from ..suggestions import did_you_mean
+from ..tables import markdown_table
 
 logger = logging.get_logger(__name__)
 
 DEFAULT_SPACE: Mapping[str, Any] = {
     "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
     "weight_decay": {"low": 0.0, "high": 0.2},
-    "label_smoothing": {"low": 0.0, "high": 0.2},
 }
 STUDY = "search"
+ScoreFold = Callable[[Mapping[str, Any], DatasetDict, Path], float]
+"""Trains one inner fold with some settings in a folder, and returns its score."""
+Arguments = TypeVar("Arguments", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,17 @@ class Found:
     score: float
 
 
-def check_space(space: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what to search, the default where nothing is given.
+def check_space(space: Mapping[str, Any], arguments: type) -> None:
+    """Refuse a name that is no setting of Trainer or of a command, and a range that is none.
+
+    Args:
+        space: Name -> a list of values, or a mapping with `low`, `high` and perhaps `log`.
+        arguments: The dataclass with the options of the command.
 
     Raises:
-        ValueError: If a name is no setting, or its range is none.
+        ValueError: If there is one.
     """
-    known = [field.name for cls in (TrainingArguments, FinetuneArguments) for field in fields(cls)]
+    known = [field.name for cls in (TrainingArguments, arguments) for field in fields(cls)]
     for name, values in space.items():
         if name not in known and not name.startswith("config."):
             raise ValueError(
@@ -64,22 +70,32 @@ def check_space(space: Mapping[str, Any]) -> Mapping[str, Any]:
                 f"--search_space: {name}: expected a list of values or "
                 f'{{"low": 1e-4, "high": 1e-2, "log": true}}, got {values!r}'
             )
-    return space or DEFAULT_SPACE
 
 
-def inner_splits(train: Dataset, num_folds: int) -> list[DatasetDict]:
-    """Return folds of the training windows, by subject; of one subject by session or run.
+def apply_settings(
+    args: Arguments, training_args: TrainingArguments, settings: Mapping[str, Any], block: str = "config"
+) -> tuple[Arguments, TrainingArguments]:
+    """Return the options of a command and of Trainer with other settings.
 
-    Raises:
-        ValueError: If there are fewer groups than folds.
+    Args:
+        args: The options of the command.
+        training_args: Those of Trainer.
+        settings: Name -> value; `config.*` are fields of the model.
+        block: Option of the command that holds these fields.
     """
-    groups = inner_groups(train)
-    if (found := len(np.unique(groups))) < num_folds:
-        raise ValueError(f"--search_folds {num_folds}: expected as many training subjects, got {found}")
-    folds = GroupKFold(num_folds).split(np.zeros(len(train)), groups=groups)
-    return [
-        DatasetDict({"train": train.select(fit), "validation": train.select(held)}) for fit, held in folds
-    ]
+    own: dict[str, Any] = {name: value for name, value in settings.items() if hasattr(args, name)}
+    model = {name.removeprefix("config."): value for name, value in settings.items() if "." in name}
+    own[block] = {**getattr(args, block), **model}
+    others = {name: value for name, value in settings.items() if name not in own and "." not in name}
+    return replace(args, **own), replace_arguments(training_args, others)
+
+
+def replace_arguments(training_args: TrainingArguments, changes: Mapping[str, Any]) -> TrainingArguments:
+    """Return a copy with other values; `dataclasses.replace` would undo what was set up meanwhile."""
+    copied = copy.copy(training_args)
+    for name, value in changes.items():
+        setattr(copied, name, value)
+    return copied
 
 
 def _no_model() -> Any:
@@ -92,7 +108,7 @@ class FoldSearch(Trainer):
 
     Args:
         args: Of the trainings; a search reads the folder and the seed.
-        score: Trains one fold with some settings and returns its score.
+        score: See [`ScoreFold`].
         splits: The inner folds.
         space: What to search.
     """
@@ -100,7 +116,7 @@ class FoldSearch(Trainer):
     def __init__(
         self,
         args: TrainingArguments,
-        score: Callable[[Mapping[str, Any], DatasetDict, Path], float],
+        score: ScoreFold,
         splits: Sequence[DatasetDict],
         space: Mapping[str, Any],
     ) -> None:
@@ -131,40 +147,40 @@ class FoldSearch(Trainer):
         settings = self.suggest(trial)
         folder = Path(str(self.args.output_dir)) / f"trial-{trial.number}"
         scores = [self.score(settings, parts, folder / f"fold-{at}") for at, parts in enumerate(self.splits)]
+        shutil.rmtree(folder, ignore_errors=True)  # the weights of a trial are of no further use
         trial.set_user_attr("scores", scores)
         self.objective = float(np.mean(scores))
         logger.warning(f"trial {trial.number}: {self.objective:.3f} with {settings}")
 
 
 def search_settings(
-    args: TrainingArguments,
+    training_args: TrainingArguments,
     space: Mapping[str, Any],
     num_trials: int,
-    score: Callable[[Mapping[str, Any], DatasetDict, Path], float],
+    score: ScoreFold,
     splits: Sequence[DatasetDict],
-    folder: Path,
     direction: Literal["maximize", "minimize"],
 ) -> Found:
-    """Search settings, and write a table of the trials and a picture of what mattered.
+    """Search settings, and write a table of the trials and a picture of what mattered to `search/`.
 
     A search that was stopped goes on: finished trials are kept in `search.db`.
 
     Args:
-        args: Of the trainings.
+        training_args: Of the trainings; the search takes the seed and the folder.
         space: What to search; see `check_space`.
         num_trials: Trials in all.
-        score: See [`FoldSearch`].
+        score: See [`ScoreFold`].
         splits: The inner folds.
-        folder: Of the search.
         direction: `"maximize"` or `"minimize"`.
 
     Raises:
         ImportError: If Optuna is not installed.
+        ValueError: If several processes train.
     """
-    try:
-        import optuna
-    except ModuleNotFoundError as error:
-        raise ImportError('optuna is not installed: pip install "eeg-hf[sweep]"') from error
+    if training_args.world_size > 1:
+        raise ValueError(f"--search: takes one process, got {training_args.world_size}: train without launch")
+    optuna = import_optuna()
+    folder = Path(str(training_args.output_dir)) / "search"
     folder.mkdir(parents=True, exist_ok=True)
     storage = f"sqlite:///{(folder / 'search.db').resolve()}"
     kept: dict[str, Any] = {"study_name": STUDY, "storage": storage, "load_if_exists": True}
@@ -172,6 +188,8 @@ def search_settings(
     # A trial that was stopped in the middle says nothing, and its settings may be drawn again
     left = num_trials - sum(trial.state.is_finished() for trial in study.trials)
     if left > 0:
+        unused = {"eval_strategy": IntervalStrategy.NO, "load_best_model_at_end": False, "report_to": []}
+        args = replace_arguments(training_args, {"output_dir": str(folder), **unused})
         search = FoldSearch(args, score, splits, space)
         sampler = optuna.samplers.TPESampler(seed=args.seed + num_trials - left)
         search.hyperparameter_search(
@@ -179,7 +197,18 @@ def search_settings(
         )
     study = optuna.load_study(study_name=STUDY, storage=storage)
     write_trials(study, folder)
-    return Found(dict(study.best_params), float(study.best_value))
+    found = Found(dict(study.best_params), float(study.best_value))
+    logger.warning(f"search of {num_trials} trials: {found.score:.3f} with {found.settings}")
+    return found
+
+
+def import_optuna() -> Any:
+    """Return the module, or raise an ImportError that says how to install it."""
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise ImportError('optuna is not installed: pip install "eeg-hf[sweep]"') from error
+    return optuna
 
 
 def write_trials(study: Any, folder: Path) -> None:
