@@ -35,8 +35,8 @@ def requirements(setup):
 
 @pytest.fixture(scope="module")
 def pins():
-    lines = [line for line in read("constraints.txt").splitlines() if line and not line.startswith("#")]
-    return [Requirement(line) for line in lines]
+    lines = [line.partition("#")[0].strip() for line in read("constraints.txt").splitlines()]
+    return [Requirement(line) for line in lines if line]
 
 
 def test_extras_name_extras_that_exist(requirements):
@@ -49,7 +49,8 @@ def test_extras_name_extras_that_exist(requirements):
 
 def test_test_extra_brings_what_the_tests_import(requirements):
     test = next(requirement for requirement in requirements["test"] if requirement.name == "eeg-hf")
-    assert test.extras == set(requirements) - {"", "test", "dev", "docs"}
+    alone = {"federated"}  # whose Flower takes older versions of what the others need
+    assert test.extras == set(requirements) - {"", "test", "dev", "docs"} - alone
 
 
 def test_every_requirement_has_one_tested_version_that_satisfies_it(requirements, pins):

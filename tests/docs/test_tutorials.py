@@ -20,9 +20,13 @@ DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 MODULE = re.compile(r"# src/(eeg_hf/\w+/\w+)\.py\n")
 # What a page says that it needs beside the library; no page needs an extra
-NEEDS = {"lora": "peft", "own_recordings": "edfio"}
+NEEDS = {
+    "lora": ["peft"],
+    "own_recordings": ["edfio"],
+    "train_federated": ["flwr", "ray", "fastapi", "uvicorn"],
+}
 # Whole ways from recordings to a table: ten seconds and more each
-SLOW = ("getting_started", "commands", "own_recordings", "train_the_tokenizer")
+SLOW = ("getting_started", "commands", "own_recordings", "train_the_tokenizer", "train_federated")
 PATTERNS = ("getting_started", "tutorials/*", "how_to/*")
 PAGES = [
     pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in SLOW else [])
@@ -60,10 +64,11 @@ def run_commands(text, page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_runs_as_it_stands(page, tmp_path, monkeypatch):
-    if page.stem in NEEDS:
-        pytest.importorskip(NEEDS[page.stem])
+    needed = NEEDS.get(page.stem, [])
+    for package in needed:
+        pytest.importorskip(package)
     # transformers imports torchvision where it is installed
-    for package in set(EXTRAS) - {"torchvision", NEEDS.get(page.stem)}:
+    for package in set(EXTRAS) - {"torchvision", *needed}:
         monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("eeg_hf.models.objective_registry.OBJECTIVES", OBJECTIVES)

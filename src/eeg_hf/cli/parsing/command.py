@@ -47,6 +47,7 @@ EXTRAS = {
     "prometheus_client": "serve",
     "multipart": "serve",
     "peft": "peft",
+    "flwr": "federated",
 }
 
 
