@@ -8,6 +8,10 @@ import pytest
 from transformers import pipeline
 
 from eeg_hf import get_corpus
+from eeg_hf.cli.study import prepare_words
+from eeg_hf.experiments.study.arguments import StudyArguments
+from eeg_hf.experiments.study.understanding import understand
+from eeg_hf.experiments.study.window_checks import check_windows
 from tests.commands import fail_command, run_command
 
 GERMAN = {"rest": "Ruhe", "task": "Rechnen"}
@@ -17,13 +21,18 @@ TINY = (
 )
 
 
-def write_lab(folder, num_subjects=4, seconds=16, table="file,Participant,Bedingung,Age,Sex"):
-    """Write a folder as a laboratory has it: sub-folders, German names, two formats, a table."""
-    rows = [table]
+def write_lab(folder, num_subjects=4, seconds=16, lengths=None):
+    """Write a folder as a laboratory has it: sub-folders, German names, two formats, a table.
+
+    Recordings that `lengths` names by subject and condition have as many seconds.
+    """
+    rows = ["file,Participant,Bedingung,Age,Sex"]
     corpus = get_corpus("simulated", num_subjects=num_subjects, seconds=seconds)
     for number, recording in enumerate(corpus.recordings()):
         raw = corpus.read(recording)
         condition = GERMAN[recording.labels["condition"]]
+        if length := (lengths or {}).get((recording.subject, condition)):
+            raw.crop(tmax=length)
         place = folder / f"Messungen {recording.subject}"
         place.mkdir(parents=True, exist_ok=True)
         if number % 4 < 2:
@@ -110,6 +119,31 @@ def test_several_labels_are_answered_apart_and_together(lab, tmp_path):
     answer = pipeline("eeg-classification", model=str(tmp_path / "model"))(str(next(lab.rglob("*_raw.fif"))))
     assert answer["tasks"]["Bedingung"]["label"] in GERMAN.values()
     assert isinstance(answer["tasks"]["Age"]["value"], float)
+
+
+@pytest.mark.parametrize(
+    ("short", "expected"),
+    [
+        ({"00", "01", "02", "03"}, "class 'Rechnen' of 'Bedingung' is left with windows of no subject"),
+        ({"00", "01", "03"}, "class 'Rechnen' of 'Bedingung' is left with windows of one subject in 4 recor"),
+    ],
+)
+def test_a_class_that_is_lost_when_recordings_are_cut_is_named_with_the_reason(short, expected, tmp_path):
+    lab = write_lab(tmp_path / "lab", lengths={(subject, "Rechnen"): 2.0 for subject in short})
+    words = ("--label_column", "Bedingung", "--output_dir", tmp_path / "study", "--num_proc", 1)
+    line = fail_command("study", lab, *words)
+    assert line.startswith(expected) and "are less than one window of 4 s; mend that, such as by" in line
+    assert not (tmp_path / "study" / "model").exists()
+
+
+def test_folds_follow_the_subjects_that_are_left_when_recordings_are_cut(tmp_path):
+    lab = write_lab(tmp_path / "lab", lengths={(subject, "Rechnen"): 2.0 for subject in ("00", "03")})
+    study = understand(StudyArguments([str(lab)], ["Bedingung"], output_dir=str(tmp_path), num_proc=1))
+    words = prepare_words(StudyArguments([str(lab)], num_proc=1), study)
+    run_command("prepare", *words, "--output_dir", tmp_path / "windows")
+    left = check_windows(tmp_path / "windows", study)
+    assert (study.plan.folds, left.plan.folds) == (4, 2)
+    assert left.plan.reasons[-1].startswith("2 folds, because recordings of Bedingung without a window")
 
 
 def test_bad_input_is_one_line(tmp_path, lab):

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from ..atomic_files import write_text
 
+FINISHED = "finished"
+"""File that holds the command which a folder is the result of."""
+
 
 def run_verb(verb: object, *arguments: object) -> None:
     """Print a command and run it in this process."""
@@ -19,10 +22,18 @@ def run_verb(verb: object, *arguments: object) -> None:
 
 def run_once(output_dir: Path, verb: object, *arguments: object) -> None:
     """Run a command with an output folder unless the same command finished before."""
-    words = [verb, *arguments, "--output_dir", output_dir]
-    finished, text = output_dir / "finished", shlex.join(map(str, words))
-    if finished.exists() and finished.read_text(encoding="utf-8") == text:
+    if is_finished(output_dir, verb, *arguments):
         sys.stdout.write(f"\n{output_dir} is finished; delete it to run it again\n")
         return
-    run_verb(*words)
-    write_text(finished, text)
+    run_verb(verb, *arguments, "--output_dir", output_dir)
+    write_text(output_dir / FINISHED, _describe(output_dir, verb, *arguments))
+
+
+def is_finished(output_dir: Path, verb: object, *arguments: object) -> bool:
+    """Return whether a command finished before in its output folder."""
+    path = output_dir / FINISHED
+    return path.exists() and path.read_text(encoding="utf-8") == _describe(output_dir, verb, *arguments)
+
+
+def _describe(output_dir: Path, *words: object) -> str:
+    return shlex.join(map(str, (*words, "--output_dir", output_dir)))

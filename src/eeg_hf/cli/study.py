@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any
 from ..experiments.classifiers.strategies import to_words
 from ..experiments.study.arguments import StudyArguments
 from .parsing import Command
-from .steps import run_once, run_verb
+from .steps import is_finished, run_once, run_verb
 
 if TYPE_CHECKING:
     from ..experiments.study.budget import Budget
+    from ..experiments.study.progress import Progress
     from ..experiments.study.question import Question
     from ..experiments.study.understanding import Study
 
@@ -41,6 +42,7 @@ INNER_FOLDS = 3
 def run(args: StudyArguments) -> None:
     """Understand the folder, run every step, and write the report."""
     from ..experiments.study.budget import Budget
+    from ..experiments.study.progress import Progress
     from ..experiments.study.understanding import understand
 
     budget = Budget(args.budget)
@@ -51,22 +53,71 @@ def run(args: StudyArguments) -> None:
         say(line)
     for question in study.questions:
         check_candidates(args, question)
+    Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+    with Progress() as progress:
+        run_steps(args, study, budget, progress)
+
+
+def run_steps(args: StudyArguments, study: "Study", budget: "Budget", progress: "Progress") -> None:
+    """Prepare the recordings, train, compare and report."""
+    from ..experiments.study.window_checks import check_windows
+
     output_dir = Path(args.output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    run_verb("prepare", *prepare_words(args, study), "--output_dir", output_dir / "windows")
+    progress.plan(list_costs(args, study))
+    with progress.step(output_dir / "windows", "preparing the recordings"):
+        run_verb("prepare", *prepare_words(args, study), "--output_dir", output_dir / "windows")
+        prepared = check_windows(output_dir / "windows", study)
+    for reason in prepared.plan.reasons[len(study.plan.reasons) :]:
+        say(f"chosen: {reason}")
+    study = prepared
     begun = time.monotonic()
     for question in study.questions:
-        train_last(args, question)
+        train_last(args, question, progress)
     fits = sum(count_fits(args, question) for question in study.questions)
-    fit_to_time(args, study, budget, (time.monotonic() - begun) / fits)
+    fit_seconds = (time.monotonic() - begun) / fits
+    fit_to_time(args, study, budget, fit_seconds)
     folds = min(args.folds, study.plan.folds)
     study = dataclasses.replace(study, plan=dataclasses.replace(study.plan, folds=folds))
+    progress.plan(list_costs(args, study))
     write_settings(output_dir / "study.yaml", args, [question.label for question in study.questions])
-    together = train_together(args, study) if len(study.questions) > 1 else {}
+    together = train_together(args, study, progress)
     for question in study.questions:
-        answer(args, study, question, together.get(question.label))
+        answer(args, study, question, together.get(question.label), progress)
     if len(study.questions) > 1:
         write_overview(study, output_dir)
+
+
+def list_costs(args: StudyArguments, study: "Study") -> dict[Path, float]:
+    """Return what each step may cost in seconds, by the folder that it writes."""
+    from ..experiments.study.budget import (
+        FITS_OF_BASELINES,
+        FITS_OF_DETAILS,
+        REPORT_SECONDS,
+        expected_fit_seconds,
+        preparation_seconds,
+    )
+
+    output_dir, folds = Path(args.output_dir), min(args.folds, study.plan.folds)
+    costs = {output_dir / "windows": preparation_seconds(study.readable, args.num_proc)}
+    if learns_together(args, study):
+        fit = expected_fit_seconds(study.readable, study.plan.sampling_rate)
+        costs[output_dir / "model"] = fit
+        costs |= {output_dir / "together": folds * fit} if tests_together(args, study) else {}
+    for question in study.questions:
+        fit = expected_fit_seconds(study.used(question), study.plan.sampling_rate)
+        folder, choices = question.folder, count_fits(args, question)
+        costs[folder / "model"] = choices * fit
+        costs |= {folder / "kept": folds * choices * fit} if tests_choice(args, question) else {}
+        costs |= {folder / regime: folds * fit for regime in args.regimes}
+        costs[folder / "table"] = (folds * FITS_OF_BASELINES * args.baselines + 1) * fit
+        costs[folder / "report"] = REPORT_SECONDS + folds * FITS_OF_DETAILS * args.details * fit
+    return costs
+
+
+def run_step(progress: "Progress", title: str, folder: Path, *words: object) -> None:
+    """Run a command with an output folder as a step, unless it finished before."""
+    with progress.step(folder, title, is_finished(folder, *words)):
+        run_once(folder, *words)
 
 
 def take_subjects(args: StudyArguments, study: "Study") -> "Study":
@@ -110,12 +161,13 @@ def fit_to_time(args: StudyArguments, study: "Study", budget: "Budget", fit_seco
         say(f"LEFT OUT to keep within the time: {line}")
 
 
-def train_last(args: StudyArguments, question: "Question") -> None:
+def train_last(args: StudyArguments, question: "Question", progress: "Progress") -> None:
     """Choose the model that is kept by folds of everybody, and train it on everybody."""
     question.folder.mkdir(parents=True, exist_ok=True)
     last = ["--split", "none", *kept_words(args, question)]
     windows = Path(args.output_dir) / "windows"
-    run_once(question.folder / "model", "finetune", *finetune_words(args, windows, question), *last)
+    words = ("finetune", *finetune_words(args, windows, question), *last)
+    run_step(progress, f"{question.label}: the model that is kept", question.folder / "model", *words)
 
 
 def kept_words(args: StudyArguments, question: "Question") -> list[str]:
@@ -160,7 +212,18 @@ def count_fits(args: StudyArguments, question: "Question") -> int:
     return 1 if number == 1 else INNER_FOLDS * number + 1
 
 
-def answer(args: StudyArguments, study: "Study", question: "Question", together: Path | None) -> None:
+def tests_choice(args: StudyArguments, question: "Question") -> bool:
+    """Return whether the choice of the kept model is tested by folds."""
+    return args.tests_choice and count_fits(args, question) > 1
+
+
+def answer(
+    args: StudyArguments,
+    study: "Study",
+    question: "Question",
+    together: Path | None,
+    progress: "Progress",
+) -> None:
     """Compare methods on a label, and write the report."""
     from ..atomic_files import write_text
     from ..evaluation import read_report
@@ -170,24 +233,27 @@ def answer(args: StudyArguments, study: "Study", question: "Question", together:
     windows, folder = Path(args.output_dir) / "windows", question.folder
     split, shown = split_settings(args, study), folder / args.regimes[0]
     runs = [f"{TOGETHER}={together}"] if together else []
-    if args.tests_choice and count_fits(args, question) > 1:
+    shared, label = ("finetune", *finetune_words(args, windows, question)), question.label
+    if tests_choice(args, question):
         shown = folder / "kept"
-        words = (*finetune_words(args, windows, question), *kept_words(args, question), *to_words(split))
-        run_once(shown, "finetune", *words)
+        words = (*shared, *kept_words(args, question), *to_words(split))
+        run_step(progress, f"{label}: a test of the choice", shown, *words)
         runs.append(f"{KEPT}={shown}")
     for regime in args.regimes:
-        words = (*finetune_words(args, windows, question), *to_words({**split, "regime": regime}))
-        run_once(folder / regime, "finetune", *words)
+        words = (*shared, *to_words({**split, "regime": regime}))
+        run_step(progress, f"{label}: our model, {regime}", folder / regime, *words)
         runs.append(f"{METHOD}, {regime}={folder / regime}")
     compared = {"data": str(windows), **question_settings(question), **split}
     compared |= {"baselines": None if args.baselines else False}
     compared |= {"evoked": True if args.segments == "events" and args.baselines else None}
-    run_once(folder / "table", "evaluate", *to_words(compared), "--runs", *runs)
+    words = ("evaluate", *to_words(compared), "--runs", *runs)
+    run_step(progress, f"{label}: the table with baselines", folder / "table", *words)
 
     rows, _ = read_report(folder / "table")
     write_results(rows, folder, folder / "table" / "metrics.json")
     notes = Notes(shown, args.left_out, args.details and args.regimes[0] == "unseen")
-    report = write_report(windows, question, study, notes)
+    with progress.step(folder / "report", f"{label}: the report"):
+        report = write_report(windows, question, study, notes)
     write_text(
         folder / "recordings.csv", study.table.drop(columns=["channels", "samples"]).to_csv(index=False)
     )
@@ -200,7 +266,17 @@ def split_settings(args: StudyArguments, study: "Study") -> dict[str, Any]:
     return {"folds": folds, "split_seed": args.seed, "num_validation_subjects": 0}
 
 
-def train_together(args: StudyArguments, study: "Study") -> dict[str, Path]:
+def learns_together(args: StudyArguments, study: "Study") -> bool:
+    """Return whether one model learns all labels: a head is of numbers where its label is."""
+    return len(study.questions) > 1 and args.task == "auto" and args.regimes[0] == "unseen"
+
+
+def tests_together(args: StudyArguments, study: "Study") -> bool:
+    """Return whether that model is tested: folds of the labels must be the same."""
+    return args.tests_choice and study.has_equal_recordings
+
+
+def train_together(args: StudyArguments, study: "Study", progress: "Progress") -> dict[str, Path]:
     """Train one model with a head for each label on everybody who has any of them, and test it by folds.
 
     Returns:
@@ -208,15 +284,16 @@ def train_together(args: StudyArguments, study: "Study") -> dict[str, Path]:
     """
     from ..experiments.classifiers.several_tasks import task_folders
 
-    if args.task != "auto" or args.regimes[0] != "unseen":
-        return {}  # a head is of numbers where its label is
+    if not learns_together(args, study):
+        return {}
     output_dir, labels = Path(args.output_dir), [question.label for question in study.questions]
     settings = {"data": str(output_dir / "windows"), "label_column": ",".join(labels), "head": "convex"}
-    words = ("finetune_tiny", *to_words({**settings, "report_to": "none", **args.finetune}))
-    run_once(output_dir / "model", "finetune", *words, "--split", "none")
-    if not args.tests_choice or not study.has_equal_recordings:
+    words = ("finetune", "finetune_tiny", *to_words({**settings, "report_to": "none", **args.finetune}))
+    run_step(progress, "one model for all labels", output_dir / "model", *words, "--split", "none")
+    if not tests_together(args, study):
         return {}
-    run_once(output_dir / "together", "finetune", *words, *to_words(split_settings(args, study)))
+    folds = to_words(split_settings(args, study))
+    run_step(progress, "a test of one model for all labels", output_dir / "together", *words, *folds)
     return task_folders(output_dir / "together", labels)
 
 

@@ -82,12 +82,15 @@ def choose_architecture(
         for each in inner_splits(train, max(number, 2))
     ]
     scores = {}
-    for name in names:
-        found = []
-        for fold, split in enumerate(inner):
-            found.append(run(name, split, folder / f"{name.replace('/', '-')}-{fold}"))
-            shutil.rmtree(folder, ignore_errors=True)
-        scores[name] = _score(Predictions.concatenate(found), target)
+    # And the fit of what is chosen, which follows
+    with logging.tqdm(total=len(names) * len(inner) + 1, desc="choosing", unit="fit") as bar:
+        for name in names:
+            found = []
+            for fold, split in enumerate(inner):
+                found.append(run(name, split, folder / f"{name.replace('/', '-')}-{fold}"))
+                shutil.rmtree(folder, ignore_errors=True)
+                bar.update()
+            scores[name] = _score(Predictions.concatenate(found), target)
     sign = -1 if target.is_regression else 1
     best = max(names, key=lambda name: sign * scores[name])
     metric = REGRESSION_METRIC if target.is_regression else "balanced_accuracy"

@@ -50,6 +50,8 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     """Fine-tune once or for every fold, and write the test metrics."""
     args.check()
     check_options(args)
+    if not logging.is_progress_bar_enabled():  # which Trainer does not ask
+        training_args.disable_tqdm = True
     if len(args.label_columns) > 1:
         from .several_tasks import run as fit_several
 
@@ -98,7 +100,7 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
                 is_kept=False,
                 statistics=statistics,
             )
-            for fold, parts in enumerate(splits)
+            for fold, parts in logging.tqdm([*enumerate(splits)], desc="folds", unit="fold")
         ]
     else:
         metrics |= finetune(

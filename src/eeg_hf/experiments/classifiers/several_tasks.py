@@ -51,7 +51,7 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     places = [output_dir / f"fold-{fold}" for fold in range(len(splits))] if is_folded else [output_dir]
     metrics: dict[str, list[dict[str, float]]] = {target.column: [] for target in targets}
     folders = task_folders(output_dir, [target.column for target in targets])
-    for parts, place in zip(splits, places, strict=True):
+    for parts, place in logging.tqdm([*zip(splits, places, strict=True)], desc="folds", unit="fold"):
         model, extractor, seen = fit_tasks(parts, targets, args, training_args, place)
         if "test" not in parts:
             continue

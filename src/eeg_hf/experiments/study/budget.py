@@ -19,9 +19,12 @@ _UNITS = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600}
 _SHARE_OF_PREPARATION = 0.3
 _SAMPLES_PER_SECOND = 4e6
 """Samples of all channels that one process reads, cleans and writes in a second, a careful guess."""
-_FITS_OF_BASELINES = 5
+_PREPARED_SAMPLES_PER_SECOND = 8e6
+"""Prepared samples of all channels from which our model is fitted and tested in a second, such a guess."""
+FITS_OF_BASELINES = 5
 """What the baselines of a fold cost, in fits of our model."""
-_REPORT_SECONDS = 20.0
+FITS_OF_DETAILS = 2
+REPORT_SECONDS = 20.0
 _FEWEST_FOLDS = 2
 
 
@@ -47,9 +50,8 @@ class Work:
 
     def cost(self, fit_seconds: float) -> float:
         """Return the seconds that it takes, by what one fit takes."""
-        fits = self.folds * (len(self.regimes) + _FITS_OF_BASELINES * self.baselines + 2 * self.details)
-        fits += self.folds * self.choices
-        return fits * fit_seconds + _REPORT_SECONDS
+        fits = len(self.regimes) + FITS_OF_BASELINES * self.baselines + FITS_OF_DETAILS * self.details
+        return self.folds * (fits + self.choices) * fit_seconds + REPORT_SECONDS
 
 
 @dataclass
@@ -87,6 +89,18 @@ def parse_seconds(text: str) -> float:
     return float(match[1]) * _UNITS.get(match[2], 60)
 
 
+def preparation_seconds(table: "pd.DataFrame", processes: int) -> float:
+    """Return what it may take to prepare recordings, by what `read_facts` returns of them."""
+    samples = table["seconds"] * table["num_channels"] * table["sampling_rate"]
+    return float(samples.sum()) / _SAMPLES_PER_SECOND / max(processes, 1)
+
+
+def expected_fit_seconds(table: "pd.DataFrame", sampling_rate: float) -> float:
+    """Return what a fit of our model may take on recordings that are prepared at a rate in Hz."""
+    samples = table["seconds"] * table["num_channels"] * sampling_rate
+    return 1 + float(samples.sum()) / _PREPARED_SAMPLES_PER_SECOND
+
+
 def choose_subjects(
     table: "pd.DataFrame", labels: Sequence[str], seconds: float, processes: int
 ) -> list[str]:
@@ -98,8 +112,7 @@ def choose_subjects(
         seconds: Of the whole study.
         processes: Of the preparation.
     """
-    samples = table["seconds"] * table["num_channels"] * table["sampling_rate"]
-    share = seconds * _SHARE_OF_PREPARATION * _SAMPLES_PER_SECOND * max(processes, 1) / samples.sum()
+    share = seconds * _SHARE_OF_PREPARATION / preparation_seconds(table, processes)
     firsts = table.groupby("subject", sort=True).first()
     subjects = firsts.index.to_series().map(lambda name: "/".join(map(str, firsts.loc[name, list(labels)])))
     if share >= 1:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import RocCurveDisplay, average_precision_score, precision_recall_curve
+from transformers.utils import logging
 
 from ...evaluation import Predictions, plot_confusion_matrix
 from ...evaluation.metrics import balanced_accuracy
@@ -313,7 +314,8 @@ def plot_examples(windows: Sequence[Mapping[str, Any]], channels: Sequence[str])
 
 def draw_all(drawings: Mapping[str, Callable[[], "Figure"]], folder: Path) -> pd.Series:
     """Draw every figure and return the path of each PNG by its name."""
-    return pd.Series({name: save_figure(draw(), folder, name) for name, draw in drawings.items()})
+    bar = logging.tqdm([*drawings.items()], desc="figures", unit="figure")
+    return pd.Series({name: save_figure(draw(), folder, name) for name, draw in bar})
 
 
 def describe_places(channels: Sequence[str], positions: np.ndarray) -> mne.Info:
