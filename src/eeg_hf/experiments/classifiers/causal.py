@@ -14,8 +14,7 @@ from ...evaluation import Predictions
 from ..prediction.online import run_online
 from ..prediction.predicting import load_pipeline
 from ..prediction.sources import Source, find_sources
-from .frozen_probes import to_predictions
-from .target import Target
+from .target import Target, to_predictions
 
 _SHORTEST_HOP = 0.1
 _TOLERANCE = 1e-3
@@ -70,7 +69,7 @@ def predict_causally(
                 continue
             outputs = classifier.run(windows[number])
             scores[place], answered[place] = outputs[0].softmax(dim=-1).numpy(), True
-    found = to_predictions(test, target.column, names, scores)
+    found = to_predictions(test, Target(target.column, names), scores)
     return CausalTest(found, int((~answered).sum()))
 
 

@@ -21,6 +21,7 @@ from ...evaluation import (
     WelchTangentSpace,
     band_power_classifier,
     band_power_regressor,
+    recentre_bands,
     tangent_space_classifier,
     tangent_space_regressor,
 )
@@ -40,7 +41,7 @@ from ...models.spd_logarithm import vectorize
 from ...training.convex_head import per_class
 from ..inner_folds import inner_groups
 from .hosted import describe_window
-from .target import Target
+from .target import Target, to_predictions
 from .windows import read_batches
 
 KINDS: Mapping[str, str] = {
@@ -59,21 +60,42 @@ class ClassicalStatistics:
 
     Args:
         dataset: All windows.
+        is_recentred: Whether the windows of each subject are whitened in each band first, see
+            [`recentre_bands`].
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, is_recentred: bool = False) -> None:
         self.dataset = dataset
+        self.is_recentred = is_recentred
         self.places = {name: place for place, name in enumerate(dataset["window_id"][:])}
         self.found: dict[str, np.ndarray] = {}
 
     def of(self, method: str, rows: Dataset) -> np.ndarray:
-        """Return the statistics of some windows, (windows, ...)."""
+        """Return the statistics of some windows, (windows, ...).
+
+        Raises:
+            ValueError: If windows have different numbers of channels.
+        """
         kind = KINDS[method]
         if kind not in self.found:
-            rate = float(self.dataset[0]["sampling_rate"])
-            batches = read_batches(WindowDataset(self.dataset))
-            self.found[kind] = np.concatenate([measure(kind, values, rate) for _, values in batches])
+            self.found[kind] = self._measure(kind)
         return self.found[kind][[self.places[name] for name in rows["window_id"][:]]]
+
+    def _measure(self, kind: str) -> np.ndarray:
+        windows, rate = WindowDataset(self.dataset), float(self.dataset[0]["sampling_rate"])
+        if len(set(windows.num_channels)) > 1:
+            raise ValueError(
+                "baselines: expected one number of channels; prepare with --channels, or --baselines false"
+            )
+        if not self.is_recentred:
+            return np.concatenate([measure(kind, values, rate) for _, values in read_batches(windows)])
+        subjects, found = np.array(self.dataset["subject"][:]), {}
+        for subject in np.unique(subjects):
+            rows = np.flatnonzero(subjects == subject)
+            batches = [values for _, values in read_batches(WindowDataset(self.dataset.select(rows)))]
+            values = recentre_bands(np.concatenate(batches), subjects[rows], rate)
+            found |= dict(zip(rows, measure(kind, values, rate), strict=True))
+        return np.stack([found[row] for row in range(len(subjects))])
 
 
 def measure(kind: str, windows_uv: np.ndarray, rate: float) -> np.ndarray:
@@ -139,10 +161,24 @@ def fit_classical(
 
 
 def try_classical(
-    method: str, train: Dataset, test: Dataset, target: Target, statistics: ClassicalStatistics
+    method: str,
+    train: Dataset,
+    test: Dataset,
+    target: Target,
+    statistics: ClassicalStatistics,
+    groups: np.ndarray | None = None,
 ) -> Predictions:
-    """Fit a classical method to windows, and predict others without building its model."""
-    fitted, values = _fit(method, train, target, statistics), statistics.of(method, test)
+    """Fit a classical method to windows, and predict others without building its model.
+
+    Args:
+        method: One of `KINDS`.
+        train: Windows to learn from.
+        test: Windows to predict.
+        target: What is predicted.
+        statistics: Of the corpus.
+        groups: (windows,) what inner folds of `train` keep together; see `inner_groups` by default.
+    """
+    fitted, values = _fit(method, train, target, statistics, groups), statistics.of(method, test)
     if target.is_regression:
         scores = fitted.predict(values).reshape(-1, 1)
     elif isinstance(fitted, WelchTangentSpace):
@@ -151,12 +187,19 @@ def try_classical(
         scores = fitted.predict_slow(values)
     else:
         scores = fitted.predict_proba(values)
-    return Predictions(np.array(test["window_id"]), np.array(test["subject"]), target.encode(test), scores)
+    return to_predictions(test, target, scores)
 
 
-def _fit(method: str, train: Dataset, target: Target, statistics: ClassicalStatistics) -> Any:
+def _fit(
+    method: str,
+    train: Dataset,
+    target: Target,
+    statistics: ClassicalStatistics,
+    groups: np.ndarray | None = None,
+) -> Any:
     """Return a fitted estimator on what `measure` returned."""
-    values, labels, groups = statistics.of(method, train), target.encode(train), inner_groups(train)
+    values, labels = statistics.of(method, train), target.encode(train)
+    groups = inner_groups(train) if groups is None else groups
     rate = float(train[0]["sampling_rate"])
     if target.is_regression:
         build: Any = band_power_regressor if method == "band_power" else tangent_space_regressor

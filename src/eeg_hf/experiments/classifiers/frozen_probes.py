@@ -23,6 +23,7 @@ from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training.frozen_features import collect_features
 from ..inner_folds import inner_groups
 from .shots import few_shot_split
+from .target import Target, to_predictions
 
 _PROBES: Mapping[str, tuple[Callable[[], Any], dict[str, list[float]]]] = {
     "probe": (
@@ -94,7 +95,7 @@ def fit_probes(
                 scores = probe_scores(
                     probe, np.stack([tested[key] for key in parts["test"]["window_id"][:]]), len(class_names)
                 )
-                run.append(to_predictions(parts["test"], column, class_names, scores))
+                run.append(to_predictions(parts["test"], Target(column, class_names), scores))
             runs.append(run)
         yield name, ProbeRuns(runs, trained)
 
@@ -146,15 +147,3 @@ def count_coefficients(probe: Any) -> int:
     """Return how many numbers a probe fitted."""
     fitted = getattr(probe, "best_estimator_", probe)["classify"]
     return sum(np.size(getattr(fitted, name, ())) for name in ("coef_", "intercept_"))
-
-
-def to_predictions(
-    test: Dataset, label_column: str, class_names: list[str], scores: np.ndarray
-) -> Predictions:
-    """Return the scores (windows, classes) of a test part with ids, subjects and labels."""
-    return Predictions(
-        window_ids=np.array(test["window_id"]),
-        subjects=np.array(test["subject"]),
-        labels=np.array([class_names.index(label) for label in test[label_column]]),
-        scores=scores,
-    )

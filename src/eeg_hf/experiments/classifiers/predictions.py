@@ -2,8 +2,7 @@
 """Predictions of fine-tuned models and classical baselines for each window of the test part."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -11,22 +10,13 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from transformers import Trainer, TrainingArguments
-from transformers.utils import logging
 
 from ...bundled_weights import find_weights
 from ...collation import EEGDataCollator, WindowDataset
 from ...corpora import ContaminationError, SeenWindows, SplitContents, load_alignments
 from ...corpora.simulated import CONDITIONS
-from ...evaluation import (
-    MethodRuns,
-    Predictions,
-    WelchTangentSpace,
-    band_power_classifier,
-    recentre_bands,
-    tangent_space_classifier,
-)
+from ...evaluation import MethodRuns, Predictions
 from ...evaluation.best_decoder import BestDecoder
-from ...evaluation.evoked_responses import EvokedCovariances
 from ...evaluation.provenance import run_seed
 from ...evaluation.report import Calibration, calibration_of, regime_of
 from ...processing.calibration import Calibration as SubjectCalibration
@@ -36,28 +26,16 @@ from ...training.moved_weights import FILE as TRAINED_FILE
 from ..named_paths import named_paths
 from ..prediction.predicting import load_pipeline
 from .arguments import EvaluateArguments
+from .baselines import fit_baselines
 from .calibrated_split import calibrate_split
 from .causal import predict_causally
-from .frozen_probes import fit_probes, to_predictions
-from .regression_methods import fit_regressions
+from .frozen_probes import fit_probes
 from .strategies import PROBES, parse_strategies, trained_rows
-from .target import Target
+from .target import Target, to_predictions
 from .testing import ADAPTATION
-from .windows import load_arrays, read_batches
+from .windows import read_batches
 
-TANGENT_SPACE = "tangent space + logistic regression"
 BEST_DECODER = "ceiling: best decoder, which knows the simulation"
-WELCH_TANGENT_SPACE = "tangent space of 12 bands + logistic regression"
-BASELINES: dict[str, Callable] = {
-    "band power + logistic regression": band_power_classifier,
-    TANGENT_SPACE: tangent_space_classifier,
-}
-
-EVOKED: dict[str, Callable] = {
-    "ERP covariances + logistic regression": partial(EvokedCovariances, method="erp"),
-    "xDAWN covariances + logistic regression": partial(EvokedCovariances, method="xdawn"),
-}
-"""Of windows that are locked to an event; their inner folds keep subjects together."""
 
 
 def collect_methods(
@@ -75,10 +53,9 @@ def collect_methods(
     runs = [*load_runs(args, splits, is_known)]
     model = find_weights(args.model) if args.model else None
     judged = [judge_model(model, split, args.contaminated) for split in splits] if model else []
-    if args.baselines and target.is_regression:
-        yield from fit_regressions(load_arrays(dataset), dataset, splits, target, is_known)
-    elif args.baselines:
+    if args.baselines:
         yield from fit_baselines(dataset, splits, target, is_known, args.evoked)
+        yield from decode_best(dataset, splits, target, is_known)
     yield from runs
     yield from run_probes(args, splits, list(target.class_names), is_known)
     if model:
@@ -139,52 +116,29 @@ def load_runs(args: EvaluateArguments, splits: list[DatasetDict], is_known: bool
         )
 
 
-def fit_baselines(
-    dataset: Dataset, splits: list[DatasetDict], target: Target, is_known: bool, is_evoked: bool = False
+def decode_best(
+    dataset: Dataset, splits: list[DatasetDict], target: Target, is_known: bool
 ) -> Iterator[MethodRuns]:
-    """Yield the baselines of both regimes, fitted to each fold; a bar shows how many fits are left."""
-    column, class_names = target.column, list(target.class_names)
-    windows, evoked = load_arrays(dataset), EVOKED if is_evoked else {}
-    number = len(BASELINES) + len(evoked) + 3
-    with logging.tqdm(total=len(splits) * number, desc="baselines", unit="fit") as bar:
-
-        def fit(method: str, build: Callable, used: Calibration, **how: bool) -> MethodRuns:
-            bar.set_postfix_str(method)
-            found = fit_baseline(build, windows, splits, column, class_names, bar.update, **how)
-            return MethodRuns(method, regime_of(is_known, used), [found], is_baseline=True)
-
-        used: Calibration
-        for used in ("unseen", "aligned"):
-            welch = partial(WelchTangentSpace, is_aligned=used == "aligned")
-            yield fit(WELCH_TANGENT_SPACE, welch, used, uses_subjects=True)
-        for method, build in BASELINES.items():
-            yield fit(method, build, "unseen")
-        for method, build in evoked.items():
-            yield fit(method, build, "unseen", uses_groups=True)
-        # Whitening each band is a stronger baseline than whitening the whole signal
-        rate = dataset[0]["sampling_rate"]
-        values = recentre_bands(np.stack(list(windows.values())), dataset["subject"], rate)
-        windows = dict(zip(windows, values, strict=True))
-        yield fit(TANGENT_SPACE, BASELINES[TANGENT_SPACE], "aligned")
-    if is_simulated(dataset, class_names):
-        for used in ("unseen", "aligned"):
-            best = [decode_best(split["test"], column, class_names, used) for split in splits]
-            yield MethodRuns(BEST_DECODER, regime_of(is_known, used), [best])
+    """Yield what the best decoder of the simulation says, which knows how it was made; of it alone."""
+    if not is_simulated(dataset, target):
+        return
+    used: Calibration
+    for used in ("unseen", "aligned"):
+        decoder = BestDecoder(dataset[0]["sampling_rate"], is_aligned=used == "aligned")
+        found = []
+        for split in splits:
+            test = split["test"]
+            values = np.concatenate([values for _, values in read_batches(WindowDataset(test))])
+            order = [CONDITIONS.index(name) for name in target.class_names]
+            scores = decoder.predict_proba(values, test["subject"])[:, order]
+            found.append(to_predictions(test, target, scores))
+        yield MethodRuns(BEST_DECODER, regime_of(is_known, used), [found])
 
 
-def is_simulated(dataset: Dataset, class_names: list[str]) -> bool:
+def is_simulated(dataset: Dataset, target: Target) -> bool:
     """Return whether the best decoder of these windows is known."""
-    is_of_corpus = dataset.unique("corpus") == ["simulated"] and sorted(class_names) == sorted(CONDITIONS)
-    return is_of_corpus and all(len(names) == len(STANDARD_19) for names in dataset["channels"][:])
-
-
-def decode_best(test: Dataset, column: str, class_names: list[str], used: Calibration) -> Predictions:
-    """Return what the best decoder of the simulation says, which knows how it was made."""
-    decoder = BestDecoder(test[0]["sampling_rate"], is_aligned=used == "aligned")
-    values = np.concatenate([values for _, values in read_batches(WindowDataset(test))])
-    scores = decoder.predict_proba(values, test["subject"])
-    order = [CONDITIONS.index(name) for name in class_names]
-    return to_predictions(test, column, class_names, scores[:, order])
+    is_ours = dataset.unique("corpus") == ["simulated"] and {*target.class_names} == {*CONDITIONS}
+    return is_ours and all(len(names) == len(STANDARD_19) for names in dataset["channels"][:])
 
 
 class Verdict(NamedTuple):
@@ -234,43 +188,6 @@ def mark(name: str, judged: Sequence[Verdict]) -> str:
     """Return the name of a method with what is known against its row."""
     note = next((verdict.note for verdict in judged if verdict.note), "")
     return f"{name} ({note})" if note else name
-
-
-def fit_baseline(
-    build: Callable,
-    windows: dict[str, np.ndarray],
-    splits: list[DatasetDict],
-    column: str,
-    class_names: list[str],
-    count: Callable[[], Any] = lambda: None,
-    uses_subjects: bool = False,
-    uses_groups: bool = False,
-) -> list[Predictions]:
-    """Fit a baseline to the training and validation subjects of each fold, and predict the test subjects.
-
-    Args:
-        build: Returns a classifier for a sampling rate in Hz.
-        windows: Every window (channels, time) by its id.
-        splits: The folds.
-        column: Column of the labels.
-        class_names: Classes in order.
-        count: Called after each fold.
-        uses_subjects: Whether the classifier takes the subjects of the windows too.
-        uses_groups: Whether it takes those of the training windows only, for inner folds.
-    """
-    predictions = []
-    for split in splits:
-        parts, test = [part for name, part in split.items() if name != "test"], split["test"]
-        values = np.stack([windows[key] for part in parts for key in part["window_id"]])
-        labels = np.array([class_names.index(label) for part in parts for label in part[column]])
-        subjects = [name for part in parts for name in part["subject"]]
-        fitted = [subjects] if uses_subjects or uses_groups else []
-        tested = [test["subject"]] if uses_subjects else []
-        classifier = build(sampling_rate=test[0]["sampling_rate"]).fit(values, labels, *fitted)
-        scores = classifier.predict_proba(np.stack([windows[key] for key in test["window_id"]]), *tested)
-        predictions.append(to_predictions(test, column, class_names, scores))
-        count()
-    return predictions
 
 
 def load_run(
@@ -326,7 +243,7 @@ def predict(
         return Predictions(ids, subjects, target.encode(test), outputs.reshape(-1, 1))
     names = [model.config.id2label[index] for index in range(model.config.num_labels)]
     scores = torch.from_numpy(outputs).float().softmax(dim=-1).numpy()
-    return to_predictions(test, target.column, names, scores)
+    return to_predictions(test, Target(target.column, names), scores)
 
 
 def refuse_other_task(model: Any, name: str, target: Target) -> None:

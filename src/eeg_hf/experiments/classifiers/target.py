@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from ...corpora import drop_unlabelled, load_windows, with_classes
 from ...corpora.windows.row_groups import read_columns
-from ...evaluation import make_compute_metrics, regression_metrics
+from ...evaluation import Predictions, make_compute_metrics, regression_metrics
 from ...suggestions import did_you_mean
 from ...training import balanced_class_weights, fit_auxiliary_tasks
 
@@ -90,6 +90,11 @@ class Target:
         if not self.is_regression:
             return make_compute_metrics(list(self.class_names))
         return lambda prediction: regression_metrics(prediction.label_ids, prediction.predictions)
+
+
+def to_predictions(test: Dataset, target: Target, scores: np.ndarray) -> Predictions:
+    """Return scores (windows, outputs) of windows with their ids, subjects and labels."""
+    return Predictions(np.array(test["window_id"]), np.array(test["subject"]), target.encode(test), scores)
 
 
 def load_target(
