@@ -89,7 +89,8 @@ class ClassicalStatistics:
             )
         if not self.is_recentred:
             return np.concatenate([measure(kind, values, rate) for _, values in read_batches(windows)])
-        subjects, found = np.array(self.dataset["subject"][:]), {}
+        subjects = np.array(self.dataset["subject"][:])
+        found: dict[int, np.ndarray] = {}
         for subject in np.unique(subjects):
             rows = np.flatnonzero(subjects == subject)
             batches = [values for _, values in read_batches(WindowDataset(self.dataset.select(rows)))]
