@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy, normalize, softplus
-from transformers import AutoModel, TrainingArguments
+from transformers import AutoModel, BertConfig, TrainingArguments, Wav2Vec2Config
 
 from eeg_hf import (
     EEGCLIPConfig,
@@ -20,6 +20,7 @@ from eeg_hf.models import vision_registry
 from eeg_hf.models.modeling_eeg_clip import matching_loss
 from eeg_hf.training import EEGTrainer, carry_over
 from tests.clip_world import write_tower
+from tests.conftest import ROOT
 
 EEG = {"num_channels": 5, "conv_size": 16, "n_heads": 2, "dropout": 0.0}
 SMALL = {"eeg_d_model": 16, "eeg_layers": 1, "eeg_hidden": 24, "projection_hidden_size": 32, "dropout": 0.0}
@@ -239,7 +240,7 @@ def test_inputs_that_do_not_fit_are_refused(tower):
         model(draw(4, 5, 40), image_embeds=draw(4, 12))
     with pytest.raises(ValueError, match="expected one image for each of 4 windows, got 3"):
         model(draw(4, 5, 40), image_embeds=draw(3, 16))
-    with pytest.raises(ValueError, match="either pixel_values or image_embeds"):
+    with pytest.raises(ValueError, match="either pixel_values, image_embeds or second_inputs"):
         model.get_image_features()
     with pytest.raises(ValueError, match=r"vision_dim: expected 16, the size of embeddings of .*, got 12"):
         build(vision_dim=12).set_vision_tower(create_vision_tower(tower))
@@ -251,3 +252,58 @@ def test_where_nothing_builds_towers_the_error_names_the_extra(monkeypatch):
     monkeypatch.setattr(vision_registry, "_builders", [])
     with pytest.raises(ImportError, match=r'pip install "eeg-hf\[clip\]" and import eeg_hf, or pass a tower'):
         build().get_image_features(pixel_values=draw(1, 3, 32, 32))
+
+
+TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+SECOND = {
+    "text": (BertConfig(vocab_size=20, **TINY), {"input_ids": torch.arange(12).reshape(4, 3)}),
+    "sound": (
+        Wav2Vec2Config(
+            **TINY,
+            conv_dim=[8, 8],
+            conv_stride=[5, 4],
+            conv_kernel=[10, 8],
+            num_feat_extract_layers=2,
+            num_conv_pos_embeddings=4,
+            num_conv_pos_embedding_groups=2,
+        ),
+        {"input_values": draw(4, 400)},
+    ),
+    "another EEG": (EEGFoundationConfig(**TINY, overlap=0.0), {"input_values": draw(4, 19, 400)}),
+}
+
+
+@pytest.mark.parametrize("modality", SECOND)
+def test_a_second_tower_of_any_modality_is_trained_and_saved_with_the_first(modality, tmp_path):
+    config, inputs = SECOND[modality]
+    model = build(second_config=config, proj_dim=8)
+    eeg = draw(4, 5, 100)
+    model.train()(eeg, second_inputs=inputs).loss.backward()
+    untrained = {name for name, weight in model.named_parameters() if weight.grad is None}
+    assert not [name for name in untrained if "mask" not in name]
+    assert model.config.vision_dim == 16
+    model.eval().save_pretrained(tmp_path)
+    again = AutoModel.from_pretrained(tmp_path)
+    with torch.no_grad():
+        expected = model(eeg, second_inputs=inputs)
+        assert expected.image_embeds.shape == (4, 8)
+        torch.testing.assert_close(expected.image_embeds.norm(dim=-1), torch.ones(4))
+        assert torch.equal(again(eeg, second_inputs=inputs).logits_per_eeg, expected.logits_per_eeg)
+        embeds = model.embed_second(inputs)  # computed once, as those of a frozen tower are
+        assert torch.equal(model(eeg, image_embeds=embeds).image_embeds, expected.image_embeds)
+    with pytest.raises(ValueError, match="expected second_inputs; embeddings do not train the tower"):
+        model.train()(eeg, image_embeds=embeds)
+
+
+def test_a_second_input_needs_a_second_tower():
+    with pytest.raises(ValueError, match="this model has no second tower: set second_config"):
+        build()(draw(4, 5, 100), second_inputs={"input_ids": torch.zeros(4, 3, dtype=torch.long)})
+
+
+def test_the_example_of_the_documents_finds_new_sentences(tmp_path, monkeypatch):
+    page = (ROOT / "docs/images.md").read_text(encoding="utf-8").partition("## EEG and any other modality")[2]
+    code = page.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(code, "images.md", "exec"), names)
+    assert names["accuracy"] > 0.1  # by chance 0.01

@@ -63,6 +63,9 @@ class EEGCLIPConfig(PreTrainedConfig):
         eeg_config (`dict` or `PreTrainedConfig`, *optional*): Config of the EEG tower: fields of
             [`EEGConvTransformerConfig`], or the config of any encoder that returns a `pooler_output`, such as
             [`EEGFoundationConfig`].
+        second_config (`dict` or `PreTrainedConfig`, *optional*): Config of a second tower that is trained
+            with the EEG tower in place of images: any model of transformers, of text, sound or another EEG.
+            Its width is `vision_dim`; `vision_tower` and `freeze_vision` then mean nothing.
         vision_tower (`str`): Image tower with its pretrained weights; see [`full_tower_name`].
         vision_dim (`int`): Size of its embeddings.
         freeze_vision (`bool`): Do not train the tower. It is then not saved with the model, and loaded only
@@ -89,6 +92,7 @@ class EEGCLIPConfig(PreTrainedConfig):
 
     # Towers
     eeg_config: dict | PreTrainedConfig | None = None
+    second_config: dict | PreTrainedConfig | None = None
     vision_tower: str = "openclip_vit_b32"
     vision_dim: int = 512
     freeze_vision: bool = True
@@ -104,14 +108,17 @@ class EEGCLIPConfig(PreTrainedConfig):
         fields = {name: kwargs.pop(alias) for alias, name in _ENCODER_FIELDS.items() if alias in kwargs}
         self.eeg_config = _encoder_config(self.eeg_config, fields)
         super().__post_init__(**kwargs)  # applies the attribute map
+        if self.second_config is not None:
+            second = self.second_config = _encoder_config(self.second_config, {})
+            self.vision_dim, self.freeze_vision = _pooler_size(second), True
+            self.vision_tower = f"features:{second.model_type}"
         self.vision_tower = full_tower_name(self.vision_tower)
         self.validate_architecture()
 
     @property
     def pooler_size(self) -> int:
         """Width of the EEG tower's pooled output."""
-        encoder: Any = self.eeg_config
-        return getattr(encoder, "pooler_size", None) or encoder.hidden_size
+        return _pooler_size(self.eeg_config)
 
     def validate_architecture(self) -> None:
         """Raise a ValueError naming the first field that cannot work with the others."""
@@ -128,8 +135,12 @@ class EEGCLIPConfig(PreTrainedConfig):
             raise ValueError(f"freeze_vision=False: {self.vision_tower} names no tower to train")
 
 
+def _pooler_size(config: Any) -> int:
+    return getattr(config, "pooler_size", None) or config.hidden_size
+
+
 def _encoder_config(config: dict | PreTrainedConfig | None, fields: dict[str, Any]) -> Any:
-    """Return the config of the EEG tower; ours are built without AutoConfig, which may not know them."""
+    """Return the config of a tower; ours are built without AutoConfig, which may not know them."""
     if isinstance(config, PreTrainedConfig):
         if fields:
             raise ValueError(f"{', '.join(fields)}: set them in eeg_config, which is a config object")

@@ -129,6 +129,8 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         super().__init__(config)
         self.eeg_model = build_encoder(config.eeg_config)
         self.eeg_projection = ProjectionHead(config, config.pooler_size)
+        if config.second_config is not None:
+            self.second_model = build_encoder(config.second_config)
         self.image_projection = build_projection(config)
         register_scalar(self, "logit_scale", -math.log(config.temperature))
         self._frozen_tower: list[nn.Module] = []  # a list hides it from the parameters and from saving
@@ -173,6 +175,7 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         image_embeds: torch.Tensor | None = None,
         pixel_values: torch.Tensor | None = None,
         image_ids: torch.Tensor | None = None,
+        second_inputs: dict[str, torch.Tensor] | None = None,
         return_loss: bool = True,
         **kwargs: Any,
     ) -> EEGCLIPOutput:
@@ -186,21 +189,24 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
             image_embeds: (batch, vision_dim), the image tower's embedding of the image of each window.
             pixel_values: (batch, 3, height, width), the images instead.
             image_ids: (batch,) whole numbers, equal for equal images; all differ by default.
+            second_inputs: What the second tower takes instead, such as `input_ids`.
             return_loss: Compute the loss; Trainer looks for this argument where a model needs no labels.
             **kwargs: Passed to the EEG tower.
 
         Raises:
-            ValueError: On shapes that do not fit, or embeddings although the image tower is trained.
+            ValueError: On shapes that do not fit, or embeddings although their tower is trained.
         """
         if self.training and image_embeds is not None and not self.config.freeze_vision:
             raise ValueError("freeze_vision=False: expected pixel_values; embeddings do not train the tower")
+        if self.training and image_embeds is not None and self.config.second_config is not None:
+            raise ValueError("second_config: expected second_inputs; embeddings do not train the tower")
         # (batch, projection_dim)
         outputs = self.encode_eeg(input_values, channel_positions, channel_mask, attention_mask, **kwargs)
         eeg = self.project_eeg(outputs.pooler_output)
         inner = {"hidden_states": outputs.hidden_states, "attentions": outputs.attentions}
-        if image_embeds is None and pixel_values is None:  # EEG alone
+        if image_embeds is None and pixel_values is None and second_inputs is None:  # EEG alone
             return EEGCLIPOutput(eeg_embeds=eeg, **inner)
-        images = self.get_image_features(pixel_values=pixel_values, image_embeds=image_embeds)
+        images = self.get_image_features(pixel_values, image_embeds, second_inputs)
         if images.shape[0] != eeg.shape[0]:
             raise ValueError(f"expected one image for each of {eeg.shape[0]} windows, got {images.shape[0]}")
         scale = self.clamped_logit_scale()
@@ -247,21 +253,28 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         return nn.functional.normalize(self.eeg_projection(pooled).float(), dim=-1)
 
     def get_image_features(
-        self, pixel_values: torch.Tensor | None = None, image_embeds: torch.Tensor | None = None
+        self,
+        pixel_values: torch.Tensor | None = None,
+        image_embeds: torch.Tensor | None = None,
+        second_inputs: dict[str, torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """Return unit vectors (batch, projection_dim) of images.
+        """Return unit vectors (batch, projection_dim) of images, or of what the second tower takes.
 
         Args:
             pixel_values: (batch, 3, height, width), preprocessed by the tower's `preprocess`.
             image_embeds: (batch, vision_dim), the tower's embeddings instead; their norm is ignored.
+            second_inputs: As in `forward`.
 
         Raises:
-            ValueError: If both or neither are given, or embeddings have another size.
+            ValueError: If not exactly one of them is given, or embeddings have another size.
         """
-        if pixel_values is not None and image_embeds is None:
+        if sum(each is not None for each in (pixel_values, image_embeds, second_inputs)) != 1:
+            raise ValueError("expected either pixel_values, image_embeds or second_inputs")
+        if pixel_values is not None:
             image_embeds = self.embed_pixels(pixel_values)
-        elif pixel_values is not None or image_embeds is None:
-            raise ValueError("expected either pixel_values or image_embeds")
+        elif second_inputs is not None:
+            image_embeds = self.embed_second(second_inputs)
+        assert image_embeds is not None  # one of the three is
         if image_embeds.ndim != 2 or image_embeds.shape[1] != self.config.vision_dim:
             raise ValueError(
                 f"image_embeds: expected (batch, {self.config.vision_dim}), got {tuple(image_embeds.shape)}"
@@ -281,6 +294,20 @@ class EEGCLIPModel(EEGCLIPPreTrainedModel):
         tower = self._frozen_tower[0].to(pixel_values.device)
         with torch.no_grad():
             return tower(pixel_values.to(parameter_dtype(tower)))
+
+    def embed_second(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return what the second tower makes of its inputs, (batch, vision_dim).
+
+        Towers without a `pooler_output` give the mean of their tokens, padding included.
+
+        Raises:
+            ValueError: If there is no second tower.
+        """
+        if self.config.second_config is None:
+            raise ValueError("second_inputs: this model has no second tower: set second_config")
+        outputs = self.second_model(**inputs)
+        pooled = getattr(outputs, "pooler_output", None)
+        return outputs.last_hidden_state.mean(dim=1) if pooled is None else pooled
 
     def clamped_logit_scale(self) -> torch.Tensor:
         """Return the factor of similarities, 1 to 100.
