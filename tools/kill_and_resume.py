@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kill preparations, trainings, phases, registry saves and pushes at random times, resume, compare the bytes.
+"""Kill preparations, trainings, studies, saves and pushes at random times, resume, compare the bytes.
 
-    python tools/kill_and_resume.py --number 25 --seed 0 --jobs prepare pretrain phases registry push
+    python tools/kill_and_resume.py --number 25 --seed 0 --jobs prepare pretrain phases study registry push
 
 Each job runs once undisturbed. A try kills it (SIGKILL) up to three times in a row, each time after a random
 share of the undisturbed time, and runs it to its end: what it leaves must equal what the undisturbed run
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 TINY |= {"overlap": 0.0, "contrastive_weight": 0.0}
-JOBS = ["prepare", "pretrain", "phases", "registry", "push"]
+JOBS = ["prepare", "pretrain", "phases", "study", "registry", "push"]
 VERSION, REPOSITORY = "registry/m/v1.0/*", "org/kills"
 
 
@@ -114,10 +114,21 @@ def make_jobs(world: Path, hub: "HubServer") -> dict[str, Job]:
         options = {"config": json.dumps(TINY), "training": json.dumps(shared), "phases": json.dumps(listed)}
         command("train-phases", output_dir=folder, split="subject", seed=1, **options)
 
+    lab = world / "lab"
+    write_lab(lab, Simulated(4, seconds=16.0))
+
+    def study(folder: Path) -> None:
+        options = {"label_column": "condition", "folds": 2, "regimes": "unseen", "window_seconds": 2}
+        second_order = json.dumps({"config": {**TINY, "second_order": True}})
+        command("study", data_dir=lab, output_dir=folder, num_proc=1, finetune=second_order, **options)
+
     return {
         "prepare": Job(prepare_windows, digests("**/*")),
         "pretrain": Job(pretrain, digests("model.safetensors")),
         "phases": Job(phases, digests("*/model.safetensors")),
+        "study": Job(
+            study, digests("results.*", "methods.md", "**/model.safetensors", "**/predictions.parquet")
+        ),
         "registry": Job(
             save_version, digests(VERSION), lambda folder: save_version(folder, 0.0), whole_version
         ),
@@ -125,6 +136,17 @@ def make_jobs(world: Path, hub: "HubServer") -> dict[str, Job]:
             push_version, partial(pushed, hub), partial(start_repository, hub), partial(whole_push, hub)
         ),
     }
+
+
+def write_lab(folder: Path, corpus: Any) -> None:
+    """Write recordings with a table of their labels."""
+    folder.mkdir()
+    rows = ["file_name,subject,condition"]
+    for number, recording in enumerate(corpus.recordings()):
+        name = f"{number}_raw.fif"
+        corpus.read(recording).save(folder / name, verbose="ERROR")
+        rows.append(f"{name},{recording.subject},{recording.labels['condition']}")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
 
 
 def build_model(seed: int) -> Any:
@@ -209,11 +231,12 @@ def kill_after(work: Callable[[], None], seconds: float) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def digests(pattern: str) -> Callable[[Path], dict[str, str]]:
+def digests(*patterns: str) -> Callable[[Path], dict[str, str]]:
     """Return the function from a folder to the digests of its files that a pattern matches."""
 
     def read(folder: Path) -> dict[str, str]:
-        files = [path for path in sorted(folder.glob(pattern)) if path.is_file()]
+        found = {path for pattern in patterns for path in folder.glob(pattern)}
+        files = [path for path in sorted(found) if path.is_file()]
         return {
             str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
         }

@@ -9,6 +9,7 @@ that several processes may share them, and hold a checksum: a damaged one is com
 import contextlib
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -28,6 +29,10 @@ logger = logging.get_logger(__name__)
 
 SWITCH = "EEG_HF_EMBEDDING_CACHE"
 DEFAULT_GB = 1.0
+_UNSEEN_SHARE = 0.01
+"""Share of the size that may be written before old files are looked for."""
+_unseen: list[float] = [math.inf]
+"""Bytes of each file that was written since; the first of a process looks for old ones."""
 Arrays = dict[str, np.ndarray]
 
 
@@ -104,7 +109,11 @@ def write(key: str, arrays: Arrays) -> None:
     with contextlib.suppress(OSError):
         with atomic_path(cache_folder() / f"{key}.safetensors") as partial:
             save_file(kept, partial, metadata={"checksum": digest(kept)})
-        _remove_oldest()
+        # Looking at thousands of files takes as long as reading a few windows: not after each
+        _unseen.append(sum(value.nbytes for value in kept.values()))
+        if sum(_unseen) > _UNSEEN_SHARE * _most_bytes():
+            _unseen.clear()
+            _remove_oldest()
 
 
 def _remove_oldest() -> None:

@@ -28,7 +28,7 @@ from .parsing import Command
 from .steps import is_finished, run_once, run_verb
 
 if TYPE_CHECKING:
-    from ..experiments.study.budget import Budget
+    from ..experiments.study.budget import Budget, Work
     from ..experiments.study.progress import Progress
     from ..experiments.study.question import Question
     from ..experiments.study.understanding import Study
@@ -73,9 +73,9 @@ def run_steps(args: StudyArguments, study: "Study", budget: "Budget", progress: 
     begun = time.monotonic()
     for question in study.questions:
         train_last(args, question, progress)
-    fits = sum(count_fits(args, question) for question in study.questions)
-    fit_seconds = (time.monotonic() - begun) / fits
-    fit_to_time(args, study, budget, fit_seconds)
+    # What is kept beside a model, such as statistics of its training, costs a fit too
+    fits = sum(count_fits(args, question) + 1 for question in study.questions)
+    fit_to_time(args, study, budget, (time.monotonic() - begun) / fits)
     folds = min(args.folds, study.plan.folds)
     study = dataclasses.replace(study, plan=dataclasses.replace(study.plan, folds=folds))
     progress.plan(list_costs(args, study))
@@ -89,28 +89,21 @@ def run_steps(args: StudyArguments, study: "Study", budget: "Budget", progress: 
 
 def list_costs(args: StudyArguments, study: "Study") -> dict[Path, float]:
     """Return what each step may cost in seconds, by the folder that it writes."""
-    from ..experiments.study.budget import (
-        FITS_OF_BASELINES,
-        FITS_OF_DETAILS,
-        REPORT_SECONDS,
-        expected_fit_seconds,
-        preparation_seconds,
-    )
+    from ..experiments.study.budget import expected_fit_seconds, preparation_seconds
 
-    output_dir, folds = Path(args.output_dir), min(args.folds, study.plan.folds)
+    output_dir, work = Path(args.output_dir), wanted_work(args, study)
     costs = {output_dir / "windows": preparation_seconds(study.readable, args.num_proc)}
     if learns_together(args, study):
         fit = expected_fit_seconds(study.readable, study.plan.sampling_rate)
         costs[output_dir / "model"] = fit
-        costs |= {output_dir / "together": folds * fit} if tests_together(args, study) else {}
+        costs |= {output_dir / "together": work.folds * fit} if tests_together(args, study) else {}
     for question in study.questions:
         fit = expected_fit_seconds(study.used(question), study.plan.sampling_rate)
         folder, choices = question.folder, count_fits(args, question)
         costs[folder / "model"] = choices * fit
-        costs |= {folder / "kept": folds * choices * fit} if tests_choice(args, question) else {}
-        costs |= {folder / regime: folds * fit for regime in args.regimes}
-        costs[folder / "table"] = (folds * FITS_OF_BASELINES * args.baselines + 1) * fit
-        costs[folder / "report"] = REPORT_SECONDS + folds * FITS_OF_DETAILS * args.details * fit
+        costs |= {folder / "kept": work.folds * choices * fit} if tests_choice(args, question) else {}
+        costs |= {folder / regime: work.folds * fit for regime in work.regimes}
+        costs |= {folder / "table": work.table_cost(fit) + 1, folder / "report": work.report_cost(fit)}
     return costs
 
 
@@ -139,17 +132,10 @@ def take_subjects(args: StudyArguments, study: "Study") -> "Study":
 
 def fit_to_time(args: StudyArguments, study: "Study", budget: "Budget", fit_seconds: float) -> None:
     """Reduce folds, regimes and baselines to what the time allows; say what is left out."""
-    from ..experiments.study.budget import Work, choose_work, keep_work, kept_work
+    from ..experiments.study.budget import choose_work, keep_work, kept_work
 
-    choices = max(count_fits(args, question) for question in study.questions)
-    wanted = Work(
-        folds=min(args.folds, study.plan.folds),
-        regimes=tuple(args.regimes),
-        baselines=args.baselines,
-        details=args.details,
-        choices=choices if args.tests_choice and choices > 1 else 0,
-    )
     if args.budget:
+        wanted = wanted_work(args, study)
         key = f"{args.budget}: {wanted} {[question.label for question in study.questions]}"
         work = kept_work(Path(args.output_dir), key)
         work = work or choose_work(wanted, budget.left / len(study.questions), fit_seconds)
@@ -159,6 +145,20 @@ def fit_to_time(args: StudyArguments, study: "Study", budget: "Budget", fit_seco
         args.left_out = [*args.left_out, *work.left_out]
     for line in args.left_out:
         say(f"LEFT OUT to keep within the time: {line}")
+
+
+def wanted_work(args: StudyArguments, study: "Study") -> "Work":
+    """Return what is to be done for each label."""
+    from ..experiments.study.budget import Work
+
+    choices = [count_fits(args, question) for question in study.questions if tests_choice(args, question)]
+    return Work(
+        folds=min(args.folds, study.plan.folds),
+        regimes=tuple(args.regimes),
+        baselines=args.baselines,
+        details=args.details,
+        choices=max(choices, default=0),
+    )
 
 
 def train_last(args: StudyArguments, question: "Question", progress: "Progress") -> None:

@@ -21,10 +21,9 @@ _SAMPLES_PER_SECOND = 4e6
 """Samples of all channels that one process reads, cleans and writes in a second, a careful guess."""
 _PREPARED_SAMPLES_PER_SECOND = 8e6
 """Prepared samples of all channels from which our model is fitted and tested in a second, such a guess."""
-FITS_OF_BASELINES = 5
-"""What the baselines of a fold cost, in fits of our model."""
-FITS_OF_DETAILS = 2
-REPORT_SECONDS = 20.0
+_FITS_OF_STATISTICS, _FITS_OF_BASELINES, _FITS_OF_DETAILS = 6, 2, 2
+"""In fits of our model: what baselines read of all windows, the baselines of a fold, a look at its model."""
+_REPORT_SECONDS = 20.0
 _FEWEST_FOLDS = 2
 
 
@@ -50,8 +49,16 @@ class Work:
 
     def cost(self, fit_seconds: float) -> float:
         """Return the seconds that it takes, by what one fit takes."""
-        fits = len(self.regimes) + FITS_OF_BASELINES * self.baselines + FITS_OF_DETAILS * self.details
-        return self.folds * (fits + self.choices) * fit_seconds + REPORT_SECONDS
+        fits = self.folds * (len(self.regimes) + self.choices)
+        return fits * fit_seconds + self.table_cost(fit_seconds) + self.report_cost(fit_seconds)
+
+    def table_cost(self, fit_seconds: float) -> float:
+        """Return the seconds that a table takes."""
+        return self.baselines * (_FITS_OF_STATISTICS + self.folds * _FITS_OF_BASELINES) * fit_seconds
+
+    def report_cost(self, fit_seconds: float) -> float:
+        """Return the seconds that a report takes."""
+        return _REPORT_SECONDS + self.details * self.folds * _FITS_OF_DETAILS * fit_seconds
 
 
 @dataclass
