@@ -9,7 +9,7 @@ that it was trained on says nothing of new ones: scores are of held-out recordin
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,28 +208,45 @@ def collect_statistics(
     """
     labels = collator.label_column
     columns = [] if labels is None else [labels] if isinstance(labels, str) else list(labels.values())
-    names = np.array(rows["recording"][:])
+    chosen = choose_windows(np.array(rows["recording"][:]))
+    embeddings: Iterator[np.ndarray | None] = iter([None] * len(chosen))
+    if reads_features(model, collator.feature_extractor):  # at once: a batch for each recording is slow
+        windows = WindowDataset(rows.select(np.concatenate([*chosen.values()])), columns)
+        ends = np.cumsum([len(places) for places in chosen.values()])[:-1]
+        embeddings = iter(np.split(collect_features(model, windows, collator), ends))
     recordings, subjects = [], []
-    for name in np.unique(names):
-        places = np.flatnonzero(names == name)
-        places = places[np.linspace(0, len(places) - 1, min(len(places), _MOST_WINDOWS)).round().astype(int)]
+    for (name, places), embedding in zip(chosen.items(), embeddings, strict=True):
         part = rows.select(places)
-        facts = measure_windows(decode_windows(part.with_format("arrow")[:])[0], part[0]["sampling_rate"])
-        if part[0].get("quality") is not None:
-            facts["quality"] = np.array([part[0]["quality"]])
-        windows = WindowDataset(part, columns)
-        if reads_features(model, collator.feature_extractor):
-            facts["embedding"] = collect_features(model, windows, collator).mean(axis=0)
+        first = part[0]
+        facts = measure_windows(decode_windows(part.with_format("arrow")[:])[0], first["sampling_rate"])
+        if first.get("quality") is not None:
+            facts["quality"] = np.array([first["quality"]])
+        if embedding is not None:
+            facts["embedding"] = embedding.mean(axis=0)
         outputs = None
         if name in unseen:
-            outputs = _collect_outputs(model, windows, collator)
+            outputs = _collect_outputs(model, WindowDataset(part, columns), collator)
         elif held_out is not None:
             outputs = held_out[places][np.isfinite(held_out[places]).all(axis=1)]
         if outputs is not None and len(outputs):
             facts["scores"] = describe_scores(outputs, model.config.problem_type)
         recordings.append(facts)
-        subjects.append(f"{part[0].get('corpus')}/{part[0].get('subject', name)}")
+        subjects.append(f"{first.get('corpus')}/{first.get('subject', name)}")
     return TrainingStatistics.of(recordings, subjects)
+
+
+def choose_windows(recordings: np.ndarray) -> dict[str, np.ndarray]:
+    """Return rows of each recording, evenly spread, by its name.
+
+    Args:
+        recordings: (windows,) of which recording each is.
+    """
+    names, owners = np.unique(recordings, return_inverse=True)
+    rows = np.split(np.argsort(owners, kind="stable"), np.cumsum(np.bincount(owners))[:-1])
+    spread = [
+        np.linspace(0, len(each) - 1, min(len(each), _MOST_WINDOWS)).round().astype(int) for each in rows
+    ]
+    return {str(name): each[places] for name, each, places in zip(names, rows, spread, strict=True)}
 
 
 @torch.no_grad()
