@@ -126,9 +126,7 @@ def make_jobs(world: Path, hub: "HubServer") -> dict[str, Job]:
         "prepare": Job(prepare_windows, digests("**/*")),
         "pretrain": Job(pretrain, digests("model.safetensors")),
         "phases": Job(phases, digests("*/model.safetensors")),
-        "study": Job(
-            study, digests("results.*", "methods.md", "**/model.safetensors", "**/predictions.parquet")
-        ),
+        "study": Job(study, digests("results.*", "**/model.safetensors", "**/predictions.*", "figures/*")),
         "registry": Job(
             save_version, digests(VERSION), lambda folder: save_version(folder, 0.0), whole_version
         ),

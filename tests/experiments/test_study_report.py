@@ -14,6 +14,7 @@ from eeg_hf.experiments.study.figures import (
     plot_evoked,
     plot_spectra,
     plot_topographies,
+    save_figure,
 )
 from eeg_hf.experiments.study.lab_folder import EVENT
 from eeg_hf.experiments.study.methods_text import describe_windows
@@ -58,6 +59,14 @@ def test_every_class_is_drawn_in_a_colour_of_its_own(num_classes):
     curves = plot_curves(predict_many(num_classes), names)
     shown = num_classes if num_classes > 2 else 1
     assert len(curves.axes[2].get_lines()) == shown + 1  # and the diagonal
+
+
+def test_the_same_figure_is_the_same_bytes(tmp_path):
+    found = []
+    for name in ("first", "second"):
+        save_figure(plot_confusion(predict_many(2), ["rest", "task"]), tmp_path / name, "confusion")
+        found.append([path.read_bytes() for path in sorted((tmp_path / name).iterdir())])
+    assert found[0] == found[1] and len(found[0]) == 3
 
 
 def test_a_confusion_matrix_of_many_classes_stays_a_page():
