@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the report of a study draws and counts."""
 
+import sys
+
 import mne
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.neighbors import NearestNeighbors
 
 from eeg_hf.evaluation import Predictions, ResultRow
 from eeg_hf.experiments.study.figures import (
@@ -18,7 +21,7 @@ from eeg_hf.experiments.study.figures import (
 )
 from eeg_hf.experiments.study.lab_folder import EVENT
 from eeg_hf.experiments.study.methods_text import describe_windows
-from eeg_hf.experiments.study.model_facts import neighbour_agreement, refer_to
+from eeg_hf.experiments.study.model_facts import _to_plane, neighbour_agreement, refer_to
 from eeg_hf.experiments.study.plan import Plan
 from eeg_hf.experiments.study.question import Question, name_groups
 from eeg_hf.experiments.study.report_text import describe_recordings, summarize
@@ -98,6 +101,27 @@ def test_neighbours_of_other_groups_are_counted():
     points = np.stack([places % 100, 100.0 * (subjects == "b")], axis=1)  # subjects apart, labels alike
     assert neighbour_agreement(points, labels, subjects) == (1.0, 0.5)
     assert neighbour_agreement(points, subjects, subjects) is None  # nobody of another subject agrees
+
+
+@pytest.mark.parametrize(
+    ("has_umap", "number", "expected"),
+    [
+        (False, 40, 't-SNE of 3 principal components (UMAP needs pip install "eeg-hf[umap]")'),
+        (True, 12, "t-SNE of 3 principal components (UMAP needs more than 15 windows)"),
+        (True, 40, "UMAP of 3 principal components"),
+    ],
+)
+def test_windows_are_placed_by_umap_where_it_is_installed(has_umap, number, expected, monkeypatch):
+    if has_umap:
+        pytest.importorskip("umap", reason="umap-learn is not installed")
+    else:
+        monkeypatch.setitem(sys.modules, "umap", None)
+    features = np.random.default_rng(0).normal(size=(number, 3))
+    features[: number // 2] += 20
+    points, method = _to_plane(features)
+    assert method == expected and points.shape == (number, 2)
+    is_near = NearestNeighbors(n_neighbors=2).fit(points).kneighbors(points, return_distance=False)[:, 1]
+    assert ((is_near < number // 2) == (np.arange(number) < number // 2)).all()
 
 
 def test_an_electrode_is_found_by_its_name_in_the_montage():

@@ -29,11 +29,13 @@ class Details:
 
     Attributes:
         drawings: The figures, by name.
+        placed: How windows were placed in a plane.
         reading: What the model reads, as HTML.
         flipping: What flips its predictions, as HTML.
     """
 
     drawings: "dict[str, Callable[[], Figure]]"
+    placed: str
     reading: str
     flipping: str
 
@@ -69,7 +71,7 @@ def look_inside(
     if not study.is_at_events:
         channel = windows.channels[len(windows.channels) // 2]
         flipping = describe_changes(sensitivity(list_sources(study), model_dir, channel))
-    return Details(drawings, describe_reading(embedding, question), flipping)
+    return Details(drawings, embedding.method, describe_reading(embedding, question), flipping)
 
 
 def list_sources(study: Study) -> list[Callable[[], Any]]:
@@ -92,8 +94,8 @@ def describe_reading(embedding: Embedding, question: Question) -> str:
     ]
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
     return (
-        f"<p>Windows as the model for {html.escape(question.label)} reads them, by {embedding.method}. Where "
-        f"the subject is shared far above chance, it is the person that is read.</p><ul>{items}</ul>"
+        f"<p>Windows as the model for {html.escape(question.label)} reads them. Where the subject is shared "
+        f"far above chance, it is the person that is read.</p><ul>{items}</ul>"
     )
 
 

@@ -28,6 +28,8 @@ NUM_DRAWS = 3
 _MOST_POINTS = 1500
 _MOST_RECORDINGS = 12
 _SECONDS = 60.0
+_NEIGHBOURS = 15
+"""Of a window, by which UMAP places it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def read_features(windows: StudiedWindows, model_dir: Path, rows: np.ndarray) ->
 def embed(windows: StudiedWindows, model_dir: Path) -> Embedding:
     """Place windows in a plane by what the model's head reads, and count what neighbours share.
 
-    UMAP where umap-learn is installed, else t-SNE of 30 principal components.
+    UMAP of 30 principal components where umap-learn is installed, else t-SNE.
     """
     number = len(windows.rows)
     rows = np.linspace(0, number - 1, min(number, _MOST_POINTS)).round().astype(int)
@@ -77,13 +79,20 @@ def embed(windows: StudiedWindows, model_dir: Path) -> Embedding:
 
 
 def _to_plane(features: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return points (points, 2) of features (points, components), and how they were found."""
+    of = f"of {features.shape[1]} principal components"
     try:
         from umap import UMAP
     except ImportError:
-        perplexity = min(30.0, max(2.0, (len(features) - 1) / 4))
-        plane = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(features)
-        return plane, "t-SNE of 30 principal components"
-    return UMAP(random_state=0, n_jobs=1).fit_transform(features), "UMAP of 30 principal components"
+        return _by_tsne(features), f't-SNE {of} (UMAP needs pip install "eeg-hf[umap]")'
+    if len(features) <= _NEIGHBOURS:
+        return _by_tsne(features), f"t-SNE {of} (UMAP needs more than {_NEIGHBOURS} windows)"
+    return UMAP(_NEIGHBOURS, random_state=0, n_jobs=1).fit_transform(features), f"UMAP {of}"
+
+
+def _by_tsne(features: np.ndarray) -> np.ndarray:
+    perplexity = min(30.0, max(2.0, (len(features) - 1) / 4))
+    return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(features)
 
 
 def neighbour_agreement(

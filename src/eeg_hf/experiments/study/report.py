@@ -113,7 +113,7 @@ CAPTIONS = {
     "that predictions stay close to the mean.",
     "topographies": "Where power goes with the label; red: more in the last class, or with higher numbers.",
     "decision": "With which power the predictions for unseen subjects go: the pattern of the model.",
-    "embedding": "Each dot is a window, placed by what the model's head reads of it, coloured three times.",
+    "embedding": "Each dot is a window as the model's head reads it, by {placed}, coloured three times.",
     "learning": "The score when fewer subjects are trained on; a dot is a draw of subjects.",
     "examples": "Predictions that were right above, wrong ones below: those with most confidence, or with "
     "the smallest and the largest errors.",
@@ -160,6 +160,7 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     if is_evoked:
         drawings["evoked"] = partial(draw_responses, windows, study.plan.tmin)
     details = look_inside(windows, predictions, study, question, notes.run) if notes.details else None
+    placed = details.placed if details else ""
     figures = draw_all({**drawings, **(details.drawings if details else {})}, output_dir / "figures")
     used, kept = study.used(question), Choice.load(output_dir / "model")
     cut = describe_windows(study.plan, len(windows.rows), study.is_at_events)
@@ -175,7 +176,7 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     def add(title: str, content: str, *images: str) -> None:
         report.add_html(f'<div class="study">{content}</div>', title, section=None)
         for name in images:
-            report.add_image(figures[name], name.capitalize(), caption=CAPTIONS[name])
+            report.add_image(figures[name], name.capitalize(), caption=CAPTIONS[name].format(placed=placed))
 
     warnings = [
         *study.warnings(question),
