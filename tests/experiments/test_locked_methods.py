@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from tests.commands import fail_command, run_command
+from transformers import AutoModelForSequenceClassification
 
 from eeg_hf import EEGFeatureExtractor
 from eeg_hf.corpora import prepare
@@ -28,6 +29,7 @@ class Locked(Simulated):
     """A response at the back of the head, at each event, in a background of 10 uV."""
 
     responses: tuple = ()  # name -> (microvolt at each sample of a second)
+    largest_shift: int = 0  # samples by which the response of an event is rolled at most
 
     def read(self, recording):
         random = np.random.default_rng([9, int(recording.subject), int(recording.run)])
@@ -38,7 +40,8 @@ class Locked(Simulated):
         place, courses = pattern(("O1", "Pz"), 0.06)[:, None], dict(self.responses)
         for onset, name in zip(onsets, said, strict=True):
             start = round(onset * self.sampling_rate)
-            signal[:, start : start + len(courses[name])] += place * courses[name]
+            course = np.roll(courses[name], random.integers(0, self.largest_shift + 1))
+            signal[:, start : start + len(course)] += place * course
         return self._raw(signal, [Event(onset, 1.0, name) for onset, name in zip(onsets, said, strict=True)])
 
     def events(self, recording, raw):
@@ -51,10 +54,11 @@ EVOKED = (
     ("late", 30 * np.exp(-((SECONDS - 0.6) ** 2) / 0.008)),
 )
 STEADY = tuple((f"{hz}", 7 * np.sin(2 * np.pi * hz * SECONDS)) for hz in (9.0, 11.0, 13.0))
+ONE_BAND = tuple((f"{hz}", 7 * np.sin(2 * np.pi * hz * SECONDS)) for hz in (9.0, 10.0))  # of the usual ones
 
 
-def prepare_locked(folder, responses):
-    corpus = Locked(num_subjects=4, seconds=40, responses=responses)
+def prepare_locked(folder, responses, **settings):
+    corpus = Locked(num_subjects=4, seconds=40, responses=responses, **settings)
     extractor = EEGFeatureExtractor(window_seconds=1.0, channels=CHANNELS, reference="original")
     prepare(corpus, folder, extractor, segments="events")
     return folder
@@ -91,6 +95,32 @@ def test_a_covariance_forgets_when_something_happened(evoked):
 @pytest.mark.parametrize("name", ["cca", "fbcca", "chosen_features"])
 def test_steady_responses_are_found(steady, name):
     assert score(steady, name) > 0.75
+
+
+def finetune(data, folder):
+    """Return what the model of a recipe reaches for unseen subjects, and what its first fold has chosen."""
+    words = ["--data", data, "--label_column", "event", "--folds", "2", "--output_dir", folder]
+    run_command("finetune", "finetune_tiny", *words)
+    metrics = json.loads((folder / "metrics.json").read_text())["summary"]
+    return metrics["balanced_accuracy"]["mean"], json.loads((folder / "fold-0" / "head.json").read_text())
+
+
+def test_the_model_reads_the_time_course_of_evoked_responses(evoked, tmp_path):
+    accuracy, chosen = finetune(evoked, tmp_path)
+    assert accuracy > 0.85
+    assert "course" in chosen["parts"]
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "fold-0")
+    assert model.config.time_course_seconds == 1.0
+    assert model.course_classifier.weight.any()
+
+
+def test_the_model_takes_narrow_bands_for_steady_responses_in_one_usual_band(tmp_path):
+    steady = prepare_locked(tmp_path / "data", ONE_BAND, largest_shift=50)
+    accuracy, chosen = finetune(steady, tmp_path)
+    assert accuracy > 0.75
+    assert chosen["bands"]["narrow"] > chosen["bands"]["usual"]
+    config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "fold-0").config
+    assert list(config.second_order_bands[0]) == [5.0, 6.0]
 
 
 def test_rivals_are_settable_from_the_command_line(steady, tmp_path):

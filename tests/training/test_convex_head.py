@@ -144,7 +144,7 @@ def test_a_head_of_other_features_is_refused():
     head = fit_head(features, labels, GROUPS)
     with pytest.raises(ValueError, match=r"expected weights \(classes, features\) \(2, 32\), got \(2, 6\)"):
         write_head(build(), head)
-    with pytest.raises(ValueError, match="'bands' with second_order=True"):
+    with pytest.raises(ValueError, match="'bands' need second_order=True"):
         write_head(build(), head, ["bands"])
 
 

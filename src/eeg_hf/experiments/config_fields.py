@@ -40,6 +40,7 @@ STRUCTURE = (
     *("channel_adapter", "adapter_size", "adapter_heads", "second_order", "second_order_layers"),
     *("second_order_bands", "second_order_basis", "second_order_degree", "second_order_split"),
     *("second_order_frame_seconds", "second_order_regularization", "second_order_shrinkage"),
+    *("time_course_seconds", "time_course_hz"),
 )
 """Fields of EEGFoundationConfig that pretrained weights were made for."""
 

@@ -39,7 +39,9 @@ class SplitArguments:
     )
     fold: int = option("Index of the fold that --split fold, or that of a protocol, tests.", 0)
     num_validation_subjects: int | None = option(
-        "Validation subjects of --split fold and leave_out, to select epochs (default 4).", None, expert=True
+        "Validation subjects of --split fold and leave_out, to select epochs (default: 4, at most half).",
+        None,
+        expert=True,
     )
     split_seed: int = option("Seed of the split and of its validation subjects.", 0, expert=True)
 
@@ -54,15 +56,11 @@ class SplitArguments:
         return self._as_given
 
     @property
-    def _num_validation_subjects(self) -> int:
-        return 4 if self.num_validation_subjects is None else self.num_validation_subjects
-
-    @property
     def _as_given(self) -> dict[str, Any]:
         return {
             "num_folds": self.num_folds,
             "fold": self.fold,
-            "num_validation_subjects": self._num_validation_subjects,
+            "num_validation_subjects": self.num_validation_subjects,
             "seed": self.split_seed,
             "column": self.split_column,
         }
@@ -131,7 +129,7 @@ class SplitArguments:
                 protocol,
                 label_column=label_column,
                 num_folds=folds or None,
-                num_validation_subjects=self._num_validation_subjects,
+                num_validation_subjects=self.num_validation_subjects,
                 seed=self.split_seed,
             )
         if not folds:

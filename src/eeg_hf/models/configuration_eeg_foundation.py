@@ -96,6 +96,10 @@ class EEGFoundationConfig(PreTrainedConfig):
         second_order_stretch_seconds (`float`, *optional*): Cut windows into stretches of about this length,
             with one token for each band of each; one stretch by default.
         second_order_layers (`int`): Layers of attention among these tokens.
+        time_course_seconds (`float`, *optional*): Seconds from the start of a window whose slow time course
+            the classifier reads as well: for windows that are locked to an event. It is of the components of
+            the second-order tokens.
+        time_course_hz (`float`): Frequency up to which it is read.
         classifier_dropout (`float`): Dropout before the classification head.
         classifier_pooling (`str`): What the head reads: `"mean"` (`pooler_output`), or `"attention"`, a mean
             of the tokens whose weights are learned with the head.
@@ -179,6 +183,8 @@ class EEGFoundationConfig(PreTrainedConfig):
     second_order_frame_seconds: float | int = 1.0
     second_order_stretch_seconds: float | int | None = None
     second_order_layers: int = 1
+    time_course_seconds: float | int | None = None
+    time_course_hz: float | int = 12.0
     # Heads of classifiers and regressions
     classifier_dropout: float | int = 0.1
     classifier_pooling: str = "mean"
@@ -226,6 +232,14 @@ class EEGFoundationConfig(PreTrainedConfig):
         return size * (size + 1) // 2 + (size if self.second_order_split else 0)
 
     @property
+    def num_cosines(self) -> int:
+        """Numbers of the time course of a component; 0 where none is read."""
+        if self.time_course_seconds is None:
+            return 0
+        num_samples = round(self.time_course_seconds * self.sampling_rate)
+        return min(int(2 * self.time_course_hz * self.time_course_seconds) + 1, num_samples)
+
+    @property
     def predicts_signal(self) -> bool:
         """Whether pretraining reconstructs masked samples."""
         return self.target != "codes" and self.reconstruction_weight > 0
@@ -267,6 +281,7 @@ class EEGFoundationConfig(PreTrainedConfig):
         self.validate_channel_adapter()
         self.validate_numbers()
         self.validate_second_order()
+        self.validate_time_course()
 
     def validate_channel_adapter(self) -> None:
         """Raise a ValueError if the channel adapter cannot work."""
@@ -324,6 +339,25 @@ class EEGFoundationConfig(PreTrainedConfig):
             raise ValueError(
                 f"second_order_frame_seconds: expected 4 samples or more at {self.sampling_rate:g} Hz, got "
                 f"{self.second_order_frame_seconds} s"
+            )
+
+    def validate_time_course(self) -> None:
+        """Raise a ValueError where a time course cannot be read."""
+        if self.time_course_seconds is None:
+            return
+        if not self.second_order:
+            raise ValueError("time_course_seconds: expected second_order=True, whose components it is of")
+        if self.tasks is not None:
+            raise ValueError("time_course_seconds: expected one head, got several tasks: leave it out")
+        if not 0 < self.time_course_hz <= self.sampling_rate / 2:
+            raise ValueError(
+                f"time_course_hz: expected more than 0 and at most {self.sampling_rate / 2:g} Hz, got "
+                f"{self.time_course_hz}"
+            )
+        if not self.time_course_seconds * self.sampling_rate >= 2:
+            raise ValueError(
+                f"time_course_seconds: expected 2 samples or more at {self.sampling_rate:g} Hz, got "
+                f"{self.time_course_seconds} s"
             )
 
     def validate_numbers(self) -> None:

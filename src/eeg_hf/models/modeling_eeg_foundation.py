@@ -47,6 +47,7 @@ from .second_order import (
     mean_over_stretches,
 )
 from .temporal_encoder import FourierFilterbank, MultiScaleTemporalEncoder, UnitLinear
+from .time_course import TimeCourse
 from .token_grid import (
     create_attention_masks,
     find_real_samples,
@@ -101,6 +102,7 @@ class EEGFoundationOutput(ModelOutput):
         band_states: (batch, stretches, bands, hidden_size), the encoded second-order tokens.
         band_features: (batch, stretches, bands, features) float32, the vectors that they are made of.
         stretch_mask: (batch, stretches) bool, True = real.
+        time_course: (batch, components, num_cosines) float32, with `time_course_seconds`.
         hidden_states: One tensor shaped like `last_hidden_state` a layer and the embeddings, on request.
         attentions: (batch, channels, heads, num_patches, num_patches) a layer, on request and with `eager`.
         channel_attentions: (batch, num_patches, heads, channels, channels) a layer, likewise
@@ -112,6 +114,7 @@ class EEGFoundationOutput(ModelOutput):
     band_states: torch.Tensor | None = None
     band_features: torch.Tensor | None = None
     stretch_mask: torch.Tensor | None = None
+    time_course: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
     channel_attentions: tuple[torch.Tensor, ...] | None = None
@@ -220,8 +223,9 @@ class EEGFoundationPreTrainedModel(EEGPreTrainedModel):
                 ChannelAdapter,
                 LocalScores,
                 SecondOrderFeatures,
+                TimeCourse,
                 BandProjection,
-                BandClassifier,
+                LinearClassifier,
                 AttentionPooling,
             ),
         ):
@@ -268,6 +272,8 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         if config.second_order:
             self.second_order = SecondOrderTokens(config)
+        if config.time_course_seconds is not None:
+            self.time_course = TimeCourse(config)
         self.post_init()
 
     @merge_with_config_defaults
@@ -328,6 +334,7 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             band_states=bands,
             band_features=features,
             stretch_mask=is_stretch,
+            time_course=self.time_course(*signal[:3]) if self.config.num_cosines else None,
         )
 
     def prepare_signal(
@@ -393,6 +400,29 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         recentring = _pair(recentring_whitening, recentring_log_power)
         signal = (values, channel_positions, channel_mask, attention_mask)
         return self.second_order.features(*signal, recentring)
+
+    def time_course_features(
+        self,
+        input_values: torch.Tensor,
+        channel_positions: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        is_standardized: bool = True,
+    ) -> torch.Tensor:
+        """Return `time_course` of the output, without encoding any patch.
+
+        Args:
+            input_values: As in `forward`.
+            channel_positions: As in `forward`.
+            channel_mask: As in `forward`.
+            attention_mask: As in `forward`.
+            is_standardized: By the training windows.
+        """
+        values, channel_positions, channel_mask, _ = self.prepare_signal(
+            input_values, channel_positions, channel_mask, attention_mask
+        )
+        compute = self.time_course if is_standardized else self.time_course.measure
+        return compute(values, channel_positions, channel_mask)
 
     @torch.no_grad()
     def second_order_statistics(
@@ -577,8 +607,8 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         return resolve_mask(is_real, self.config.patch_size, mask, mask_ratio, mask_noise)
 
 
-class BandClassifier(nn.Linear):
-    """A linear layer on the second-order vectors of all bands; zero at the start."""
+class LinearClassifier(nn.Linear):
+    """A linear layer on features without parameters, such as second-order vectors; zero at the start."""
 
     def reset_parameters(self) -> None:
         """Set all weights to zero."""
@@ -586,7 +616,7 @@ class BandClassifier(nn.Linear):
         init.zeros_(self.bias)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map (batch, bands, features) to (batch, num_labels)."""
+        """Map (batch, bands or components, features) to (batch, num_labels)."""
         return super().forward(features.flatten(1).to(self.weight.dtype))
 
 
@@ -631,11 +661,15 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
         if config.second_order:
             bands = len(config.second_order_bands) * config.num_band_features
             if config.tasks is None:
-                self.band_classifier = BandClassifier(bands, int(config.num_labels or 0))
+                self.band_classifier = LinearClassifier(bands, int(config.num_labels or 0))
             else:
                 self.band_classifiers = nn.ModuleDict(
-                    {task: BandClassifier(bands, outputs) for task, outputs in config.tasks.items()}
+                    {task: LinearClassifier(bands, outputs) for task, outputs in config.tasks.items()}
                 )
+        if config.time_course_seconds is not None:
+            self.course_classifier = LinearClassifier(
+                config.num_components * config.num_cosines, int(config.num_labels or 0)
+            )
         self.post_init()
 
     @can_return_tuple
@@ -681,6 +715,8 @@ class EEGFoundationForSequenceClassification(EEGFoundationPreTrainedModel):
                 logits = logits + self.band_classifier(features)
             else:
                 logits = {task: logits[task] + head(features) for task, head in self.band_classifiers.items()}
+        if self.config.time_course_seconds is not None:
+            logits = logits + self.course_classifier(outputs.time_course)
         if self.config.tasks is None and self.config.num_labels == 1:  # in the unit of the labels
             logits = logits.float() * self.config.regression_std + self.config.regression_mean
         loss = None if labels is None else self.compute_loss(logits, labels)

@@ -23,7 +23,7 @@ from .attention import Attention
 from .dropout import Dropout
 from .factorized_attention import FeedForward
 from .idle_parameters import idle_zero
-from .spatial_basis import channel_matrix, harmonic_matrix
+from .spatial_basis import spatial_matrix
 from .spd_logarithm import shrink, shrunk_log, vectorize
 
 SMALLEST_POWER = 1e-12
@@ -288,7 +288,7 @@ class SecondOrderFeatures(nn.Module):
             components, components); their log power (batch, stretches, bands, components); which components
             are there (batch, components); which stretches are real (batch, stretches).
         """
-        basis = self.spatial_matrix(channel_positions, channel_mask)  # (batch, components, channels)
+        basis = spatial_matrix(self.config, channel_positions, channel_mask)  # (batch, components, channels)
         components = basis @ values.float()  # (batch, components, time)
         spectra, is_real = cross_spectra(
             components,
@@ -302,13 +302,6 @@ class SecondOrderFeatures(nn.Module):
         correlations, log_power = split_power(spectra)
         matrices = correlations if self.config.second_order_split else spectra
         return matrices, log_power, basis.abs().sum(dim=-1) > 0, is_real
-
-    def spatial_matrix(self, positions: torch.Tensor, channel_mask: torch.Tensor | None) -> torch.Tensor:
-        """Return the matrix from channels to components, (batch, components, channels)."""
-        if self.config.second_order_basis == "harmonics":
-            return harmonic_matrix(positions, channel_mask, self.config.second_order_degree)
-        places = torch.tensor(self.config.channel_positions, device=positions.device)
-        return channel_matrix(positions, channel_mask, places)
 
     @torch.no_grad()
     def set_population(self, recentring: Recentring | None, mean: torch.Tensor, scale: torch.Tensor) -> None:

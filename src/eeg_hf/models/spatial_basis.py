@@ -9,6 +9,7 @@ import math
 
 import torch
 from torch import nn
+from transformers import PreTrainedConfig
 
 from .spherical_splines import HEAD_CENTRE, HEAD_RADIUS
 
@@ -100,4 +101,14 @@ def channel_matrix(
     return picked / picked.sum(dim=-1, keepdim=True).clamp(min=1)  # channels at one place are averaged
 
 
-__all__ = ["MAX_DEGREE", "channel_matrix", "harmonic_matrix", "spherical_harmonics"]
+def spatial_matrix(
+    config: PreTrainedConfig, positions: torch.Tensor, channel_mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the matrix from channels to the components of a config, (batch, components, channels)."""
+    if config.second_order_basis == "harmonics":
+        return harmonic_matrix(positions, channel_mask, config.second_order_degree)
+    places = torch.tensor(config.channel_positions, device=positions.device)
+    return channel_matrix(positions, channel_mask, places)
+
+
+__all__ = ["MAX_DEGREE", "channel_matrix", "harmonic_matrix", "spatial_matrix", "spherical_harmonics"]

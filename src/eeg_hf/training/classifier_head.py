@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from .convex_head import ConvexHead, fit_head
-from .frozen_features import collect_features, part_sizes, resolve_parts
+from .frozen_features import collect_features, resolve_parts, sizes_of_parts
 from .ridge_head import fit_ridge_head
 from .soft_head import fit_soft_head
 
@@ -37,7 +37,9 @@ def write_head(model: PreTrainedModel, head: ConvexHead, parts: Sequence[str] | 
     layers: dict[str, nn.Linear] = {"pooled": classifier.classifier.out}
     if getattr(model.config, "second_order", False):
         layers["bands"] = classifier.band_classifier
-    sizes = part_sizes(model, used)
+    if "course" in (known := sizes_of_parts(model)):
+        layers["course"] = classifier.course_classifier
+    sizes = {part: known[part] for part in used}
     expected = (layers["pooled"].out_features, sum(sizes.values()))
     if head.weight.shape != expected:
         raise ValueError(
@@ -71,6 +73,14 @@ def write_task_heads(model: PreTrainedModel, heads: Mapping[str, ConvexHead]) ->
         bands.bias.copy_(torch.from_numpy(head.bias))
 
 
+def usual_choices(model: PreTrainedModel) -> list[tuple[str, ...]]:
+    """Return what a head may read of a model that was not pretrained; the first where nothing can choose."""
+    usual = resolve_parts(model, None)
+    if "course" not in sizes_of_parts(model):
+        return [usual]
+    return [usual, ("course",), (*usual, "course")]
+
+
 def fit_classifier(
     model: PreTrainedModel,
     dataset: Dataset,
@@ -89,7 +99,8 @@ def fit_classifier(
         collator: Makes batches of them.
         labels: (windows,) class indices, or numbers.
         groups: (windows,) subjects.
-        parts: As in [`collect_features`].
+        parts: As in [`collect_features`]; by default the vectors, or the time course, or both, as the inner
+            folds prefer.
         candidates: Several such choices instead, of which the inner folds take the best; the first where they
             cannot choose. So a pretraining that does not help is seen and left out.
         shares: (windows, classes), of the votes of several experts, which replace the labels.
@@ -98,10 +109,11 @@ def fit_classifier(
         raise ValueError(
             "classifier_pooling: a head that is fitted at once reads the mean: take --head finetune"
         )
-    choices: Sequence[Sequence[str] | None] = candidates or [parts]
+    choices = candidates or ([parts] if parts else usual_choices(model))
     wanted = [resolve_parts(model, choice) for choice in choices]
     read = resolve_parts(model, [part for choice in wanted for part in choice])
-    columns = np.cumsum(list(part_sizes(model, read).values()))[:-1]
+    sizes = sizes_of_parts(model)
+    columns = np.cumsum([sizes[part] for part in read])[:-1]
     features = dict(
         zip(read, np.split(collect_features(model, dataset, collator, read), columns, axis=1), strict=True)
     )

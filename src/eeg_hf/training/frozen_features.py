@@ -13,7 +13,6 @@ from transformers import PreTrainedModel
 from .. import embedding_cache
 from ..models.second_order import mean_over_stretches
 
-PARTS = ("pooled", "bands")
 _SIGNAL_INPUTS = (
     "input_values",
     "channel_positions",
@@ -40,8 +39,8 @@ def collect_features(
         model: An encoder, or a classifier with its encoder as `base_model`.
         dataset: Map-style dataset of windows.
         collator: Makes batches of them; nothing may be augmented.
-        parts: `"pooled"` (the encoder's `pooler_output`), `"bands"` (the second-order vectors of all bands),
-            or both; by default the vectors where the model has them.
+        parts: Some of `"pooled"` (the encoder's `pooler_output`), `"bands"` (the second-order vectors of all
+            bands) and `"course"` (the time course); by default the vectors where the model has them.
         batch_size: Windows at a time.
     """
     parts = resolve_parts(model, parts)
@@ -71,26 +70,30 @@ def _read_batch(encoder: Any, batch: dict[str, torch.Tensor], parts: Sequence[st
         bands, is_real = encoder.second_order_features(**inputs)
     if "bands" in parts:
         read.append(mean_over_stretches(bands, is_real).flatten(1))
+    if "course" in parts:
+        signal = {name: value for name, value in inputs.items() if not name.startswith("recentring")}
+        read.append(encoder.time_course_features(**signal).flatten(1))
     return {"features": torch.cat(read, dim=1).cpu().numpy()}
 
 
 def resolve_parts(model: PreTrainedModel, parts: Sequence[str] | None) -> tuple[str, ...]:
     """Return the parts that a head reads, in order, or raise unless the model has them."""
-    has_bands = bool(getattr(model.config, "second_order", False))
+    known = tuple(sizes_of_parts(model))
     if parts is None:
-        return ("bands",) if has_bands else ("pooled",)
-    unknown = sorted(set(parts) - set(PARTS))
-    if unknown or not parts or ("bands" in parts and not has_bands):
+        return ("bands",) if "bands" in known else ("pooled",)
+    if not parts or set(parts) - set(known):
         raise ValueError(
-            f"parts: expected some of {', '.join(PARTS)} ('bands' with second_order=True), got {list(parts)}"
+            f"parts: expected some of {', '.join(known)}, got {list(parts)}: 'bands' need second_order=True, "
+            "'course' needs time_course_seconds"
         )
-    return tuple(part for part in PARTS if part in parts)
+    return tuple(part for part in known if part in parts)
 
 
-def part_sizes(model: PreTrainedModel, parts: Sequence[str]) -> dict[str, int]:
-    """Return the number of features of each part, in order."""
-    bands = len(getattr(model.config, "second_order_bands", ())) * getattr(
-        model.config, "num_band_features", 0
-    )
-    sizes = {"pooled": model.config.hidden_size, "bands": bands}
-    return {part: sizes[part] for part in parts}
+def sizes_of_parts(model: PreTrainedModel) -> dict[str, int]:
+    """Return the number of features of each part that a model has, in order."""
+    config = model.config
+    sizes = {"pooled": config.hidden_size}
+    if getattr(config, "second_order", False):
+        sizes["bands"] = len(config.second_order_bands) * config.num_band_features
+        sizes["course"] = config.num_components * config.num_cosines
+    return {part: size for part, size in sizes.items() if size}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics of the training windows that second-order tokens are recentred and standardised by."""
+"""Statistics of the training windows that recentre and standardise second-order tokens and time courses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -44,12 +44,16 @@ def fit_population(
     features.reset_standardization()
     loader = DataLoader(dataset, batch_size=batch_size, collate_fn=collator)
     # First the mean matrices, then the vectors that they give
-    matrices, powers = [], []
+    matrices, powers, courses = [], [], []
     for batch in loader:
         inputs = {name: batch[name].to(model.device) for name in _INPUTS if name in batch}
         matrix, power = encoder.second_order_statistics(**inputs)
         matrices.append(matrix.double().sum(dim=0))
         powers.append(power)
+        if model.config.time_course_seconds is not None:
+            courses.append(encoder.time_course_features(**inputs, is_standardized=False))
+    if courses:
+        encoder.time_course.set_population(torch.cat(courses))
     count = sum(map(len, powers))
     whitening = inverse_square_root((torch.stack(matrices).sum(dim=0) / count).cpu().numpy())
     log_power = torch.cat(powers).mean(dim=0)

@@ -96,7 +96,13 @@ def test_too_few_subjects_are_refused():
     with pytest.raises(ValueError, match="5 folds need"):
         folds(windows({"00": 3, "01": 3}))
     with pytest.raises(ValueError, match="4 validation subjects leave none to train on"):
-        folds(windows({f"{i}": 3 for i in range(5)}))
+        folds(windows({f"{i}": 3 for i in range(5)}), num_validation=4)
+
+
+@pytest.mark.parametrize(("number", "validation"), [(5, 2), (10, 4), (20, 4)])
+def test_half_of_few_subjects_validate(number, validation):
+    parts = folds(windows({f"{i:02d}": 3 for i in range(number)}))[0]
+    assert len(set(parts["validation"]["subject"])) == validation
 
 
 def test_test_parts_of_folds_are_those_of_group_k_fold(uneven):

@@ -22,6 +22,7 @@ from transformers.utils import logging
 from .leaks import check_disjoint
 from .row_groups import find_overlaps, group_rows, read_columns, read_strings, some
 from .split_contents import PROTOCOLS, Protocol
+from .splits import usual_validation
 
 logger = logging.get_logger(__name__)
 
@@ -44,7 +45,7 @@ def protocol_folds(
     *,
     label_column: str | None = None,
     num_folds: int | None = None,
-    num_validation_subjects: int = 4,
+    num_validation_subjects: int | None = None,
     seed: int = 0,
 ) -> list[DatasetDict]:
     """Split windows into the folds of a protocol, and refuse leaks.
@@ -71,7 +72,7 @@ def protocol_folds(
         raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
     labels = _Labels(dataset, label_column)
     random = np.random.default_rng(seed)
-    is_validated = num_validation_subjects > 0
+    is_validated = num_validation_subjects != 0
     if protocol == "cross-subject":
         found = _cross_subject(dataset, labels, num_folds, num_validation_subjects, random)
     elif protocol == "cross-session":
@@ -163,7 +164,11 @@ class _Clock:
 
 
 def _cross_subject(
-    dataset: Dataset, labels: _Labels, num_folds: int | None, num_validation: int, random: np.random.Generator
+    dataset: Dataset,
+    labels: _Labels,
+    num_folds: int | None,
+    num_validation: int | None,
+    random: np.random.Generator,
 ) -> list[Fold]:
     """Return the folds over all subjects."""
     codes, names = group_rows(dataset, "subject")
@@ -180,12 +185,13 @@ def _cross_subject(
     folds = []
     for test in tests:
         others = np.setdiff1d(codes, codes[test])
-        if num_validation >= len(others):
+        number = usual_validation(len(others)) if num_validation is None else num_validation
+        if number >= len(others):
             raise ValueError(
-                f"cross-subject: {num_validation} validation subjects leave none to train on: {len(others)} "
+                f"cross-subject: {number} validation subjects leave none to train on: {len(others)} "
                 "are not tested; lower num_validation_subjects"
             )
-        is_validation = np.isin(codes, random.choice(others, num_validation, replace=False))
+        is_validation = np.isin(codes, random.choice(others, number, replace=False))
         is_test = np.isin(np.arange(len(codes)), test)
         folds.append((np.flatnonzero(~is_test & ~is_validation), np.flatnonzero(is_validation), test))
     return folds

@@ -41,7 +41,7 @@ def split_windows(
     *,
     num_folds: int | None = None,
     fold: int = 0,
-    num_validation_subjects: int = 4,
+    num_validation_subjects: int | None = None,
     seed: int = 0,
     column: str = "subject",
     label_column: str | None = None,
@@ -61,7 +61,7 @@ def split_windows(
         num_folds: Number of folds; by default 5, and as in `protocol_folds` for a protocol.
         fold: Index of the fold to return.
         num_validation_subjects: Subjects (values of `column`) taken from training for validation, for
-            `"fold"` and `"leave_out"`.
+            `"fold"` and `"leave_out"`; by default four, but no more than half of those that are not tested.
         seed: Seed of a random split, and of the validation subjects of a fold or of an official split that
             has none.
         column: Column whose values `"fold"` and `"leave_out"` keep in one part.

@@ -122,7 +122,11 @@ def split_by(
 
 
 def folds(
-    dataset: Dataset, num_folds: int = 5, num_validation: int = 4, seed: int = 0, column: str = "subject"
+    dataset: Dataset,
+    num_folds: int = 5,
+    num_validation: int | None = None,
+    seed: int = 0,
+    column: str = "subject",
 ) -> list[DatasetDict]:
     """Split for cross-validation: each value of a column is tested in exactly one fold.
 
@@ -133,7 +137,8 @@ def folds(
     Args:
         dataset: Windows with that column.
         num_folds: Number of folds.
-        num_validation: Values taken from the training part of each fold; 0 for no `validation`.
+        num_validation: Values taken from the training part of each fold; 0 for no `validation`. By default
+            four, but no more than half of those that are not tested.
         seed: Seed of the validation values; the test values do not depend on it.
         column: As in `split_by`.
 
@@ -160,7 +165,7 @@ def folds(
 
 
 def leave_out(
-    dataset: Dataset, value: str, num_validation: int = 1, seed: int = 0, column: str = "subject"
+    dataset: Dataset, value: str, num_validation: int | None = 1, seed: int = 0, column: str = "subject"
 ) -> DatasetDict:
     """Test on one value of a column, such as one subject, and train on the others.
 
@@ -250,11 +255,17 @@ def take_validation(
     return DatasetDict({**train, **{part: rows for part, rows in splits.items() if part != "train"}})
 
 
+def usual_validation(num_others: int) -> int:
+    """Return how many of those that are not tested validate: four, but no more than half of them."""
+    return min(4, num_others // 2)
+
+
 def _with_validation(
-    is_test: np.ndarray, num_validation: int, seed: Sequence[int], what: str, values: str
+    is_test: np.ndarray, num_validation: int | None, seed: Sequence[int], what: str, values: str
 ) -> dict[str, np.ndarray]:
     """Return which values train, validate and test, (values,) bool each, without empty parts."""
     others = np.flatnonzero(~is_test)
+    num_validation = usual_validation(len(others)) if num_validation is None else num_validation
     if num_validation >= len(others):
         raise ValueError(
             f"{num_validation} validation {values} leave none to train on: {what} has {len(others)} that are "

@@ -190,6 +190,11 @@ class FinetuneArguments:
         return self.architecture in CLASSICAL
 
     @property
+    def fits_head(self) -> bool:
+        """Whether a linear head is fitted to its optimum on an encoder of ours."""
+        return self.head != "finetune" and not (self.is_hosted or self.is_classical)
+
+    @property
     def fits_at_once(self) -> bool:
         """Whether no epochs are trained, so that nothing is selected on validation subjects."""
         return self.is_classical or len(self.architectures) > 1 or self.head == "convex"

@@ -28,10 +28,11 @@ from ..searching import DEFAULT_SPACE, apply_settings, check_space, import_optun
 from ..split_arguments import SplitArguments
 from ..training_statistics import collect_statistics
 from .arguments import FinetuneArguments
+from .bands import choose_bands
 from .calibrated_split import CalibratedSplit, calibrate_split
 from .choosing import Choice, choose_architecture
 from .classical import ClassicalStatistics, fit_classical, try_classical
-from .head import fit_statistics, train_head, training_rows
+from .head import fit_head, fit_statistics, train_head, training_rows
 from .hosted import check_hosted
 from .model import build_model
 from .shots import few_shot_split
@@ -206,21 +207,29 @@ def finetune(
     splits = few_shot_split(splits, target.column, args.shots, training_args.seed, args.head == "convex")
     if args.search:
         args, training_args = choose_settings(args, training_args, splits["train"], target, extractor, source)
+
+    def prepare(own: FinetuneArguments) -> tuple[EEGTrainer, DatasetDict]:
         set_seed(training_args.seed)
-    model: Any = build_model(args, source, splits["train"], extractor, target)
-    split = calibrate_split(splits, extractor, model, target.column, args.rest, args.balance_calibration)
-    seen = describe_seen(splits, args.head) | (SeenWindows.load(source) if source else None)
-    trainer = build_trainer(model, extractor, split, target, args, training_args, seen)
-    fit_statistics(trainer, split.parts, target, args.head)
+        return prepare_trainer(splits, target, own, training_args, extractor, source)
+
+    def score_head(own: FinetuneArguments) -> float:
+        tried, parts = prepare(own)
+        return fit_head(tried, training_rows(parts, own.head), target, is_pretrained=False).best_score
+
+    band_scores: Mapping[str, float] = {}
+    if not source and args.fits_head:
+        args, band_scores = choose_bands(args, splits["train"], extractor, score_head)
+    trainer, parts = prepare(args)
+    model: Any = trainer.model
     if args.adapter != "none":
         model = add_adapter(model, args.adapter, args.adapter_options)
         trainer.model = trainer.model_wrapped = model
     watch = WeightWatch(model)
     fitted = None
     if args.is_classical:
-        fit_classical(model, training_rows(split.parts, "convex"), target, statistics)
+        fit_classical(model, training_rows(parts, "convex"), target, statistics)
     else:
-        fitted = train_head(trainer, split.parts, target, args.head, is_pretrained=bool(source))
+        fitted = train_head(trainer, parts, target, args.head, bool(source), band_scores)
     moved = watch.measure(model)
     if args.adapter != "none":
         keep_adapter(trainer, output_dir / "adapter")
@@ -232,13 +241,33 @@ def finetune(
     trainer.save_model()
     trainer.save_state()
     if is_kept and trainer.is_world_process_zero():
-        keep_statistics(trainer, split.parts, fitted, output_dir)
-    if "test" not in split.parts:
+        keep_statistics(trainer, parts, fitted, output_dir)
+    if "test" not in parts:
         return {}
-    metrics = judge_test_part(trainer, split.parts["test"], target, output_dir, args.adapt)
+    metrics = judge_test_part(trainer, parts["test"], target, output_dir, args.adapt)
     if record and trainer.is_world_process_zero():
         write_json(output_dir / "metrics.json", {**metrics, **record})
     return metrics
+
+
+def prepare_trainer(
+    splits: DatasetDict,
+    target: Target,
+    args: FinetuneArguments,
+    training_args: TrainingArguments,
+    extractor: EEGFeatureExtractor,
+    source: str,
+) -> tuple[EEGTrainer, DatasetDict]:
+    """Return the trainer of a model that has the statistics of its windows, and the windows of each part.
+
+    Windows that calibrate a subject are left out of them, unless the regime is `all`.
+    """
+    model: Any = build_model(args, source, splits["train"], extractor, target)
+    split = calibrate_split(splits, extractor, model, target.column, args.rest, args.balance_calibration)
+    seen = describe_seen(splits, args.head) | (SeenWindows.load(source) if source else None)
+    trainer = build_trainer(model, extractor, split, target, args, training_args, seen)
+    fit_statistics(trainer, split.parts, target, args.head)
+    return trainer, split.parts
 
 
 def settle(
@@ -296,12 +325,9 @@ def choose_settings(
         own, training = apply_settings(args, training_args, settings, block)
         training.output_dir = str(folder)
         set_seed(training.seed)
-        model = build_model(own, source, parts["train"], extractor, target)
-        split = calibrate_split(parts, extractor, model, target.column, own.rest, own.balance_calibration)
-        seen = describe_seen(parts, own.head)
-        trainer = build_trainer(model, extractor, split, target, own, training, seen)
-        fit_statistics(trainer, split.parts, target, own.head)
+        trainer, _ = prepare_trainer(parts, target, own, training, extractor, source)
         if own.adapter != "none":
+            model: Any = trainer.model
             trainer.model = trainer.model_wrapped = add_adapter(model, own.adapter, own.adapter_options)
         trainer.train()
         return float(trainer.evaluate()[metric])

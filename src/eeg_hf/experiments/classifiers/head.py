@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The head of a model: fitted at once, fine-tuned with the encoder, or the first and then the second."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from transformers.utils import logging
 from ...collation import WindowDataset
 from ...evaluation import write_json
 from ...training import ConvexHead, EEGTrainer, fit_classifier, fit_population, resume_checkpoint
+from ...training.classifier_head import usual_choices
 from ..inner_folds import inner_groups
 from .target import Target
 
@@ -19,7 +21,12 @@ FILE = "head.json"
 
 
 def train_head(
-    trainer: EEGTrainer, parts: DatasetDict, target: Target, head: str, is_pretrained: bool
+    trainer: EEGTrainer,
+    parts: DatasetDict,
+    target: Target,
+    head: str,
+    is_pretrained: bool,
+    band_scores: Mapping[str, float],
 ) -> ConvexHead | None:
     """Train a model as `--head` says, and write down what was chosen.
 
@@ -29,6 +36,7 @@ def train_head(
         target: What is predicted.
         head: `convex`, `finetune` or `both`.
         is_pretrained: Whether the encoder is worth reading besides its second-order vectors.
+        band_scores: Of the choices of bands, for the record; empty where there was none.
 
     Returns:
         The head, where it is all that was trained.
@@ -45,6 +53,7 @@ def train_head(
         "inverse_regularization": fitted.inverse_regularization,
         "scores": {str(value): score for value, score in fitted.scores.items()},
         "num_windows": len(train),
+        **({"bands": band_scores} if band_scores else {}),
     }
     if head == "both":
         facts |= finetune_gently(trainer)
@@ -70,8 +79,9 @@ def fit_statistics(trainer: EEGTrainer, parts: DatasetDict, target: Target, head
 def fit_head(trainer: EEGTrainer, train: Dataset, target: Target, is_pretrained: bool) -> ConvexHead:
     """Fit the head on what the frozen encoder says of the training windows."""
     model, collator = trainer_parts(trainer)
-    has_bands = getattr(model.config, "second_order", False)
-    candidates = [("bands",), ("pooled", "bands")] if has_bands and is_pretrained else []
+    candidates = usual_choices(model)
+    if getattr(model.config, "second_order", False) and is_pretrained:
+        candidates.append(("pooled", "bands"))
     fitted = fit_classifier(
         model,
         WindowDataset(train, [target.column]),

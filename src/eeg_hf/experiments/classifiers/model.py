@@ -2,7 +2,7 @@
 """The model that is fine-tuned: pretrained or new, of the shape that its windows need."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ logger = logging.get_logger(__name__)
 
 MIN_PATCHES = 2
 """Windows that hold fewer patches of the usual length get shorter ones."""
+LONGEST_RESPONSE_SECONDS = 2.0
+"""What follows later is hardly locked to the event any more."""
 
 
 def build_model(
@@ -50,9 +52,10 @@ def build_model(
         fields = keep_structure(fields, pretrained, source)
         return AutoModelForSequenceClassification.from_pretrained(source, **fields)
     fields = {"sampling_rate": extractor.sampling_rate, **fields, **describe_channels(train)}
-    return AutoModelForSequenceClassification.from_config(
-        EEGFoundationConfig(**fit_to_windows(fields, train, extractor))
-    )
+    fields = fit_to_windows(fields, train, extractor)
+    if args.fits_head:
+        fields = fit_to_events(fields, train)
+    return AutoModelForSequenceClassification.from_config(EEGFoundationConfig(**fields))
 
 
 def check_places(pretrained: Any, train: Dataset, source: str) -> None:
@@ -128,6 +131,20 @@ def fit_to_windows(
     return fit_harmonics(fitted, min(map(len, montages)))
 
 
+def fit_to_events(fields: Mapping[str, Any], train: Dataset) -> dict[str, Any]:
+    """Return the fields with a time course where windows of one length are locked to events."""
+    is_of_one_length = len(set(train["num_samples"][:])) == 1
+    if not fields.get("second_order") or not is_of_one_length or not is_locked(train):
+        return {**fields}
+    seconds = train[0]["num_samples"] / fields["sampling_rate"]
+    return {"time_course_seconds": min(seconds, LONGEST_RESPONSE_SECONDS), **fields}
+
+
+def is_locked(train: Dataset) -> bool:
+    """Return whether every window was cut at an event."""
+    return "event" in train.column_names and None not in train["event"][:]
+
+
 def fit_harmonics(fields: Mapping[str, Any], num_channels: int) -> dict[str, Any]:
     """Return the fields with no more harmonics than the channels of the smallest montage can tell apart."""
     if fields.get("second_order_basis") != "harmonics" or "second_order_degree" in fields:
@@ -154,15 +171,19 @@ def fitting_patch(num_samples: int, multiple: int) -> int:
     return max(whole or usable)
 
 
-def bands_that_fit(extractor: EEGFeatureExtractor, frame_seconds: float) -> list[list[float]]:
-    """Return the usual bands that lie in the pass band, each with a frequency of the frames in it."""
+def bands_that_fit(
+    extractor: EEGFeatureExtractor,
+    frame_seconds: float,
+    bands_hz: Sequence[Sequence[float]] = EEGFoundationConfig.second_order_bands,
+) -> list[list[float]]:
+    """Return the bands that lie in the pass band, each with a frequency of the frames in it."""
     low = extractor.highpass_hz or 0.0
     high = min(extractor.lowpass_hz or math.inf, extractor.sampling_rate / 2)
     frame_size = round(frame_seconds * extractor.sampling_rate)
     frequencies = np.arange(1, (frame_size + 1) // 2) * extractor.sampling_rate / frame_size
     return [
         [float(edge) for edge in band]
-        for band in EEGFoundationConfig.second_order_bands
+        for band in bands_hz
         if band[1] <= extractor.sampling_rate / 2
         and low <= (band[0] + band[1]) / 2 <= high
         and ((frequencies >= band[0]) & (frequencies < band[1])).any()

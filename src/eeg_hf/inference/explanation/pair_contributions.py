@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ...models.second_order import mean_over_stretches
+from ...models.spatial_basis import spatial_matrix
 from .explaining import choose_target, name_target, place_channels
 from .explanation import describe_edges, draw_head
 
@@ -30,8 +31,8 @@ class PairContributions:
         positions: (channels, 3) in metres in the head frame.
         bands: Edges of each band in Hz.
         values: (windows, bands, channels, channels) float32, symmetric; on the diagonal, power.
-        other: (windows,), what the head adds beside them: bias, embedding, and components that the
-            electrodes cannot tell apart.
+        other: (windows,), what the head adds beside them: bias, embedding, time course, and components
+            that the electrodes cannot tell apart.
         outputs: (windows,), the logit.
     """
 
@@ -123,9 +124,8 @@ def explain_pairs(
     weight = model.band_classifier.weight[index].float().view(vectors.shape[1:])
     if model.config.num_labels == 1:  # in the unit of the labels
         weight = weight * model.config.regression_std
-    basis = model.model.second_order.features.spatial_matrix(
-        inputs["channel_positions"], inputs.get("channel_mask")
-    )  # (windows, components, channels)
+    # (windows, components, channels)
+    basis = spatial_matrix(model.config, inputs["channel_positions"], inputs.get("channel_mask"))
     values = _to_channels(vectors, weight, basis, model.config.second_order_split)
     values = 0.5 * (values + values.mT)
     return PairContributions(
