@@ -2,6 +2,7 @@
 import pytest
 import torch
 
+from eeg_hf.models.spd_inverse_root import shrunk_inverse_root
 from eeg_hf.models.spd_logarithm import log_series, shrink, shrunk_log, vectorize
 
 
@@ -54,3 +55,14 @@ def test_without_shrinkage_there_is_no_bound(amount):
 def test_bounds_must_be_positive():
     with pytest.raises(ValueError, match="expected bounds 0 < smallest"):
         log_series(0.0, 1.0)
+
+
+@pytest.mark.parametrize(("size", "amount"), [(1, 0.1), (4, 0.1), (19, 0.1), (64, 0.1), (128, 0.1)])
+def test_the_inverse_root_is_that_by_eigenvalues(size, amount):
+    matrices = draw_covariances(size, rank=max(size // 4, 1))
+    values, vectors = torch.linalg.eigh(shrink(matrices, amount))
+    expected = (vectors * values.rsqrt()[..., None, :]) @ vectors.mT
+    torch.testing.assert_close(shrunk_inverse_root(matrices, amount), expected, atol=1e-9, rtol=1e-6)
+    rounded = shrunk_inverse_root(matrices.float(), amount).double()
+    torch.testing.assert_close(rounded, expected, atol=1e-4 * expected.abs().max().item(), rtol=0)
+    assert shrunk_inverse_root(torch.zeros(1, size, size), amount).isfinite().all()

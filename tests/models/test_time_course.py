@@ -58,6 +58,10 @@ def test_order_masks_and_padding_change_nothing():
     silent[:, 1] = 0
     channel_mask = torch.tensor([[True, False, True, True]]).expand(2, -1)
     torch.testing.assert_close(course(values, channel_mask=channel_mask), course(silent))
+    assert (course(values, channel_mask=channel_mask)[:, 1] == 0).all()
+    torch.testing.assert_close(
+        course(1e-3 * values), course(values), atol=1e-4, rtol=1e-4
+    )  # whatever the unit
 
 
 def test_a_head_reads_what_a_covariance_forgets(tmp_path):

@@ -3,7 +3,8 @@
 
 An evoked response is the mean of many windows, at a fixed time after the event. A covariance forgets when
 something happened; the course keeps it, as the cosine transform of each spatial component up to a frequency.
-It has no parameters, and one matrix product computes it.
+Before, each window is whitened by its own correlations, so that a response counts by how far it stands out of
+what goes on in that window. It has no parameters.
 """
 
 import math
@@ -13,7 +14,11 @@ from torch import nn
 from transformers import PreTrainedConfig
 from transformers import initialization as init
 
+from .second_order import split_power
 from .spatial_basis import spatial_matrix
+from .spd_inverse_root import shrunk_inverse_root
+
+SHRINKAGE = 0.1
 
 
 def slow_cosines(num_samples: int, num_cosines: int, device: torch.device | None = None) -> torch.Tensor:
@@ -68,8 +73,12 @@ class TimeCourse(nn.Module):
         basis = spatial_matrix(self.config, channel_positions, channel_mask)  # (batch, components, channels)
         missing = max(self.num_samples - values.shape[-1], 0)
         values = nn.functional.pad(values.float(), (0, missing))[..., : self.num_samples]
+        components = basis @ values  # (batch, components, num_samples)
+        correlations, log_power = split_power(components @ components.mT / self.num_samples)
+        whitening = shrunk_inverse_root(correlations, SHRINKAGE)  # (batch, components, components)
         cosines = slow_cosines(self.num_samples, self.config.num_cosines, values.device)
-        return basis @ (values @ cosines.mT)  # (batch, components, num_cosines)
+        course = components @ cosines.mT / (0.5 * log_power).exp()[..., None]
+        return whitening @ course  # (batch, components, num_cosines)
 
     @torch.no_grad()
     def set_population(self, measured: torch.Tensor) -> None:

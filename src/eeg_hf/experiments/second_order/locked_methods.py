@@ -6,15 +6,16 @@ from typing import Literal
 
 import numpy as np
 
-from ...evaluation.evoked_responses import EvokedCovariances, slow_part
+from ...collation import EEGDataCollator, WindowDataset
+from ...evaluation.evoked_responses import EvokedCovariances
 from ...evaluation.steady_state import StimulusCorrelations
 from ...training.convex_head import fit_head
+from ...training.frozen_features import collect_features
+from ..classifiers.bands import FRAME_SECONDS, NARROW_BANDS_HZ, SHORTEST_SECONDS
+from ..classifiers.model import LONGEST_RESPONSE_SECONDS
 from .corpus import Fold, StudyCorpus
 from .methods import Method, SecondOrder
-
-EVOKED_HZ = 12.0
-NARROW_BANDS_HZ = [[float(low), low + 1.0] for low in range(5, 40)]
-FRAME_SECONDS = 2.0
+from .statistics import make_encoder
 
 
 class Evoked(Method):
@@ -93,20 +94,21 @@ class ChosenFeatures(Method):
 
     def __init__(self, corpus: StudyCorpus) -> None:
         super().__init__(corpus)
-        seconds = corpus.rows[0]["num_samples"] / corpus.sampling_rate
-        narrow = [band for band in NARROW_BANDS_HZ if band[1] < corpus.sampling_rate / 2]
-        frame = min(FRAME_SECONDS, seconds)
+        self.seconds = corpus.rows[0]["num_samples"] / corpus.sampling_rate
         self.sources = {"broad": SecondOrder(corpus)}
-        if frame >= 1.0:  # shorter frames do not tell bands of 1 Hz apart
+        if self.seconds >= SHORTEST_SECONDS:
             self.sources["narrow"] = SecondOrder(
-                corpus, second_order_bands=narrow, second_order_frame_seconds=frame
+                corpus,
+                second_order_bands=[band for band in NARROW_BANDS_HZ if band[1] < corpus.sampling_rate / 2],
+                second_order_frame_seconds=min(FRAME_SECONDS, self.seconds),
             )
 
     @cached_property
     def time_course(self) -> np.ndarray:
-        """Slow part of all windows, (rows, channels * time)."""
-        slow = slow_part(self.corpus.microvolts, self.corpus.sampling_rate, EVOKED_HZ)
-        return slow.reshape(len(slow), -1).astype(np.float32)
+        """Time course of all windows as the model reads it, (rows, components * cosines)."""
+        model = make_encoder(self.corpus, time_course_seconds=min(self.seconds, LONGEST_RESPONSE_SECONDS))
+        windows, collator = WindowDataset(self.corpus.rows), EEGDataCollator(self.corpus.extractor)
+        return collect_features(model, windows, collator, ["course"])
 
     def score(self, fold: Fold) -> np.ndarray:
         """Choose by the log loss of the inner folds, fit and score."""
