@@ -10,8 +10,11 @@ import pytest
 import torch
 from tests.commands import fail_command, run_command
 
+from eeg_hf import EEGFeatureExtractor
 from eeg_hf.collation import EEGDataCollator, EEGPreTrainingCollator, WindowDataset
 from eeg_hf.collation.group_calibrations import balanced_weights, calibrate_groups
+from eeg_hf.corpora import prepare
+from eeg_hf.corpora.simulated import Simulated
 from eeg_hf.experiments.second_order.arguments import SecondOrderArguments
 from eeg_hf.experiments.second_order.corpus import StudyCorpus
 from eeg_hf.experiments.second_order.label_shift import DRAWS, KEPT, shifted_folds
@@ -35,7 +38,7 @@ def corpus(prepared):
 
 @pytest.fixture(scope="module")
 def statistics(corpus):
-    return WindowStatistics.read(corpus, make_encoder(corpus))
+    return WindowStatistics.read(corpus.rows, corpus.extractor, make_encoder(corpus))
 
 
 def test_vectors_of_an_unseen_subject_are_those_of_the_model(corpus, statistics):
@@ -73,7 +76,9 @@ def test_amplitude_is_kept_in_microvolt_alone(prepared):
     for name in (None, "microvolt"):
         args = SecondOrderArguments(str(prepared), "condition", "unused", folds=2, normalization=name)
         found = StudyCorpus.load(args)
-        power[name] = WindowStatistics.read(found, make_encoder(found)).log_power.mean(dim=(1, 2))
+        power[name] = WindowStatistics.read(found.rows, found.extractor, make_encoder(found)).log_power.mean(
+            dim=(1, 2)
+        )
     amplitude = np.log(np.square(found.microvolts).mean(axis=(1, 2)))
     assert np.corrcoef(power["microvolt"], amplitude)[0, 1] > np.corrcoef(power[None], amplitude)[0, 1] + 0.2
 
@@ -207,6 +212,26 @@ def test_fewer_subjects_are_pretrained_on(corpus, tmp_path, asked, expected):
     rows = FeatureSource(fewer, tmp_path).pretraining_rows(fold)
     assert len(np.unique(corpus.groups[rows])) == expected and set(rows) <= set(fold.train)
     assert set(rows) == set(fold.train[np.isin(corpus.groups[fold.train], corpus.groups[rows])])
+
+
+def test_other_corpora_are_pretrained_on(corpus, prepared, tmp_path):
+    from eeg_hf.experiments.second_order.label_efficiency import FeatureSource
+
+    twice = replace(corpus, args=replace(corpus.args, pretrain_data=[str(prepared)]))
+    source = FeatureSource(twice, tmp_path)
+    fold = next(corpus.folds("all", seed=0))
+    torch.testing.assert_close(source.other_vectors, source.ours.tokens(fold))
+    alone, both = (
+        FeatureSource(each, tmp_path).tokens(source.ours.tokens(fold), fold, 1.0) for each in (corpus, twice)
+    )
+    assert alone.shape == both.shape and np.abs(alone - both).max() > 1e-3
+
+
+def test_another_corpus_of_another_rate_is_refused(corpus, tmp_path):
+    extractor = EEGFeatureExtractor(sampling_rate=100, lowpass_hz=40)
+    prepare(Simulated(num_subjects=1, seconds=10), tmp_path, extractor)
+    with pytest.raises(ValueError, match="expected .* Hz as in .* has 100 Hz: prepare it again with"):
+        build_method("second_order", corpus).tokens_of(str(tmp_path))
 
 
 def test_the_scores_of_few_labels_are_of_the_same_draws(tmp_path, corpus):

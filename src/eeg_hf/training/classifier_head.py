@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from .convex_head import ConvexHead, fit_head
-from .frozen_features import collect_features, resolve_parts, sizes_of_parts
+from .frozen_features import collect_features, part_sizes, parts_of, resolve_parts
 from .ridge_head import fit_ridge_head
 from .soft_head import fit_soft_head
 
@@ -37,9 +37,9 @@ def write_head(model: PreTrainedModel, head: ConvexHead, parts: Sequence[str] | 
     layers: dict[str, nn.Linear] = {"pooled": classifier.classifier.out}
     if getattr(model.config, "second_order", False):
         layers["bands"] = classifier.band_classifier
-    if "course" in (known := sizes_of_parts(model)):
+    if "course" in parts_of(model):
         layers["course"] = classifier.course_classifier
-    sizes = {part: known[part] for part in used}
+    sizes = part_sizes(model, used)
     expected = (layers["pooled"].out_features, sum(sizes.values()))
     if head.weight.shape != expected:
         raise ValueError(
@@ -76,7 +76,7 @@ def write_task_heads(model: PreTrainedModel, heads: Mapping[str, ConvexHead]) ->
 def usual_choices(model: PreTrainedModel) -> list[tuple[str, ...]]:
     """Return what a head may read of a model that was not pretrained; the first where nothing can choose."""
     usual = resolve_parts(model, None)
-    if "course" not in sizes_of_parts(model):
+    if "course" not in parts_of(model):
         return [usual]
     return [usual, ("course",), (*usual, "course")]
 
@@ -112,8 +112,7 @@ def fit_classifier(
     choices = candidates or ([parts] if parts else usual_choices(model))
     wanted = [resolve_parts(model, choice) for choice in choices]
     read = resolve_parts(model, [part for choice in wanted for part in choice])
-    sizes = sizes_of_parts(model)
-    columns = np.cumsum([sizes[part] for part in read])[:-1]
+    columns = np.cumsum(list(part_sizes(model, read).values()))[:-1]
     features = dict(
         zip(read, np.split(collect_features(model, dataset, collator, read), columns, axis=1), strict=True)
     )

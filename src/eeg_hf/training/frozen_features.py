@@ -78,7 +78,7 @@ def _read_batch(encoder: Any, batch: dict[str, torch.Tensor], parts: Sequence[st
 
 def resolve_parts(model: PreTrainedModel, parts: Sequence[str] | None) -> tuple[str, ...]:
     """Return the parts that a head reads, in order, or raise unless the model has them."""
-    known = tuple(sizes_of_parts(model))
+    known = parts_of(model)
     if parts is None:
         return ("bands",) if "bands" in known else ("pooled",)
     if not parts or set(parts) - set(known):
@@ -89,11 +89,19 @@ def resolve_parts(model: PreTrainedModel, parts: Sequence[str] | None) -> tuple[
     return tuple(part for part in known if part in parts)
 
 
-def sizes_of_parts(model: PreTrainedModel) -> dict[str, int]:
-    """Return the number of features of each part that a model has, in order."""
-    config = model.config
-    sizes = {"pooled": config.hidden_size}
-    if getattr(config, "second_order", False):
-        sizes["bands"] = len(config.second_order_bands) * config.num_band_features
-        sizes["course"] = config.num_components * config.num_cosines
-    return {part: size for part, size in sizes.items() if size}
+def parts_of(model: PreTrainedModel) -> tuple[str, ...]:
+    """Return the parts that a model has, in order."""
+    has_bands = getattr(model.config, "second_order", False)
+    has_course = getattr(model.config, "time_course_seconds", None) is not None
+    return ("pooled", *(["bands"] if has_bands else []), *(["course"] if has_course else []))
+
+
+def part_sizes(model: PreTrainedModel, parts: Sequence[str]) -> dict[str, int]:
+    """Return the number of features of each of some parts."""
+    config: Any = model.config
+    sizes = {
+        "pooled": lambda: config.hidden_size,
+        "bands": lambda: len(config.second_order_bands) * config.num_band_features,
+        "course": lambda: config.num_components * config.num_cosines,
+    }
+    return {part: sizes[part]() for part in parts}

@@ -53,6 +53,10 @@ class SecondOrderArguments:
     pretrain_subjects: int = option(
         "Training subjects whose windows are pretrained on, in as many steps as all; 0 is all.", 0
     )
+    pretrain_data: list[str] = option(
+        "Other prepared corpora that are pretrained on as well, in the same number of steps.",
+        factory=list,
+    )
 
     def check(self) -> None:
         """Refuse parts and numbers that mean nothing."""

@@ -6,7 +6,7 @@ all training subjects of a fold. Only labels are few.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +94,20 @@ class FeatureSource:
         """Return the tokens of a network that was pretrained on the training rows of a fold."""
         key = (fold.seed, fold.train.tobytes(), num_epochs)
         if self._encoded is None or self._encoded[0] != key:  # two kinds of features read the same tokens
-            values, rows = standardize(vectors, fold.train), self.pretraining_rows(fold)
-            num_epochs *= len(fold.train) / len(rows)  # as many steps, whatever the number of subjects
-            model = pretrain_bands(
-                self.ours.statistics, values[rows], num_epochs, fold.seed, str(self.folder)
-            )
+            every = standardize(torch.cat([vectors, self.other_vectors]), fold.train)
+            values, others = every.tensor_split([len(vectors)])
+            pretrained = torch.cat([values[self.pretraining_rows(fold)], others])
+            num_epochs *= len(fold.train) / len(pretrained)  # as many steps, whatever the number of windows
+            model = pretrain_bands(self.ours.statistics, pretrained, num_epochs, fold.seed, str(self.folder))
             self._encoded = (key, embed_bands(model, values))
         return self._encoded[1]
+
+    @cached_property
+    def other_vectors(self) -> torch.Tensor:
+        """Vectors (windows, bands, features) of other corpora, recentred by their subjects."""
+        found = [self.ours.tokens_of(path) for path in self.corpus.args.pretrain_data]
+        config = self.ours.statistics.model.config
+        return torch.cat([torch.empty(0, len(config.second_order_bands), config.num_band_features), *found])
 
     def pretraining_rows(self, fold: Fold) -> np.ndarray:
         """Return the training rows of the subjects that are pretrained on."""

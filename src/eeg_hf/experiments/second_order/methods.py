@@ -16,8 +16,10 @@ from scipy.special import softmax
 from transformers import set_seed
 
 from ...collation.group_calibrations import REGIMES, balanced_weights
+from ...corpora import load_windows
 from ...evaluation.baselines import BandPower
 from ...evaluation.welch_tangent_space import WelchTangentSpace
+from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training.convex_head import fit_head
 from .corpus import Fold, StudyCorpus
 from .statistics import WindowStatistics, make_encoder
@@ -84,11 +86,28 @@ class SecondOrder(Method):
     @cached_property
     def statistics(self) -> WindowStatistics:
         """Statistics of all windows."""
-        return WindowStatistics.read(self.corpus, make_encoder(self.corpus, **self.fields))
+        encoder = make_encoder(self.corpus, **self.fields)
+        return WindowStatistics.read(self.corpus.rows, self.corpus.extractor, encoder)
 
     def tokens(self, fold: Fold) -> torch.Tensor:
         """Return the vectors of all rows, (rows, bands, features)."""
         return self.remember(fold, partial(self.statistics.vectors, fold, self.corpus.subjects))
+
+    def tokens_of(self, path: str) -> torch.Tensor:
+        """Return the vectors of the windows of another corpus, recentred by their subjects.
+
+        Raises:
+            ValueError: If it was prepared at another rate.
+        """
+        rows, extractor = load_windows(path), EEGFeatureExtractor.from_pretrained(path)
+        if extractor.sampling_rate != self.corpus.sampling_rate:
+            raise ValueError(
+                f"pretrain_data: expected {self.corpus.sampling_rate:g} Hz as in {self.corpus.args.data}, "
+                f"{path} has {extractor.sampling_rate:g} Hz: prepare it again with --sampling_rate"
+            )
+        statistics = WindowStatistics.read(rows, extractor, self.statistics.model)
+        every = np.ones(len(rows))
+        return statistics.recentred_vectors(every > 0, np.array(rows["alignment_group"]), every)
 
     def vectors(self, fold: Fold) -> np.ndarray:
         """Return what the head reads, (rows, features)."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import set_seed
 
@@ -19,6 +20,7 @@ from ...models.configuration_eeg_foundation import EEGFoundationConfig
 from ...models.modeling_eeg_foundation import EEGFoundationModel
 from ...models.second_order import Recentring, mean_over_stretches
 from ...processing.calibration import inverse_square_root
+from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from .corpus import Fold, StudyCorpus
 
 SIZE: dict[str, Any] = {
@@ -71,11 +73,11 @@ class WindowStatistics:
 
     @classmethod
     @torch.no_grad()
-    def read(cls, corpus: StudyCorpus, model: EEGFoundationModel) -> "WindowStatistics":
+    def read(
+        cls, rows: Dataset, extractor: EEGFeatureExtractor, model: EEGFoundationModel
+    ) -> "WindowStatistics":
         """Compute the statistics of all windows of a corpus."""
-        loader = DataLoader(
-            WindowDataset(corpus.rows), batch_size=64, collate_fn=EEGDataCollator(corpus.extractor)
-        )
+        loader = DataLoader(WindowDataset(rows), batch_size=64, collate_fn=EEGDataCollator(extractor))
         found = []
         for batch in loader:
             values, positions, channel_mask, _ = model.prepare_signal(**batch)
@@ -96,8 +98,14 @@ class WindowStatistics:
         weights = np.ones(len(owners)) if weights is None else weights
         if not fold.is_reference.any():
             return self.vectorize(self.recentring([fold.train], weights), np.zeros(len(owners), int))
+        return self.recentred_vectors(fold.is_reference, owners, weights)
+
+    def recentred_vectors(
+        self, is_reference: np.ndarray, owners: np.ndarray, weights: np.ndarray
+    ) -> torch.Tensor:
+        """Return the vectors of all windows, recentred by the reference windows of their owner."""
         names, index = np.unique(owners, return_inverse=True)
-        rows = [np.flatnonzero(fold.is_reference & (owners == name)) for name in names]
+        rows = [np.flatnonzero(is_reference & (owners == name)) for name in names]
         return self.vectorize(self.recentring(rows, weights), index)
 
     def recentring(self, rows: Sequence[np.ndarray], weights: np.ndarray) -> Recentring:
