@@ -13,6 +13,7 @@ from eeg_hf.experiments.study.label_checks import (
 )
 from eeg_hf.experiments.study.plan import make_plan
 from eeg_hf.experiments.study.question import Question, ask, is_number
+from eeg_hf.experiments.study.understanding import label_table
 
 
 def make_table(**columns):
@@ -113,6 +114,12 @@ def test_copies_are_refused_across_subjects_and_said_within_one():
     ):  # also where the last copy is the first's subject's
         refuse_copies(make_table(subject=list("ABAABBCC"), samples=["a", "a", "a", *"bcdef"]))
     refuse_copies(make_table(samples=[None] * 8))  # flat ones
+
+
+def test_recordings_with_several_events_are_counted_once():
+    table = make_table(event=[["left", "right"]] * 6 + [None] * 2, problem=[None] * 6 + ["no event"] * 2)
+    rows = label_table(table, "event", is_regression=False)
+    assert list_warnings(rows, "event") == ["2 of 8 recordings cannot be read, such as no event"]
 
 
 def test_half_labels_unnamed_subjects_and_group_labels_are_said():

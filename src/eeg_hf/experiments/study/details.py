@@ -93,9 +93,11 @@ def describe_reading(embedding: Embedding, question: Question) -> str:
         for what, (share, chance) in embedding.neighbours.items()
     ]
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    person = "Where the subject is shared far above chance, it is the person that is read."
+    if "subject" not in embedding.neighbours:
+        person = "Whether it is the person that is read cannot be told: no subject has two recordings."
     return (
-        f"<p>Windows as the model for {html.escape(question.label)} reads them. Where the subject is shared "
-        f"far above chance, it is the person that is read.</p><ul>{items}</ul>"
+        f"<p>Windows as the model for {html.escape(question.label)} reads them. {person}</p><ul>{items}</ul>"
     )
 
 

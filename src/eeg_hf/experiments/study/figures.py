@@ -197,7 +197,8 @@ def plot_subjects(predictions: Predictions) -> "Figure":
         if not is_number:
             chance = 1 / predictions.scores.shape[1]
             axes.axhline(chance, color=INK, linewidth=1, linestyle="--")
-            axes.annotate("chance", (len(scores) - 0.5, chance), ha="right", va="bottom", fontsize=8)
+            place = {"xycoords": ("axes fraction", "data"), "va": "center"}  # beside the bars, not on them
+            axes.annotate("chance", (1.02, chance), fontsize=8, **place)
             axes.set_ylim(0, 1)
         axes.set_xticks(places, [name for _, name in scores], rotation=90, fontsize=7)
         title = "mean absolute error" if is_number else "balanced accuracy"

@@ -107,19 +107,23 @@ def _refuse_rare_classes(known: pd.DataFrame, label: str) -> None:
 def list_warnings(table: pd.DataFrame, label: str, is_regression: bool = False) -> list[str]:
     """Return what a reader must know before any result of a folder: see `list_confounds`."""
     warnings = list_confounds(table, label, is_regression)
-    if (problems := table["problem"].notna().sum()) > 0:
-        first = table[table["problem"].notna()].iloc[0]
-        warnings.append(f"{problems} of {len(table)} recordings cannot be read, such as {first['problem']}")
-    if (unknown := table[label].isna().sum()) > 0:
-        warnings.append(f"{unknown} of {len(table)} recordings have no {label} and are left out")
-    stems = table["file"].map(lambda name: name.rpartition("/")[2].partition(".")[0])
-    if (table["subject"] == stems).all() or table["subject"].nunique() == len(table) > 2:
+    files = table.drop_duplicates("file")  # a recording with several events has a row for each
+    is_broken = files["problem"].notna()
+    if is_broken.any():
+        first = files[is_broken].iloc[0]
+        warnings.append(
+            f"{is_broken.sum()} of {len(files)} recordings cannot be read, such as {first['problem']}"
+        )
+    if (unknown := (files[label].isna() & ~is_broken).sum()) > 0:
+        warnings.append(f"{unknown} of {len(files)} recordings have no {label} and are left out")
+    stems = files["file"].map(lambda name: name.rpartition("/")[2].partition(".")[0])
+    if (files["subject"] == stems).all() or files["subject"].nunique() == len(files) > 2:
         warnings.append(
             "every recording counts as a subject of its own: if some are of the same person, name subjects "
             "in metadata.csv, or the result is too good"
         )
-    copies = table[table.duplicated("samples", keep=False) & table["samples"].notna()]
-    if len(copies := copies.drop_duplicates("file")) > 1:
+    copies = files[files.duplicated("samples", keep=False) & files["samples"].notna()]
+    if len(copies):
         warnings.append(
             f"{len(copies)} recordings hold the same samples, such as {', '.join(copies['file'][:2])}"
         )
