@@ -16,6 +16,7 @@ from eeg_hf.experiments.study.figures import (
     plot_electrodes,
     plot_evoked,
     plot_spectra,
+    plot_subjects,
     plot_topographies,
     save_figure,
 )
@@ -62,6 +63,16 @@ def test_every_class_is_drawn_in_a_colour_of_its_own(num_classes):
     curves = plot_curves(predict_many(num_classes), names)
     shown = num_classes if num_classes > 2 else 1
     assert len(curves.axes[2].get_lines()) == shown + 1  # and the diagonal
+
+
+@pytest.mark.parametrize(("number", "are_named"), [(5, True), (500, False)])
+def test_a_figure_of_many_subjects_stays_a_page_and_names_none(number, are_named):
+    found = predict_many(2, 1000)
+    subjects = np.array([f"s{row % number}" for row in range(1000)])
+    figure = plot_subjects(Predictions(found.window_ids, subjects, found.labels, found.scores))
+    axes = figure.axes[0]
+    assert figure.get_figwidth() < 7 and len(axes.patches) == number
+    assert ("s3" in [text.get_text() for text in axes.get_xticklabels()]) == are_named
 
 
 def test_the_same_figure_is_the_same_bytes(tmp_path):

@@ -27,6 +27,7 @@ DPI = 300
 _MOST_IN_COLUMN = 24
 _FEWEST_FOR_HEADS = 4
 _FEW_CHANNELS, _MOST_NAMED_CHANNELS = 32, 128
+_MOST_NAMED_SUBJECTS = 60
 BANDS_HZ: Mapping[str, tuple[float, float]] = {
     "delta": (1, 4),
     "theta": (4, 8),
@@ -176,7 +177,7 @@ def _plot_bars(values: np.ndarray, channels: Sequence[str], titles: Sequence[str
         axes.axhline(0, color=INK, linewidth=1)
         axes.set_xticks(range(len(values)), titles[: len(values)], fontsize=8)
         axes.set(ylabel=label)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(channels))
     return figure
 
 
@@ -190,19 +191,23 @@ def plot_subjects(predictions: Predictions) -> "Figure":
         error = np.abs(found[:, 0] - labels).mean()
         scores.append((error if is_number else balanced_accuracy(labels, found.argmax(axis=1)), str(subject)))
     scores.sort(reverse=not is_number)
-    with drawing(max(4.6, 0.16 * len(scores) + 1.5), 3.0, None) as figure:
+    are_named = len(scores) <= _MOST_NAMED_SUBJECTS
+    width = max(4.6, 0.16 * len(scores) + 1.5) if are_named else 6.4
+    with drawing(width, 3.0, None) as figure:
         axes = figure.add_subplot()
         places = np.arange(len(scores))
-        axes.bar(places, [score for score, _ in scores], color=BLUE, width=0.75)
+        axes.bar(places, [score for score, _ in scores], color=BLUE, width=0.75 if are_named else 1.0)
         if not is_number:
             chance = 1 / predictions.scores.shape[1]
             axes.axhline(chance, color=INK, linewidth=1, linestyle="--")
             place = {"xycoords": ("axes fraction", "data"), "va": "center"}  # beside the bars, not on them
             axes.annotate("chance", (1.02, chance), fontsize=8, **place)
             axes.set_ylim(0, 1)
-        axes.set_xticks(places, [name for _, name in scores], rotation=90, fontsize=7)
+        if are_named:
+            axes.set_xticks(places, [name for _, name in scores], rotation=90, fontsize=7)
         title = "mean absolute error" if is_number else "balanced accuracy"
-        axes.set(xlabel="subject", ylabel=title, xlim=(-0.7, len(scores) - 0.3))
+        xlabel = "subject" if are_named else f"{len(scores)} subjects, the best first"
+        axes.set(xlabel=xlabel, ylabel=title, xlim=(-0.7, len(scores) - 0.3))
     return figure
 
 
