@@ -29,7 +29,7 @@ def test_times_are_read_as_people_write_them():
         (1000, Work(5, ("unseen", "all"))),
         (290, Work(5, ("unseen", "all"), details=False)),
         (240, Work(5, ("unseen",), details=False)),
-        (150, Work(2, ("unseen",), details=False)),
+        (110, Work(2, ("unseen",), details=False)),
         (50, Work(2, ("unseen",), baselines=False, details=False)),
         (1, Work(2, ("unseen",), baselines=False, details=False)),
     ],

@@ -21,8 +21,8 @@ _SAMPLES_PER_SECOND = 4e6
 """Samples of all channels that one process reads, cleans and writes in a second, a careful guess."""
 _PREPARED_SAMPLES_PER_SECOND = 8e6
 """Prepared samples of all channels from which our model is fitted and tested in a second, such a guess."""
-_FITS_OF_STATISTICS, _FITS_OF_BASELINES, _FITS_OF_DETAILS = 6, 2, 2
-"""In fits of our model: what baselines read of all windows, the baselines of a fold, a look at its model."""
+_FITS_OF_BASELINES, _FITS_OF_DETAILS = 3, 2
+"""What the baselines of a fold cost, and a look at its model, in fits of our model."""
 _REPORT_SECONDS = 20.0
 _FEWEST_FOLDS = 2
 
@@ -54,7 +54,7 @@ class Work:
 
     def table_cost(self, fit_seconds: float) -> float:
         """Return the seconds that a table takes."""
-        return self.baselines * (_FITS_OF_STATISTICS + self.folds * _FITS_OF_BASELINES) * fit_seconds
+        return self.baselines * self.folds * _FITS_OF_BASELINES * fit_seconds
 
     def report_cost(self, fit_seconds: float) -> float:
         """Return the seconds that a report takes."""
