@@ -200,8 +200,8 @@ def plot_subjects(predictions: Predictions) -> "Figure":
         if not is_number:
             chance = 1 / predictions.scores.shape[1]
             axes.axhline(chance, color=INK, linewidth=1, linestyle="--")
-            place = {"xycoords": ("axes fraction", "data"), "va": "center"}  # beside the bars, not on them
-            axes.annotate("chance", (1.02, chance), fontsize=8, **place)
+            beside = axes.get_yaxis_transform()  # not on the bars
+            axes.text(1.02, chance, "chance", transform=beside, va="center", fontsize=8)
             axes.set_ylim(0, 1)
         if are_named:
             axes.set_xticks(places, [name for _, name in scores], rotation=90, fontsize=7)
