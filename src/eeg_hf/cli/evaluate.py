@@ -37,10 +37,10 @@ def run(args: EvaluateArguments, split_args: SplitArguments) -> None:
     """Train what the table asks for, then compare."""
     args.check()
     if args.trains:
-        from ..experiments.classifiers.strategies import plan_trainings, try_networks
+        from ..experiments.classifiers.strategies import check_trainings, plan_trainings
 
         trainings = plan_trainings(args, split_args)
-        try_networks(args)
+        check_trainings(args)
         for training in trainings:
             run_once(training.folder, "finetune", *training.words)
     from ..experiments.classifiers.comparison import run as compare

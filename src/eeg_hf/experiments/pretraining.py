@@ -253,6 +253,11 @@ def build_model(args: PretrainArguments, extractor: EEGFeatureExtractor) -> PreT
         fields = {"code_levels": levels, "codes_per_patch": codes, **fields}
     if args.model:
         config = AutoConfig.from_pretrained(args.model, **fields)
+        if config.sampling_rate != extractor.sampling_rate:
+            raise ValueError(
+                f"{args.model} was trained at {config.sampling_rate:g} Hz, the corpus has "
+                f"{extractor.sampling_rate:g} Hz: prepare it with --sampling_rate {config.sampling_rate:g}"
+            )
         model = AutoModelForPreTraining.from_pretrained(args.model, config=config)
     else:
         config = config_class(**{"sampling_rate": extractor.sampling_rate, **fields})

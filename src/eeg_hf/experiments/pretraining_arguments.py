@@ -59,6 +59,8 @@ class PretrainArguments:
         Raises:
             ValueError: With one line that says what to change.
         """
+        if self.search < 0:
+            raise ValueError(f"--search {self.search}: expected a number of trials, or 0 for none")
         if not self.search:
             if idle := [name for name in ("search_space", "search_label") if getattr(self, name)]:
                 raise ValueError(f"--{idle[0]}: no effect without --search, the number of trials")

@@ -3,7 +3,10 @@
 
 from pathlib import Path
 
+from datasets import Dataset
 from transformers.utils import FEATURE_EXTRACTOR_NAME, cached_file
+
+from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 
 
 def require_contract(model: str) -> None:
@@ -25,4 +28,22 @@ def require_contract(model: str) -> None:
         )
 
 
-__all__ = ["require_contract"]
+def check_rate(model: str, windows: Dataset) -> None:
+    """Refuse windows of another sampling rate than the one that weights were trained at.
+
+    Args:
+        model: Folder or Hub name.
+        windows: Of a prepared corpus.
+
+    Raises:
+        ValueError: If the rates differ: the model would take the windows for others, faster or slower.
+    """
+    theirs, ours = EEGFeatureExtractor.from_pretrained(model).sampling_rate, windows[0]["sampling_rate"]
+    if theirs != ours:
+        raise ValueError(
+            f"{model} was trained on windows of {theirs:g} Hz, these have {ours:g} Hz: prepare the corpus "
+            f"with --sampling_rate {theirs:g}"
+        )
+
+
+__all__ = ["check_rate", "require_contract"]

@@ -119,10 +119,15 @@ class SplitArguments:
 
         Returns:
             One split, or one per fold.
+
+        Raises:
+            ValueError: If the number of folds is negative, or as `split_windows` does.
         """
         from ..corpora import protocol_folds, split_windows  # imports datasets, which --help does not need
 
         self.refuse_idle(folds, protocol)
+        if folds < 0:
+            raise ValueError(f"--folds {folds}: expected 2 or more, or 0 for the split of --split")
         if protocol:
             return protocol_folds(
                 dataset,

@@ -22,6 +22,15 @@ HEADS = ("classifier", "classifiers", "band_classifier", "band_classifiers", "po
 """New layers, which are trained whole and saved with the adapter."""
 
 
+def import_peft() -> Any:
+    """Return the package, or raise an ImportError that says how to install it."""
+    try:
+        import peft
+    except ModuleNotFoundError as error:
+        raise ImportError('peft is not installed: pip install "eeg-hf[peft]"') from error
+    return peft
+
+
 def add_adapter(model: PreTrainedModel, kind: Adapter, options: Mapping[str, Any] | None = None) -> Any:
     """Return a model of peft: the weights are frozen, an adapter beside them and the head are trained.
 
@@ -35,10 +44,7 @@ def add_adapter(model: PreTrainedModel, kind: Adapter, options: Mapping[str, Any
         ImportError: If peft is not installed.
         ValueError: If the model has none of the layers, or peft refuses the options.
     """
-    try:
-        import peft
-    except ModuleNotFoundError as error:
-        raise ImportError('peft is not installed: pip install "eeg-hf[peft]"') from error
+    peft = import_peft()
     names = _target_modules(model)
     heads = [name for name in HEADS if hasattr(model, name)]
     if model.config.model_type == "braindecode":

@@ -129,6 +129,8 @@ class FinetuneArguments:
             raise ValueError("--contaminated mark: no effect without --model: no weights were trained before")
         if self.shots < 0 or (self.shots and self.task == "regression"):
             raise ValueError(f"--shots {self.shots}: expected windows of each class, 0 or more")
+        if self.search < 0:
+            raise ValueError(f"--search {self.search}: expected a number of trials, or 0 for none")
         if self.search and self.head != "finetune":
             raise ValueError(f"--search: --head {self.head} chooses its own penalty: take --head finetune")
         if not self.search and self.search_space:

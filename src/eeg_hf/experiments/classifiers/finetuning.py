@@ -19,7 +19,7 @@ from ...evaluation import Predictions, write_json
 from ...evaluation.report import format_summary
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import ConvexHead, EEGTrainer, FreezeEncoder
-from ...training.adapters import add_adapter, merge_adapter
+from ...training.adapters import add_adapter, import_peft, merge_adapter
 from ...training.moved_weights import FILE as TRAINED_FILE
 from ...training.moved_weights import WeightWatch
 from ..inner_folds import inner_splits
@@ -34,7 +34,7 @@ from .choosing import Choice, choose_architecture
 from .classical import ClassicalStatistics, fit_classical, try_classical
 from .head import fit_head, fit_statistics, train_head, training_rows
 from .hosted import check_hosted
-from .model import build_model
+from .model import build_model, check_weights
 from .shots import few_shot_split
 from .target import REGRESSION_METRIC, Target, load_target
 from .testing import judge_test_part, summarize_folds
@@ -61,6 +61,8 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
     if args.search:
         check_space(args.search_space, FinetuneArguments)
         import_optuna()  # before anything is trained
+    if args.adapter != "none":
+        import_peft()
     dataset, target = load_target(
         args.data, args.label_column, args.task == "regression", args.class_names, split_words(args.votes)
     )
@@ -79,10 +81,10 @@ def run(args: FinetuneArguments, split_args: SplitArguments, training_args: Trai
         return
     refuse_missing_parts(splits, split_args.split, needs_validation=not args.fits_at_once)
     folds = range(len(splits)) if is_folded else [split_args.fold]
-    judged = [  # all folds before the first one is trained
-        judge(find_weights((args.model or "").format(fold=fold)), parts, args.contaminated)
-        for fold, parts in zip(folds, splits, strict=True)
-    ]
+    sources = [find_weights((args.model or "").format(fold=fold)) for fold in folds]
+    for source in set(filter(None, sources)):  # all folds before the first one is trained
+        check_weights(source, dataset)
+    judged = [judge(source, parts, args.contaminated) for source, parts in zip(sources, splits, strict=True)]
     records = [  # beside the metrics: what a card needs to know of the test
         describe_test(split_args.describe(args.folds, args.protocol), parts, note)
         for parts, note in zip(splits, judged, strict=True)
@@ -399,6 +401,8 @@ def build_trainer(
         train_collator = MixupCollator(train_collator, len(target.class_names), args.mixup_alpha, seed)
     callbacks: list[Any] = []
     if args.patience and args.head != "convex":
+        if training_args.eval_strategy == IntervalStrategy.NO:
+            raise ValueError("--patience: stops by evaluations: take --eval_strategy epoch, or --patience 0")
         callbacks.append(EarlyStoppingCallback(args.patience))
     if args.freeze_epochs or args.gradual_unfreezing:
         callbacks.append(FreezeEncoder(args.freeze_epochs, args.gradual_unfreezing))

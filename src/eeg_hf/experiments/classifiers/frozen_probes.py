@@ -22,6 +22,7 @@ from ...evaluation import Predictions
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training.frozen_features import collect_features
 from ..inner_folds import inner_groups
+from ..signal_contract import check_rate
 from .shots import few_shot_split
 from .target import Target, to_predictions
 
@@ -102,6 +103,7 @@ def fit_probes(
 
 def embed(source: str, rows: Dataset) -> dict[str, np.ndarray]:
     """Return the embedding (features,) of each window by its id."""
+    check_rate(source, rows)
     extractor = EEGFeatureExtractor.from_pretrained(source)
     encoder = AutoModel.from_pretrained(source).eval()
     found = collect_features(encoder, WindowDataset(rows), EEGDataCollator(extractor), ["pooled"])

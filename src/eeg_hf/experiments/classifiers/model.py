@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from datasets import Dataset
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
+from ...models.configuration_braindecode import BraindecodeConfig
 from ...models.configuration_eeg_foundation import EEGFoundationConfig
 from ...models.spatial_basis import channel_matrix
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ..config_fields import check_config_fields, keep_structure
+from ..signal_contract import check_rate
 from .arguments import FinetuneArguments
 from .classical import build_classical
 from .hosted import build_hosted, load_hosted
@@ -22,10 +25,33 @@ from .target import Target
 
 logger = logging.get_logger(__name__)
 
+FINETUNED = (EEGFoundationConfig.model_type, BraindecodeConfig.model_type)
+"""Architectures whose weights a classifier is trained from."""
 MIN_PATCHES = 2
 """Windows that hold fewer patches of the usual length get shorter ones."""
 LONGEST_RESPONSE_SECONDS = 2.0
 """What follows later is hardly locked to the event any more."""
+
+
+def check_weights(source: str, windows: Dataset) -> None:
+    """Refuse weights that no classifier of these windows can start from, before anything is trained.
+
+    Args:
+        source: Folder or Hub name.
+        windows: Of the prepared corpus.
+
+    Raises:
+        ValueError: If the weights are of another architecture or were trained at another sampling rate.
+    """
+    if Path(source).is_file():
+        raise ValueError(
+            f"--model {source}: expected the folder of a model, got a file; weights that others published "
+            "are loaded by eeg_hf.hub.load_published, see docs/braindecode.md"
+        )
+    found = AutoConfig.from_pretrained(source).model_type
+    if found not in FINETUNED:
+        raise ValueError(f"--model {source}: expected weights of {' or '.join(FINETUNED)}, got {found}")
+    check_rate(source, windows)
 
 
 def build_model(
@@ -44,7 +70,7 @@ def build_model(
     }
     if source:
         pretrained = AutoConfig.from_pretrained(source)
-        if pretrained.model_type == "braindecode":
+        if pretrained.model_type == BraindecodeConfig.model_type:
             return load_hosted(args, source, train[0], labels)
         check_places(pretrained, train, source)
         if not is_of_places(pretrained):

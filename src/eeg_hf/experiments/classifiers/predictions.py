@@ -25,6 +25,7 @@ from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training.moved_weights import FILE as TRAINED_FILE
 from ..named_paths import named_paths
 from ..prediction.predicting import load_pipeline
+from ..signal_contract import check_rate
 from .arguments import EvaluateArguments
 from .baselines import fit_baselines
 from .calibrated_split import calibrate_split
@@ -52,6 +53,8 @@ def collect_methods(
     is_known = contents.protocol != "cross-subject"
     runs = [*load_runs(args, splits, is_known)]
     model = find_weights(args.model) if args.model else None
+    if model:
+        check_rate(model, dataset)
     judged = [judge_model(model, split, args.contaminated) for split in splits] if model else []
     if args.baselines:
         yield from fit_baselines(dataset, splits, target, is_known, args.evoked)

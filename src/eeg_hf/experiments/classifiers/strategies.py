@@ -89,8 +89,17 @@ def check_method(name: str) -> None:
         find_network(name.removeprefix(HOSTED))
 
 
-def try_networks(args: EvaluateArguments) -> None:
-    """Refuse a network of `--methods` that the windows do not fit, before the first one is trained."""
+def check_trainings(args: EvaluateArguments) -> None:
+    """Refuse what cannot be trained, before the first row is.
+
+    Raises:
+        ImportError: If adapters or networks need a package that is not installed.
+        ValueError: If the windows do not fit a network of `--methods`.
+    """
+    if any("adapter" in TRAINED.get(name, {}) for name in parse_strategies(args.strategies)):
+        from ...training.adapters import import_peft
+
+        import_peft()
     hosted = [name for name in args.methods if name.startswith(HOSTED)]
     if not hosted:
         return
