@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.covariance import OAS
 from transformers import Trainer, TrainingArguments
@@ -171,7 +172,7 @@ def test_the_usual_bands_are_those_that_the_rate_holds():
 
 
 @pytest.mark.parametrize("name", ["Green", "TSMNet"])
-def test_networks_on_covariances_learn(name):
+def test_networks_on_covariances_learn_and_are_saved(name, tmp_path):
     pytest.importorskip("spd_learn")
     model = spd_classifier(name, 4, 2, 200, RATE, class_weights=[1.0, 1.0])
     windows = torch.from_numpy(oscillating_windows(8)[0]).float()
@@ -179,6 +180,8 @@ def test_networks_on_covariances_learn(name):
     outputs.loss.backward()
     assert outputs.logits.shape == (8, 2)
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in model.parameters())
+    torch.optim.AdamW(model.parameters()).step()
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
 
 
 def test_missing_extra_is_named(monkeypatch):

@@ -404,6 +404,8 @@ def spd_classifier(
     else:
         raise ValueError(f"name: expected 'Green' or 'TSMNet', got {name!r}")
     network = getattr(models, name)(n_chans=num_channels, n_outputs=num_classes, **{**defaults, **settings})
+    for tensor in (*network.parameters(), *network.buffers()):
+        tensor.data = tensor.data.contiguous()  # others cannot be saved, and Trainer keeps the best epoch
     return NetworkClassifier(network, class_weights, label_smoothing)
 
 
