@@ -8,6 +8,7 @@ r"""Measure speed and memory, each figure beside a peer timed in the same run.
     python tools/benchmark.py --parts exported --threads 2 --exported_models runs/a runs/b \
         --exported_data runs/data/eegmat
     python tools/benchmark.py --parts clip --threads 1   # EEG-CLIP with and without its image tower
+    python tools/benchmark.py --parts growth --threads 1 --pairs 5   # cost of a step against each size
 
 Prints a Markdown table and writes it as JSON. Ours and the peer take turns, and who goes first alternates.
 The ratio is the median over these pairs; above 1, ours is faster or needs less memory. Machines differ and
@@ -46,7 +47,17 @@ def measure_import(args: BenchmarkArguments) -> list[Row]:
 
 def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
     """Return the function that measures each part; worker processes import this file but not the parts."""
-    from benchmark_parts import classical, clip, codec, exported, models, phases, preparing, reading
+    from benchmark_parts import (
+        classical,
+        clip,
+        codec,
+        exported,
+        growth,
+        models,
+        phases,
+        preparing,
+        reading,
+    )
 
     def measure_memory(args: BenchmarkArguments) -> list[Row]:
         return reading.measure_reading_memory(args) + models.measure_training_memory(args)
@@ -66,6 +77,7 @@ def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
         "phases": phases.measure_phases,
         "clip": clip.measure_clip,
         "exported": exported.measure_exported,
+        "growth": growth.measure_growth,
     }
 
 

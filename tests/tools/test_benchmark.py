@@ -225,3 +225,11 @@ def test_what_is_not_known_is_refused_by_name(benchmark, monkeypatch, option, wo
     monkeypatch.setattr(sys, "argv", ["benchmark.py", option, word])
     with pytest.raises(ValueError, match=word):
         benchmark.main()
+
+
+def test_growth(run):
+    rows, printed = run("growth")
+    exponents = [row for row in rows if row["name"].startswith("exponent")]
+    assert [row["name"].split()[2] for row in exponents] == ["channels,", "seconds,", "width,", "batch,"]
+    assert exponents[3]["peer"] == pytest.approx(1, abs=0.01)  # operations are proportional to the batch
+    assert exponents[0]["peer"] > 0.9 and "thousand million operations" in printed
