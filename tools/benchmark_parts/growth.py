@@ -9,6 +9,7 @@ overhead, what is below it was overhead before.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark_parts.timing import BenchmarkArguments, Row, Work, race_all, repeat_training
 from eeg_hf import EEGFoundationConfig, EEGFoundationForSequenceClassification
+from eeg_hf.evaluation.plots import drawing
 from eeg_hf.processing.channels import STANDARD_19
 from eeg_hf.processing.electrode_positions import electrode_positions
 from eeg_hf.processing.electrode_templates import template_names
@@ -44,10 +46,10 @@ class Point:
 
 def measure_growth(args: BenchmarkArguments) -> list[Row]:
     """Return a row of every size, and the exponents."""
-    rows = []
+    rows, lines = [], {}
     for axis, sizes in GROWN.items():
         sizes = sizes[:2] if args.quick else sizes
-        points = [measure_point(axis, size, args.pairs) for size in sizes]
+        points = lines[axis] = [measure_point(axis, size, args.pairs) for size in sizes]
         rows += [
             Row(
                 f"step, {point.size} {axis}",
@@ -61,7 +63,24 @@ def measure_growth(args: BenchmarkArguments) -> list[Row]:
         exponents = [slope(points[-2:], each) for each in (lambda p: p.seconds, lambda p: p.operations)]
         title = f"exponent of {axis}, {points[-2].size} to {points[-1].size}"
         rows.append(Row(title, exponents[0], "", exponents[1], peer_name="exponent of the operations"))
+    if args.output:
+        plot_growth(lines, Path(args.output).with_suffix(".png"))
     return rows
+
+
+def plot_growth(lines: Mapping[str, Sequence[Point]], path: Path) -> None:
+    """Draw the time of a step against each size, and its operations at the speed of the largest step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with drawing(10.0, 2.9, path, "compressed") as figure:
+        for axes, (axis, points) in zip(figure.subplots(1, len(lines)), lines.items(), strict=True):
+            sizes, last = [point.size for point in points], points[-1]
+            operations = [1e3 * last.seconds * point.operations / last.operations for point in points]
+            axes.loglog(sizes, [1e3 * point.seconds for point in points], "o-", label="measured")
+            axes.loglog(sizes, operations, "--", label="operations")
+            axes.set(xlabel=axis, ylabel="ms a step", xticks=sizes, xticklabels=sizes)
+            axes.minorticks_off()
+            axes.grid()
+        axes.legend()
 
 
 def measure_point(axis: str, size: int, turns: int) -> Point:

@@ -15,18 +15,8 @@ import torch
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PARTS = (
     *("import", "prepare", "read", "scale", "padding"),
-    *(
-        "train",
-        "inference",
-        "memory",
-        "compile",
-        "classical",
-        "codec",
-        "phases",
-        "clip",
-        "exported",
-        "growth",
-    ),
+    *("train", "inference", "memory", "compile", "classical", "codec", "phases", "clip", "exported"),
+    "growth",
 )
 STEPS = 10 if DEVICE == "cuda" else 1  # per timing; one step of a GPU is too short to time
 Work = Callable[[], object]
