@@ -2,6 +2,8 @@
 """A search of settings by inner folds of subjects, for a classifier and for a pretraining."""
 
 import json
+import os
+import sys
 
 import pytest
 from transformers import AutoConfig
@@ -123,8 +125,27 @@ def test_the_inner_folds_of_a_pretraining_never_hold_a_tested_subject(prepared, 
         ({"search_label": "conditoin"}, "conditoin"),
         ({"search_label": "window_id"}, "--search_label window_id: expected 2 to 50 classes, got"),
         ({"search": 0, "search_label": "condition"}, "--search_label: no effect without --search"),
+        ({"search": 0, "search_engine": "ray"}, "--search_engine: no effect without --search"),
     ],
 )
 def test_a_search_that_says_nothing_is_refused_before_pretraining(prepared, tmp_path, options, message):
     assert message in fail_command("pretrain", *pretraining(prepared, tmp_path, **{"search": 2, **options}))
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.slow
+def test_a_search_on_ray_is_kept_beside_that_of_this_process(prepared, tmp_path, monkeypatch):
+    pytest.importorskip("ray.tune")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # of Ray's processes
+    space = json.dumps(
+        {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "weight_decay": [0.0, 0.1]}
+    )
+    run_command(
+        "pretrain", *pretraining(prepared, tmp_path, search=2, search_space=space, search_engine="ray")
+    )
+    first = json.loads((tmp_path / "search/trials.json").read_text())["trials"]
+    run_command("pretrain", *pretraining(prepared, tmp_path, search=3, search_space=space))
+    trials = json.loads((tmp_path / "search/trials.json").read_text())["trials"]
+    assert len(first) == 2 and len(trials) == 3 and all(trial in trials for trial in first)
+    assert len({trial["settings"]["learning_rate"] for trial in trials}) == 3
+    assert all(len(trial["scores"]) == 2 for trial in trials)

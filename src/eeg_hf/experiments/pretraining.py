@@ -182,7 +182,7 @@ def choose_settings(
     splits = inner_splits(train, args.search_folds)
     space = args.search_space or DEFAULT_SPACE
     direction: Literal["maximize", "minimize"] = "maximize" if args.search_label else "minimize"
-    found = search_settings(training_args, space, args.search, score, splits, direction)
+    found = search_settings(training_args, space, args.search, score, splits, direction, args.search_engine)
     return apply_settings(args, training_args, found.settings)
 
 

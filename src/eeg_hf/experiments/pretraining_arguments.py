@@ -49,6 +49,9 @@ class PretrainArguments:
         expert=True,
     )
     search_folds: int = option("Inner folds of --search.", 3, expert=True)
+    search_engine: Literal["local", "ray"] = option(
+        "Optuna in this process, or draws at random on a cluster of Ray.", "local", expert=True
+    )
     search_label: str | None = option(
         "Score trials by a linear probe of this column, instead of by the loss.", None, expert=True
     )
@@ -64,6 +67,8 @@ class PretrainArguments:
         if not self.search:
             if idle := [name for name in ("search_space", "search_label") if getattr(self, name)]:
                 raise ValueError(f"--{idle[0]}: no effect without --search, the number of trials")
+            if self.search_engine != "local":
+                raise ValueError("--search_engine: no effect without --search, the number of trials")
             return
         if self.mixture:
             raise ValueError(

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings chosen by Optuna on inner folds of training subjects, through Trainer.hyperparameter_search."""
 
+import contextlib
 import copy
 import shutil
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import logging
 
 from ..atomic_files import write_text
+from ..corpora.windows.ray_engine import cluster
 from ..evaluation import write_json
 from ..suggestions import did_you_mean
 from ..tables import markdown_table
@@ -27,6 +30,7 @@ DEFAULT_SPACE: Mapping[str, Any] = {
     "weight_decay": {"low": 0.0, "high": 0.2},
 }
 STUDY = "search"
+STORAGE = "search.db"
 ScoreFold = Callable[[Mapping[str, Any], DatasetDict, Path], float]
 """Trains one inner fold with some settings in a folder, and returns its score."""
 Arguments = TypeVar("Arguments", bound=Any)
@@ -125,6 +129,7 @@ class FoldSearch(Trainer):
         self.splits = splits
         self.space = space
         self.objective: float | None = None
+        self.place = Path.cwd()  # paths of the settings are relative to it, and Ray's processes are elsewhere
 
     def suggest(self, trial: Any) -> dict[str, Any]:
         """Return the settings of a trial."""
@@ -143,14 +148,69 @@ class FoldSearch(Trainer):
         return found
 
     def train(self, resume_from_checkpoint: Any = None, trial: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train every fold with the settings of a trial."""
-        settings = self.suggest(trial)
-        folder = Path(str(self.args.output_dir)) / f"trial-{trial.number}"
-        scores = [self.score(settings, parts, folder / f"fold-{at}") for at, parts in enumerate(self.splits)]
+        """Train every fold with the settings of a trial: one of Optuna, or settings that Ray drew."""
+        drawn = dict(trial) if isinstance(trial, Mapping) else None
+        settings = self.suggest(trial) if drawn is None else drawn
+        folder = Path(str(self.args.output_dir)) / f"trial-{uuid.uuid4().hex}"
+        with contextlib.chdir(self.place):
+            scores = [
+                self.score(settings, parts, folder / f"fold-{at}") for at, parts in enumerate(self.splits)
+            ]
         shutil.rmtree(folder, ignore_errors=True)  # the weights of a trial are of no further use
-        trial.set_user_attr("scores", scores)
         self.objective = float(np.mean(scores))
-        logger.warning(f"trial {trial.number}: {self.objective:.3f} with {settings}")
+        if drawn is None:
+            trial.set_user_attr("scores", scores)
+        else:
+            keep_drawn_trial(self, drawn, scores)
+        logger.warning(f"{self.objective:.3f} with {settings}")
+
+
+def keep_drawn_trial(search: FoldSearch, settings: Mapping[str, Any], scores: Sequence[float]) -> None:
+    """Report a trial to Ray, and keep it where Optuna keeps its own: table and resumption are the same."""
+    from ray import tune
+
+    optuna = import_optuna()
+    ranges = {
+        name: optuna.distributions.CategoricalDistribution(list(values))
+        if not isinstance(values, Mapping)
+        else optuna.distributions.IntDistribution(values["low"], values["high"], values.get("log", False))
+        if isinstance(values["low"], int) and isinstance(values["high"], int)
+        else optuna.distributions.FloatDistribution(values["low"], values["high"], values.get("log", False))
+        for name, values in search.space.items()
+    }
+    value = float(np.mean(scores))
+    kept = optuna.trial.create_trial(
+        params=dict(settings), distributions=ranges, value=value, user_attrs={"scores": list(scores)}
+    )
+    storage = f"sqlite:///{(Path(str(search.args.output_dir)) / STORAGE).resolve()}"
+    optuna.load_study(study_name=STUDY, storage=storage).add_trial(kept)
+    tune.report({"objective": value})
+
+
+def search_on_ray(search: FoldSearch, num_trials: int, direction: str, seed: int) -> None:
+    """Draw settings at random and train them all over a cluster, or over the cores of this machine."""
+    from ray import tune
+    from ray.tune.search import BasicVariantGenerator
+
+    def draw(values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return tune.choice(list(values))
+        low, high, is_log = values["low"], values["high"], values.get("log", False)
+        if isinstance(low, int) and isinstance(high, int):
+            return (tune.lograndint if is_log else tune.randint)(low, high + 1)
+        return (tune.loguniform if is_log else tune.uniform)(low, high)
+
+    space = {name: draw(values) for name, values in search.space.items()}
+    with cluster():
+        search.hyperparameter_search(
+            lambda _: space,
+            n_trials=num_trials,
+            direction=direction,
+            backend="ray",
+            storage_path=str((Path(str(search.args.output_dir)) / "ray").resolve()),
+            search_alg=BasicVariantGenerator(random_state=seed),
+            verbose=0,
+        )
 
 
 def search_settings(
@@ -160,6 +220,7 @@ def search_settings(
     score: ScoreFold,
     splits: Sequence[DatasetDict],
     direction: Literal["maximize", "minimize"],
+    engine: Literal["local", "ray"] = "local",
 ) -> Found:
     """Search settings, and write a table of the trials and a picture of what mattered to `search/`.
 
@@ -172,9 +233,10 @@ def search_settings(
         score: See [`ScoreFold`].
         splits: The inner folds.
         direction: `"maximize"` or `"minimize"`.
+        engine: `"local"`, Optuna in this process, or `"ray"`, settings drawn at random on a cluster of Ray.
 
     Raises:
-        ImportError: If Optuna is not installed.
+        ImportError: If Optuna or Ray is not installed.
         ValueError: If several processes train.
     """
     if training_args.world_size > 1:
@@ -182,19 +244,23 @@ def search_settings(
     optuna = import_optuna()
     folder = Path(str(training_args.output_dir)) / "search"
     folder.mkdir(parents=True, exist_ok=True)
-    storage = f"sqlite:///{(folder / 'search.db').resolve()}"
+    storage = f"sqlite:///{(folder / STORAGE).resolve()}"
     kept: dict[str, Any] = {"study_name": STUDY, "storage": storage, "load_if_exists": True}
     study = optuna.create_study(direction=direction, **kept)
     # A trial that was stopped in the middle says nothing, and its settings may be drawn again
     left = num_trials - sum(trial.state.is_finished() for trial in study.trials)
     if left > 0:
         unused = {"eval_strategy": IntervalStrategy.NO, "load_best_model_at_end": False, "report_to": []}
-        args = replace_arguments(training_args, {"output_dir": str(folder), **unused})
+        args = replace_arguments(training_args, {"output_dir": str(folder.resolve()), **unused})
         search = FoldSearch(args, score, splits, space)
-        sampler = optuna.samplers.TPESampler(seed=args.seed + num_trials - left)
-        search.hyperparameter_search(
-            search.suggest, n_trials=left, direction=direction, backend="optuna", sampler=sampler, **kept
-        )
+        seed = args.seed + num_trials - left
+        if engine == "ray":
+            search_on_ray(search, left, direction, seed)
+        else:
+            sampler = optuna.samplers.TPESampler(seed=seed)
+            search.hyperparameter_search(
+                search.suggest, n_trials=left, direction=direction, backend="optuna", sampler=sampler, **kept
+            )
     study = optuna.load_study(study_name=STUDY, storage=storage)
     write_trials(study, folder)
     found = Found(dict(study.best_params), float(study.best_value))

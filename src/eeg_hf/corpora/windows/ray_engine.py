@@ -55,7 +55,7 @@ def run_jobs_on_ray(jobs: Sequence[ShardJob], num_proc: int | None = None) -> It
     for job in jobs:  # left by an earlier run that was killed, which does not count as a death
         job.marker_path.unlink(missing_ok=True)
         _deaths_path(job).unlink(missing_ok=True)
-    with _cluster(num_proc):
+    with cluster(num_proc):
         ray.data.DataContext.get_current().enable_progress_bars = False  # prepare shows its own
         items = [{"index": index, "job": cloudpickle.dumps(job)} for index, job in enumerate(jobs)]
         finished = ray.data.from_items(items, override_num_blocks=len(items)).map(
@@ -69,7 +69,7 @@ def run_jobs_on_ray(jobs: Sequence[ShardJob], num_proc: int | None = None) -> It
 
 
 @contextmanager
-def _cluster(num_proc: int | None) -> Iterator[None]:
+def cluster(num_proc: int | None = None) -> Iterator[None]:
     """Connect to Ray; end a cluster that was started here."""
     import ray
 

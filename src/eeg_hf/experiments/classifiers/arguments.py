@@ -111,6 +111,9 @@ class FinetuneArguments:
         expert=True,
     )
     search_folds: int = option("Inner folds of --search and of several architectures.", 3, expert=True)
+    search_engine: Literal["local", "ray"] = option(
+        "Optuna in this process, or draws at random on a cluster of Ray.", "local", expert=True
+    )
     shots: int = option("Windows of each class to train on, drawn by --seed; 0 is all.", 0, expert=True)
     class_weights: bool = option("Weight every class equally in the loss.", True, expert=True)
     label_smoothing: float = option("Share of every label spread over all classes.", 0.1, expert=True)
@@ -135,6 +138,8 @@ class FinetuneArguments:
             raise ValueError(f"--search: --head {self.head} chooses its own penalty: take --head finetune")
         if not self.search and self.search_space:
             raise ValueError("--search_space: no effect without --search, the number of trials")
+        if not self.search and self.search_engine != "local":
+            raise ValueError("--search_engine: no effect without --search, the number of trials")
         if self.adapter != "none":
             self._check_adapter()
         elif self.adapter_options:

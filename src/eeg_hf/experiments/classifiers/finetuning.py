@@ -337,7 +337,7 @@ def choose_settings(
     direction: Literal["maximize", "minimize"] = "maximize" if training_args.greater_is_better else "minimize"
     space = args.search_space or {**DEFAULT_SPACE, "label_smoothing": {"low": 0.0, "high": 0.2}}
     folds = inner_splits(train, args.search_folds)
-    found = search_settings(training_args, space, args.search, score, folds, direction)
+    found = search_settings(training_args, space, args.search, score, folds, direction, args.search_engine)
     return apply_settings(args, training_args, found.settings, block)
 
 
