@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-FOLLOW = "follow_links=True reads it, if you trust the source"
+FOLLOW = "follow_links=True (corpus_options.follow_links=true in a command) reads it, if you trust the source"
 
 
 class OutsideError(ValueError):
