@@ -139,6 +139,7 @@ def write_exported(
         verbose=False,
     )
     assert program is not None
+    forget_traces(program)
     if path.suffix == ".pt2":
         extra = {"input_names": ",".join(named)}
         assert program.exported_program is not None
@@ -150,6 +151,14 @@ def write_exported(
             to_openvino(whole, path)
     else:
         program.save(path, external_data=False)
+
+
+def forget_traces(program: torch.onnx.ONNXProgram) -> None:
+    """Remove what torch noted of the code: half of a small file, with paths of this machine."""
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()
+    for operation in program.exported_program.graph.nodes if program.exported_program else ():
+        operation.meta.pop("stack_trace", None)
 
 
 def to_openvino(path: Path, target: Path) -> None:
