@@ -76,6 +76,8 @@ _PUBLIC_NAMES = {
     "HBN_AUXILIARY_TASKS": "models.objective_auxiliary",
     "describe_pairs": "models.stimulus_pairs",
     "random_stretch_mask": "models.masking",
+    # From a folder to a report
+    "study": "cli.study",
     # Inference: tokens of a codec; labels and embeddings come from transformers.pipeline
     "RecordingTokens": "inference.recording_tokens",
     "encode_recording": "inference.recording_tokens",
@@ -106,6 +108,7 @@ if TYPE_CHECKING:
     from . import collation, corpora, evaluation, hub, images, inference, models, processing, training
     from .auto import create_model
     from .bundled_weights import bundled, bundled_names
+    from .cli.study import study
     from .collation import (
         EEGDataCollator,
         EEGPreTrainingCollator,

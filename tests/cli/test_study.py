@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from transformers import pipeline
 
+import eeg_hf
 from eeg_hf import get_corpus
 from eeg_hf.cli.study import prepare_words
 from eeg_hf.experiments.study.arguments import StudyArguments
@@ -15,10 +16,11 @@ from eeg_hf.experiments.study.window_checks import check_windows
 from tests.commands import fail_command, run_command
 
 GERMAN = {"rest": "Ruhe", "task": "Rechnen"}
-TINY = (
-    "finetune.config={hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, "
-    "second_order: true, overlap: 0.0}"
-)
+TINY_CONFIG = {
+    **{"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32},
+    **{"second_order": True, "overlap": 0.0},
+}
+TINY = f"finetune.config={json.dumps(TINY_CONFIG)}"
 
 
 def write_lab(folder, num_subjects=4, seconds=16, lengths=None):
@@ -80,6 +82,18 @@ def test_one_command_leaves_a_table_a_report_and_a_model(study, lab, tmp_path):
         str(next(lab.rglob("*_raw.fif")))
     )
     assert answer["label"] in GERMAN.values()
+
+
+def test_python_does_the_same(study, lab, tmp_path, capsys):
+    settings = {"folds": 2, "regimes": ["unseen"], "num_proc": 1, "window_seconds": 2, "details": False}
+    settings |= {"architectures": ["eeg_foundation"], "finetune": {"config": TINY_CONFIG}}
+    folder = eeg_hf.study(lab, "Bedingung", tmp_path, **settings)
+    assert (folder / "report.html").exists() and "8 recordings of 4 subjects" in capsys.readouterr().out
+    tables = [pd.read_csv(each / "results.csv").set_index("method") for each in (folder, study[0])]
+    ours = next(name for name in tables[0].index if name.startswith("EEGFoundation"))
+    assert tables[0].loc[ours, "balanced_accuracy"] == tables[1].loc[ours, "balanced_accuracy"]
+    with pytest.raises(ValueError, match="Bedingungen"):
+        eeg_hf.study(lab, "Bedingungen", tmp_path / "other")
 
 
 def test_the_table_is_that_of_the_commands_it_prints(study):

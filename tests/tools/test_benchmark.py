@@ -110,7 +110,6 @@ def test_importing(run):
     assert "import torch, transformers" in printed
 
 
-@pytest.mark.slow
 def test_memory_is_that_of_a_process_of_its_own(benchmark, part):
     ballast = bytearray(500_000_000)  # in this process, and in no other
     ballast[::4096] = b"x" * len(ballast[::4096])

@@ -19,11 +19,13 @@ study that was interrupted goes on when it is started again.
 import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..experiments.classifiers.strategies import to_words
 from ..experiments.study.arguments import StudyArguments
+from ..folder_lock import locked_folder
 from .parsing import Command
 from .steps import is_finished, run_once, run_verb
 
@@ -37,6 +39,39 @@ METHOD = "EEGFoundation, second order, linear head"
 KEPT = "the kept model: chosen by inner folds"
 TOGETHER = "one model for all labels, a head for each"
 INNER_FOLDS = 3
+
+
+def study(
+    data_dir: str | Path,
+    label_column: str | Sequence[str] = (),
+    output_dir: str | Path = "runs/study",
+    **settings: Any,
+) -> Path:
+    """Do from Python what `eeg-hf study` does: from a folder of recordings to a table, a report and a model.
+
+    A study that was interrupted goes on when it is called again.
+
+    Args:
+        data_dir: Folder of recordings with labels.
+        label_column: Column of the labels, or several; default: the only one there is.
+        output_dir: Folder for everything.
+        **settings: Further options by their names, such as `quick=True`, `budget="30min"` or
+            `events={"standard": "standard", "oddball": "target"}`; `eeg-hf study --help` lists them.
+
+    Returns:
+        The folder, with `report.html`, `results.csv` and `model/` in it.
+
+    Raises:
+        ValueError: If the folder, its labels or an option cannot be used; the message says what to do.
+    """
+    labels = [label_column] if isinstance(label_column, str) else [*label_column]
+    args = StudyArguments([str(data_dir)], labels, output_dir=str(output_dir), **settings)
+    try:
+        with locked_folder(args.output_dir, "eeg_hf.study"):
+            run(args)
+    except SystemExit as stopped:  # a step ends its process with a line, which is for shells
+        raise stopped.__context__ or RuntimeError(f"study: a step ended with code {stopped.code}") from None
+    return Path(args.output_dir)
 
 
 def run(args: StudyArguments) -> None:
