@@ -153,6 +153,16 @@ def test_subjects_who_are_in_every_fold_are_drawn_once_for_all():
     assert high - low > 1.15 * (other_high - other_low)  # ten subjects, not twenty
 
 
+def test_two_subjects_of_other_classes_have_no_interval():
+    """Draws of one of them lack a class; those of both are the sample, whose interval would have no width."""
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 50)
+    scores = random.dirichlet([1, 1], 100)
+    subjects = np.repeat(["volunteers", "patients"], 50)
+    found = FoldScores([[Predictions(np.arange(100).astype(str), subjects, labels, scores)]]).summary()
+    assert "interval" not in found["balanced_accuracy"] and "interval" in found["accuracy"]
+
+
 def test_one_subject_alone_has_no_interval():
     (fold,) = draw_folds(np.random.default_rng(8), 1, 1)
     assert "interval" not in FoldScores([[fold]], 50).summary()["accuracy"]

@@ -33,3 +33,4 @@ def test_without_two_units_or_a_defined_draw_there_is_no_interval():
     assert percentile_interval(np.ones(10), [1, 1, 1]) is None
     assert percentile_interval(np.full(10, np.nan), [5]) is None
     assert percentile_interval(np.array([np.nan, 1.0, 1.0]), [5]) == (1.0, 1.0)
+    assert percentile_interval(np.array([np.nan, np.nan, 1.0]), [5]) is None

@@ -13,6 +13,8 @@ import numpy as np
 from scipy.stats import bootstrap, norm, t
 
 NUM_RESAMPLES = 1000
+LEAST_DEFINED = 0.6
+"""Share of the draws that must be defined; an interval of those that happen to be would be too narrow."""
 
 
 def percentile_interval(
@@ -21,16 +23,17 @@ def percentile_interval(
     """Return the interval of a statistic from its bootstrap draws.
 
     Args:
-        draws: (resamples,) the statistic of each draw; NaN is left out.
+        draws: (resamples,) the statistic of each draw; NaN is left out, unless there is much of it.
         strata: How many units were drawn from each stratum, such as the subjects of each fold.
         level: Coverage.
 
     Returns:
-        Lower and upper end; None with a single unit in each stratum, or without a draw that is defined.
+        Lower and upper end; None with a single unit in each stratum, or where too few draws are defined: of
+        two subjects with other classes, the only draw that has all classes is the sample itself.
     """
     num_units, freedom = sum(strata), sum(strata) - len(strata)
     known = draws[~np.isnan(draws)]
-    if freedom < 1 or not len(known):
+    if freedom < 1 or len(known) < LEAST_DEFINED * len(draws) or not len(known):
         return None
     # A draw of n units varies (n - 1) / n as much as the sample, and n units estimate that variance
     tail = norm.cdf(np.sqrt(num_units / freedom) * t.ppf((1 - level) / 2, freedom))

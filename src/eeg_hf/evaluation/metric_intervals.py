@@ -20,7 +20,7 @@ def bootstrap_interval(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
     level: float = 0.95,
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """Return an interval of any metric of one test part, by drawing subjects.
 
     Args:
@@ -33,10 +33,11 @@ def bootstrap_interval(
         level: Coverage.
 
     Returns:
-        Lower and upper end. Draws where the metric is NaN (one class only) are left out.
+        Lower and upper end. Draws where the metric is NaN (one class only) are left out; None where these are
+        many.
 
     Raises:
-        ValueError: If there are fewer than two subjects, or the metric is unknown or defined in no draw.
+        ValueError: If there are fewer than two subjects, or the metric is unknown.
     """
     known, values, _ = labelled(labels, scores)
     if len(subjects) != len(labels):
@@ -53,7 +54,4 @@ def bootstrap_interval(
 
     random, num = np.random.default_rng(seed), len(windows_of)
     draws = np.array([of_drawn(random.integers(num, size=num)) for _ in range(num_resamples)], float)
-    interval = percentile_interval(draws, [num], level)
-    if interval is None:
-        raise ValueError(f"{metric}: undefined in each of {num_resamples} draws")
-    return interval
+    return percentile_interval(draws, [num], level)
