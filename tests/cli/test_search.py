@@ -11,7 +11,7 @@ from transformers import AutoConfig
 from eeg_hf import load_windows
 from eeg_hf.corpora import split_windows
 from eeg_hf.experiments.inner_folds import inner_splits
-from tests.commands import fail_command, flags, run_command
+from tests.commands import fail_command, flags, run_command, start_command
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 
@@ -134,15 +134,16 @@ def test_a_search_that_says_nothing_is_refused_before_pretraining(prepared, tmp_
 
 
 @pytest.mark.slow
-def test_a_search_on_ray_is_kept_beside_that_of_this_process(prepared, tmp_path, monkeypatch):
+def test_a_search_on_ray_is_kept_beside_that_of_this_process(prepared, tmp_path):
     pytest.importorskip("ray.tune")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # of Ray's processes
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # of Ray's processes
     space = json.dumps(
         {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "weight_decay": [0.0, 0.1]}
     )
-    run_command(
-        "pretrain", *pretraining(prepared, tmp_path, search=2, search_space=space, search_engine="ray")
-    )
+    options = {"search": 2, "search_space": space, "search_engine": "ray"}
+    # In a process of its own: Ray pickles the Trainer, whose module other tests have imported twice
+    process = start_command(environment, "pretrain", *pretraining(prepared, tmp_path, **options))
+    assert process.wait(timeout=500) == 0
     first = json.loads((tmp_path / "search/trials.json").read_text())["trials"]
     run_command("pretrain", *pretraining(prepared, tmp_path, search=3, search_space=space))
     trials = json.loads((tmp_path / "search/trials.json").read_text())["trials"]

@@ -15,6 +15,16 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture(autouse=True)
+def shown_bars():
+    """Show bars, which a test before may have switched off."""
+    was_shown = logging.is_progress_bar_enabled()
+    logging.enable_progress_bar()
+    yield
+    if not was_shown:
+        logging.disable_progress_bar()
+
+
 def test_bars_inside_a_step_move_the_bar_of_the_study(tmp_path, capsys):
     with Progress() as progress:
         progress.plan({tmp_path / "one": 30.0, tmp_path / "two": 70.0})
