@@ -282,6 +282,8 @@ def test_lsl_to_lsl_through_three_processes_with_a_source_that_is_killed_and_com
         *(model, "--source", f"lsl:{name}", "--hop_seconds", 0.25, "--gap_seconds", 0.5, *sinks),
         *("--wait_seconds", 120),
         stderr=subprocess.PIPE,
+        # A shell that starts tests in the background lets them ignore what the end of this one sends
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         found = lsl.resolve_byprop("name", scores, timeout=240)  # a loaded machine imports torch slowly
