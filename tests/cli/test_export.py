@@ -4,6 +4,8 @@
 import json
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, pipeline
 
+import eeg_hf
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, StreamingExtractor, get_corpus
 from eeg_hf.corpora import SeenWindows, load_windows
 from eeg_hf.inference.onnx_model import OnnxModel, compare, split_batches
@@ -64,6 +67,19 @@ def test_the_file_takes_any_number_of_windows_channels_and_samples(model, export
         }
         with torch.no_grad():
             assert torch.allclose(onnx(**inputs).logits, original(**inputs).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino", "torch-export"])
+def test_no_path_of_the_code_is_in_a_file(model, tmp_path, kind):
+    pytest.importorskip("openvino")
+    run_command("export", model, "--to", kind, "--output_dir", tmp_path, "--num_windows", 2)
+    places = [str(Path(module.__file__).parent).encode() for module in (eeg_hf, torch)]
+    for path in filter(Path.is_file, tmp_path.rglob("*")):
+        parts = [path.read_bytes()]
+        if zipfile.is_zipfile(path):
+            archive = zipfile.ZipFile(path)
+            parts += [archive.read(name) for name in archive.namelist()]
+        assert not any(place in part for place in places for part in parts), path
 
 
 def test_the_card_states_what_was_measured(model, exported):

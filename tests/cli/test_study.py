@@ -94,6 +94,8 @@ def test_python_does_the_same(study, lab, tmp_path, capsys):
     assert tables[0].loc[ours, "balanced_accuracy"] == tables[1].loc[ours, "balanced_accuracy"]
     with pytest.raises(ValueError, match="Bedingungen"):
         eeg_hf.study(lab, "Bedingungen", tmp_path / "other")
+    with pytest.raises(ValueError, match="sampling_rate"):  # of a step, which ends a shell's command
+        eeg_hf.study(lab, "Bedingung", tmp_path / "rate", num_proc=1, prepare={"sampling_rate": -1})
 
 
 def test_the_table_is_that_of_the_commands_it_prints(study):

@@ -96,6 +96,15 @@ def test_arrays_epochs_and_prepared_windows_give_the_same(trials, prepared):
     assert model.score(rows, rows["condition"][:]) > 0.5 and model.channel_names_[0] == "Fp1"
 
 
+def test_a_time_course_is_among_the_features(trials):
+    windows = trials[0]
+    courses = EEGTransformer(**{**DESCRIBED, "config": {**SMALL, "time_course_seconds": 0.5}})
+    vectors = EEGTransformer(**DESCRIBED).fit(windows).transform(windows)
+    found = courses.fit(windows).transform(windows)
+    assert found.shape[1] == vectors.shape[1] + windows.shape[1] * 13  # half periods up to 12 Hz
+    np.testing.assert_allclose(found[:, : vectors.shape[1]], vectors, atol=1e-5)
+
+
 def test_it_is_saved_as_a_model_and_pickled_without_one(trials, tmp_path):
     windows, labels, _ = trials
     for model in (EEGClassifier(**DESCRIBED), EEGRegressor(**DESCRIBED), EEGTransformer(**DESCRIBED)):

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import copy
 import json
 from types import SimpleNamespace
 
@@ -95,6 +96,13 @@ def test_contributions_of_pairs_and_what_is_beside_them_are_the_logit(bundled_mo
     assert np.abs(found.values).max() > 1e-3 and np.allclose(found.values, found.values.swapaxes(2, 3))
     assert len(found.plot_topomap().axes) == 13
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_head_that_reads_no_vectors_has_no_pairs(bundled_model, eeg):
+    model = copy.deepcopy(bundled_model)
+    torch.nn.init.zeros_(model.band_classifier.weight)
+    with pytest.raises(ValueError, match="the head of this model reads nothing of the second-order"):
+        explain_pairs(model, eeg, eeg_hf.processing.channels.STANDARD_19, "task")
 
 
 def test_rollout_shares_one_among_the_real_channels(bundled_model, eeg):

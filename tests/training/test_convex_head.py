@@ -6,9 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from eeg_hf import EEGFoundationForSequenceClassification
-from eeg_hf.training.classifier_head import fit_classifier, write_head
+from eeg_hf.training.classifier_head import fit_classifier, parts_read, write_head
 from eeg_hf.training.convex_head import fit_head
-from eeg_hf.training.frozen_features import collect_features
+from eeg_hf.training.frozen_features import collect_features, resolve_parts
 from eeg_hf.training.population import fit_population
 from tests.models.test_modeling_eeg_foundation import signal, tiny_config
 
@@ -134,6 +134,7 @@ def test_the_classifier_says_what_the_head_says(fields, parts, size):
     assert features.shape == (40, size)
     head = fit_head(features, np.tile([0, 1], 20), np.repeat(["a", "b"], 20))
     write_head(model, head, parts)
+    assert parts_read(model) == resolve_parts(model, parts)
     expected = features @ head.weight.T + head.bias
     logits = model(collate(WINDOWS)["input_values"]).logits
     torch.testing.assert_close(logits, torch.from_numpy(expected).float(), atol=1e-4, rtol=1e-4)

@@ -407,7 +407,6 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         channel_positions: torch.Tensor | None = None,
         channel_mask: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        is_standardized: bool = True,
     ) -> torch.Tensor:
         """Return `time_course` of the output, without encoding any patch.
 
@@ -416,13 +415,11 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             channel_positions: As in `forward`.
             channel_mask: As in `forward`.
             attention_mask: As in `forward`.
-            is_standardized: By the training windows.
         """
         values, channel_positions, channel_mask, _ = self.prepare_signal(
             input_values, channel_positions, channel_mask, attention_mask
         )
-        compute = self.time_course if is_standardized else self.time_course.measure
-        return compute(values, channel_positions, channel_mask)
+        return self.time_course(values, channel_positions, channel_mask)
 
     @torch.no_grad()
     def second_order_statistics(

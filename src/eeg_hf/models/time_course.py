@@ -62,29 +62,28 @@ class TimeCourse(nn.Module):
             channel_mask: (batch, channels) bool, True = real.
         """
         with torch.autocast(values.device.type, enabled=False):
-            return (
-                self.measure(values, channel_positions, channel_mask) - self.mean.float()
-            ) / self.scale.float()
-
-    def measure(
-        self, values: torch.Tensor, channel_positions: torch.Tensor, channel_mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return what is standardised; see `forward`."""
-        basis = spatial_matrix(self.config, channel_positions, channel_mask)  # (batch, components, channels)
-        missing = max(self.num_samples - values.shape[-1], 0)
-        values = nn.functional.pad(values.float(), (0, missing))[..., : self.num_samples]
-        components = basis @ values  # (batch, components, num_samples)
-        correlations, log_power = split_power(components @ components.mT / self.num_samples)
-        whitening = shrunk_inverse_root(correlations, SHRINKAGE)  # (batch, components, components)
-        cosines = slow_cosines(self.num_samples, self.config.num_cosines, values.device)
-        course = components @ cosines.mT / (0.5 * log_power).exp()[..., None]
-        return whitening @ course  # (batch, components, num_cosines)
+            basis = spatial_matrix(self.config, channel_positions, channel_mask)
+            missing = max(self.num_samples - values.shape[-1], 0)
+            values = nn.functional.pad(values.float(), (0, missing))[..., : self.num_samples]
+            components = basis @ values  # (batch, components, num_samples)
+            correlations, log_power = split_power(components @ components.mT / self.num_samples)
+            whitening = shrunk_inverse_root(correlations, SHRINKAGE)  # (batch, components, components)
+            cosines = slow_cosines(self.num_samples, self.config.num_cosines, values.device)
+            course = components @ cosines.mT / (0.5 * log_power).exp()[..., None]
+            course = whitening @ course  # (batch, components, num_cosines)
+            return (course - self.mean.float()) / self.scale.float()
 
     @torch.no_grad()
-    def set_population(self, measured: torch.Tensor) -> None:
-        """Standardise by training windows, (windows, components, num_cosines) of `measure`."""
-        scale = measured.std(dim=0, correction=0)
-        self.mean.copy_(measured.mean(dim=0))
+    def reset_standardization(self) -> None:
+        """Leave the course as it is, until `set_population` is called."""
+        self.mean.zero_()
+        self.scale.fill_(1.0)
+
+    @torch.no_grad()
+    def set_population(self, courses: torch.Tensor) -> None:
+        """Standardise by training windows, (windows, components, num_cosines) as they come out before."""
+        scale = courses.std(dim=0, correction=0)
+        self.mean.copy_(courses.mean(dim=0))
         self.scale.copy_(torch.where(scale > 1e-6, scale, 1.0))
 
 

@@ -18,7 +18,9 @@ TARGET_MODULES: Mapping[str, Sequence[str]] = {
     "eeg_clip": (*_ATTENTION, *_FEEDFORWARD),
 }
 """Layers that adapters change, by `model_type`."""
-HEADS = ("classifier", "classifiers", "band_classifier", "band_classifiers", "pooling")
+HEADS = (
+    *("classifier", "classifiers", "band_classifier", "band_classifiers", "course_classifier", "pooling"),
+)
 """New layers, which are trained whole and saved with the adapter."""
 
 
@@ -51,6 +53,8 @@ def add_adapter(model: PreTrainedModel, kind: Adapter, options: Mapping[str, Any
         heads = ["final_layer"]
     if getattr(model.config, "second_order", False):
         heads.append("second_order.features")  # the statistics of the training windows
+    if getattr(model.config, "time_course_seconds", None) is not None:
+        heads.append("time_course")  # likewise
     settings: dict[str, Any] = {"target_modules": names, "modules_to_save": heads}
     if kind == "ia3":
         config_class: Any = peft.IA3Config

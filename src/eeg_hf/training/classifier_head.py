@@ -33,13 +33,7 @@ def write_head(model: PreTrainedModel, head: ConvexHead, parts: Sequence[str] | 
         ValueError: If the head has another number of features or classes than the classifier.
     """
     used = resolve_parts(model, parts)
-    classifier: Any = model
-    layers: dict[str, nn.Linear] = {"pooled": classifier.classifier.out}
-    if getattr(model.config, "second_order", False):
-        layers["bands"] = classifier.band_classifier
-    if "course" in parts_of(model):
-        layers["course"] = classifier.course_classifier
-    sizes = part_sizes(model, used)
+    layers, sizes = head_layers(model), part_sizes(model, used)
     expected = (layers["pooled"].out_features, sum(sizes.values()))
     if head.weight.shape != expected:
         raise ValueError(
@@ -53,6 +47,22 @@ def write_head(model: PreTrainedModel, head: ConvexHead, parts: Sequence[str] | 
     for part, weight in zip(used, weights, strict=True):
         layers[part].weight.copy_(weight)
     layers[used[0]].bias.copy_(torch.from_numpy(head.bias))
+
+
+def head_layers(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """Return the linear layer that reads each part, of a classifier with one task."""
+    classifier: Any = model
+    layers = {
+        "pooled": lambda: classifier.classifier.out,
+        "bands": lambda: classifier.band_classifier,
+        "course": lambda: classifier.course_classifier,
+    }
+    return {part: layers[part]() for part in parts_of(model)}
+
+
+def parts_read(model: PreTrainedModel) -> tuple[str, ...]:
+    """Return the parts that the head of a classifier with one task reads: whose weights are not all 0."""
+    return tuple(part for part, layer in head_layers(model).items() if layer.weight.any())
 
 
 @torch.no_grad()

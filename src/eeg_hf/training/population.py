@@ -42,6 +42,9 @@ def fit_population(
     encoder: Any = model.base_model
     features = encoder.second_order.features
     features.reset_standardization()
+    has_course = model.config.time_course_seconds is not None
+    if has_course:
+        encoder.time_course.reset_standardization()
     loader = DataLoader(dataset, batch_size=batch_size, collate_fn=collator)
     # First the mean matrices, then the vectors that they give
     matrices, powers, courses = [], [], []
@@ -50,9 +53,9 @@ def fit_population(
         matrix, power = encoder.second_order_statistics(**inputs)
         matrices.append(matrix.double().sum(dim=0))
         powers.append(power)
-        if model.config.time_course_seconds is not None:
-            courses.append(encoder.time_course_features(**inputs, is_standardized=False))
-    if courses:
+        if has_course:
+            courses.append(encoder.time_course_features(**inputs))
+    if has_course:
         encoder.time_course.set_population(torch.cat(courses))
     count = sum(map(len, powers))
     whitening = inverse_square_root((torch.stack(matrices).sum(dim=0) / count).cpu().numpy())

@@ -53,9 +53,11 @@ def choose_bands(
 
 def narrow_fields(args: FinetuneArguments, train: Dataset, extractor: EEGFeatureExtractor) -> dict[str, Any]:
     """Return the fields of narrow bands; none where they cannot be, or where others are asked for."""
-    seconds = min(train["num_samples"][:]) / extractor.sampling_rate
     is_asked = {"second_order_bands", "second_order_frame_seconds"} & set(args.config)
-    if is_asked or not args.config.get("second_order") or not is_locked(train) or seconds < SHORTEST_SECONDS:
+    if is_asked or not args.config.get("second_order") or not is_locked(train):
+        return {}
+    seconds = min(train["num_samples"][:]) / extractor.sampling_rate
+    if seconds < SHORTEST_SECONDS:
         return {}
     frame = min(FRAME_SECONDS, seconds)
     bands = bands_that_fit(extractor, frame, NARROW_BANDS_HZ)

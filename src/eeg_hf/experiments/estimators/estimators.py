@@ -35,7 +35,7 @@ from ...bundled_weights import find_weights
 from ...models.configuration_eeg_foundation import EEGFoundationConfig
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import EEGTrainer, fit_classifier, fit_population
-from ...training.frozen_features import collect_features
+from ...training.frozen_features import collect_features, parts_of
 from ..classifiers.arguments import HOSTED, FinetuneArguments
 from ..classifiers.hosted import check_hosted
 from ..classifiers.model import build_model, describe_channels, fit_to_windows
@@ -420,11 +420,8 @@ class EEGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _EEGEsti
         if getattr(network.config, "second_order", False):
             fit_population(network, _Inputs(windows.normalized(self.extractor_)), default_collate)
         self.model_ = network.eval()
-        has_bands = bool(getattr(network.config, "second_order", False))
-        self.parts_ = [
-            *(["pooled"] if self._source or not has_bands else []),
-            *(["bands"] if has_bands else []),
-        ]
+        known = parts_of(network)  # an embedding by random weights says less than what has no weights
+        self.parts_ = [*(known if self._source or len(known) == 1 else known[1:])]
         self._n_features_out = self._features(windows).shape[1]
         return self
 

@@ -17,8 +17,10 @@ from transformers import AutoModelForSequenceClassification, pipeline
 from ...collation import EEGDataCollator, WindowDataset
 from ...evaluation import Predictions
 from ...evaluation.metrics import balanced_accuracy
+from ...models.configuration_eeg_foundation import EEGFoundationConfig
 from ...processing.channel_selection import select_channels
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
+from ...training.classifier_head import parts_read
 from ...training.convex_head import fit_head
 from ...training.frozen_features import collect_features
 from ...training.ridge_head import fit_ridge_head
@@ -55,7 +57,8 @@ def read_features(windows: StudiedWindows, model_dir: Path, rows: np.ndarray) ->
     model = AutoModelForSequenceClassification.from_pretrained(str(model_dir))
     collator = EEGDataCollator(EEGFeatureExtractor.from_pretrained(str(model_dir)))
     chosen: Dataset = windows.rows.select(rows)
-    return collect_features(model, WindowDataset(chosen), collator)
+    parts = parts_read(model) if model.config.model_type == EEGFoundationConfig.model_type else None
+    return collect_features(model, WindowDataset(chosen), collator, parts)
 
 
 def embed(windows: StudiedWindows, model_dir: Path) -> Embedding:

@@ -116,6 +116,11 @@ def explain_pairs(
             f"pairs: {type(model).__name__} has no linear head on second-order vectors of the channels "
             "themselves: use explain(method='integrated_gradients')"
         )
+    if not model.band_classifier.weight.any():
+        raise ValueError(
+            "pairs: the head of this model reads nothing of the second-order vectors, but the time course or "
+            "the embedding: use explain(method='integrated_gradients')"
+        )
     inputs = {**features, "input_values": features["input_values"].to(model.dtype)}
     logits = model(**inputs).logits.float()
     index = choose_target(model, logits, target)
