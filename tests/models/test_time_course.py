@@ -64,6 +64,21 @@ def test_order_masks_and_padding_change_nothing():
     )  # whatever the unit
 
 
+@torch.no_grad()
+def test_a_window_is_whitened_by_its_own_correlations():
+    model = build(time_course_hz=100)  # all cosines of a window, which are a rotation of its samples
+    mixing = torch.eye(4) + 0.9 * torch.ones(4, 4)
+    values = mixing @ torch.randn(3, 4, 160)
+    course = model.model.time_course_features(values)
+    assert course.shape == (3, 4, 160)
+    deviation = values.square().mean(dim=-1).sqrt()
+    correlations = values @ values.mT / 160 / deviation[..., None] / deviation[:, None]
+    eigenvalues, vectors = torch.linalg.eigh(correlations)
+    left = eigenvalues / (0.9 * eigenvalues + 0.1)
+    expected = (vectors * left[:, None]) @ vectors.mT
+    torch.testing.assert_close(course @ course.mT / 160, expected, atol=1e-4, rtol=1e-4)
+
+
 def test_a_head_reads_what_a_covariance_forgets(tmp_path):
     random = np.random.default_rng(0)
     labels, groups = np.tile([0, 1], 60), np.repeat(list("abcdef"), 20)
