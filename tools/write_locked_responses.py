@@ -47,8 +47,10 @@ def main() -> None:
 
 
 def read_background(path: Path, num_channels: int) -> mne.io.BaseRaw:
-    """Return a recording of rest with some of its electrodes."""
+    """Return a recording of rest with some of its electrodes, without the constants that fill up its end."""
     raw = mne.io.read_raw_edf(path, preload=True)
+    changes = np.diff(raw.get_data()).any(axis=0)
+    raw.crop(tmax=raw.times[np.flatnonzero(changes[1:] & changes[:-1])[-1]])
     raw.rename_channels(lambda name: name.removeprefix("EEG "))
     raw.drop_channels([name for name in raw.ch_names if "ECG" in name or "A2" in name])
     return raw.pick(FEW_CHANNELS[num_channels].split()) if num_channels in FEW_CHANNELS else raw

@@ -2,6 +2,7 @@
 """What the report of a study draws and counts."""
 
 import sys
+from pathlib import Path
 
 import mne
 import numpy as np
@@ -21,7 +22,7 @@ from eeg_hf.experiments.study.figures import (
     save_figure,
 )
 from eeg_hf.experiments.study.lab_folder import EVENT
-from eeg_hf.experiments.study.methods_text import describe_windows
+from eeg_hf.experiments.study.methods_text import describe_windows, methods_paragraph
 from eeg_hf.experiments.study.model_facts import _to_plane, neighbour_agreement, refer_to
 from eeg_hf.experiments.study.plan import Plan
 from eeg_hf.experiments.study.question import Question, name_groups
@@ -200,3 +201,12 @@ def test_it_is_said_that_recentring_removes_a_label_of_groups(subjects, is_said,
     ]
     text = summarize(rows, Question("group", False, tmp_path), used, {"balanced_accuracy": 0.5}, ["first"])
     assert text.startswith('<p class="warning">first.</p>') and text.count("never differs within") == is_said
+
+
+@pytest.mark.parametrize("are_at_events", [False, True])
+def test_the_methods_say_what_the_model_reads(are_at_events):
+    row = {"file": "a.edf", "seconds": 60.0, "subject": "01", "event": "target", "channels": ["Cz", "Pz"]}
+    plan = Plan(200.0, 45.0, 1.0, -0.2, "average", None, 2)
+    question = Question("event", False, Path("unused"))
+    text = methods_paragraph(pd.DataFrame([row]), question, plan, "1 window", {}, None, are_at_events)
+    assert "cross-spectra of twelve bands" in text and ("time course" in text) == are_at_events

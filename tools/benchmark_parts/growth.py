@@ -71,7 +71,7 @@ def measure_growth(args: BenchmarkArguments) -> list[Row]:
 def plot_growth(lines: Mapping[str, Sequence[Point]], path: Path) -> None:
     """Draw the time of a step against each size, and its operations at the speed of the largest step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with drawing(10.0, 2.9, path, "compressed") as figure:
+    with drawing(13.0, 3.4, path, "compressed") as figure:
         for axes, (axis, points) in zip(figure.subplots(1, len(lines)), lines.items(), strict=True):
             sizes, last = [point.size for point in points], points[-1]
             operations = [1e3 * last.seconds * point.operations / last.operations for point in points]

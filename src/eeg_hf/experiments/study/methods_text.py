@@ -12,6 +12,11 @@ from .question import Question
 
 _CLASSES = "Scores are balanced accuracy and AUROC, as the mean over folds"
 _NUMBERS = "Scores are R², the mean absolute error and NRMSE of all folds together"
+_BANDS = "cross-spectra of twelve bands, recentred, in their tangent space"
+_AT_EVENTS = (
+    "cross-spectra of twelve bands, or of bands of 1 Hz, recentred, in their tangent space, the time course "
+    "up to 12 Hz, or both, as inner folds of the training subjects prefer"
+)
 
 REFERENCES = (
     "Gramfort et al. 2013, MEG and EEG data analysis with MNE-Python, https://doi.org/10.3389/fnins.2013.00267",
@@ -30,6 +35,7 @@ def methods_paragraph(
     windows: str,
     provenance: Mapping[str, Any],
     kept: Choice | None = None,
+    are_at_events: bool = False,
 ) -> str:
     """Return the paragraph.
 
@@ -40,6 +46,7 @@ def methods_paragraph(
         windows: What they were cut into, see `describe_windows`.
         provenance: Of the table of results, see `collect_provenance`.
         kept: How the model that is kept was chosen.
+        are_at_events: Whether every window was cut at an event.
     """
     recordings = table.drop_duplicates("file")
     hours = recordings["seconds"].sum() / 3600
@@ -57,7 +64,7 @@ def methods_paragraph(
         "subjects: no subject was in training and test. Penalties were chosen by inner folds of the training "
         f"subjects. {_NUMBERS if question.is_regression else _CLASSES} with a 95 % bootstrap interval over "
         "subjects; methods were compared by the paired difference over subjects. The linear model of eeg_hf "
-        "reads cross-spectra of twelve bands, recentred, in their tangent space. "
+        f"reads {_AT_EVENTS if are_at_events else _BANDS}. "
         f"{_describe_choice(kept)}eeg_hf {packages.get('eeg-hf', '')}, MNE-Python "
         f"{packages.get('mne', '')}, PyTorch {packages.get('torch', '')}, "
         f"scikit-learn {packages.get('scikit-learn', '')}."

@@ -164,7 +164,7 @@ def write_report(windows_dir: Path, question: Question, study: Study, notes: Not
     figures = draw_all({**drawings, **(details.drawings if details else {})}, output_dir / "figures")
     used, kept = study.used(question), Choice.load(output_dir / "model")
     cut = describe_windows(study.plan, len(windows.rows), study.is_at_events)
-    methods = methods_paragraph(used, question, study.plan, cut, provenance, kept)
+    methods = methods_paragraph(used, question, study.plan, cut, provenance, kept, study.is_at_events)
     references = "\n".join(f"- {each}" for each in REFERENCES)
     (output_dir / "methods.md").write_text(f"{methods}\n\n{references}\n", encoding="utf-8")
 
