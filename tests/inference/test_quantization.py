@@ -9,10 +9,8 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 RNG = np.random.default_rng(0)
-WEIGHTS = {
-    name: RNG.normal(size=shape).astype(np.float32) / 8
-    for name, shape in {"first": (16, 64), "second": (64, 64), "kernel": (4, 1, 3)}.items()
-}
+SHAPES = {"first": (16, 64), "second": (64, 64), "kernel": (4, 1, 3), "behind": (14, 64)}
+WEIGHTS = {name: RNG.normal(size=shape).astype(np.float32) / 8 for name, shape in SHAPES.items()}
 
 
 def write_file(path, layers):
@@ -33,6 +31,11 @@ def write_file(path, layers):
     return path
 
 
+def kinds_of_weights(path):
+    """Return the type of each weight of a file, by its shape."""
+    return {tuple(each.dims): each.data_type for each in onnx.load(path).graph.initializer if each.dims}
+
+
 def answer(path, signal):
     return onnxruntime.InferenceSession(path).run(None, {"signal": signal})[0]
 
@@ -46,12 +49,49 @@ def test_layers_become_int8_but_for_those_that_read_the_signal(tmp_path, is_stat
     )
     signal = RNG.normal(size=(32, 5, 16)).astype(np.float32)
     quantize(path, tmp_path / "b.onnx", [{"signal": signal}] if is_static else None)
-    values = onnx.load(tmp_path / "b.onnx").graph.initializer
-    kinds = {tuple(each.dims): each.data_type for each in values if len(each.dims) == 2}
-    assert kinds == {(16, 64): onnx.TensorProto.FLOAT, (64, 64): onnx.TensorProto.INT8}
+    kinds = kinds_of_weights(tmp_path / "b.onnx")
+    assert kinds[64, 64] == onnx.TensorProto.INT8 and kinds[16, 64] == onnx.TensorProto.FLOAT
     difference = np.abs(answer(path, signal) - answer(tmp_path / "b.onnx", signal)).max()
     assert 0 < difference < 0.05 * np.abs(answer(path, signal)).max()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
+
+
+@pytest.mark.parametrize("is_static", [False, True])
+def test_a_layer_that_knows_how_many_samples_there_are_reads_no_signal(tmp_path, is_static):
+    """Exported models reshape everything by the shape of their input: most layers would stay as they are."""
+    from eeg_hf.inference.quantization import quantize
+
+    model = onnx.parser.parse_model("""
+        <ir_version: 10, opset_import: ["": 20]>
+        graph (float[batch, 5, 16] signal) => (float[batch, 5, 64] logits)
+        <int64[1] first_axis = {0}, int64[2] others = {-1, 64}> {
+            hidden = MatMul(signal, first)
+            sizes = Shape(signal)
+            windows = Gather(sizes, first_axis)
+            shape = Concat <axis = 0> (windows, others)
+            reshaped = Reshape(hidden, shape)
+            logits = MatMul(reshaped, second)
+        }""")
+    for node in model.graph.node:
+        node.name = node.output[0]
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(WEIGHTS[name], name) for name in ("first", "second")
+    )
+    onnx.save(model, tmp_path / "a.onnx")
+    signal = RNG.normal(size=(32, 5, 16)).astype(np.float32)
+    quantize(tmp_path / "a.onnx", tmp_path / "b.onnx", [{"signal": signal}] if is_static else None)
+    kinds = kinds_of_weights(tmp_path / "b.onnx")
+    assert kinds[64, 64] == onnx.TensorProto.INT8 and kinds[16, 64] == onnx.TensorProto.FLOAT
+
+
+def test_what_a_convolution_computed_is_no_signal(tmp_path):
+    from eeg_hf.inference.quantization import quantize
+
+    path = write_file(tmp_path / "a.onnx", [("Conv", "kernel"), ("MatMul", "behind"), ("MatMul", "second")])
+    quantize(path, tmp_path / "b.onnx")
+    kinds = kinds_of_weights(tmp_path / "b.onnx")
+    assert kinds[4, 1, 3] == onnx.TensorProto.FLOAT
+    assert kinds[14, 64] == kinds[64, 64] == onnx.TensorProto.INT8
 
 
 def test_convolutions_need_ranges(tmp_path):

@@ -65,7 +65,10 @@ def quantize(path: Path, target: Path, calibration: Iterable[Mapping[str, np.nda
 
 
 def _find_layers(path: Path, kinds: tuple[str, ...]) -> list[str]:
-    """Return the names of the nodes with weights of their own, but for those that read the signal itself."""
+    """Return the names of the nodes with weights of their own, but for those that read the signal itself.
+
+    What a layer computed is the signal itself no longer, whether that layer becomes int8 or not.
+    """
     import onnx
 
     graph = onnx.load(path).graph
@@ -73,13 +76,13 @@ def _find_layers(path: Path, kinds: tuple[str, ...]) -> list[str]:
     layers, of_signal = [], {graph.input[0].name}
     for node in graph.node:  # each after those that it reads
         # onnxruntime scales the columns of one matrix, not those of a stack
-        is_layer = node.op_type in kinds and (
-            node.op_type == "Conv" or len(shapes.get(node.input[1], ())) == 2
+        is_layer = node.op_type == "Conv" or (
+            node.op_type == "MatMul" and len(shapes.get(node.input[1], ())) == 2
         )
         reads_signal = not of_signal.isdisjoint(node.input)
         if is_layer:
-            layers += [] if reads_signal else [node.name]
-        elif reads_signal:
+            layers += [node.name] if node.op_type in kinds and not reads_signal else []
+        elif reads_signal and node.op_type != "Shape":  # sizes are known of any signal
             of_signal.update(node.output)
     return layers
 
