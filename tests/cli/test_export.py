@@ -16,17 +16,27 @@ from transformers import AutoModelForSequenceClassification, pipeline
 import eeg_hf
 from eeg_hf import EEGFeatureExtractor, EEGFoundationConfig, StreamingExtractor, get_corpus
 from eeg_hf.corpora import SeenWindows, load_windows
-from eeg_hf.inference.onnx_model import OnnxModel, compare, split_batches
+from eeg_hf.inference.onnx_model import OnnxModel, compare, split_batches, write_exported
 from eeg_hf.inference.quantization import quantize
+from eeg_hf.models.configuration_braindecode import BraindecodeConfig
+from eeg_hf.models.modeling_braindecode import BraindecodeForSequenceClassification
 from eeg_hf.runtime import load
+from eeg_hf.training.quantization_aware import find_layers, round_layers
 from tests.commands import fail_command, run_command
 
 pytestmark = pytest.mark.slow  # one export takes 20 s of a core
 pytest.importorskip("onnxscript")
+onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 NAMES = ["EEG FP1-REF", "EEG T3-REF", "EEG O2-REF", "ECG EKG", "EEG C3-REF"]
 HEAVY = ("torch", "transformers", "mne", "datasets", "pandas", "pyarrow", "sklearn", "matplotlib")
 TINY = {"d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 32, "overlap": 0.0}
+
+
+def count_int8_layers(path):
+    """Return how many matrices and kernels of a file are int8; zeros and biases are not."""
+    values = onnx.load(path).graph.initializer
+    return sum(each.data_type == onnx.TensorProto.INT8 and len(each.dims) > 1 for each in values)
 
 
 def get_recording():
@@ -112,6 +122,25 @@ def test_int8_is_close_and_smaller(model, exported, tmp_path, kind):
     assert 0 < found["mean_difference"] <= found["max_difference"] < 0.01
     sizes = [(folder / "model.onnx").stat().st_size for folder in (tmp_path, exported)]
     assert sizes[0] < sizes[1]  # most of so small a model is no weight that int8 can hold
+    layers = round_layers(original, windows, kind)
+    assert count_int8_layers(tmp_path / "model.onnx") == len(layers)
+    rounded = compare(original, OnnxModel(original.config, tmp_path / "model.onnx"), windows)
+    if kind == "dynamic":  # whose ranges are those of the batch, as in training
+        assert rounded["mean_difference"] < 0.1 * found["mean_difference"]
+
+
+def test_layers_of_a_network_that_are_trained_for_int8_are_those_that_become_int8(tmp_path):
+    pytest.importorskip("braindecode")
+    torch.manual_seed(0)
+    sizes = {"num_channels": 19, "num_samples": 400, "sampling_rate": 200.0, "num_labels": 2}
+    config = BraindecodeConfig(architecture="EEGConformer", network={"num_layers": 1}, **sizes)
+    network = BraindecodeForSequenceClassification(config).eval()
+    windows = {"input_values": torch.randn(4, 19, 400)}
+    path = tmp_path / "model.onnx"
+    write_exported(network, windows, path)
+    for kind, batches in (("dynamic", None), ("static", [{"input_values": windows["input_values"].numpy()}])):
+        quantize(path, tmp_path / f"{kind}.onnx", batches)
+        assert count_int8_layers(tmp_path / f"{kind}.onnx") == len(find_layers(network, windows, kind))
 
 
 def test_static_int8_calibrates_on_subjects_of_the_training_and_says_what_accuracy_is_lost(tmp_path):

@@ -152,6 +152,42 @@ def test_the_recipe_of_before_is_a_group(prepared, tmp_path):
     assert "head: finetune" in shown and "second_order: false" in shown
 
 
+def test_a_model_that_is_trained_for_int8_is_an_ordinary_one(prepared, tmp_path):
+    """The best epoch is loaded in the end, and a run goes on from a checkpoint."""
+    options = {"head": "finetune", "max_steps": 2, "eval_strategy": "steps", "save_strategy": "steps"}
+    options |= {"eval_steps": 1, "save_steps": 1, "save_total_limit": 2}
+    plain = finetune(prepared, tmp_path / "plain", **options)
+    folder = finetune(prepared, tmp_path / "int8", quantization_aware="dynamic", **options)
+    weights = {
+        path: AutoModelForSequenceClassification.from_pretrained(path).state_dict()
+        for path in (plain, folder)
+    }
+    assert weights[plain].keys() == weights[folder].keys()
+    moved = [name for name in weights[plain] if not weights[plain][name].equal(weights[folder][name])]
+    assert any("up_proj" in name for name in moved)
+    options |= {"max_steps": 3, "resume_from_checkpoint": folder / "checkpoint-2"}
+    again = finetune(prepared, folder, quantization_aware="dynamic", **options)
+    assert read(again, "trainer_state.json")["global_step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "--quantization_aware dynamic: --head convex trains no layers: take --head finetune or both"),
+        ({"head": "finetune", "adapter": "lora", "model": "x"}, "--adapter lora keeps the layers frozen"),
+        ({"architecture": "tangent_space"}, "no effect of --quantization_aware"),
+        (
+            {"head": "finetune", "architecture": "eegnet", "config": "{}"},
+            "quantization_aware dynamic: the model has no layer that int8 takes: take static",
+        ),
+    ],
+)
+def test_layers_that_are_not_trained_are_not_rounded(prepared, tmp_path, options, message):
+    settings = {"data": prepared, "output_dir": tmp_path, "config": json.dumps(TINY), "report_to": "none"}
+    settings |= {"quantization_aware": "dynamic", **options}
+    assert message in fail_command("finetune", "finetune_eegmat", *flags(**settings))
+
+
 def test_words_are_no_numbers(prepared, tmp_path):
     settings = {"data": prepared, "output_dir": tmp_path, "label_column": "condition", "task": "regression"}
     assert "a regression needs numbers" in fail_command("finetune", "finetune_tiny", *flags(**settings))

@@ -16,7 +16,7 @@ EVOKED = ("erp_covariances", "xdawn_covariances")
 OF_NUMBERS = ("band_power", "tangent_space")
 """Those of them that can predict a number."""
 
-_OF_ONE_ENCODER = ("model", "search", "adapter", "adapt", "alignment", "regime")
+_OF_ONE_ENCODER = ("model", "search", "adapter", "adapt", "alignment", "regime", "quantization_aware")
 _OF_EPOCHS = (
     "learning_rate",
     "num_train_epochs",
@@ -100,6 +100,9 @@ class FinetuneArguments:
     adapter_options: dict[str, Any] = option(
         'Fields of peft\'s config (JSON), such as {"r": 16}.', factory=dict, block=True, expert=True
     )
+    quantization_aware: Literal["none", "dynamic", "static"] = option(
+        "Train on weights and inputs as `eeg-hf export --int8` will round them.", "none", expert=True
+    )
     adapt: Literal["none", "entropy"] = option(
         "Adapt to the unlabelled windows of each tested subject, at the test.", "none", expert=True
     )
@@ -146,6 +149,8 @@ class FinetuneArguments:
             raise ValueError("--adapter_options: no effect without --adapter")
         if len(self.label_columns) > 1:
             self._check_tasks()
+        if self.quantization_aware != "none":
+            self._check_quantization()
         if self.balance_calibration and (self.regime in ("unseen", "first_30s") or self.task == "regression"):
             raise ValueError(
                 "--balance_calibration: no effect without classes to recentre by: take --regime all or 50P"
@@ -251,6 +256,14 @@ class FinetuneArguments:
                 f"--adapter {self.adapter} keeps the weights frozen: leave out --freeze_epochs, "
                 "--gradual_unfreezing and --layer_decay"
             )
+
+    def _check_quantization(self) -> None:
+        """Refuse to round layers that are not trained."""
+        name = f"--quantization_aware {self.quantization_aware}"
+        if self.adapter != "none":
+            raise ValueError(f"{name}: --adapter {self.adapter} keeps the layers frozen: leave one out")
+        if self.head == "convex" and self.architecture == "eeg_foundation":
+            raise ValueError(f"{name}: --head convex trains no layers: take --head finetune or both")
 
     def _check_hosted(self) -> None:
         """Refuse options that networks without an encoder of ours do not take."""

@@ -22,6 +22,7 @@ from ...training import ConvexHead, EEGTrainer, FreezeEncoder
 from ...training.adapters import add_adapter, import_peft, merge_adapter
 from ...training.moved_weights import FILE as TRAINED_FILE
 from ...training.moved_weights import WeightWatch
+from ...training.quantization_aware import restore_layers, round_layers
 from ..inner_folds import inner_splits
 from ..options import split_words
 from ..searching import DEFAULT_SPACE, apply_settings, check_space, import_optuna, search_settings
@@ -232,6 +233,7 @@ def finetune(
         fit_classical(model, training_rows(parts, "convex"), target, statistics)
     else:
         fitted = train_head(trainer, parts, target, args.head, bool(source), band_scores)
+    restore_layers(model)
     moved = watch.measure(model)
     if args.adapter != "none":
         keep_adapter(trainer, output_dir / "adapter")
@@ -269,6 +271,10 @@ def prepare_trainer(
     seen = describe_seen(splits, args.head) | (SeenWindows.load(source) if source else None)
     trainer = build_trainer(model, extractor, split, target, args, training_args, seen)
     fit_statistics(trainer, split.parts, target, args.head)
+    if args.quantization_aware != "none":
+        batch = next(iter(trainer.get_eval_dataloader(trainer.train_dataset)))
+        names = round_layers(model, batch, args.quantization_aware)
+        logger.warning(f"{len(names)} layers are trained as they will answer in int8")
     return trainer, split.parts
 
 
