@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the cost of a training step grows with channels, seconds, width and batch, beside its arithmetic.
 
-One thing grows at a time. The exponent is the slope of log seconds over log size between the last two sizes,
-and its peer is the same slope of the floating-point operations that torch counts: what is above it is
-overhead, what is below it was overhead before.
+One thing grows at a time. An exponent is the slope of log seconds over log size between the last two sizes,
+beside the same slope of the floating-point operations that torch counts: what is above that is overhead, what
+is below it was overhead before.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +22,7 @@ from eeg_hf.evaluation.plots import drawing
 from eeg_hf.processing.channels import STANDARD_19
 from eeg_hf.processing.electrode_positions import electrode_positions
 from eeg_hf.processing.electrode_templates import template_names
+from eeg_hf.tables import markdown_table
 
 RATE = 200
 USUAL = {"channels": 19, "seconds": 10, "width": 128, "batch": 8}
@@ -34,67 +35,76 @@ GROWN: Mapping[str, Sequence[int]] = {
 LAYERS = 3
 
 
-@dataclass(frozen=True)
-class Point:
-    """What a training step of one size costs."""
-
-    axis: str
-    size: int
-    seconds: float
-    operations: int
-
-
 def measure_growth(args: BenchmarkArguments) -> list[Row]:
-    """Return a row of every size, and the exponents."""
-    rows, lines = [], {}
-    for axis, sizes in GROWN.items():
-        sizes = sizes[:2] if args.quick else sizes
-        points = lines[axis] = [measure_point(axis, size, args.pairs) for size in sizes]
-        rows += [
-            Row(
-                f"step, {point.size} {axis}",
-                1e3 * point.seconds,
-                "ms",
-                point.operations / 1e9,
-                peer_name="thousand million operations",
-            )
-            for point in points
-        ]
-        exponents = [slope(points[-2:], each) for each in (lambda p: p.seconds, lambda p: p.operations)]
-        title = f"exponent of {axis}, {points[-2].size} to {points[-1].size}"
-        rows.append(Row(title, exponents[0], "", exponents[1], peer_name="exponent of the operations"))
-    if args.output:
-        plot_growth(lines, Path(args.output).with_suffix(".png"))
-    return rows
+    """Return a row of every size."""
+    return [
+        measure_step(axis, size, args.pairs)
+        for axis, sizes in GROWN.items()
+        for size in (sizes[:2] if args.quick else sizes)
+    ]
 
 
-def plot_growth(lines: Mapping[str, Sequence[Point]], path: Path) -> None:
-    """Draw the time of a step against each size, and its operations at the speed of the largest step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with drawing(13.0, 3.4, path, "compressed") as figure:
-        for axes, (axis, points) in zip(figure.subplots(1, len(lines)), lines.items(), strict=True):
-            sizes, last = [point.size for point in points], points[-1]
-            operations = [1e3 * last.seconds * point.operations / last.operations for point in points]
-            axes.loglog(sizes, [1e3 * point.seconds for point in points], "o-", label="measured")
-            axes.loglog(sizes, operations, "--", label="operations")
-            axes.set(xlabel=axis, ylabel="ms a step", xticks=sizes, xticklabels=sizes)
-            axes.minorticks_off()
-            axes.grid()
-        axes.legend()
-
-
-def measure_point(axis: str, size: int, turns: int) -> Point:
+def measure_step(axis: str, size: int, turns: int) -> Row:
     """Time a training step, and count its operations."""
     step = build_step(**{**USUAL, axis: size})
     with FlopCounterMode(display=False) as counter:
         step()
-    return Point(axis, size, median(race_all({"step": step}, turns)["step"]), counter.get_total_flops())
+    milliseconds = 1e3 * median(race_all({"step": step}, turns)["step"])
+    billions = counter.get_total_flops() / 1e9
+    return Row(f"{size} {axis}", milliseconds, "ms", billions, peer_name="thousand million operations")
 
 
-def slope(points: Sequence[Point], value: Callable[[Point], float]) -> float:
-    """Return the exponent between two points."""
-    first, last = points
-    return math.log(value(last) / value(first)) / math.log(last.size / first.size)
+def as_table(rows: Sequence[Row]) -> str:
+    """Return a Markdown table with a line for each thing that grows."""
+    lines = []
+    for axis, steps in by_axis(rows).items():
+        measured, counted = exponents(steps)
+        lines.append(
+            {
+                "size": f"{', '.join(map(str, steps))} {axis}",
+                "ms a step": ", ".join(f"{row.value:,.0f}" for row in steps.values()),
+                "exponent of the last step": f"{measured:.2f}",
+                "of its operations": f"{counted:.2f}",
+            }
+        )
+    return markdown_table(lines, texts=["size", "ms a step"])
+
+
+def by_axis(rows: Sequence[Row]) -> dict[str, dict[int, Row]]:
+    """Return the row of each size, by what grows."""
+    axes: dict[str, dict[int, Row]] = defaultdict(dict)
+    for row in rows:
+        size, axis = row.name.split()
+        axes[axis][int(size)] = row
+    return axes
+
+
+def exponents(steps: Mapping[int, Row]) -> list[float]:
+    """Return those of the time and of the operations between the two largest sizes."""
+    (small, before), (large, after) = [*steps.items()][-2:]
+    grown = ((before.value, after.value), (before.peer, after.peer))
+    return [math.log(last / first) / math.log(large / small) for first, last in grown if first and last]
+
+
+def plot_growth(rows: Sequence[Row], path: Path) -> None:
+    """Draw the time of a step against each size, and its operations at the speed of the largest step."""
+    axes = by_axis(rows)
+    with drawing(13.0, 3.4, path, "compressed") as figure:
+        for plot, (axis, steps) in zip(figure.subplots(1, len(axes)), axes.items(), strict=True):
+            sizes, milliseconds, operations = ([*part] for part in zip(*_points(steps), strict=True))
+            by_operations = [each * milliseconds[-1] / operations[-1] for each in operations]
+            plot.loglog(sizes, milliseconds, "o-", label="measured")
+            plot.loglog(sizes, by_operations, "--", label="operations")
+            plot.set(xlabel=axis, ylabel="ms a step", xticks=sizes, xticklabels=sizes)
+            plot.minorticks_off()
+            plot.grid()
+        plot.legend()
+
+
+def _points(steps: Mapping[int, Row]) -> Iterator[tuple[int, float, float]]:
+    """Yield sizes, milliseconds and operations."""
+    for size, row in steps.items():
+        yield size, row.value or 0.0, row.peer or 0.0
 
 
 def build_step(channels: int, seconds: int, width: int, batch: int) -> Work:

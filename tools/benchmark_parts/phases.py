@@ -136,4 +136,4 @@ def compare(
         in_fresh_process(peak_memory, train_twice, each.make_step, size, args.batch_size)
         for each in (ours, peer)
     )
-    return [speed, Row(f"peak memory, {what}", memory, "MB", beside, beside / memory, peer_name)]
+    return [speed, Row(f"peak memory, {what}", memory, "MB", beside, memory / beside, peer_name)]

@@ -2,7 +2,9 @@
 """Preparation beside braindecode's pipeline and plain MNE calls: speed, and the cost of a corpus."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +15,23 @@ import mne
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmark_parts.timing import BenchmarkArguments, Row, race
+from benchmark_parts.cost import LARGE_CORPUS_HOURS, cost_of_preparing
+from benchmark_parts.timing import (
+    BenchmarkArguments,
+    Row,
+    Timing,
+    Work,
+    in_fresh_process,
+    peak_memory,
+    race_all,
+)
 from eeg_hf import EEGFeatureExtractor, get_corpus
 from eeg_hf.corpora import Corpus, Recording, Simulated, prepare
 from eeg_hf.processing.channels import parse_channel
+from eeg_hf.processing.electrode_templates import template_names
 
-LARGE_CORPUS_HOURS = 25_000
+LONG_CHANNELS, LONG_RATE = 64, 512
+Preparation = tuple[str, int]  # by whom, in how many processes
 
 
 class RememberedCorpus(Simulated):
@@ -36,7 +49,7 @@ class RememberedCorpus(Simulated):
 
 
 def measure_prepare(args: BenchmarkArguments) -> list[Row]:
-    """Prepare some subjects beside the peers, in one process and in several."""
+    """Prepare some subjects beside the peers, in one process and in several, all in turns."""
     simulated = RememberedCorpus(args.subjects, args.seconds)
     corpus = simulated if args.corpus == simulated.name else get_corpus(args.corpus)
     root = corpus.locate(args.data_dir)
@@ -53,22 +66,49 @@ def measure_prepare(args: BenchmarkArguments) -> list[Row]:
             )
             sizes.append(sum(path.stat().st_size for path in Path(folder).glob("data/*.parquet")))
 
-    rows, cost = [], None
-    for num_proc in (
-        [1] if corpus is simulated else args.processes
-    ):  # recordings in memory are in this process
-        for peer_name, peer in peers(corpus, recordings, extractor, num_proc).items():
-            timing = race(partial(ours, num_proc), peer, args.pairs)
-            cores, hours = f"{num_proc} process{'es' * (num_proc > 1)}", reports[0]["hours"]
-            rows.append(timing.row(f"prepare {args.corpus}, {cores}", 60 * hours, "h of EEG/min", peer_name))
-            if num_proc == 1:
-                cost = 3600 * hours / median(timing.ours)
-    return rows + ([] if cost is None else cost_model(cost, sizes[0] / reports[0]["hours"]))
+    # Recordings in memory are in this process
+    counts = [1] if corpus is simulated else args.processes
+    works: dict[Preparation, Work] = {("eeg_hf", count): partial(ours, count) for count in counts}
+    for count in counts:
+        works |= peers(corpus, recordings, extractor, count)
+    seconds = race_all(works, args.pairs)
+    hours = reports[0]["hours"]
+    rows = compare_preparations(args.corpus, seconds, hours)
+    if missing := why_no_braindecode():
+        rows.append(Row("prepare beside braindecode", None, "", peer_name=missing))
+    if 1 not in counts:
+        return rows
+    of_two = [row.ratio for row in rows if row.peer_name == "one process" and "2 processes" in row.name]
+    speed, megabytes = 3600 * hours / median(seconds["eeg_hf", 1]), sizes[0] / hours / 1e6
+    return [
+        *rows,
+        Row("one hour of EEG takes", megabytes, "MB"),
+        Row(f"{LARGE_CORPUS_HOURS:,} h of EEG take", LARGE_CORPUS_HOURS * megabytes / 1e3, "GB"),
+        Row("one core prepares", speed, "h of EEG/h"),
+        *cost_of_preparing(speed, of_two[0] if of_two else None),
+    ]
+
+
+def compare_preparations(corpus: str, seconds: dict[Preparation, list[float]], hours: float) -> list[Row]:
+    """Return ours beside each peer of as many processes, and several processes beside one."""
+    rows = []
+    for (kind, count), own in seconds.items():
+        title = f"prepare {corpus}, {count} process{'es' * (count > 1)}"
+        if kind != "eeg_hf":
+            timing, beside = Timing(seconds["eeg_hf", count], own), kind
+            aim = "≥ 2.5" if "braindecode" in kind else ""
+        elif count > 1 and ("eeg_hf", 1) in seconds:
+            timing, beside = Timing(own, seconds["eeg_hf", 1]), "one process"
+            aim = "≥ 1.9" if count == 2 else ""
+        else:
+            continue
+        rows.append(timing.row(title, 60 * hours, "h of EEG/min", beside, aim))
+    return rows
 
 
 def peers(
     corpus: Corpus, recordings: Sequence[Recording], extractor: EEGFeatureExtractor, num_proc: int
-) -> dict[str, Callable[[], object] | None]:
+) -> dict[Preparation, Work]:
     """Return the peers that can prepare in this number of processes."""
 
     def by_hand() -> None:
@@ -76,15 +116,20 @@ def peers(
             for number, recording in enumerate(recordings):
                 np.save(Path(folder) / f"{number}.npy", prepare_by_hand(corpus, recording, extractor))
 
-    found: dict[str, Callable[[], object] | None] = {"MNE by hand": by_hand} if num_proc == 1 else {}
+    found: dict[Preparation, Work] = {("MNE by hand", 1): by_hand} if num_proc == 1 else {}
+    if not why_no_braindecode():
+        name = f"braindecode {version('braindecode')} pipeline"
+        found[name, num_proc] = partial(prepare_by_braindecode, corpus, recordings, extractor, num_proc)
+    return found
+
+
+def why_no_braindecode() -> str:
+    """Return why its pipeline cannot be imported, or nothing."""
     try:
         import braindecode.preprocessing  # noqa: F401
-
-        name = f"braindecode {version('braindecode')} pipeline"
-        found[name] = partial(prepare_by_braindecode, corpus, recordings, extractor, num_proc)
     except (ImportError, OSError) as error:  # a torchaudio whose library does not fit this torch
-        found[f"absent, no braindecode: {str(error).splitlines()[0]}"] = None
-    return found
+        return f"absent, no braindecode: {str(error).splitlines()[0]}"
+    return ""
 
 
 def prepare_by_hand(corpus: Corpus, recording: Recording, extractor: EEGFeatureExtractor) -> np.ndarray:
@@ -130,12 +175,56 @@ def eeg_channels(corpus: Corpus, recording: Recording) -> list[str]:
     return [name for name, kind in kinds if kind == "eeg" and parse_channel(name).kind == "eeg"]
 
 
-def cost_model(hours_per_core_hour: float, bytes_per_hour: float) -> list[Row]:
-    """Return the cost of a large corpus of such recordings."""
-    large = f"{LARGE_CORPUS_HOURS:,} h of EEG"
-    return [
-        Row("one core prepares", hours_per_core_hour, "h of EEG/h"),
-        Row("one hour of EEG takes", bytes_per_hour / 1e6, "MB"),
-        Row(f"{large} take", LARGE_CORPUS_HOURS / hours_per_core_hour, "core-hours"),
-        Row(f"{large} take", LARGE_CORPUS_HOURS * bytes_per_hour / 1e9, "GB"),
+# Memory of long recordings
+
+
+def measure_long(args: BenchmarkArguments) -> list[Row]:
+    """Measure the peak memory of preparing one long recording, in its own process."""
+    rows: list[Row] = []
+    for hours in sorted(args.long_hours):
+        with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
+            write_recording(Path(folder) / "recordings/subject/long.eeg", hours)
+            started = time.perf_counter()
+            peak = in_fresh_process(peak_memory, prepare_folder, Path(folder))
+            minutes = (time.perf_counter() - started) / 60
+        what = f"peak memory, prepare {hours:g} h of {LONG_CHANNELS} channels at {LONG_RATE} Hz"
+        row = Row(f"{what}, in {minutes:.2g} min", peak, "MB", aim="≤ 1000 MB")
+        if rows and (shortest := rows[0].value):
+            beside = f"{min(args.long_hours):g} h"
+            row = replace(row, peer=shortest, ratio=peak / shortest, peer_name=beside)
+        rows.append(row)
+    return rows
+
+
+def write_recording(path: Path, hours: float) -> None:
+    """Write noise in BrainVision's form: a header, no markers, and int16 samples minute by minute."""
+    path.parent.mkdir(parents=True)
+    names = list(template_names().values())[:LONG_CHANNELS]
+    header = [
+        "Brain Vision Data Exchange Header File Version 1.0",
+        "[Common Infos]",
+        f"DataFile={path.name}",
+        f"MarkerFile={path.stem}.vmrk",
+        "DataFormat=BINARY",
+        "DataOrientation=MULTIPLEXED",
+        f"NumberOfChannels={LONG_CHANNELS}",
+        f"SamplingInterval={1e6 / LONG_RATE}",
+        "[Binary Infos]",
+        "BinaryFormat=INT_16",
+        "[Channel Infos]",
+        *(f"Ch{number}={name},,0.1,µV" for number, name in enumerate(names, start=1)),
     ]
+    path.with_suffix(".vhdr").write_text("\n".join(header) + "\n", encoding="utf-8")
+    markers = f"Brain Vision Data Exchange Marker File, Version 1.0\n[Common Infos]\nDataFile={path.name}\n"
+    path.with_suffix(".vmrk").write_text(f"{markers}[Marker Infos]\n", encoding="utf-8")
+    generator = np.random.default_rng(0)
+    minute = generator.normal(0, 200, (60 * LONG_RATE, LONG_CHANNELS)).astype("<i2")
+    with path.open("wb") as file:
+        for _ in range(round(60 * hours)):
+            file.write(np.roll(minute, int(generator.integers(len(minute))), axis=0).tobytes())
+
+
+def prepare_folder(folder: Path) -> None:
+    """Prepare the recordings of a folder."""
+    extractor = EEGFeatureExtractor(window_seconds=5.0)
+    prepare(get_corpus("folder"), folder / "prepared", extractor, root=folder / "recordings")

@@ -4,7 +4,7 @@
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from statistics import median
@@ -12,14 +12,17 @@ from typing import TypeVar
 
 import torch
 
+from eeg_hf.tables import NOTHING, escape_cell
+
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PARTS = (
-    *("import", "prepare", "read", "scale", "padding"),
-    *("train", "inference", "memory", "compile", "classical", "codec", "phases", "clip", "exported"),
-    "growth",
+    *("train", "inference", "memory", "read", "scale", "padding", "prepare", "long", "classical"),
+    *("codec", "clip", "import", "phases", "growth", "distributed", "exported", "gpu"),
 )
+NOT_USUAL = ("phases", "exported", "gpu")  # are of docs/phases.md, need trained models, a GPU
 STEPS = 10 if DEVICE == "cuda" else 1  # per timing; one step of a GPU is too short to time
 Work = Callable[[], object]
+Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
 
@@ -28,13 +31,18 @@ class BenchmarkArguments:
     """What to measure, and how often."""
 
     parts: list[str] = field(
-        default_factory=lambda: list(PARTS), metadata={"help": f"Some of {', '.join(PARTS)}."}
+        default_factory=lambda: [part for part in PARTS if part not in NOT_USUAL],
+        metadata={"help": f"Some of {', '.join(PARTS)}."},
     )
-    output: str | None = field(default=None, metadata={"help": "JSON file of the rows and the machine."})
+    gpu: bool = field(default=False, metadata={"help": "Only the part gpu: without one in miniature."})
+    output: str | None = field(
+        default=None,
+        metadata={"help": "JSON file whose parts are replaced; the Markdown file beside it gets the tables."},
+    )
     quick: bool = field(
         default=False, metadata={"help": "Only check that it runs; the figures mean nothing."}
     )
-    pairs: int = field(default=9, metadata={"help": "Number of times ours and the peer are timed in turn."})
+    pairs: int = field(default=5, metadata={"help": "Number of times ours and the peer are timed in turn."})
     threads: int | None = field(default=None, metadata={"help": "Threads of torch; default: its own choice."})
     # Signals
     corpus: str = field(default="simulated", metadata={"help": "Corpus to prepare: simulated, eegmat, ..."})
@@ -45,6 +53,10 @@ class BenchmarkArguments:
         default_factory=lambda: [1, 2], metadata={"help": "Numbers of processes to prepare with."}
     )
     num_windows: int = field(default=1500, metadata={"help": "Number of windows to read."})
+    long_hours: list[float] = field(
+        default_factory=lambda: [1.0, 10.0],
+        metadata={"help": "Hours of 64 channels at 512 Hz whose preparation must fit into memory."},
+    )
     scale_windows: int = field(
         default=3000, metadata={"help": "Number of windows of the large corpus; 100000 take 8 GB."}
     )
@@ -54,9 +66,12 @@ class BenchmarkArguments:
         default_factory=lambda: ["tiny", "small"], metadata={"help": "Some of tiny, small."}
     )
     dropouts: list[float] = field(
-        default_factory=lambda: [0.0, 0.1], metadata={"help": "Dropout rates of both models in training."}
+        default_factory=lambda: [0.1], metadata={"help": "Dropout rates of both models in training."}
     )
     batch_size: int = field(default=8, metadata={"help": "Windows in a training or inference step."})
+    memory_batch_size: int = field(
+        default=64, metadata={"help": "Windows in a step whose memory is measured."}
+    )
     clip_batch_size: int = field(default=128, metadata={"help": "Windows in a step of EEG-CLIP."})
     vision_encoder: str = field(
         default="open_clip:ViT-B-32",
@@ -72,11 +87,24 @@ class BenchmarkArguments:
         default=None, metadata={"help": "Column of its labels, for the loss of accuracy."}
     )
     compile_backend: str = field(default="inductor", metadata={"help": "Backend of torch.compile."})
+    network_gbit: float = field(
+        default=10.0, metadata={"help": "Gbit/s between machines, assumed by the cost of 25,000 hours."}
+    )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table; a figure that could not be measured is None, and `peer_name` gives the reason."""
+    """One row of a table.
+
+    Attributes:
+        name: What was measured.
+        value: Ours; a figure that could not be measured is None, and `peer_name` gives the reason.
+        unit: Of `value` and `peer`.
+        peer: The same of what stands beside it.
+        ratio: Ours over the peer, as the median over turns where both take turns.
+        peer_name: What stands beside it, or how the figure came about.
+        aim: Of the ratio ("≥ 1.7"), or with a unit of the value ("≤ 0.3 s"); other words are only shown.
+    """
 
     name: str
     value: float | None
@@ -84,11 +112,28 @@ class Row:
     peer: float | None = None
     ratio: float | None = None
     peer_name: str = ""
+    aim: str = ""
 
-    def to_markdown(self) -> str:
-        """Return the row in Markdown."""
-        value, peer, ratio = (_number(figure) for figure in (self.value, self.peer, self.ratio))
-        return f"| {self.name} | {value} | {self.unit} | {self.peer_name} | {peer} | {ratio} |"
+    @property
+    def is_reached(self) -> bool | None:
+        """Whether the figure reaches its aim; None where there is nothing to compare."""
+        sign, *limit = self.aim.split() or [""]
+        figure = self.value if len(limit) > 1 else self.ratio
+        if sign not in ("≥", "≤") or figure is None:
+            return None
+        return figure >= float(limit[0]) if sign == "≥" else figure <= float(limit[0])
+
+    def cells(self) -> dict[str, str]:
+        """Return the cells of the row, by the title of their column."""
+        beside = _number(self.peer, self.unit)
+        aim = f"**{self.aim}, missed**" if self.aim and self.is_reached is False else self.aim
+        return {
+            "what": escape_cell(self.name),
+            "eeg_hf": _number(self.value, self.unit) or NOTHING,
+            "beside": escape_cell(", ".join(filter(None, [self.peer_name, beside]))),
+            "ratio": _number(self.ratio),
+            "aim": aim,
+        }
 
 
 @dataclass(frozen=True)
@@ -98,13 +143,13 @@ class Timing:
     ours: list[float]
     peer: list[float]
 
-    def row(self, name: str, amount: float, unit: str, peer_name: str) -> Row:
+    def row(self, name: str, amount: float, unit: str, peer_name: str, aim: str = "") -> Row:
         """Return a row of throughput, the median over turns of `amount` per second."""
         value = amount / median(self.ours)
         if not self.peer:
             return Row(name, value, unit, peer_name=peer_name)
         ratio = median(peer / ours for ours, peer in zip(self.ours, self.peer, strict=True))
-        return Row(name, value, unit, amount / median(self.peer), ratio, peer_name)
+        return Row(name, value, unit, amount / median(self.peer), ratio, peer_name, aim)
 
 
 def race(ours: Work, peer: Work | None, pairs: int, warm_up: bool = True) -> Timing:
@@ -114,11 +159,11 @@ def race(ours: Work, peer: Work | None, pairs: int, warm_up: bool = True) -> Tim
     return Timing(seconds["ours"], seconds.get("peer", []))
 
 
-def race_all(works: Mapping[str, Work], turns: int, warm_up: bool = True) -> dict[str, list[float]]:
+def race_all(works: Mapping[Key, Work], turns: int, warm_up: bool = True) -> dict[Key, list[float]]:
     """Time pieces of work in turn, after an untimed turn of each; every other turn goes backwards."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
+    seconds: dict[Key, list[float]] = {name: [] for name in works}
     for turn in range(-1 if warm_up else 0, turns):
-        for name in works if turn % 2 == 0 else reversed(works):
+        for name in works if turn % 2 == 0 else reversed([*works]):
             started = time.perf_counter()
             works[name]()
             if turn >= 0:
@@ -182,8 +227,8 @@ def train_twice(make_step: Callable[..., Work], *arguments: object) -> None:
     work()
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | None, unit: str = "") -> str:
     """Format three significant digits, and numbers from 100 in full."""
     if value is None:
         return ""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}") + f" {unit}".rstrip()
