@@ -10,6 +10,8 @@ from datasets import Dataset
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, EEGPreTrainingCollator, MixupCollator, WindowDataset
 from eeg_hf.collation import decode_windows
 from eeg_hf.collation.augmentation import GaussianNoise
+from eeg_hf.corpora import load_windows
+from eeg_hf.processing.normalization import channel_quartiles
 
 
 def make_rows(shapes, labels=None, seed=0):
@@ -67,6 +69,55 @@ def test_the_fast_path_gives_what_normalising_microvolts_gives(normalization, sh
     result = EEGDataCollator(extractor)(rows)["input_values"]
     assert result.dtype == torch.float32 and result.std() > 0.1
     torch.testing.assert_close(result, extractor.normalize(values, *masks), rtol=1e-5, atol=1e-5)
+
+
+def with_quartiles(rows):
+    """Return rows with the quartiles that `prepare` stores."""
+    for row in rows:
+        counts = np.frombuffer(row["signal"], "<i2").reshape(-1, row["num_samples"])
+        row["quartiles"] = channel_quartiles(torch.from_numpy(counts.copy())).flatten().tolist()
+    return rows
+
+
+@pytest.mark.parametrize("shapes", [[(4, 3000)] * 3, [(4, 300), (7, 3000), (4, 120)]])
+def test_stored_quartiles_give_the_same_windows_to_the_bit(shapes):
+    collate = EEGDataCollator(EEGFeatureExtractor())
+    rows, _ = make_rows(shapes)
+    rows[0]["signal"] = bytes(500) + rows[0]["signal"][500:]  # a channel that does not move for most of it
+    computed = collate(rows)["input_values"]
+    stored = collate(WindowDataset(Dataset.from_list(with_quartiles(rows))).__getitems__([0, 1, 2]))
+    assert torch.equal(stored["input_values"], computed)
+    rows[2]["quartiles"] = [value / 4 for value in rows[2]["quartiles"]]  # they are used
+    changed = collate(rows)["input_values"]
+    assert torch.equal(changed[:2], computed[:2]) and not torch.equal(
+        changed[2], computed[2]
+    )  # they are used
+
+
+def test_prepare_stores_the_quartiles_that_reading_would_compute(prepared):
+    rows = load_windows(prepared)
+    without = rows.remove_columns("quartiles")
+    expected, found = (
+        EEGDataCollator(EEGFeatureExtractor())(WindowDataset(each).__getitems__(list(range(8))))
+        for each in (without, rows)
+    )
+    assert torch.equal(found["input_values"], expected["input_values"])
+
+
+def test_rows_without_quartiles_are_read_beside_those_that_have_them():
+    collate = EEGDataCollator(EEGFeatureExtractor())
+    old, new = make_rows([(4, 300)], seed=1)[0], make_rows([(4, 300)], seed=2)[0]
+    expected = collate([*old, *new])["input_values"]
+    assert torch.equal(
+        collate([{**old[0], "quartiles": None}, *with_quartiles(new)])["input_values"], expected
+    )
+
+
+@pytest.mark.parametrize("values", [[float("nan")] * 12, [1e9] * 12, [0.0] * 9])
+def test_damaged_quartiles_are_refused(values):
+    (row,), _ = make_rows([(4, 300)])
+    with pytest.raises(ValueError, match="three quartiles of int16 samples .* prepare it again"):
+        EEGDataCollator(EEGFeatureExtractor())([{**row, "quartiles": values}])
 
 
 def test_decoding_survives_selection_and_slices():

@@ -16,7 +16,7 @@ import torch
 from ..processing.calibration import Calibration, stack_calibrations
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .augmentation import Transform
-from .window_arrays import decode_positions, decode_windows
+from .window_arrays import decode_positions, decode_quartiles, decode_windows
 
 
 class EEGDataCollator:
@@ -87,7 +87,9 @@ class EEGDataCollator:
         """Return the normalised signals with their positions and masks."""
         decoded = decode_windows(table, in_counts=self.feature_extractor.ignores_scale)
         values, channel_mask, attention_mask = (torch.from_dlpack(array) for array in decoded)
+        quartiles = decode_quartiles(table) if values.dtype == torch.int16 else None
         if self.window_filter is not None:
+            quartiles = None  # those of the windows before
             if values.shape[-1] != len(self.window_filter) or not attention_mask.all():
                 raise ValueError(f"the filter is for windows of {len(self.window_filter)} samples")
             values = values.float() @ self.window_filter
@@ -97,7 +99,7 @@ class EEGDataCollator:
         matrices = self.collate_alignments(table, values.shape[1])
         batch = {
             "input_values": self.feature_extractor.normalize(
-                values, channel_mask, attention_mask, matrices, out
+                values, channel_mask, attention_mask, matrices, out, quartiles
             ),
             "channel_positions": decode_positions(table),
             "channel_mask": channel_mask,

@@ -6,7 +6,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-MAX_SCALE_UV = 1e6 / 32767
+QUARTILES = "quartiles"
+"""Column that corpora lack which were prepared before it came."""
+LARGEST_COUNT = 32767
+MAX_SCALE_UV = 1e6 / LARGEST_COUNT
 """Microvolts per count at which the largest count is a volt; EEG stays below a millivolt."""
 
 
@@ -66,6 +69,28 @@ def decode_positions(table: pa.Table) -> torch.Tensor:
     flat = pc.list_flatten(table.column("channel_positions")).to_numpy()
     positions[np.arange(positions.shape[1]) < num_channels[:, None]] = flat.reshape(-1, 3)
     return torch.from_numpy(positions)
+
+
+def decode_quartiles(table: pa.Table) -> torch.Tensor | None:
+    """Return the quartiles of each channel in counts, (rows, channels, 3), padded with zeros.
+
+    None where a row has none, because its corpus was prepared before they were stored.
+
+    Raises:
+        ValueError: If they are not those of int16 samples.
+    """
+    if QUARTILES not in table.column_names or table.column(QUARTILES).null_count:
+        return None
+    num_channels = _count_channels(table)
+    quartiles = np.zeros((len(table), num_channels.max(), 3), np.float32)
+    flat = pc.list_flatten(table.column(QUARTILES)).to_numpy()
+    if len(flat) != 3 * num_channels.sum() or not (np.abs(flat) <= LARGEST_COUNT).all():  # False for NaN
+        raise ValueError(
+            "expected three quartiles of int16 samples for each channel of a window: the shard is damaged: "
+            "prepare it again"
+        )
+    quartiles[np.arange(quartiles.shape[1]) < num_channels[:, None]] = flat.reshape(-1, 3)
+    return torch.from_numpy(quartiles)
 
 
 def _check_scales(table: pa.Table, scales: np.ndarray) -> None:

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from .window_arrays import QUARTILES
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -40,7 +42,8 @@ class WindowDataset(torch.utils.data.Dataset):
         if missing:
             raise ValueError(f"dataset lacks the columns {missing}; it has {sorted(dataset.column_names)}")
         self.rows = dataset
-        self.dataset = dataset.select_columns([*SIGNAL_COLUMNS, *columns]).with_format("arrow")
+        known = [QUARTILES] if QUARTILES in dataset.column_names else []
+        self.dataset = dataset.select_columns([*SIGNAL_COLUMNS, *known, *columns]).with_format("arrow")
 
     @property
     def num_channels(self) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
+from ..corpora.windows.encoding import OPTIONAL_COLUMNS
 from ..corpora.windows.seen_windows import COLUMNS
 
 
@@ -13,12 +14,14 @@ def join_parts(splits: Sequence[DatasetDict], columns: Sequence[str]) -> dict[st
 
     Args:
         splits: The split of each corpus.
-        columns: Columns to keep, which every corpus must have; what tells windows apart is kept where it is.
+        columns: Columns to keep, which every corpus must have; what tells windows apart, and what spares
+            computing, is kept where it is.
     """
     names = [set(rows.column_names) for found in splits for rows in found.values()]
+    others = (*COLUMNS, *OPTIONAL_COLUMNS)
     kept = [
         *columns,
-        *(name for name in COLUMNS if name not in columns and all(name in there for there in names)),
+        *(name for name in others if name not in columns and all(name in there for there in names)),
     ]
     return {
         part: concatenate_datasets([found[part].select_columns(kept) for found in splits if part in found])

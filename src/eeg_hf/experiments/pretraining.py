@@ -28,6 +28,7 @@ from ..collation import (
 )
 from ..collation.group_calibrations import calibrate_groups
 from ..corpora import SeenWindows, drop_unlabelled, load_alignments, mixture, split_for_pretraining
+from ..corpora.windows.encoding import OPTIONAL_COLUMNS
 from ..corpora.windows.seen_windows import COLUMNS
 from ..models.configuration_eeg_foundation import EEGFoundationConfig
 from ..models.configuration_eeg_fsq import EEGFSQConfig
@@ -327,7 +328,7 @@ def load_parts(
             split_options=split_args.options,
             seed=training_args.seed,
             rates=args.rates,
-            columns=columns if args.streaming else [*columns, *COLUMNS],
+            columns=[*columns, *OPTIONAL_COLUMNS, *([] if args.streaming else COLUMNS)],
             rank=training_args.process_index,
             world_size=training_args.world_size,
             run_length=training_args.train_batch_size,

@@ -175,6 +175,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         attention_mask: torch.Tensor | None = None,
         alignment_matrix: torch.Tensor | None = None,
         out: torch.Tensor | None = None,
+        quartiles: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Align, normalise, clip and mask windows.
 
@@ -187,6 +188,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
                 channels, channels).
             out: Memory for the result, float32 of the shape of `values`, or `values` itself: new memory pages
                 cost more than the arithmetic.
+            quartiles: What robust normalisation would compute first, in the unit of `values`, shape (batch,
+                channels, 3); see `normalization.channel_quartiles`.
 
         Returns:
             Tensor, float32, shape (batch, channels, time); `values` itself if nothing is to be done.
@@ -207,7 +210,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if attention_mask is not None and bool(attention_mask.all()):
             attention_mask = None  # windows are nearly always full, and then need no mask
         if self.alignment == "none":
-            values = self._scale(values, attention_mask, out)
+            values = self._scale(values, attention_mask, out, quartiles)
         if self.clip is not None and (self.alignment, self.normalization) != ("none", "none"):
             values = values.clamp_(-self.clip, self.clip)  # not the caller's tensor any more
         if channel_mask is not None and not bool(channel_mask.all()):
@@ -217,20 +220,24 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         return values
 
     def location_and_scale(
-        self, values: torch.Tensor, attention_mask: torch.Tensor | None = None
+        self,
+        values: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        quartiles: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what `normalize` subtracts from each channel and divides it by, to invert it.
 
         Args:
             values: As in `normalize`.
             attention_mask: As in `normalize`.
+            quartiles: As in `normalize`.
 
         Returns:
             Location and scale in the unit of `values`, both (batch, channels, 1); 0 and 1 if `alignment`
             replaces the normalisation.
         """
         if self.alignment == "none" and self.normalization == "robust":
-            return robust_statistics(values, attention_mask)
+            return robust_statistics(values, attention_mask, quartiles)
         if self.alignment == "none" and self.normalization == "zscore":
             return mean_and_deviation(values, attention_mask)
         is_divided = self.alignment == "none" and self.normalization == "microvolt"
@@ -240,14 +247,18 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         return torch.zeros_like(scale), scale
 
     def _scale(
-        self, values: torch.Tensor, attention_mask: torch.Tensor | None, out: torch.Tensor | None
+        self,
+        values: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        out: torch.Tensor | None,
+        quartiles: torch.Tensor | None,
     ) -> torch.Tensor:
         """Scale each channel of each window as `normalization` says."""
         if self.normalization == "none":
             return values.float()
         if self.normalization == "microvolt":
             return torch.div(values, MICROVOLT_SCALE, out=out)
-        center, scale = self.location_and_scale(values, attention_mask)
+        center, scale = self.location_and_scale(values, attention_mask, quartiles)
         result = torch.empty_like(values, dtype=torch.float32) if out is None else out
         if result is not values:
             result.copy_(values)  # torch.sub of counts would make another copy

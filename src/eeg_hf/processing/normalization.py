@@ -10,34 +10,51 @@ from .window_scales import IQR_OF_NORMAL, MAX_QUANTILE_SAMPLES, SMALLEST_SCALE
 
 
 def robust_statistics(
-    values: torch.Tensor, attention_mask: torch.Tensor | None
+    values: torch.Tensor, attention_mask: torch.Tensor | None, quartiles: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute the median and a robust standard deviation of each channel.
 
     Args:
         values: Windows, shape (batch, channels, time).
         attention_mask: True = real, shape (batch, time); `None` if all samples are.
+        quartiles: Those of the real samples, shape (batch, channels, 3), where they are known.
 
     Returns:
         The median, and the interquartile range / 1.349 (the standard deviation, for normal data), both of
         shape (batch, channels, 1). If the range is zero, the standard deviation replaces it, and 1 if that is
         zero too, so that dividing is always safe.
     """
-    if attention_mask is None:
-        quartiles = _quartiles(values)
-    else:
-        is_full = attention_mask.all(dim=-1)
-        quartiles = torch.zeros((3, *values.shape[:2]), device=values.device)
-        quartiles[:, is_full] = _quartiles(values[is_full])
-        for row in torch.nonzero(~is_full).flatten().tolist():  # few: the last window of each recording
-            if attention_mask[row].any():
-                quartiles[:, row] = _quartiles(values[row][:, attention_mask[row]])
-    lower, median, upper = quartiles.unsqueeze(-1)
+    if quartiles is None:
+        quartiles = _real_quartiles(values, attention_mask)
+    lower, median, upper = quartiles.unsqueeze(-2).unbind(dim=-1)  # (batch, channels, 1) each
     scale = (upper - lower) / IQR_OF_NORMAL
-    is_narrow = scale < SMALLEST_SCALE
+    is_narrow = scale[..., 0] < SMALLEST_SCALE
     if bool(is_narrow.any()):  # constant for half of the time: only the deviation tells dead from quiet
-        scale = torch.where(is_narrow, mean_and_deviation(values, attention_mask)[1], scale)
+        rows = torch.nonzero(is_narrow)[:, 0]
+        mask = None if attention_mask is None else attention_mask[rows]
+        scale[is_narrow] = mean_and_deviation(values[is_narrow][:, None], mask)[1][:, 0]
     return median, scale
+
+
+def channel_quartiles(values: torch.Tensor) -> torch.Tensor:
+    """Compute lower quartile, median and upper quartile of each channel over evenly spaced samples.
+
+    Args:
+        values: All samples real, shape (..., channels, time).
+
+    Returns:
+        In the unit of the values, float32, shape (..., channels, 3).
+    """
+    stride = -(-values.shape[-1] // MAX_QUANTILE_SAMPLES)
+    values = values[..., ::stride]
+    ranks = [(values.shape[-1] - 1) * quarter / 4 for quarter in (1, 2, 3)]
+    nearest = [pick(rank) for pick in (math.floor, math.ceil) for rank in ranks]
+    if values.device.type == "cpu":
+        ordered = torch.from_numpy(_sorted_at(values.numpy(), nearest))
+    else:
+        ordered = values.sort(dim=-1).values[..., nearest]
+    below, above = ordered.float().chunk(2, dim=-1)  # (..., channels, 3) each
+    return torch.lerp(below, above, torch.tensor([rank % 1 for rank in ranks], device=values.device))
 
 
 def mean_and_deviation(
@@ -66,19 +83,17 @@ def mean_and_deviation(
     return mean, torch.where(deviation < SMALLEST_SCALE, torch.ones_like(deviation), deviation)
 
 
-def _quartiles(values: torch.Tensor) -> torch.Tensor:
-    """Return lower quartile, median and upper quartile over time, (3, ..., channels)."""
-    stride = -(-values.shape[-1] // MAX_QUANTILE_SAMPLES)
-    values = values[..., ::stride]
-    ranks = [(values.shape[-1] - 1) * quarter / 4 for quarter in (1, 2, 3)]
-    nearest = [pick(rank) for pick in (math.floor, math.ceil) for rank in ranks]
-    if values.device.type == "cpu":
-        ordered = torch.from_numpy(_sorted_at(values.numpy(), nearest))
-    else:
-        ordered = values.sort(dim=-1).values[..., nearest]
-    lower, upper = ordered.float().movedim(-1, 0).chunk(2)  # (3, ..., channels) each
-    around = zip(lower, upper, ranks, strict=True)
-    return torch.stack([torch.lerp(below, above, rank % 1) for below, above, rank in around])
+def _real_quartiles(values: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """Return the quartiles of real samples, (batch, channels, 3); zeros in windows that have none."""
+    if attention_mask is None:
+        return channel_quartiles(values)
+    is_full = attention_mask.all(dim=-1)
+    quartiles = torch.zeros((*values.shape[:2], 3), device=values.device)
+    quartiles[is_full] = channel_quartiles(values[is_full])
+    for row in torch.nonzero(~is_full).flatten().tolist():  # few: the last window of each recording
+        if attention_mask[row].any():
+            quartiles[row] = channel_quartiles(values[row][:, attention_mask[row]])
+    return quartiles
 
 
 def _sorted_at(values: np.ndarray, ranks: list[int]) -> np.ndarray:
@@ -101,6 +116,7 @@ __all__ = [
     "IQR_OF_NORMAL",
     "MAX_QUANTILE_SAMPLES",
     "SMALLEST_SCALE",
+    "channel_quartiles",
     "mean_and_deviation",
     "robust_statistics",
 ]

@@ -59,6 +59,7 @@ def write_prepared(
             "alignment_group": corpus,
             "signal": np.full((channels, 4), subject, "<i2").tobytes(),
             "scale": [0.5] * channels,
+            "quartiles": [float(subject)] * 3 * channels,
         }
         ids = [f"{corpus}/{subject:02d}/{i}" for i in range(windows)]
         each = {"window_id": ids, "signal_hash": ids, "start_seconds": [i * 4 / rate for i in range(windows)]}

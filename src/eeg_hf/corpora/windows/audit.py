@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from ..look_alikes import describe_look_alikes
-from .encoding import LARGEST_COUNT, window_schema
+from .encoding import LARGEST_COUNT, OPTIONAL_COLUMNS, window_schema
 from .findings import FEW_TO_AVERAGE
 from .row_groups import find_overlaps, read_columns
 
@@ -136,7 +136,7 @@ def audit(*sources: Dataset | Mapping[str, Dataset], seed: int = 0) -> Audit:
     """
     datasets = [d for found in sources for d in (found.values() if isinstance(found, Mapping) else [found])]
     for dataset in datasets:
-        missing = sorted(set(window_schema({}).names) - set(dataset.column_names))
+        missing = sorted({*window_schema({}).names} - {*OPTIONAL_COLUMNS, *dataset.column_names})
         if missing:
             raise ValueError(f"audit: the dataset lacks the columns {missing}")
     if sum(map(len, datasets)) == 0:

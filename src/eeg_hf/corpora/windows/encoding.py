@@ -3,7 +3,7 @@
 
 Any reader of Parquet understands it: `np.frombuffer(signal, "<i2").reshape(-1, num_samples) * scale[:, None]`
 are the samples in microvolts. The binary column is half as large as nested lists of floats and is decoded ten
-times as fast.
+times as fast. `quartiles` (channels x 3, in counts) spares readers the sorting for robust normalisation.
 """
 
 import hashlib
@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
+from ...processing.normalization import channel_quartiles
 from ..corpus import Corpus, Event, Label, Recording
 
 LARGEST_COUNT = 32767
@@ -36,7 +38,10 @@ _SIGNAL = [
     ("signal_hash", pa.string()),
     ("signal", pa.binary()),
     ("scale", pa.list_(pa.float32())),
+    ("quartiles", pa.list_(pa.float32())),
 ]
+OPTIONAL_COLUMNS = ("quartiles",)
+"""Columns that corpora lack which were prepared before they came; what they hold is then computed."""
 _COLUMNS = {name for name, _ in (*_PROVENANCE, *_SIGNAL)} | {"start_seconds"}
 
 ALIGNMENT_SCHEMA = pa.schema(
@@ -159,6 +164,7 @@ def encode_windows(
         "signal_hash": [hashlib.blake2b(signal, digest_size=8).hexdigest() for signal in signals],
         "signal": signals,
         "scale": list(scale),
+        "quartiles": list(channel_quartiles(torch.from_numpy(counts)).flatten(1).numpy()),
     }
     schema = window_schema(label_names)
     columns = [

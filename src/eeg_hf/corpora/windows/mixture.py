@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, concatenate_datasets, interleave_datasets
 
+from .encoding import OPTIONAL_COLUMNS
 from .leaks import check_across
 from .parquet_rows import open_shards
 from .prepared import load_windows
@@ -130,7 +131,7 @@ def _select(found: DatasetDict, columns: Sequence[str]) -> DatasetDict:
 def _refuse_absent(splits: Mapping[str, DatasetDict], columns: Sequence[str]) -> None:
     """Refuse columns that no corpus has."""
     there = {name for found in splits.values() for name in found["train"].column_names}
-    if absent := sorted(set(columns) - there):
+    if absent := sorted({*columns} - {*there, *OPTIONAL_COLUMNS}):
         raise ValueError(f"mixture: no corpus has the columns {absent}; {', '.join(splits)} were asked")
 
 

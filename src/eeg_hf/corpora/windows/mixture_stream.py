@@ -20,6 +20,7 @@ from datasets import Dataset
 from datasets.table import InMemoryTable
 from torch.utils.data import IterableDataset, get_worker_info
 
+from .encoding import OPTIONAL_COLUMNS
 from .parquet_rows import ParquetRows
 
 _DRAWS = 1000  # sources drawn at a time
@@ -191,10 +192,12 @@ def _unify(sources: Sequence[ParquetRows], columns: Sequence[str] | None) -> pa.
         raise ValueError(
             f"mixture: a column differs between corpora: {' '.join(str(error).split())}"
         ) from None
-    missing = sorted(set(columns or ()) - set(schema.names))
+    missing = sorted({*(columns or ())} - {*schema.names, *OPTIONAL_COLUMNS})
     if missing:
         raise ValueError(f"mixture: no corpus has the columns {missing}; there are {sorted(schema.names)}")
-    return schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    if columns is None:
+        return schema
+    return pa.schema([schema.field(name) for name in columns if name in schema.names])
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

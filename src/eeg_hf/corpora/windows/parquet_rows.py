@@ -21,7 +21,7 @@ from .prepared import refuse_unfinished
 from .row_groups import read_columns
 
 ROW = "__row__"
-_HEAVY = ("signal", "scale", "channel_positions")
+_HEAVY = ("signal", "scale", "quartiles", "channel_positions")
 _THREADS = 8  # hide the latency of the Hub
 
 

@@ -15,7 +15,7 @@ from ...atomic_files import partial_path
 from ..recordings.recording_files import FOOTER_KEY
 from .limits import TimeLimitError
 
-_NO_DICTIONARY = ("signal", "scale", "signal_hash", "window_id")  # no value occurs twice
+_NO_DICTIONARY = ("signal", "scale", "quartiles", "signal_hash", "window_id")  # no value occurs twice
 
 
 class WriteError(OSError):

@@ -10,6 +10,7 @@ from transformers.utils import logging
 
 from ...collation import SIGNAL_COLUMNS, PairColumns, WindowDataset
 from ...corpora import drop_unlabelled, load_windows, mixture, split_for_pretraining
+from ...corpora.windows.encoding import OPTIONAL_COLUMNS
 from ...processing.feature_extraction_eeg import EEGFeatureExtractor
 from ...training import FINISHED, PairSampler, Phase, read_finished
 from ..joined_parts import join_parts
@@ -45,7 +46,7 @@ def load_parts(
             split=split_args.split,
             split_options=split_args.options,
             seed=seed,
-            columns=[*dict.fromkeys([*PHASE_COLUMNS, *columns])],
+            columns=[*dict.fromkeys([*PHASE_COLUMNS, *OPTIONAL_COLUMNS, *columns])],
         )
     else:
         splits = split_for_pretraining(phase.sources, split_args.split, **split_args.options)
