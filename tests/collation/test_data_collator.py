@@ -11,7 +11,7 @@ from eeg_hf import EEGDataCollator, EEGFeatureExtractor, EEGPreTrainingCollator,
 from eeg_hf.collation import decode_windows
 from eeg_hf.collation.augmentation import GaussianNoise
 from eeg_hf.corpora import load_windows
-from eeg_hf.processing.normalization import channel_quartiles
+from eeg_hf.processing.normalization import channel_quartiles, sum_of_spots
 
 
 def make_rows(shapes, labels=None, seed=0):
@@ -75,7 +75,8 @@ def with_quartiles(rows):
     """Return rows with the quartiles that `prepare` stores."""
     for row in rows:
         counts = np.frombuffer(row["signal"], "<i2").reshape(-1, row["num_samples"])
-        row["quartiles"] = channel_quartiles(torch.from_numpy(counts.copy())).flatten().tolist()
+        quartiles = channel_quartiles(torch.from_numpy(counts.copy())).numpy()
+        row["quartiles"] = np.column_stack([quartiles, sum_of_spots(counts)]).ravel().tolist()
     return rows
 
 
@@ -87,11 +88,10 @@ def test_stored_quartiles_give_the_same_windows_to_the_bit(shapes):
     computed = collate(rows)["input_values"]
     stored = collate(WindowDataset(Dataset.from_list(with_quartiles(rows))).__getitems__([0, 1, 2]))
     assert torch.equal(stored["input_values"], computed)
-    rows[2]["quartiles"] = [value / 4 for value in rows[2]["quartiles"]]  # they are used
+    quartiles = np.reshape(rows[2]["quartiles"], (-1, 4))
+    rows[2]["quartiles"] = (quartiles * [0.5, 1, 0.5, 1]).ravel().tolist()  # they are used
     changed = collate(rows)["input_values"]
-    assert torch.equal(changed[:2], computed[:2]) and not torch.equal(
-        changed[2], computed[2]
-    )  # they are used
+    assert torch.equal(changed[:2], computed[:2]) and not torch.equal(changed[2], computed[2])
 
 
 def test_prepare_stores_the_quartiles_that_reading_would_compute(prepared):
@@ -113,11 +113,22 @@ def test_rows_without_quartiles_are_read_beside_those_that_have_them():
     )
 
 
-@pytest.mark.parametrize("values", [[float("nan")] * 12, [1e9] * 12, [0.0] * 9])
-def test_damaged_quartiles_are_refused(values):
-    (row,), _ = make_rows([(4, 300)])
-    with pytest.raises(ValueError, match="three quartiles of int16 samples .* prepare it again"):
-        EEGDataCollator(EEGFeatureExtractor())([{**row, "quartiles": values}])
+@pytest.mark.parametrize("change", ["cut", "filtered", "one channel", "damaged"])
+def test_quartiles_of_samples_that_were_changed_since_are_not_used(change):
+    (row,) = with_quartiles(make_rows([(4, 3000)])[0])
+    counts = np.frombuffer(row["signal"], "<i2").reshape(4, -1).copy()
+    if change == "cut":
+        counts = counts[:, 300:]
+    elif change == "filtered":
+        counts = counts // 3 + 1000
+    elif change == "one channel":
+        counts[2] = 0
+    else:
+        row["quartiles"] = row["quartiles"][:-1] + [float("nan")]
+    row |= {"signal": counts.tobytes(), "num_samples": counts.shape[1]}
+    collate = EEGDataCollator(EEGFeatureExtractor())
+    found = collate([row])["input_values"]
+    assert torch.equal(found, collate([{**row, "quartiles": None}])["input_values"])
 
 
 def test_decoding_survives_selection_and_slices():

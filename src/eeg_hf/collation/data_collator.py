@@ -87,9 +87,10 @@ class EEGDataCollator:
         """Return the normalised signals with their positions and masks."""
         decoded = decode_windows(table, in_counts=self.feature_extractor.ignores_scale)
         values, channel_mask, attention_mask = (torch.from_dlpack(array) for array in decoded)
-        quartiles = decode_quartiles(table) if values.dtype == torch.int16 else None
+        quartiles = None
+        if self.window_filter is None and values.dtype == torch.int16:
+            quartiles = decode_quartiles(table, decoded[0], decoded[2])
         if self.window_filter is not None:
-            quartiles = None  # those of the windows before
             if values.shape[-1] != len(self.window_filter) or not attention_mask.all():
                 raise ValueError(f"the filter is for windows of {len(self.window_filter)} samples")
             values = values.float() @ self.window_filter

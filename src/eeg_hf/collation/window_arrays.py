@@ -6,6 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from ..processing.normalization import sum_of_spots
+
 QUARTILES = "quartiles"
 """Column that corpora lack which were prepared before it came."""
 LARGEST_COUNT = 32767
@@ -71,26 +73,32 @@ def decode_positions(table: pa.Table) -> torch.Tensor:
     return torch.from_numpy(positions)
 
 
-def decode_quartiles(table: pa.Table) -> torch.Tensor | None:
+def decode_quartiles(table: pa.Table, counts: np.ndarray, attention_mask: np.ndarray) -> torch.Tensor | None:
     """Return the quartiles of each channel in counts, (rows, channels, 3), padded with zeros.
 
-    None where a row has none, because its corpus was prepared before they were stored.
+    Args:
+        table: The rows.
+        counts: Their samples as stored, from `decode_windows`, (rows, channels, time).
+        attention_mask: Likewise, (rows, time).
 
-    Raises:
-        ValueError: If they are not those of int16 samples.
+    Returns:
+        None where they must be computed: a row has none, because its corpus was prepared before they were
+        stored, or its samples have been changed since.
     """
     if QUARTILES not in table.column_names or table.column(QUARTILES).null_count:
         return None
     num_channels = _count_channels(table)
-    quartiles = np.zeros((len(table), num_channels.max(), 3), np.float32)
     flat = pc.list_flatten(table.column(QUARTILES)).to_numpy()
-    if len(flat) != 3 * num_channels.sum() or not (np.abs(flat) <= LARGEST_COUNT).all():  # False for NaN
-        raise ValueError(
-            "expected three quartiles of int16 samples for each channel of a window: the shard is damaged: "
-            "prepare it again"
-        )
-    quartiles[np.arange(quartiles.shape[1]) < num_channels[:, None]] = flat.reshape(-1, 3)
-    return torch.from_numpy(quartiles)
+    if len(flat) != 4 * num_channels.sum():
+        return None
+    stored = np.zeros((*counts.shape[:2], 4), np.float32)
+    stored[np.arange(counts.shape[1]) < num_channels[:, None]] = flat.reshape(-1, 4)
+    lengths = attention_mask.sum(axis=1)
+    if lengths.min() == counts.shape[2]:
+        sums = sum_of_spots(counts)
+    else:
+        sums = np.stack([sum_of_spots(row[:, :n]) for row, n in zip(counts, lengths, strict=True)])
+    return torch.from_numpy(stored[..., :3]) if np.array_equal(stored[..., 3], sums) else None
 
 
 def _check_scales(table: pa.Table, scales: np.ndarray) -> None:

@@ -29,8 +29,8 @@ def dropout(values: torch.Tensor, p: float, training: bool) -> torch.Tensor:
         return nn.functional.dropout(values, p, training)
     draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     bits = draws.view(torch.int16)[: values.numel()].view(values.shape)  # uniform on -32,768 … 32,767
-    factors = torch.where(bits >= num_dropped - LEVELS // 2, LEVELS / (LEVELS - num_dropped), 0.0)
-    return values * factors.to(values.dtype)
+    is_kept = bits >= num_dropped - LEVELS // 2
+    return values * is_kept.to(values.dtype).mul_(LEVELS / (LEVELS - num_dropped))  # torch.where is slower
 
 
 class Dropout(nn.Dropout):
