@@ -124,7 +124,7 @@ def main() -> None:
     disable_progress_bars()
     logging.disable_progress_bar()
     for part in args.parts:
-        machine, started = describe_machine(), time.monotonic()
+        machine, started = describe_machine(0.1 if args.quick else 2.0), time.monotonic()
         torch.manual_seed(0)
         rows = measures()[part](args)
         measured = {
@@ -161,14 +161,14 @@ def find_commit() -> str:
     return commit + "+" * bool(commit and changed)
 
 
-def describe_machine() -> dict[str, str | int | float]:
-    """Return the hardware, versions, and how many cores other programs keep busy just now."""
+def describe_machine(watch_seconds: float) -> dict[str, str | int | float]:
+    """Return the hardware, versions, and how many cores other programs keep busy for some seconds."""
     cores = os.cpu_count() or 1
     return {
         "processor": torch.cuda.get_device_name() if DEVICE == "cuda" else _cpu_name(),
         "cores": cores,
         "threads": torch.get_num_threads(),
-        "load": round(psutil.cpu_percent(0.5) / 100 * cores, 1),
+        "load": round(psutil.cpu_percent(watch_seconds) / 100 * cores, 1),
         **{name: version(name) for name in ("torch", "transformers")},
     }
 
