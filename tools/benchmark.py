@@ -105,6 +105,7 @@ def measures() -> dict[str, Callable[[BenchmarkArguments], list[Row]]]:
 
 def main() -> None:
     """Measure the requested parts in order."""
+    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # of worker processes too
     from benchmark_parts import report
     from benchmark_parts.models import SIZES
     from datasets import disable_progress_bars

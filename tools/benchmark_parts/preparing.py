@@ -158,7 +158,7 @@ def prepare_by_braindecode(
     length = round((extractor.window_seconds or 0) * extractor.sampling_rate)
     about = [{"subject": recording.subject, "run": recording.run} for recording in recordings]
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
-        mne.set_log_level("ERROR")  # MNE logs each file that braindecode saves
+        mne.set_log_level("ERROR")  # MNE logs each file that braindecode saves, if it was imported before
         raws = [corpus.read(recording) for recording in recordings]
         dataset = BaseConcatDataset([RawDataset(raw, each) for raw, each in zip(raws, about, strict=True)])
         dataset = preprocess(dataset, steps, n_jobs=num_proc)
