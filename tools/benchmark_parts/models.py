@@ -128,7 +128,7 @@ def make_step(contestant: Contestant, batch: dict[str, torch.Tensor], is_trainin
     def compute_loss() -> torch.Tensor:
         return torch.nn.functional.cross_entropy(contestant.forward(batch), labels)
 
-    return repeat_training(contestant.model, compute_loss)
+    return repeat_training(contestant.model, compute_loss, fused=True)  # as in Trainer
 
 
 def make_labram_step(
