@@ -76,7 +76,7 @@ class FinetuneArguments:
     )
     config: dict[str, Any] = option("Fields of EEGFoundationConfig (JSON).", factory=dict, block=True)
     alignment: Alignment = option("euclidean whitens each subject.", "none")
-    regime: Regime = option("Unlabelled windows that recentre second-order tokens.", "unseen")
+    regime: Regime = option("Unlabelled windows that recentre tokens.", "unseen")
     rest: str | None = option(
         "Label, or column=value, of the rest of first_30s.",
         None,
