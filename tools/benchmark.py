@@ -35,6 +35,7 @@ import numpy as np
 import psutil
 import torch
 from benchmark_parts.timing import DEVICE, PARTS, BenchmarkArguments, Row, race
+from threadpoolctl import threadpool_limits
 
 UNTOLD = {"parts", "gpu", "output", "data_dir", "scratch", "exported_models", "exported_data"}
 """Options that hold the paths of a machine, or change no figure."""
@@ -127,7 +128,9 @@ def main() -> None:
     for part in args.parts:
         machine, started = describe_machine(0.1 if args.quick else 2.0), time.monotonic()
         torch.manual_seed(0)
-        rows = measures()[part](args)
+        measure = measures()[part]
+        with threadpool_limits(torch.get_num_threads()):  # of numpy and scipy, too
+            rows = measure(args)
         measured = {
             "machine": machine,
             "options": options,

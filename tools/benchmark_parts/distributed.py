@@ -53,7 +53,8 @@ def measure_distributed(args: BenchmarkArguments) -> list[Row]:
 def train_in_turns(rank: int, port: int, size: str, batch_size: int, turns: int, folder: Path) -> None:
     """Train together and alone in turns; the first process writes the seconds of each turn."""
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": PROCESSES, "RANK": rank}
-    os.environ |= {name: str(value) for name, value in {**address, "LOCAL_RANK": rank}.items()}
+    threads = {"OMP_NUM_THREADS": 1}  # accelerate would take all cores for each process
+    os.environ |= {name: str(value) for name, value in {**address, **threads, "LOCAL_RANK": rank}.items()}
     torch.set_num_threads(1)
     torch.manual_seed(rank)
     settings = TrainingArguments(str(folder), use_cpu=True, ddp_backend="gloo", report_to="none")
