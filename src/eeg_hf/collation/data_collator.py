@@ -89,7 +89,7 @@ class EEGDataCollator:
         values, channel_mask, attention_mask = (torch.from_dlpack(array) for array in decoded)
         quartiles = None
         if self.window_filter is None and values.dtype == torch.int16:
-            quartiles = decode_quartiles(table, decoded[0], decoded[2])
+            quartiles = decode_quartiles(table, decoded[0])
         if self.window_filter is not None:
             if values.shape[-1] != len(self.window_filter) or not attention_mask.all():
                 raise ValueError(f"the filter is for windows of {len(self.window_filter)} samples")

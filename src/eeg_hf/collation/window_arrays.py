@@ -45,8 +45,7 @@ def decode_windows(table: pa.Table, in_counts: bool = False) -> tuple[np.ndarray
         )
     is_channel = np.arange(num_channels.max()) < num_channels[:, None]  # (rows, channels)
     is_sample = np.arange(num_samples.max()) < num_samples[:, None]  # (rows, time)
-    scales = np.zeros(is_channel.shape, np.float32)
-    scales[is_channel] = pc.list_flatten(table.column("scale")).to_numpy()
+    scales = _by_channel(pc.list_flatten(table.column("scale")), num_channels, 1)[..., 0]
     _check_scales(table, scales)
     shape = (*is_channel.shape, is_sample.shape[1])
     if is_channel.all() and is_sample.all():
@@ -57,8 +56,10 @@ def decode_windows(table: pa.Table, in_counts: bool = False) -> tuple[np.ndarray
             counts = samples[starts[row] : starts[row + 1]]
             values[row, :channels, :length] = counts.reshape(channels, length)
     if not in_counts:
-        # Not np.multiply, which converts one buffer at a time: 0.54 ms per batch of 32, this 0.21 to 0.35 ms
-        values = torch.mul(torch.from_dlpack(values), torch.from_numpy(scales)[..., None]).numpy()
+        # In two passes over memory of numpy, which comes in huge pages: 0.15 ms per batch of 32; torch.mul of
+        # the counts takes 0.30 ms, np.multiply 0.63
+        values_uv = torch.from_numpy(np.empty(values.shape, np.float32))
+        values = values_uv.copy_(torch.from_dlpack(values)).mul_(torch.from_numpy(scales)[..., None]).numpy()
     for row, channel in np.argwhere(scales == 1.0):  # the scale of a channel of zeros; few others have it
         is_channel[row, channel] = values[row, channel].any()
     return values, is_channel, is_sample
@@ -66,20 +67,16 @@ def decode_windows(table: pa.Table, in_counts: bool = False) -> tuple[np.ndarray
 
 def decode_positions(table: pa.Table) -> torch.Tensor:
     """Return the electrode positions (rows, channels, 3) in metres, padded with zeros."""
-    num_channels = _count_channels(table)
-    positions = np.zeros((len(table), num_channels.max(), 3), np.float32)
-    flat = pc.list_flatten(table.column("channel_positions")).to_numpy()
-    positions[np.arange(positions.shape[1]) < num_channels[:, None]] = flat.reshape(-1, 3)
-    return torch.from_numpy(positions)
+    flat = pc.list_flatten(table.column("channel_positions"))
+    return torch.from_numpy(_by_channel(flat, _count_channels(table), 3))
 
 
-def decode_quartiles(table: pa.Table, counts: np.ndarray, attention_mask: np.ndarray) -> torch.Tensor | None:
+def decode_quartiles(table: pa.Table, counts: np.ndarray) -> torch.Tensor | None:
     """Return the quartiles of each channel in counts, (rows, channels, 3), padded with zeros.
 
     Args:
         table: The rows.
         counts: Their samples as stored, from `decode_windows`, (rows, channels, time).
-        attention_mask: Likewise, (rows, time).
 
     Returns:
         None where they must be computed: a row has none, because its corpus was prepared before they were
@@ -88,12 +85,11 @@ def decode_quartiles(table: pa.Table, counts: np.ndarray, attention_mask: np.nda
     if QUARTILES not in table.column_names or table.column(QUARTILES).null_count:
         return None
     num_channels = _count_channels(table)
-    flat = pc.list_flatten(table.column(QUARTILES)).to_numpy()
+    flat = pc.list_flatten(table.column(QUARTILES))
     if len(flat) != 4 * num_channels.sum():
         return None
-    stored = np.zeros((*counts.shape[:2], 4), np.float32)
-    stored[np.arange(counts.shape[1]) < num_channels[:, None]] = flat.reshape(-1, 4)
-    lengths = attention_mask.sum(axis=1)
+    stored = _by_channel(flat, num_channels, 4)
+    lengths = table.column("num_samples").to_numpy()
     if lengths.min() == counts.shape[2]:
         sums = sum_of_spots(counts)
     else:
@@ -120,6 +116,17 @@ def _check_scales(table: pa.Table, scales: np.ndarray) -> None:
 
 def _count_channels(table: pa.Table) -> np.ndarray:
     return pc.list_value_length(table.column("scale")).to_numpy()
+
+
+def _by_channel(flat: pa.ChunkedArray, num_channels: np.ndarray, width: int) -> np.ndarray:
+    """Return the numbers of all channels of all rows as (rows, channels, width), padded with zeros."""
+    shape = (len(num_channels), num_channels.max(), width)
+    values = flat.to_numpy().astype(np.float32).reshape(-1, width)
+    if len(values) == shape[0] * shape[1]:  # as nearly always
+        return values.reshape(shape)
+    padded = np.zeros(shape, np.float32)
+    padded[np.arange(shape[1]) < num_channels[:, None]] = values
+    return padded
 
 
 def _flat_int16(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
