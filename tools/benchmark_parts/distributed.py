@@ -18,9 +18,9 @@ from torch.multiprocessing import start_processes
 from transformers import TrainingArguments
 
 from benchmark_parts.cost import cost_of_training
-from benchmark_parts.models import SIZES, make_batch
+from benchmark_parts.models import SIZES, build_config, make_batch
 from benchmark_parts.timing import BenchmarkArguments, Row, Timing, Work, race_all, repeat_training
-from eeg_hf import EEGFoundationConfig, EEGFoundationForPreTraining
+from eeg_hf import EEGFoundationForPreTraining
 from eeg_hf.training import EEGTrainer
 
 PROCESSES = 2
@@ -79,17 +79,7 @@ def train_in_turns(rank: int, port: int, size: str, batch_size: int, turns: int,
 
 def build_pretraining(size: str) -> EEGFoundationForPreTraining:
     """Return a model for masked pretraining."""
-    shape = SIZES[size]
-    config = EEGFoundationConfig(
-        hidden_size=shape.hidden_size,
-        num_hidden_layers=shape.num_layers,
-        num_attention_heads=shape.num_heads,
-        intermediate_size=shape.intermediate_size,
-        overlap=0.0,
-        dropout=DROPOUT,
-        contrastive_weight=0.0,
-    )
-    return EEGFoundationForPreTraining(config)
+    return EEGFoundationForPreTraining(build_config(SIZES[size], DROPOUT, contrastive_weight=0.0))
 
 
 def repeat_steps(model: torch.nn.Module, batch: dict[str, torch.Tensor], steps: int) -> Work:

@@ -60,17 +60,22 @@ class Contestant:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
 
-def build_ours(size: Size, dropout: float) -> Contestant:
-    """Return our classifier."""
-    config = EEGFoundationConfig(
+def build_config(size: Size, dropout: float, **fields: float) -> EEGFoundationConfig:
+    """Return the config of our model, with other fields of it."""
+    return EEGFoundationConfig(
         hidden_size=size.hidden_size,
         num_hidden_layers=size.num_layers,
         num_attention_heads=size.num_heads,
         intermediate_size=size.intermediate_size,
         overlap=0.0,
         dropout=dropout,
-        classifier_dropout=dropout,
+        **fields,
     )
+
+
+def build_ours(size: Size, dropout: float) -> Contestant:
+    """Return our classifier."""
+    config = build_config(size, dropout, classifier_dropout=dropout)
     model: torch.nn.Module = EEGFoundationForSequenceClassification(config)
     model.to(DEVICE)
     return Contestant(model, lambda batch: model(**batch).logits)

@@ -10,8 +10,7 @@ from ..processing.normalization import sum_of_spots
 
 QUARTILES = "quartiles"
 """Column that corpora lack which were prepared before it came."""
-LARGEST_COUNT = 32767
-MAX_SCALE_UV = 1e6 / LARGEST_COUNT
+MAX_SCALE_UV = 1e6 / 32767
 """Microvolts per count at which the largest count is a volt; EEG stays below a millivolt."""
 
 

@@ -70,7 +70,7 @@ def softmax_over_keys(weights: torch.Tensor) -> torch.Tensor:
     those of 10 patches are: they are filled up.
     """
     missing = 16 - weights.shape[-1]
-    if weights.device.type != "cpu" or missing <= 0 or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or weights.device.type != "cpu" or missing <= 0:
         return weights.softmax(dim=-1)
     filled = nn.functional.pad(weights, (0, missing), value=-torch.inf)
     return filled.softmax(dim=-1)[..., :-missing]
