@@ -37,14 +37,14 @@ def calibration_windows(
     """
     if regime not in REGIMES:
         raise ValueError(f"regime: expected one of {', '.join(REGIMES)}, got {regime!r}")
-    groups = np.asarray(dataset["alignment_group"])
+    groups = np.asarray(dataset["alignment_group"][:])
     if regime in ("unseen", "all"):
         return np.full(len(dataset), regime == "all")
     chosen = np.zeros(len(dataset), bool)
     if regime == "first_30s":
-        is_early = np.asarray(dataset["start_seconds"]) < 30.0
+        is_early = np.asarray(dataset["start_seconds"][:]) < 30.0
         if rest is not None:
-            is_early &= np.asarray(dataset[label_column]) == rest
+            is_early &= np.asarray(dataset[label_column][:]) == rest
         chosen = is_early
     else:
         share = {"20P": 0.2, "50P": 0.5}[regime]

@@ -56,7 +56,7 @@ def normalize_window(
     elif settings.normalization != "none":
         measure = _robust if settings.normalization == "robust" else _moments
         location, scale = measure(values)  # (channels, 1) each
-        values = (values - location) / scale
+        values = (values - location) * (1 / scale)  # as there
     if settings.clip is not None and (settings.alignment, settings.normalization) != ("none", "none"):
         np.clip(values, -settings.clip, settings.clip, out=values)
     values[~is_good] = 0.0

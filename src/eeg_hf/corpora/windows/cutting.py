@@ -19,8 +19,10 @@ import pyarrow as pa
 from ...legible_text import legible
 from ...processing.covariance import mean_covariance
 from ...processing.electrode_positions import positions_from_raw
-from ...processing.microvolts import UV_PER_VOLT, to_microvolts
+from ...processing.long_recordings import StoredSignal
+from ...processing.microvolts import to_microvolts
 from ...processing.signal_quality import FLAT_UV, LARGEST_UV
+from ...processing.stored_recording import StoredRecording
 from ..corpus import Event, Recording, annotated
 from .encoding import encode_windows
 from .limits import refuse_too_large, time_limit
@@ -32,7 +34,8 @@ from .window_plan import STIMULUS_SECONDS, Cuts, WindowPlan
 _LARGEST_UV = 10 * LARGEST_UV  # filters overshoot
 # Whitened samples have order 1 and no unit: times this, averages of many are not too small for EEG in uV
 _WHITENED_SCALE = 10.0
-_ROWS_AT_ONCE = 256  # of 20 x 2000 samples are 20 MB: the size of a row group and of a reader's buffer
+# Windows at a time, which are a row group and what a reader holds: of 20 x 2000 samples, 40 MB
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 256, 42_000_000
 
 
 @dataclass
@@ -54,8 +57,7 @@ class MeanCovariance:
 class _Cleaned:
     """A recording ready to be cut; samples are float32 in uV, bad channels zero."""
 
-    clean: "mne.io.BaseRaw"
-    held: np.ndarray | None  # (channels, time); None for a long recording, whose windows are read one by one
+    samples: np.ndarray | StoredSignal  # (channels, time); a long recording is in a file
     is_good: np.ndarray  # (channels,)
     info: mne.Info
     positions: np.ndarray  # (channels, 3) in metres
@@ -63,13 +65,20 @@ class _Cleaned:
     cuts: Cuts
     events: Sequence[Event]
 
-    def window(self, start: int) -> np.ndarray:
-        """Return the window that begins at a sample, (channels, length)."""
-        if self.held is not None:
-            return self.held[:, start : start + self.length]
-        samples = self.clean.get_data(start=int(start), stop=int(start) + self.length) * UV_PER_VOLT
-        samples[~self.is_good] = 0.0
-        return samples.astype(np.float32)
+    def windows(self, starts: np.ndarray) -> np.ndarray:
+        """Return the windows that begin at some samples, (windows, channels, length), a copy."""
+        if isinstance(self.samples, np.ndarray):
+            return np.stack([self.samples[:, start : start + self.length] for start in starts])
+        first, last = int(starts.min()), int(starts.max()) + self.length
+        if last - first <= len(starts) * self.length:  # consecutive ones are read at once
+            stretch = self.samples.read_uv(first, last)
+            windows = np.stack([stretch[:, start : start + self.length] for start in starts - first])
+        else:
+            windows = np.stack(
+                [self.samples.read_uv(start, start + self.length) for start in starts.tolist()]
+            )
+        windows[:, ~self.is_good] = 0.0
+        return windows
 
 
 def cut_or_report(
@@ -237,18 +246,19 @@ def _events(
 def _cleaned(clean: "mne.io.BaseRaw", length: int, cuts: Cuts, events: Sequence[Event]) -> _Cleaned:
     """Take the samples out of a cleaned recording; from here on they are in microvolts."""
     is_good = np.array([name not in clean.info["bads"] for name in clean.ch_names])
-    held = to_microvolts(clean) if clean.preload else None  # (channels, time)
-    if held is not None:
-        held[~is_good] = 0.0
-    read = (clean.get_data(picks=[channel])[0] * UV_PER_VOLT for channel in range(len(is_good)))
-    rows = read if held is None else held
-    peak = np.array([max(row.max(), -row.min()) for row in rows])
+    samples: np.ndarray | StoredSignal
+    if isinstance(clean, StoredRecording):
+        samples, peak = clean.signal, clean.signal.peaks_uv
+    else:
+        samples = to_microvolts(clean)  # (channels, time)
+        samples[~is_good] = 0.0
+        peak = np.array([max(row.max(), -row.min()) for row in samples])
     finite = ~is_good | (peak < _LARGEST_UV)  # False for NaN too
     if not finite.all():
         spoilt = [name for name, is_finite in zip(clean.ch_names, finite, strict=True) if not is_finite]
         raise ValueError(f"samples that are not finite remain after cleaning, in {', '.join(spoilt)}")
     positions = positions_from_raw(clean, prefer="file")  # where cleaning placed them, user's positions first
-    return _Cleaned(clean, held, is_good, clean.info, positions, length, cuts, events)
+    return _Cleaned(samples, is_good, clean.info, positions, length, cuts, events)
 
 
 def _blocks(
@@ -256,20 +266,23 @@ def _blocks(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the windows to keep (windows, channels, time) and their indices among the cuts."""
     starts, baseline = cleaned.cuts.starts, plan.baseline_samples(float(cleaned.info["sfreq"]))
-    for first in range(0, len(starts), _ROWS_AT_ONCE):
-        rows = np.arange(first, min(first + _ROWS_AT_ONCE, len(starts)))
-        # (windows, channels, time), a copy: overlapping windows share samples
-        windows = np.stack([cleaned.window(start) for start in starts[rows]])
+    at_once = min(_ROWS_AT_ONCE, max(1, _BYTES_AT_ONCE // (4 * len(cleaned.is_good) * cleaned.length)))
+    for first in range(0, len(starts), at_once):
+        rows = np.arange(first, min(first + at_once, len(starts)))
+        windows = cleaned.windows(starts[rows])  # (windows, channels, time)
         if baseline is not None:
             windows -= windows[..., baseline].mean(axis=-1, keepdims=True)
-        good = windows[:, cleaned.is_good]  # (windows, good channels, time)
-        is_flat = (good.std(axis=-1) < FLAT_UV).all(axis=1)
+        # (windows, good channels, time)
+        good = windows if cleaned.is_good.all() else windows[:, cleaned.is_good]
+        is_flat = np.array([(window.std(axis=-1) < FLAT_UV).all() for window in good])
         is_high = np.zeros(len(rows), dtype=bool)
         if plan.reject_uv is not None:
             is_high = ~is_flat & (np.abs(good).max(axis=(1, 2)) > plan.reject_uv)
         dropped.update(flat=int(is_flat.sum()), high=int(is_high.sum()))
         keep = ~is_flat & ~is_high
-        if keep.any():
+        if keep.all():
+            yield windows, rows
+        elif keep.any():
             yield windows[keep], rows[keep]
 
 

@@ -18,6 +18,7 @@ from ...processing.normalization import channel_quartiles, sum_of_spots
 from ..corpus import Corpus, Event, Label, Recording
 
 LARGEST_COUNT = 32767
+SIGNAL = "signal"
 
 _PROVENANCE = [
     (name, pa.string()) for name in ("window_id", "corpus", "subject", "session", "run", "task", "recording")
@@ -36,7 +37,7 @@ _SIGNAL = [
     ("licence", pa.string()),
     ("alignment_group", pa.string()),
     ("signal_hash", pa.string()),
-    ("signal", pa.binary()),
+    (SIGNAL, pa.binary()),
     ("scale", pa.list_(pa.float32())),
     ("quartiles", pa.list_(pa.float32())),
 ]
@@ -85,12 +86,18 @@ def quantize(windows_uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         Counts, little-endian int16 of the same shape, and the scale (windows, channels) float32 in microvolts
         per count; 1 for a channel of zeros.
     """
-    peak = np.abs(windows_uv).max(axis=-1)  # (windows, channels)
+    peak = np.maximum(windows_uv.max(axis=-1), -windows_uv.min(axis=-1))  # (windows, channels)
     scale = (peak / LARGEST_COUNT).astype(np.float32)
     scale[scale == 0] = 1.0
-    # Divided by the scale as stored: its rounding to float32 would be 0.002 counts at the largest sample
-    counts = np.rint(windows_uv / scale[..., None].astype(np.float64))
-    return np.clip(counts, -LARGEST_COUNT, LARGEST_COUNT).astype("<i2"), scale
+    counts = np.empty(windows_uv.shape, "<i2")
+    # One window at a time stays in the cache
+    for window, own_scale, target in zip(windows_uv, scale, counts, strict=True):
+        # Divided by the scale as stored: its rounding to float32 would be 0.002 counts at the largest sample
+        exact = window / own_scale[:, None].astype(np.float64)
+        np.rint(exact, out=exact)
+        np.clip(exact, -LARGEST_COUNT, LARGEST_COUNT, out=exact)
+        target[:] = exact
+    return counts, scale
 
 
 def encode_windows(
@@ -133,7 +140,6 @@ def encode_windows(
         A table with the columns of `window_schema`.
     """
     counts, scale = quantize(windows_uv)
-    signals = [window.tobytes() for window in counts]
     identity = (recording.corpus, recording.subject, recording.session, recording.run)
     # Columns with one value for all rows
     same: dict[str, object] = {
@@ -161,24 +167,37 @@ def encode_windows(
         "event": [event and event.name for event in events],
         **{name: [_label(name, event, recording) for event in events] for name in label_names},
         # Without the scale: the same samples in another unit count as copies
-        "signal_hash": [hashlib.blake2b(signal, digest_size=8).hexdigest() for signal in signals],
-        "signal": signals,
+        "signal_hash": [hash_signal(window) for window in counts],
+        "signal": _as_binary(counts),
         "scale": list(scale),
         "quartiles": list(_quartiles(counts)),
     }
     schema = window_schema(label_names)
     columns = [
-        pa.array(each[field.name] if field.name in each else [same[field.name]] * len(signals), field.type)
+        pa.array(each[field.name], field.type)
+        if field.name in each
+        else pa.array([same[field.name]], field.type).take(np.zeros(len(counts), np.int64))
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
+def hash_signal(signal: np.ndarray | pa.Buffer) -> str:
+    """Return the digest of the stored samples of a window, by which copies are found."""
+    return hashlib.blake2b(pa.py_buffer(signal), digest_size=8).hexdigest()
+
+
+def _as_binary(counts: np.ndarray) -> pa.Array:
+    """Return windows (windows, channels, time) as binary values without copying them."""
+    ends = np.arange(len(counts) + 1, dtype=np.int32) * counts[0].nbytes
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(counts)]
+    return pa.Array.from_buffers(pa.binary(), len(counts), buffers)
+
+
 def _quartiles(counts: np.ndarray) -> np.ndarray:
     """Return the quartiles of each channel and the sum that says whose they are, (windows, channels * 4)."""
     quartiles = channel_quartiles(torch.from_numpy(counts)).numpy()  # (windows, channels, 3)
-    sums = sum_of_spots(counts)[..., None].astype(np.float32)
-    return np.concatenate([quartiles, sums], axis=-1).reshape(len(counts), -1)
+    return np.concatenate([quartiles, sum_of_spots(counts)[..., None]], axis=-1).reshape(len(counts), -1)
 
 
 def _label(name: str, event: Event | None, recording: Recording) -> Label:

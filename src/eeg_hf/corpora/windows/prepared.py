@@ -14,6 +14,7 @@ from transformers.utils import logging
 from ...folder_lock import is_locked_elsewhere
 from ...suggestions import did_you_mean
 from .card import CARD
+from .mapped_signals import load_mapped
 from .row_groups import read_columns
 
 logger = logging.get_logger(__name__)
@@ -34,6 +35,8 @@ def load_windows(source: str | Path) -> Dataset:
     refuse_unfinished(source)
     if not Path(source).exists() and str(source).count("/") != 1:  # asking the Hub would take minutes
         raise FileNotFoundError(f"{source} is neither a folder nor a Hub name such as organisation/dataset")
+    if Path(source).exists() and (mapped := load_mapped(Path(source))) is not None:
+        return mapped
     try:
         return load_dataset(str(source), split="train")
     except (OSError, ValueError) as error:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...processing.feature_extraction_eeg import EEGFeatureExtractor
     from .label_table import LabelTable
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _MAX_NAME = 200  # file systems allow 255 bytes, of which partial files need some
 # Settings of the extractor that apply when windows are read, not when they are cut
 _NOT_IN_WINDOWS = ("normalization", "clip", "alignment")

@@ -9,10 +9,11 @@ the same.
 import errno
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from .cutting import MeanCovariance, alignment_group, cut_or_report
 from .encoding import ALIGNMENT_SCHEMA, window_schema
@@ -39,7 +40,7 @@ def write_shard(job: ShardJob) -> list[RecordingReport]:
     np.empty(2**25 - 2**16, np.uint8)
     try:
         # On a busy machine BLAS threads wait for each other over small matrices: 7 s where one takes 0.1 s
-        with threadpool_limits(1):
+        with find_libraries().limit(limits=1):
             while True:
                 reports, failed = _write(job)
                 if failed is None:
@@ -58,6 +59,14 @@ def write_shard(job: ShardJob) -> list[RecordingReport]:
         job.marker_path.unlink(missing_ok=True)
 
 
+@cache
+def find_libraries() -> ThreadpoolController:
+    """Find the libraries that compute in threads, once in a process: it takes 4 ms."""
+    import scipy.signal  # noqa: F401  # loads the last of them
+
+    return ThreadpoolController()
+
+
 def _write(job: ShardJob) -> tuple[list[RecordingReport], RecordingReport | None]:
     """Write a shard; stop and return the report of a recording that fails after it has written rows."""
     reports: list[RecordingReport] = []
@@ -74,13 +83,15 @@ def _write(job: ShardJob) -> tuple[list[RecordingReport], RecordingReport | None
             if covariance is not None:
                 empty = MeanCovariance(covariance.channels)
                 covariances.setdefault(covariance.channels, empty).add(covariance)
-        shard.footer = {"fingerprint": job.fingerprint(), "rows": [row.to_dict() for row in reports]}
+        shard.flush()  # a full disk is met before the covariances are written
+        fingerprint = job.fingerprint()
+        shard.footer = {"fingerprint": fingerprint, "rows": [row.to_dict() for row in reports]}
         # Before the windows get their name: wherever a shard of windows is, its covariances are too
-        _write_alignment(job, list(covariances.values()))
+        _write_alignment(job, list(covariances.values()), fingerprint)
     return reports, None
 
 
-def _write_alignment(job: ShardJob, covariances: Sequence[MeanCovariance]) -> None:
+def _write_alignment(job: ShardJob, covariances: Sequence[MeanCovariance], fingerprint: str) -> None:
     """Write one row per set of channels: the mean covariance of all windows recorded with it."""
     known = [covariance.channels for covariance in covariances]
     rows = [
@@ -96,4 +107,4 @@ def _write_alignment(job: ShardJob, covariances: Sequence[MeanCovariance]) -> No
     with WholeFile(job.alignment_path, ALIGNMENT_SCHEMA) as table:
         if rows:
             table.write(pa.Table.from_pylist(rows, ALIGNMENT_SCHEMA))
-        table.footer = {"fingerprint": job.fingerprint()}
+        table.footer = {"fingerprint": fingerprint}

@@ -13,9 +13,14 @@ import pyarrow.parquet as pq
 
 from ...atomic_files import partial_path
 from ..recordings.recording_files import FOOTER_KEY
+from .encoding import SIGNAL
 from .limits import TimeLimitError
 
-_NO_DICTIONARY = ("signal", "scale", "quartiles", "signal_hash", "window_id")  # no value occurs twice
+CONCATENATED = "DELTA_LENGTH_BYTE_ARRAY"
+"""The encoding of Parquet that stores the lengths of all values first, and then the values without gaps."""
+_GROUP_BYTES = 2**25
+_PAGE_BYTES = 2**30  # more than any group has
+_NO_DICTIONARY = (SIGNAL, "scale", "quartiles", "signal_hash", "window_id")  # no value occurs twice
 
 
 class WriteError(OSError):
@@ -32,21 +37,32 @@ class WholeFile:
             leftover.unlink(missing_ok=True)
         self._partial = partial_path(path)  # a new name, since an orphaned worker may still be writing
         self._file = self._partial.open("wb")
-        # Dictionaries make repeated values such as subject and channels almost free
-        dictionaries = [field.name for field in schema if field.name not in _NO_DICTIONARY]
-        self._writer = pq.ParquetWriter(self._file, schema, use_dictionary=dictionaries)
+        self._writer = pq.ParquetWriter(self._file, schema, **_how_to_store(schema.names))
+        self._waiting: list[pa.Table] = []
         self.num_rows = 0
 
     def write(self, table: pa.Table) -> None:
-        """Append rows as one row group.
+        """Append rows; those of short recordings wait for others, since each row group costs readers a step.
 
         Raises:
             WriteError: If writing fails.
             TimeLimitError: If the time limit of the recording ends meanwhile.
         """
         self.num_rows += len(table)  # before writing: rows written in part must be discarded too
+        self._waiting.append(table)
+        if sum(waiting.nbytes for waiting in self._waiting) >= _GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that wait as a row group.
+
+        Raises:
+            As `write`.
+        """
+        group, self._waiting = self._waiting, []
         try:
-            self._writer.write_table(table)
+            if group:
+                self._writer.write_table(pa.concat_tables(group))
         except TimeLimitError:
             raise
         except OSError as error:
@@ -54,7 +70,7 @@ class WholeFile:
 
     def discard(self) -> None:
         """Discard all rows, so that no file is created."""
-        self.num_rows = 0
+        self.num_rows, self._waiting = 0, []
 
     def __enter__(self) -> "WholeFile":
         return self
@@ -68,6 +84,7 @@ class WholeFile:
                 with contextlib.suppress(OSError, pa.ArrowException):
                     self._writer.close()
             else:
+                self.flush()
                 self._writer.add_key_value_metadata(
                     {FOOTER_KEY: json.dumps(self.footer, default=str).encode()}
                 )
@@ -80,6 +97,21 @@ class WholeFile:
                 self._file.close()  # writes what is buffered, which a full disk refuses
             finally:
                 self._partial.unlink(missing_ok=True)
+
+
+def _how_to_store(names: list[str]) -> dict[str, Any]:
+    """Return the options of the writer.
+
+    Samples stay as they are, since no compression makes them smaller: back to back in one page of each row
+    group, where `mapped_signals` maps them into memory.
+    """
+    # Dictionaries make repeated values such as subject and channels almost free
+    options: dict[str, Any] = {"use_dictionary": [name for name in names if name not in _NO_DICTIONARY]}
+    if SIGNAL in names:
+        options["column_encoding"] = {SIGNAL: CONCATENATED}
+        options["compression"] = {name: "none" if name == SIGNAL else "snappy" for name in names}
+        options["data_page_size"] = _PAGE_BYTES
+    return options
 
 
 def read_footer(path: Path) -> dict[str, Any] | None:
