@@ -17,6 +17,7 @@ LAYERS = (
         "atomic_files",
         "embedding_cache",
         "folder_lock",
+        "kept_memory",
         "legible_text",
         "suggestions",
         "tables",

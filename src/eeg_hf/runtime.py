@@ -22,6 +22,7 @@ import numpy as np
 
 from .processing.array_recording import ArrayRecording
 from .processing.electrode_templates import use_template
+from .processing.long_recordings import StoredSignal
 from .processing.microvolt_units import UV_PER_UNIT
 from .processing.preprocessing import clean_samples
 from .processing.setting_checks import check_option
@@ -100,7 +101,10 @@ class RuntimeModel:
         data, selection, report, _ = clean_samples(recording, montage=None, scale=1.0, **settings)
         names = list(selection.wanted)
         is_good = np.array([name not in report.bad_channels for name in names])
-        clean_uv = (np.stack(list(data)) * 1e6).astype(np.float32)
+        if isinstance(data, StoredSignal):  # of a long recording
+            clean_uv = data.read_uv(0, data.shape[1])
+        else:
+            clean_uv = (data * 1e6).astype(np.float32)
         windows, attention_mask = self._cut(clean_uv)
         positions = np.stack(list(selection.places(names).values())).astype(np.float32)
         values = [

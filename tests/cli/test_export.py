@@ -20,6 +20,7 @@ from eeg_hf.inference.onnx_model import OnnxModel, compare, split_batches, write
 from eeg_hf.inference.quantization import quantize
 from eeg_hf.models.configuration_braindecode import BraindecodeConfig
 from eeg_hf.models.modeling_braindecode import BraindecodeForSequenceClassification
+from eeg_hf.processing import long_recordings
 from eeg_hf.runtime import load
 from eeg_hf.training.quantization_aware import find_layers, round_layers
 from tests.commands import fail_command, run_command
@@ -238,6 +239,10 @@ def test_the_windows_of_the_runtime_are_those_of_the_extractor(model, exported):
         draw_eeg(), sampling_rate=250.0, channel_names=NAMES, unit="uV", return_tensors="np"
     )
     got = load(exported).extract(draw_eeg(), 250.0, NAMES, "uV")
+    with pytest.MonkeyPatch.context() as patch:  # as an array of many hours is cleaned
+        patch.setattr(long_recordings, "LARGEST_HELD_BYTES", 0)
+        long = load(exported).extract(draw_eeg(), 250.0, NAMES, "uV")
+    np.testing.assert_allclose(long["input_values"], got["input_values"], atol=1e-4)
     assert set(got) == set(expected)
     for name, value in got.items():
         np.testing.assert_allclose(value, expected[name], atol=1e-5, err_msg=name)

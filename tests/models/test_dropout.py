@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from eeg_hf import EEGFoundationConfig
+from eeg_hf import EEGFoundationConfig, EEGFoundationModel
 from eeg_hf.models.dropout import Dropout, dropout
 from eeg_hf.models.factorized_attention import TemporalAttention
 
@@ -73,3 +73,37 @@ def test_attention_in_training_drops_weights_and_returns_none() -> None:
     assert attention(tokens)[1] is None
     assert attended.std(dim=0).min() > 0
     torch.testing.assert_close(attended.mean(dim=0), whole, atol=0.05, rtol=0)
+
+
+def test_backward_keeps_the_mask_in_a_byte_an_element_and_has_a_backward_of_its_own() -> None:
+    values, kept = torch.randn(64, 64, requires_grad=True), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda t: t):
+        dropped = dropout(values, 0.5, training=True)
+    assert [tensor.element_size() for tensor in kept] == [1]
+    (slope,) = torch.autograd.grad((dropped**2).sum(), values, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), values)
+    torch.testing.assert_close(curvature, 8.0 * (dropped != 0))  # of (2 x)^2
+
+
+def test_compiled_code_draws_its_own_mask_and_drops_no_attention_by_another_way() -> None:
+    torch.compiler.reset()
+    compiled = torch.compile(lambda values: dropout(values, 0.3, True), fullgraph=True, backend="aot_eager")
+    values = torch.ones(300, 333, requires_grad=True)
+    dropped = compiled(values)
+    dropped.sum().backward()
+    torch.testing.assert_close(dropped, values.grad)
+    share = float((dropped == 0).double().mean())
+    assert share == pytest.approx(0.3, abs=4 * (0.3 * 0.7 / values.numel()) ** 0.5)  # 4 standard errors
+    config = EEGFoundationConfig(
+        hidden_size=32, num_attention_heads=4, num_hidden_layers=1, intermediate_size=64, dropout=0.2
+    )
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    model = torch.compile(EEGFoundationModel(config).train(), fullgraph=True, backend=backend)
+    model(torch.randn(2, 3, 400), torch.rand(2, 3, 3)).pooler_output.sum().backward()
+    called = {str(node.target) for node in graphs[0].graph.nodes}
+    assert not any("scaled_dot_product" in name or name.endswith("dropout") for name in called)

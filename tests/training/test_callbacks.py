@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Freezing follows the epoch, resumes with it, and touches only the encoder."""
 
+import platform
+
 import numpy as np
 import pytest
 import torch
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
-from eeg_hf import EEGFoundationConfig, EEGFoundationForPreTraining, create_model
+from eeg_hf import EEGFoundationConfig, EEGFoundationForPreTraining, create_model, kept_memory
 from eeg_hf.training import EEGTrainer, FreezeEncoder
 from eeg_hf.training.optimizer import layer_index
 from eeg_hf.training.transfer import ArrayWindows
@@ -52,6 +54,28 @@ def test_only_the_head_moves_while_frozen(tmp_path):
     before = snapshot(trainer.model)
     trainer.train()
     assert moved(trainer.model, before) == {"classifier.out.weight", "classifier.out.bias"}
+
+
+class CountKeeping(TrainerCallback):
+    """Note how many contexts keep freed memory."""
+
+    def __init__(self):
+        self.counts = []
+
+    def on_step_end(self, *args, **kwargs):
+        self.counts.append(len(kept_memory._users))
+
+    on_prediction_step = on_step_end
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc, which alone has these settings")
+def test_steps_and_evaluations_keep_freed_memory(tmp_path):
+    count = CountKeeping()
+    trainer = make_trainer(tmp_path, count, epochs=1)
+    trainer.train()
+    assert count.counts == [1, 1] and not kept_memory._users
+    trainer.evaluate(trainer.train_dataset)
+    assert count.counts == [1, 1, 1] and not kept_memory._users
 
 
 def test_layers_are_freed_one_an_epoch_from_the_top(tmp_path):

@@ -139,5 +139,4 @@ class Attention(nn.Module):
         Its fused attention knows no dropout on a CPU.
         """
         is_sdpa = self.config._attn_implementation == "sdpa"
-        is_eager = hidden_states.device.type == "cpu" and not torch.compiler.is_compiling()
-        return is_sdpa and is_eager and self.training and self.config.dropout > 0
+        return is_sdpa and hidden_states.device.type == "cpu" and self.training and self.config.dropout > 0

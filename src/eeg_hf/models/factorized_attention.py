@@ -15,6 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import Attention
 from .dropout import Dropout
+from .recomputed import recomputed
 
 
 class TemporalAttention(Attention):
@@ -94,7 +95,10 @@ class FeedForward(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Map (..., hidden_size) to the same shape."""
-        return self.down_proj(self.activation(self.up_proj(hidden_states)))
+        raised = self.up_proj(hidden_states)  # (..., intermediate_size), the widest of all
+        activated = self.activation(raised)
+        with recomputed(activated, self.activation, raised):
+            return self.down_proj(activated)
 
 
 class FactorizedLayer(GradientCheckpointingLayer):
@@ -126,4 +130,6 @@ class FactorizedLayer(GradientCheckpointingLayer):
         if self.use_channel_attention:  # across the channels of each patch
             attended, _ = self.channel_attention(self.channel_norm(hidden_states), channel_mask, **kwargs)
             hidden_states = hidden_states + self.dropout(attended)
-        return hidden_states + self.dropout(self.feed_forward(self.feed_forward_norm(hidden_states)))
+        normed = self.feed_forward_norm(hidden_states)
+        with recomputed(normed, self.feed_forward_norm, hidden_states):
+            return hidden_states + self.dropout(self.feed_forward(normed))

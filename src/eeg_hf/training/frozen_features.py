@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel
 
 from .. import embedding_cache
+from ..kept_memory import kept_memory
 from ..models.second_order import mean_over_stretches
 
 _SIGNAL_INPUTS = (
@@ -23,6 +24,7 @@ _SIGNAL_INPUTS = (
 )
 
 
+@kept_memory()
 @torch.no_grad()
 def collect_features(
     model: PreTrainedModel,

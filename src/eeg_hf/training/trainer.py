@@ -14,12 +14,13 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import FeatureExtractionMixin, PreTrainedModel, Trainer, TrainerState, TrainingArguments
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 from transformers.utils import logging
 
 from ..corpora import SeenWindows
 from ..folder_lock import locked_folder, program
 from ..hub.code import add_code
+from ..kept_memory import kept_memory
 from .callbacks import SetCollatorEpoch
 from .checkpoint import is_finished
 from .optimizer import layerwise_parameter_groups
@@ -99,7 +100,8 @@ class EEGTrainer(Trainer):
             batches = state.global_step * self.args.gradient_accumulation_steps
             start_at(batches, self.args.train_batch_size)
             self.args.ignore_data_skip = True  # Trainer would skip as many batches once more
-        return super().train(resume_from_checkpoint, *args, **kwargs)
+        with kept_memory():
+            return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _load_finished(self, checkpoint: str) -> TrainOutput:
         """Take over the weights and the state of a run that is finished."""
@@ -109,6 +111,11 @@ class EEGTrainer(Trainer):
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint:
             self._load_best_model()
         return TrainOutput(self.state.global_step, 0.0, {})
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Evaluate or predict."""
+        with kept_memory():
+            return super().evaluation_loop(*args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
         """Return the training loader; streams divide themselves among processes, without accelerate."""

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Freed memory that a process keeps for its next step.
+
+glibc gives large blocks back to the system once they are free. Each step of a training on a CPU then gets
+them anew, page by page, each cleared: a seventh of the time for a model of 26 million parameters.
+"""
+
+import contextlib
+import ctypes
+import platform
+from collections.abc import Iterator
+
+# Parameters of mallopt(3)
+_TRIM_THRESHOLD = -1  # bytes that are free at the end of the heap before it shrinks
+_MMAP_THRESHOLD = -3  # bytes from which a block lies outside the heap, if it may
+_MMAP_MAX = -4  # number of such blocks
+_USUAL = {_TRIM_THRESHOLD: 2**26, _MMAP_THRESHOLD: 2**25, _MMAP_MAX: 2**16}  # which glibc reaches by itself
+_KEPT = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
+_users: list[object] = []  # who are within such a context: an evaluation, and the training that it belongs to
+
+
+@contextlib.contextmanager
+def kept_memory() -> Iterator[None]:
+    """Keep what this process frees meanwhile, and give it back at the end; without glibc, do nothing."""
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    _set(libc, _KEPT)
+    user = object()
+    _users.append(user)
+    try:
+        yield
+    finally:
+        _users.remove(user)
+        if not _users:
+            _set(libc, _USUAL)
+            libc.malloc_trim(0)
+
+
+def _set(libc: ctypes.CDLL, options: dict[int, int]) -> None:
+    for parameter, value in options.items():
+        libc.mallopt(parameter, value)
+
+
+__all__ = ["kept_memory"]
