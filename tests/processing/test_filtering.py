@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from eeg_hf.processing.filtering import apply_fir, design_band_pass, design_notch, gain, resample
+from eeg_hf.processing.block_filtering import apply_fir, filter_and_resample, precision_for
+from eeg_hf.processing.filtering import design_band_pass, design_notch, gain, resample
 
 
 def record(data, rate):
@@ -66,3 +67,29 @@ def test_resampling_agrees_with_scipy(file_rate, rate, num_samples):
 def test_gain_is_one_in_the_band_and_none_beside_it():
     taps = design_band_pass(250.0, 1.0, 40.0)
     np.testing.assert_allclose(gain(taps, np.array([0.0, 10.0, 80.0]), 250.0), [0, 1, 0], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("file_rate", "rate", "num_samples"),
+    [(500, 200, 91_000), (500, 200, 30_001), (1000, 250, 20_003), (250, 200, 9_000), (512, 200, 20_000)],
+)
+@pytest.mark.parametrize("notch", [[], [50.0]])
+def test_one_pass_filters_and_resamples_as_two_do(file_rate, rate, num_samples, notch):
+    data = np.random.default_rng(0).normal(size=(5, num_samples)) + 1000  # an offset of 1000 deviations
+    data[3] = 0.0
+    filters = [design_band_pass(file_rate, 0.5, 45.0), *([design_notch(file_rate, notch)] if notch else [])]
+    span, truth = [(0, num_samples)], data.copy()
+    for taps in filters:
+        apply_fir(truth, taps, span)
+    truth = resample(truth, file_rate, rate)
+    double = filter_and_resample(data.copy(), filters, span, file_rate, rate)
+    np.testing.assert_allclose(double, truth, atol=1e-10)
+    assert precision_for(filters) is np.float32
+    single = filter_and_resample(data, filters, span, file_rate, rate, np.float32)
+    np.testing.assert_allclose(single, truth, atol=2e-6)
+    assert not single[3].any()
+
+
+def test_filters_that_keep_offsets_work_in_double_precision():
+    assert precision_for([design_band_pass(250.0, None, 40.0)]) is np.float64
+    assert precision_for([]) is np.float64

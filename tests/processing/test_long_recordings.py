@@ -4,6 +4,7 @@
 import copy
 import json
 import shutil
+import tracemalloc
 
 import mne
 import numpy as np
@@ -141,6 +142,41 @@ def test_a_stored_recording_reads_like_another(in_blocks):
     assert path.exists() and np.array_equal(twin.get_data(), data)
     del twin
     assert not path.exists()
+
+
+def test_a_stored_signal_gives_microvolts_and_whole_pieces():
+    samples = np.random.default_rng(0).normal(size=(2, 1050)).astype(np.float32) * 1e-5
+    stored = long_recordings.StoredSignal(2, 1050)
+    stored.write(0, samples[:, :700])
+    stored.write(700, samples[:, 700:])
+    np.testing.assert_allclose(stored.read_uv(100, 900), samples[:, 100:900] * 1e6, rtol=1e-6)
+    np.testing.assert_allclose(stored.peaks_uv, np.abs(samples).max(axis=1) * 1e6, rtol=1e-6)
+    for most, lengths in [(250, [200, 200, 200, 200, 250]), (5000, [1050]), (10, [100] * 9 + [150])]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(long_recordings, "_STRETCH_SAMPLES", most)
+            parts = list(stored.stretches(1, 100))
+        assert [len(part) for part in parts] == lengths
+        np.testing.assert_allclose(np.concatenate(parts), samples[1], rtol=1e-6)
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path):
+    """Each copy of the samples would take 48 MB more."""
+    peaks = []
+    for minutes in (10, 60):
+        raw = recording(rate=200.0, seconds=60.0)
+        raw = mne.concatenate_raws([raw.copy() for _ in range(minutes)], verbose="ERROR")
+        path = tmp_path / f"{minutes}_raw.fif"
+        raw.save(path, verbose="ERROR")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(long_recordings, "LARGEST_HELD_BYTES", 0)
+            patch.setattr(long_recordings, "_BLOCK_SAMPLES", 200_000)
+            patch.setattr(long_recordings, "_STRETCH_SAMPLES", 20_000)
+            source = mne.io.read_raw_fif(path, verbose="ERROR")
+            tracemalloc.start()
+            preprocess(source)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 def test_windows_of_a_long_recording_are_those_of_a_short_one(in_blocks, tmp_path):

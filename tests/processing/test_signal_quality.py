@@ -9,6 +9,7 @@ from eeg_hf.processing.signal_quality import (
     check_amplitude,
     clipped_share,
     drift_ratio,
+    jumps,
     line_noise,
     measure_amplitude,
     noisy_channels,
@@ -170,3 +171,14 @@ def test_a_strong_rhythm_that_neighbours_share_is_brain():
     assert noisy_channels(named(data), RATE) == {}
     data[5] *= 30  # a slip of one channel's gain
     assert noisy_channels(named(data), RATE).keys() == {"c5"}
+
+
+@pytest.mark.parametrize("second", [4095, 4096, 9000])
+def test_a_jump_counts_wherever_it_lies(second):
+    highest = np.full((4, 9001), 2e-5)
+    lowest = -highest
+    assert jumps("abcd", highest, lowest) == {}
+    highest[2, second] = 7e-4  # from one second to the next
+    assert jumps("abcd", highest, lowest) == {"c": pytest.approx(720)}
+    highest[2, second], lowest[2, second - 1] = 4e-4, -4e-4
+    assert jumps("abcd", highest, lowest) == {"c": pytest.approx(800)}

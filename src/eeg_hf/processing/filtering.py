@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filters for continuous signals, designed as MNE designs them and applied by blocked FFTs.
+"""Filters for continuous signals, designed as MNE designs them, and the change of the rate.
 
-The results agree with MNE's `Raw.filter` and `Raw.notch_filter` and with `scipy.signal.resample_poly` to
-rounding. The design is written out because machines that only run exported models lack MNE; the convolution,
-because many blocks of a channel in one FFT call take half the time of MNE's loop over blocks, and the
-recording is not copied.
+The design is written out because machines that only run exported models lack MNE. `block_filtering` applies
+the filters. The results agree with MNE's `Raw.filter` and `Raw.notch_filter` and with
+`scipy.signal.resample_poly` to rounding.
 """
 
 import math
@@ -20,8 +19,8 @@ Span = tuple[int, int]
 _MOST_TAPS = 10_000_000  # a filter of an hour at 2.8 kHz
 _LEAST_NOTCH_HZ = 5.0
 _LARGEST_TERM = 50_000  # of a ratio of rates; in these terms, it is right to 4e-10
-_BLOCKS_AT_ONCE = 16  # scipy transforms several in half the time of each; all of a day fill the memory
-_LARGEST_RATIO = 640  # of rates, in lowest terms: above it the matrix takes more than 10 MB
+LARGEST_RATIO = 640
+"""Term of a ratio of rates above which a matrix that resamples takes more than 10 MB."""
 
 
 def check_filters(
@@ -195,53 +194,6 @@ def window_filter(rate: float, num_samples: int, filters: Sequence[np.ndarray]) 
     return matrix.astype(np.float32)
 
 
-def apply_fir(data: np.ndarray, taps: np.ndarray, spans: Sequence[Span]) -> None:
-    """Filter each channel in place, without delay; each span is continued by its mirror image at both ends.
-
-    Args:
-        data: Samples, shape (channels, time), float64.
-        taps: Coefficients of a symmetric filter, odd in number.
-        spans: Stretches that are filtered separately, so that nothing leaks across a gap.
-    """
-    from scipy import fft  # takes a second to import
-
-    for start, stop in spans:
-        part = data[:, start:stop]
-        live = np.flatnonzero(part.any(axis=1))  # masked channels stay zero
-        length = fft.next_fast_len(min(4 * len(taps), stop - start + len(taps) - 1), real=True)
-        num_blocks = -(-(stop - start) // (length - len(taps) + 1))
-        at_once = max(1, _BLOCKS_AT_ONCE // num_blocks)
-        for first in range(0, len(live), at_once):
-            rows = live[first : first + at_once]
-            part[rows] = _convolve(part[rows], taps, length)
-
-
-def _convolve(samples: np.ndarray, taps: np.ndarray, length: int) -> np.ndarray:
-    """Convolve by overlap-save with blocks of some length; (channels, time) in and out."""
-    from scipy import fft
-
-    num_channels, num_samples = samples.shape
-    half = len(taps) // 2
-    step = length - 2 * half
-    num_blocks = -(-num_samples // step)
-    # The signal with its odd mirror image on both sides, as in MNE
-    padded = np.zeros((num_channels, (num_blocks - 1) * step + length))
-    padded[:, half : half + num_samples] = samples
-    reach = min(half, num_samples - 1)  # beyond the mirror image of short recordings are zeros, as in MNE
-    padded[:, half - reach : half] = 2 * samples[:, :1] - samples[:, reach:0:-1]
-    padded[:, half + num_samples :][:, :reach] = 2 * samples[:, -1:] - samples[:, -2 : -reach - 2 : -1]
-    # (channels, num_blocks, length)
-    blocks = np.lib.stride_tricks.sliding_window_view(padded, length, axis=-1)[:, ::step]
-    response = fft.rfft(taps, length)
-    filtered = np.empty((num_channels, num_blocks, step))
-    for first in range(0, num_blocks, _BLOCKS_AT_ONCE):
-        group = slice(first, first + _BLOCKS_AT_ONCE)
-        spectra = fft.rfft(blocks[:, group])
-        spectra *= response
-        filtered[:, group] = fft.irfft(spectra, length, overwrite_x=True)[..., 2 * half :]
-    return filtered.reshape(num_channels, -1)[:, :num_samples]
-
-
 def ratio_of_rates(file_rate: float, rate: float) -> tuple[int, int]:
     """Return the terms of `rate / file_rate`, exact but where they would be very large.
 
@@ -257,7 +209,9 @@ def ratio_of_rates(file_rate: float, rate: float) -> tuple[int, int]:
     return up, down
 
 
-def resample(data: np.ndarray, file_rate: float, rate: float) -> np.ndarray:
+def resample(
+    data: np.ndarray, file_rate: float, rate: float, precision: type[np.floating] = np.float64
+) -> np.ndarray:
     """Change the rate by the exact ratio, with an anti-alias filter.
 
     NOTE: `Raw.resample` is not used: its polyphase method takes the ratio from the number of samples, so that
@@ -267,26 +221,33 @@ def resample(data: np.ndarray, file_rate: float, rate: float) -> np.ndarray:
         data: Samples, shape (channels, time).
         file_rate: Their rate in Hz.
         rate: Rate of the result in Hz.
+        precision: That of the arithmetic and of the result.
 
     Returns:
         Samples at that rate, shape (channels, new_time).
     """
     up, down = ratio_of_rates(file_rate, rate)
-    if max(up, down) > _LARGEST_RATIO:
+    if max(up, down) > LARGEST_RATIO:
         from scipy import signal
 
         taps = anti_alias(up, down)
         slow: np.ndarray = signal.resample_poly(data, up, down, axis=-1, padtype="reflect", window=taps)
-        return slow
+        return slow.astype(precision, copy=False)
     weights, reach, step = _polyphase_matrix(up, down)
-    num_samples = -(-data.shape[1] * up // down)
+    weights = weights.astype(precision)
+    num_before, num_samples = data.shape[1], -(-data.shape[1] * up // down)
     num_frames = -(-num_samples // weights.shape[1])
-    right = (num_frames - 1) * step + len(weights) - reach - data.shape[1]
-    resampled = np.empty((len(data), num_samples))
+    right = (num_frames - 1) * step + len(weights) - reach - num_before
+    resampled = np.empty((len(data), num_samples), precision)
+    padded = np.empty(reach + num_before + right, precision)
+    frames = np.empty((num_frames, len(weights)), precision)
+    overlapping = np.lib.stride_tricks.sliding_window_view(padded, len(weights))[::step]
+    mirror = np.pad(np.arange(num_before), (reach, right), "reflect")
     # Each frame gives one stretch of the result by a matrix product
     for row, target in zip(data, resampled, strict=True):
-        padded = np.pad(row, (reach, right), "reflect")
-        frames = np.lib.stride_tricks.sliding_window_view(padded, len(weights))[::step]
+        padded[reach : reach + num_before] = row
+        padded[:reach], padded[reach + num_before :] = row[mirror[:reach]], row[mirror[reach + num_before :]]
+        frames[:] = overlapping
         target[:] = (frames @ weights).reshape(-1)[:num_samples]
     return resampled
 
@@ -322,9 +283,9 @@ def _polyphase_matrix(up: int, down: int) -> tuple[np.ndarray, int, int]:
 
 
 __all__ = [
+    "LARGEST_RATIO",
     "Span",
     "anti_alias",
-    "apply_fir",
     "check_filters",
     "design_band_pass",
     "design_notch",

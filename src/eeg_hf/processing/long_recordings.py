@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .block_filtering import filter_and_resample, precision_for
 from .channel_selection import FoundChannel
-from .filtering import Span, apply_fir, ratio_of_rates, resample
+from .filtering import Span, ratio_of_rates
 from .recorded_channels import ranges
 
 if TYPE_CHECKING:
     import mne
 
-LARGEST_HELD_BYTES = 2**29
+LARGEST_HELD_BYTES = 2**28
 """Size in memory (double precision) above which a recording is cleaned in blocks."""
 
-_BLOCK_SAMPLES = 2**23  # of all channels together: 64 MB, of which some copies are made
+_BLOCK_SAMPLES = 2**21  # of all channels together: 16 MB, of which some copies are made
+_STRETCH_SAMPLES = 2**18
 _UV = 1e6
 
 
@@ -104,11 +106,16 @@ def _joined(spans: list[Span]) -> list[Span]:
 
 
 class StoredSignal:
-    """A clean signal in a temporary file, one channel after another; iterating gives channels in V.
+    """A clean signal in a temporary file, one channel after another.
 
     Args:
         num_channels: Number of channels.
         num_samples: Samples of each.
+
+    Attributes:
+        shape: Both.
+        peaks_uv: Largest |x| of each channel in microvolts, (channels,).
+        path: The file.
     """
 
     def __init__(self, num_channels: int, num_samples: int) -> None:
@@ -119,6 +126,7 @@ class StoredSignal:
                 f"a clean recording of {needed / 2**30:.1f} GiB does not fit into {tempfile.gettempdir()},"
                 f" which has {free / 2**30:.1f} GiB: set TMPDIR to a folder with more space"
             )
+        self.peaks_uv = np.zeros(num_channels, np.float32)
         handle, name = tempfile.mkstemp(prefix="eeg_hf-", suffix=".f32")
         os.close(handle)
         self.path = Path(name)
@@ -130,16 +138,31 @@ class StoredSignal:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for channel in range(len(self)):
-            yield self.read([channel], 0, self.shape[1])[0]
+    def stretches(self, channel: int, piece: int) -> Iterator[np.ndarray]:
+        """Yield a channel in V, (time,), in stretches of whole pieces; what is left belongs to the last."""
+        num_samples = self.shape[1]
+        length = max(1, _STRETCH_SAMPLES // piece) * piece
+        starts = range(0, max(num_samples - length, 0) + 1, length)
+        for start, stop in zip(starts, [*starts[1:], num_samples], strict=True):
+            yield self.read([channel], start, stop)[0]
 
     def write(self, start: int, samples: np.ndarray) -> None:
         """Write consecutive samples in V, (channels, time), from sample `start` on."""
         with self.path.open("r+b") as file:
-            for channel, row in enumerate((samples * _UV).astype("<f4")):
+            for channel, row in enumerate(samples):
+                row_uv = (row * _UV).astype("<f4")
+                self.peaks_uv[channel] = np.maximum(self.peaks_uv[channel], np.abs(row_uv).max())
                 file.seek(4 * (channel * self.shape[1] + start))
-                file.write(row.tobytes())
+                file.write(row_uv)
+
+    def read_uv(self, start: int, stop: int) -> np.ndarray:
+        """Return samples of all channels in microvolts, float32, (channels, stop - start)."""
+        result = np.empty((len(self), stop - start), "<f4")
+        with self.path.open("rb") as file:
+            for channel, row in enumerate(result):
+                file.seek(4 * (channel * self.shape[1] + start))
+                file.readinto(row.data)
+        return result
 
     def read(self, channels: Sequence[int], start: int, stop: int) -> np.ndarray:
         """Return samples in V, (channels, stop - start)."""
@@ -194,10 +217,7 @@ def clean_in_blocks(
         begin, end = max(0, start - margin), min(source.num_samples, stop + margin)
         data = treat(source.read(begin, end), source.names)
         inside = [(max(a, begin) - begin, min(b, end) - begin) for a, b in spans if a < end and b > begin]
-        for taps in filters:
-            apply_fir(data, taps, inside)
-        if up != down:
-            data = resample(data, source.rate, rate)
+        data = filter_and_resample(data, filters, inside, source.rate, rate, precision_for(filters))
         first, offset = start * up // down, begin * up // down
         last = -(-stop * up // down) if stop == source.num_samples else stop * up // down
         stored.write(first, data[:, first - offset : last - offset])

@@ -9,7 +9,9 @@ electrode, a filter that the rate does not allow) raises, unless `adaptive=True`
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,10 +23,11 @@ from .bad_channels import (
     refuse_beyond_limit,
     silent_vertex,
 )
+from .block_filtering import filter_and_resample, precision_for
 from .channel_selection import ChannelSelection, select_channels
 from .channels import parse_channel
 from .electrode_positions import Position
-from .filtering import Span, apply_fir, check_filters, design_band_pass, design_notch, resample
+from .filtering import Span, check_filters, design_band_pass, design_notch
 from .long_recordings import StoredSignal, Stretches, clean_in_blocks, is_long
 from .preprocessing_report import PreprocessingReport
 from .recorded_channels import HeldChannels, RecordedChannels, StreamedChannels, measure
@@ -196,7 +199,7 @@ def clean_samples(
     )
     helpers = selection.unipolar if missing_channels == "interpolate" else []
     source = Stretches.of(raw, selection.found, names_to_read(raw, selection, [*helpers, *electrodes]), scale)
-    recorded = _measure(source, selection)
+    recorded = _measure(source, adaptive or bad_channels == "auto")
     _refuse_scattered(source, file_rate)
     if adaptive:
         _correct_unit(recorded, report)
@@ -234,18 +237,18 @@ def clean_samples(
         del recorded  # as large as the recording
         data = treatment.apply(samples, rows, report)  # (channels, time) in V
         del samples, rows
-        for taps in choose_filters(data, data, notch_hz, adaptive, report):
-            apply_fir(data, taps, spans)
-        if sampling_rate != file_rate:
-            data = resample(data, file_rate, float(sampling_rate))
+        filters = choose_filters(data, data, notch_hz, adaptive, report)
+        data = filter_and_resample(
+            data, filters, spans, file_rate, float(sampling_rate), precision_for(filters)
+        )
         report.quality = round(quality_of(data, report) / (1 + spread**2), 4)
         return data, selection, report, source.lost
     assert isinstance(recorded, StreamedChannels)
-    head, pieces = (
-        treatment.apply(part, dict(zip(source.names, part, strict=True)), report)
-        for part in (recorded.head.copy(), recorded.all_pieces(20, 15).copy())
-    )
+    head, names = recorded.head, source.names
+    head = treatment.apply(head, dict(zip(names, head, strict=True)), report)
+    pieces = treatment.clean(recorded.all_pieces(20, 15), names) if adaptive else head
     filters = choose_filters(head, pieces, notch_hz, adaptive, report)
+    del recorded, pieces
     stored = clean_in_blocks(source, treatment.clean, filters, spans, len(head), float(sampling_rate))
     report.quality = round(quality_of(stored, report) / (1 + spread**2), 4)
     return stored, selection, report, source.lost
@@ -264,12 +267,12 @@ def names_to_read(raw: "mne.io.BaseRaw", selection: ChannelSelection, others: Se
     return sorted(selection.needed(others), key=lambda name: selection.found[name].pick)
 
 
-def _measure(source: Stretches, selection: ChannelSelection) -> RecordedChannels:
+def _measure(source: Stretches, judges_noise: bool) -> RecordedChannels:
     """Read the channels: all at once, or a long recording once in blocks, of which only measures are kept."""
     if not is_long(len(source.names), source.num_samples):
         samples = source.read(0, source.num_samples)
         return HeldChannels(dict(zip(source.names, samples, strict=True)), samples, source.rate)
-    return measure(source.names, source.rate, source.num_samples, source.blocks(), source.read)
+    return measure(source.names, source.rate, source.num_samples, source.blocks(), source.read, judges_noise)
 
 
 def _correct_unit(channels: RecordedChannels, report: PreprocessingReport) -> None:
@@ -435,10 +438,14 @@ def _raise_highpass(data: np.ndarray, report: PreprocessingReport) -> None:
 
 def quality_of(data: "np.ndarray | StoredSignal", report: PreprocessingReport) -> float:
     """Return the share of the result that was measured and looks like EEG."""
-    is_measured = [name not in report.interpolated_channels for name in report.channels]
-    measured = (row for row, is_real in zip(data, is_measured, strict=True) if is_real)
-    share = usable_share(measured, report.sampling_rate) if any(is_measured) else 0.0
-    return share * sum(is_measured) / len(is_measured)
+    rate, names = report.sampling_rate, report.channels
+    measured = [row for row, name in enumerate(names) if name not in report.interpolated_channels]
+    stretches: Iterable[np.ndarray]
+    if isinstance(data, StoredSignal):
+        stretches = chain.from_iterable(data.stretches(row, max(round(rate), 1)) for row in measured)
+    else:
+        stretches = (data[row] for row in measured)
+    return (usable_share(stretches, rate) if measured else 0.0) * len(measured) / len(names)
 
 
 def _as_recording(
@@ -459,7 +466,10 @@ def _as_recording(
     if annotations.orig_time is None:  # MNE counts undated onsets from the first sample, but only when set
         annotations.onset -= raw.first_time
     with mne.utils.use_log_level("ERROR"):  # once: each `verbose` goes through all loggers of the process
-        info = mne.create_info(report.channels, report.sampling_rate, "eeg")
+        places = selection.places(report.channels)
+        info = _description(
+            tuple(places), report.sampling_rate, np.stack([*places.values()]).astype(np.float64).tobytes()
+        ).copy()
         if isinstance(data, StoredSignal):
             result = data.as_recording(info, first)
         else:
@@ -468,9 +478,21 @@ def _as_recording(
         result.set_annotations(annotations, emit_warning=False)
         for key in ("line_freq", "subject_info", "description"):
             result.info[key] = raw.info[key]
-        selection.place(result)
         result.info["bads"] = list(report.bad_channels)
     return result
+
+
+@lru_cache(maxsize=8)  # 0.7 ms, and most recordings of a corpus have the same channels
+def _description(names: tuple[str, ...], rate: float, places: bytes) -> "mne.Info":
+    """Describe EEG channels at places in metres in the head frame, float64 (channels, 3)."""
+    import mne
+
+    positions = np.frombuffer(places).reshape(-1, 3)
+    info = mne.create_info(list(names), rate, "eeg")
+    info.set_montage(
+        mne.channels.make_dig_montage(dict(zip(names, positions, strict=True)), coord_frame="head")
+    )
+    return info
 
 
 SETTINGS = tuple(inspect.signature(preprocess).parameters)[1:]

@@ -81,23 +81,23 @@ class HeldChannels(RecordedChannels):
     def __init__(self, rows: Mapping[str, np.ndarray], samples: np.ndarray, rate: float) -> None:
         self.rows, self.samples, self.rate = rows, samples, rate
         self.names, self.num_samples = list(rows), samples.shape[1]
-        self._extremes: dict[str, tuple[float, float]] = {}
+        self._swings: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def scale(self, factor: float) -> None:
         """Multiply all samples, in place."""
         self.samples *= factor
-        self._extremes.clear()
+        self._swings.clear()
 
     def deviation(self, name: str) -> float:
         """Return the standard deviation."""
         with np.errstate(invalid="ignore", over="ignore"):
-            return float(self.rows[name].std())
+            row = self.rows[name]
+            return float(np.sqrt(_sum_of_squares(row - row.mean()) / len(row)))
 
     def extremes(self, name: str) -> tuple[float, float]:
         """Return the smallest and the largest sample."""
-        if name not in self._extremes:
-            self._extremes[name] = float(self.rows[name].min()), float(self.rows[name].max())
-        return self._extremes[name]
+        highest, lowest = self._swings_of(name)
+        return float(lowest.min()), float(highest.max())
 
     def clipped(self, name: str) -> float:
         """Return `clipped_share`."""
@@ -105,7 +105,16 @@ class HeldChannels(RecordedChannels):
 
     def swings(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return highest and lowest sample of each piece of a second."""
-        return swings([self.rows[name] for name in names], self.rate)
+        if not names:
+            return swings([], self.rate)
+        highest, lowest = zip(*map(self._swings_of, names), strict=True)
+        return np.stack(highest), np.stack(lowest)
+
+    def _swings_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        if name not in self._swings:
+            highest, lowest = swings([self.rows[name]], self.rate)
+            self._swings[name] = highest[0], lowest[0]
+        return self._swings[name]
 
     def spread(self, names: Sequence[str], seconds: float, most: int) -> dict[str, np.ndarray]:
         """Return all samples, among which the rules choose their pieces."""
@@ -166,8 +175,8 @@ class _Runs:
         return self.count + (self.open_run if self.open_run >= 3 else 0) if self.extreme else 0
 
 
-# Seconds and number of the pieces that the rules of `signal_quality` look at
-_PIECES = ((2, 60), (2, 15), (20, 15))
+# Seconds and number of the pieces that the rules of `signal_quality` look at: all, and those that judge noise
+_PIECES, _PIECES_OF_NOISE = ((2, 15),), ((2, 60), (20, 15))
 
 
 @dataclass
@@ -179,12 +188,14 @@ class StreamedChannels(RecordedChannels):
         rate: Rate in Hz.
         num_samples: Samples of each.
         read: The recording, for seconds that are not among the kept ones.
+        judges_noise: Whether pieces are kept by which units, noisy channels and drifts are judged: 100 MB.
     """
 
     names: Sequence[str]
     rate: float
     num_samples: int
     read: "object" = None
+    judges_noise: bool = True
     _rows: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -195,10 +206,11 @@ class StreamedChannels(RecordedChannels):
         self._mean, self._squares = np.zeros(count), np.zeros(count)
         self._runs = [(_Runs(), _Runs()) for _ in range(count)]
         self._low, self._high = np.full(count, np.inf), np.full(count, -np.inf)
-        self._lowest: list[np.ndarray] = []
-        self._highest: list[np.ndarray] = []
+        seconds = -(-self.num_samples // self.piece)
+        self._lowest, self._highest = np.zeros((count, seconds)), np.zeros((count, seconds))
         self.head = np.zeros((count, min(round(60 * rate), self.num_samples)))  # the first minute
-        lengths = {(s, most): round(s * rate) for s, most in _PIECES}
+        kept = (*_PIECES, *(_PIECES_OF_NOISE if self.judges_noise else ()))
+        lengths = {(s, most): round(s * rate) for s, most in kept}
         lengths[1, 10] = max(round(rate), 2)
         self._pieces = {
             key: _Pieces(starts, np.zeros((count, len(starts), length)))
@@ -217,13 +229,15 @@ class StreamedChannels(RecordedChannels):
         self._seen += size
         with np.errstate(invalid="ignore", over="ignore"):
             mean = block.mean(axis=1)
-            squares = ((block - mean[:, None]) ** 2).sum(axis=1)
+            squares = np.array(
+                [_sum_of_squares(row - middle) for row, middle in zip(block, mean, strict=True)]
+            )
             away = mean - self._mean
             self._mean = self._mean + away * (size / self._seen)
             self._squares = self._squares + squares + away**2 * (first * size / self._seen)
             highest, lowest = swings(block, self.rate)
-        self._highest.append(highest)
-        self._lowest.append(lowest)
+        seconds = slice(first // self.piece, first // self.piece + highest.shape[1])
+        self._highest[:, seconds], self._lowest[:, seconds] = highest, lowest
         self._high = np.maximum(self._high, highest.max(axis=1))
         self._low = np.minimum(self._low, lowest.min(axis=1))
         for row, (above, below) in zip(block, self._runs, strict=True):
@@ -257,8 +271,7 @@ class StreamedChannels(RecordedChannels):
     def swings(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return highest and lowest sample of each piece of a second."""
         rows = [self._rows[name] for name in names]
-        highest, lowest = (np.concatenate(found, axis=1)[rows] for found in (self._highest, self._lowest))
-        return highest * self._factor, lowest * self._factor
+        return self._highest[rows] * self._factor, self._lowest[rows] * self._factor
 
     def spread(self, names: Sequence[str], seconds: float, most: int) -> dict[str, np.ndarray]:
         """Return the pieces end to end."""
@@ -292,8 +305,17 @@ class StreamedChannels(RecordedChannels):
         return second
 
 
+def _sum_of_squares(samples: np.ndarray) -> float:
+    return float(samples @ samples)
+
+
 def measure(
-    names: Sequence[str], rate: float, num_samples: int, blocks: Iterable[Block], read: object
+    names: Sequence[str],
+    rate: float,
+    num_samples: int,
+    blocks: Iterable[Block],
+    read: object,
+    judges_noise: bool = True,
 ) -> StreamedChannels:
     """Measure the channels of a recording that passes in blocks.
 
@@ -303,8 +325,9 @@ def measure(
         num_samples: Samples of each.
         blocks: All samples in V, in blocks of whole seconds.
         read: Function of first sample and sample after the last, for seconds that have to be read again.
+        judges_noise: See `StreamedChannels`.
     """
-    channels = StreamedChannels(names, rate, num_samples, read)
+    channels = StreamedChannels(names, rate, num_samples, read, judges_noise)
     for block in blocks:
         channels.take(block)
     return channels

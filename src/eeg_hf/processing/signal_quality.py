@@ -38,6 +38,7 @@ _LINE_NOISE_RATIO = 3.0
 _NOISY_Z, _NOISY_FACTOR, _GAIN_FACTOR = 5.0, 3.0, 10.0
 _FEW_FACTOR = 5.0  # how many times as loud one of a few channels must be
 _JUMP_UV, _JUMP_FACTOR = 600.0, 10.0  # twice an eye blink, and far more than the other channels move
+_PAIRS_AT_ONCE = 4096  # of seconds; a day has 86,400
 _LEAST_CHANNELS = 8  # fewer give no robust spread
 # Good channels at the edge of a 19-electrode cap correlate with at least 0.4, noise with up to 0.25; a usual
 # correlation above 0.6 shows that the electrodes of a recording lie close enough for the rule to apply
@@ -93,8 +94,8 @@ def _cut(
     """Cut blocks in uV, (channels, num_blocks, length)."""
     blocks = np.empty((len(channels), len(starts), length), precision)
     for rows, samples in zip(blocks, channels, strict=True):
-        pieces = np.lib.stride_tricks.sliding_window_view(samples, length)[starts]  # (num_blocks, length)
-        np.multiply(pieces, 1e6, out=rows, casting="same_kind")
+        for row, start in zip(rows, starts, strict=True):
+            np.multiply(samples[start : start + length], 1e6, out=row, casting="same_kind")
     return blocks
 
 
@@ -110,8 +111,10 @@ def _moving_starts(channels: Sequence[np.ndarray] | np.ndarray, length: int) -> 
 
 def _median_deviation(blocks: np.ndarray) -> float:
     """Return the median over channels of |x - block median| of blocks (channels, num_blocks, length)."""
-    deviation = np.abs(blocks - np.median(blocks, axis=-1, keepdims=True))
-    return float(np.median(np.median(deviation, axis=(1, 2))))
+    ranked, length = np.sort(blocks, axis=-1), blocks.shape[-1]  # for short blocks faster than np.median
+    deviation = blocks - ((ranked[..., (length - 1) // 2] + ranked[..., length // 2]) / 2)[..., None]
+    np.abs(deviation, out=deviation)
+    return float(np.median(np.median(deviation.reshape(len(blocks), -1), axis=-1)))
 
 
 def check_amplitude(channels: Sequence[np.ndarray] | np.ndarray, rate: float) -> float:
@@ -347,12 +350,14 @@ def jumps(names: Sequence[str], highest: np.ndarray, lowest: np.ndarray) -> dict
     """Find the channels of `jumping_channels` by the results of `swings`."""
     if len(names) < 3:
         return {}
-    if highest.shape[1] > 1:  # pairs of neighbours, so that a step between two pieces counts
-        highest = np.maximum(highest[:, 1:], highest[:, :-1])
-        lowest = np.minimum(lowest[:, 1:], lowest[:, :-1])
-    swing_uv = (highest - lowest) * 1e6
-    least = np.maximum(_JUMP_UV, _JUMP_FACTOR * np.median(swing_uv, axis=0))
-    largest = np.where(swing_uv > least, swing_uv, 0.0).max(axis=1)
+    largest = np.zeros(len(names))
+    for start in range(0, max(highest.shape[1] - 1, 1), _PAIRS_AT_ONCE):
+        high, low = (found[:, start : start + _PAIRS_AT_ONCE + 1] for found in (highest, lowest))
+        if high.shape[1] > 1:  # pairs of neighbours, so that a step between two pieces counts
+            high, low = np.maximum(high[:, 1:], high[:, :-1]), np.minimum(low[:, 1:], low[:, :-1])
+        swing_uv = (high - low) * 1e6
+        least = np.maximum(_JUMP_UV, _JUMP_FACTOR * np.median(swing_uv, axis=0))
+        largest = np.maximum(largest, np.where(swing_uv > least, swing_uv, 0.0).max(axis=1))
     return {name: float(swing) for name, swing in zip(names, largest, strict=True) if swing > 0}
 
 
@@ -397,7 +402,8 @@ def usable_share(data: Iterable[np.ndarray], rate: float) -> float:
     """Measure the quality of a clean recording.
 
     Args:
-        data: Clean samples in V, bad and masked channels zero: one array of shape (time,) per channel.
+        data: Clean samples in V, bad and masked channels zero: arrays of shape (time,), each of a channel or
+            of a stretch of whole seconds of one.
         rate: Their rate in Hz.
 
     Returns:

@@ -10,9 +10,10 @@ from .long_recordings import StoredSignal
 
 
 class StoredRecording(mne.io.BaseRaw):
-    """A recording whose samples are a `StoredSignal`."""
+    """A recording whose samples are a `StoredSignal`, all of it until it is cropped."""
 
     def __init__(self, signal: StoredSignal, info: mne.Info, first_samp: int) -> None:
+        self.signal = signal
         super().__init__(
             info,
             preload=False,

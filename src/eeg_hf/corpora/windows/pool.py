@@ -82,7 +82,7 @@ def _pool(num_proc: int) -> ProcessPoolExecutor:
     else:
         context = multiprocessing.get_context("forkserver")
         # Imported once instead of once per process: torch alone takes two seconds
-        context.set_forkserver_preload(["__main__", "mne", "scipy.signal", "eeg_hf.corpora.windows.shards"])
+        context.set_forkserver_preload(["__main__", "eeg_hf.corpora.windows.preloaded"])
     return ProcessPoolExecutor(num_proc, mp_context=context, initializer=_follow_parent)
 
 
