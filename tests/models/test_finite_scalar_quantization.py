@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from eeg_hf import EEGFSQConfig
-from eeg_hf.models.finite_scalar_quantization import FiniteScalarQuantizer
+from eeg_hf.models.finite_scalar_quantization import LARGEST_TABLE, FiniteScalarQuantizer
 
 LEVEL_SETS = [
     [8, 8, 8, 5, 5, 5],
@@ -104,6 +104,19 @@ def test_latents_of_codes_quantize_to_them_again(levels):
     quantizer = FiniteScalarQuantizer(levels)
     codes = quantizer.indices_to_codes(torch.arange(quantizer.codebook_size))
     torch.testing.assert_close(quantizer(quantizer.unbound(codes) + quantizer.middle()), codes)
+
+
+@pytest.mark.parametrize("levels", [[8, 8, 8, 5, 5, 5], [1000, 999]], ids=str)  # kept, and too many to keep
+def test_latents_of_indices_are_those_of_their_codes(levels):
+    quantizer = FiniteScalarQuantizer(levels)
+    indices = torch.randint(quantizer.codebook_size, (3, 4, 5), dtype=torch.int32)
+    for _ in range(2):  # before and after a table is there
+        found = quantizer.indices_to_latents(indices)
+        # Not bit for bit: where a value lies in a tensor decides by which instructions torch computes atanh
+        torch.testing.assert_close(found, quantizer.unbound(quantizer.indices_to_codes(indices)))
+    assert (quantizer.table is None) == (quantizer.codebook_size > LARGEST_TABLE)
+    with pytest.raises(ValueError, match="indices: expected 0 to"):
+        quantizer.indices_to_latents(indices + quantizer.codebook_size)
 
 
 def test_gradients_are_those_without_the_rounding():

@@ -19,6 +19,8 @@ RANGE_MARGIN = 1e-3
 # Assumed position of a latent in the outermost cell, in levels from the end of tanh's range. Values from 0.1
 # to 0.5 work; the error of a linear codec was smallest with 0.25.
 OUTER_CELL = 0.25
+# Codes whose latents are kept: 5 MB in 10 dimensions. Divisions by levels take ten times as long as reading.
+LARGEST_TABLE = 2**17
 
 
 class FiniteScalarQuantizer(nn.Module):
@@ -44,6 +46,7 @@ class FiniteScalarQuantizer(nn.Module):
         self.num_levels = tuple(levels)
         for name in ("levels", "strides"):
             self.register_buffer(name, torch.empty(len(levels), dtype=torch.int64), persistent=False)
+        self.table: torch.Tensor | None = None  # latents of all codes, once they are asked for
         self.reset_buffers()
 
     def reset_buffers(self) -> None:
@@ -60,8 +63,10 @@ class FiniteScalarQuantizer(nn.Module):
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         """Quantize latents (..., code_dim) to codes of the same shape; gradients pass straight through."""
         bounded = self.bound(latents.float())  # half precision cannot resolve the levels of a large grid
-        rounded = bounded + (bounded.round() - bounded).detach()  # straight-through gradient
-        return rounded / (self.levels // 2)
+        rounded = bounded.round()
+        if bounded.requires_grad:
+            rounded = bounded + (rounded - bounded).detach()  # straight-through gradient
+        return rounded / self._half_levels()
 
     def bound(self, latents: torch.Tensor) -> torch.Tensor:
         """Squash latents into the range that rounds to the levels."""
@@ -80,12 +85,12 @@ class FiniteScalarQuantizer(nn.Module):
     def unbound(self, codes: torch.Tensor) -> torch.Tensor:
         """Return approximate latents (..., code_dim) of codes, minus the middle of the range."""
         half, offset = self._half_range(1.0)
-        return ((codes * (self.levels // 2) + offset) / (half + OUTER_CELL)).atanh()
+        return ((codes * self._half_levels() + offset) / (half + OUTER_CELL)).atanh()
 
     def codes_to_indices(self, codes: torch.Tensor) -> torch.Tensor:
         """Return the codebook indices (...) int64 of codes (..., code_dim)."""
-        half = self.levels // 2
-        digits = ((codes.float() * half).round() + half).long()  # float until here takes half the memory
+        half = self._half_levels()
+        digits = (codes.float() * half).round_().add_(half).long()  # float until here takes half the memory
         return digits.mul_(self.strides).sum(dim=-1)
 
     def indices_to_digits(self, indices: torch.Tensor) -> torch.Tensor:
@@ -94,18 +99,42 @@ class FiniteScalarQuantizer(nn.Module):
         Raises:
             ValueError: If an index is outside the codebook.
         """
-        is_eager = not torch.compiler.is_compiling()
-        if is_eager and indices.numel() and not 0 <= indices.min() <= indices.max() < self.codebook_size:
-            raise ValueError(
-                f"indices: expected 0 to {self.codebook_size - 1:,}, got {indices.min().item():,} to "
-                f"{indices.max().item():,}: encode with the codec of this codebook"
-            )
+        self.check_indices(indices)
         return indices[..., None] // self.strides % self.levels
 
     def indices_to_codes(self, indices: torch.Tensor) -> torch.Tensor:
         """Return the codes (..., code_dim) of indices (...)."""
         half = self.levels // 2
         return (self.indices_to_digits(indices) - half) / half
+
+    def indices_to_latents(self, indices: torch.Tensor) -> torch.Tensor:
+        """Return what `unbound` makes of the codes of indices (...), (..., code_dim).
+
+        Raises:
+            ValueError: If an index is outside the codebook.
+        """
+        if self.codebook_size > LARGEST_TABLE or torch.compiler.is_compiling():
+            return self.unbound(self.indices_to_codes(indices))
+        self.check_indices(indices)
+        if self.table is None or self.table.device != indices.device:
+            every = torch.arange(self.codebook_size, device=indices.device)
+            self.table = self.unbound(self.indices_to_codes(every))
+        return nn.functional.embedding(indices.long(), self.table)
+
+    def check_indices(self, indices: torch.Tensor) -> None:
+        """Raise a ValueError if an index is outside the codebook."""
+        if torch.compiler.is_compiling() or not indices.numel():
+            return
+        low, high = (int(each) for each in indices.aminmax())
+        if low < 0 or high >= self.codebook_size:
+            raise ValueError(
+                f"indices: expected 0 to {self.codebook_size - 1:,}, got {low:,} to {high:,}: encode with "
+                "the codec of this codebook"
+            )
+
+    def _half_levels(self) -> torch.Tensor:
+        """Return half the levels of each dimension, rounded down, as numbers that need no conversion."""
+        return (self.levels // 2).float()
 
     def _half_range(self, margin: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Return half the range of each dimension, and the distance of its middle from a level."""

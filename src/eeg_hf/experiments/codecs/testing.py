@@ -160,4 +160,4 @@ def stored_signals(test: Dataset) -> Iterator[np.ndarray]:
         table = windows.__getitems__(list(rows))
         counts, channel_mask, attention_mask = decode_windows(table, in_counts=True)
         for channel in np.flatnonzero(channel_mask.any(axis=0)):
-            yield counts[:, channel][attention_mask]
+            yield counts[:, channel][attention_mask].astype(np.int16)
