@@ -5,13 +5,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from scipy import signal
 from sklearn.base import clone
 from sklearn.covariance import OAS
 from transformers import Trainer, TrainingArguments
 
 from eeg_hf.evaluation.baselines import (
     POWER_BANDS_HZ,
+    BandLogarithm,
     BandPower,
+    BandTangentSpace,
     NetworkClassifier,
     band_power_classifier,
     braindecode_classifier,
@@ -93,6 +96,24 @@ def test_covariances_of_all_windows_at_once_are_those_of_scikit_learn_one_by_one
     expected = [OAS().fit(window.T).covariance_ for window in windows]
     found = shrunk_covariance(torch.from_numpy(windows))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_tangent_vectors_are_those_of_pyriemann():
+    tangentspace = pytest.importorskip("pyriemann.tangentspace")
+    random = np.random.default_rng(0)
+    windows = random.normal(0, 10, (30, 5, 200)).cumsum(axis=-1)
+    windows[:, 4] = windows[:, 0]  # some eigenvalues of the mean nearly coincide
+    covariances = [
+        [OAS().fit(signal.sosfiltfilt(sections, window).T).covariance_ for window in windows]
+        for sections in (signal.butter(4, band, "bandpass", fs=RATE, output="sos") for band in BANDS.values())
+    ]
+    expected = [
+        tangentspace.TangentSpace("logeuclid").fit(band[:20]).transform(band)
+        for band in np.array(covariances)
+    ]
+    logarithms = BandLogarithm(RATE, BANDS).transform(windows)
+    found = BandTangentSpace().fit(logarithms[:20]).transform(logarithms)
+    np.testing.assert_allclose(found, np.concatenate(expected, axis=1), atol=1e-8 * np.abs(expected).max())
 
 
 def test_band_power_of_a_sine_is_its_power():

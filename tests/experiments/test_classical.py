@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from eeg_hf.corpora import load_windows
 from eeg_hf.evaluation import (
     WelchTangentSpace,
     band_power_classifier,
@@ -14,7 +15,12 @@ from eeg_hf.evaluation import (
     tangent_space_regressor,
 )
 from eeg_hf.evaluation.evoked_responses import EvokedCovariances
-from eeg_hf.experiments.classifiers.classical import build_classical, measure, transfer
+from eeg_hf.experiments.classifiers.classical import (
+    ClassicalStatistics,
+    build_classical,
+    measure,
+    transfer,
+)
 
 RATE, CHANNELS = 128.0, 5
 GROUPS = np.repeat(list("abcd"), 18)
@@ -102,6 +108,22 @@ def test_what_is_measured_once_is_what_a_fit_measures():
     first = WelchTangentSpace(RATE).fit(windows, labels, GROUPS).predict_proba(windows)
     second = WelchTangentSpace(RATE).fit_covariances(once, labels, GROUPS).predict_covariances(once)
     assert np.array_equal(first, second)
+
+
+def test_aligned_vectors_of_whole_subjects_are_computed_once_and_those_of_parts_anew(prepared, monkeypatch):
+    dataset = load_windows(str(prepared))
+    statistics, asked = ClassicalStatistics(dataset), []
+    space = WelchTangentSpace(dataset[0]["sampling_rate"], is_aligned=True)
+    compute = space.vectors
+    monkeypatch.setattr(space, "vectors", lambda *args: asked.append(len(args[0])) or compute(*args))
+    subjects = np.array(dataset["subject"][:])
+    whole = [np.flatnonzero(np.isin(subjects, names)) for names in (["00", "03"], ["01", "02"], ["04"])]
+    part = np.flatnonzero(subjects == "05")[::2]
+    for rows in (*whole, part):
+        found = statistics.aligned_vectors(dataset.select(rows), space, (0.1, 0.0))
+        covariances = statistics.of("welch_tangent_space", dataset.select(rows))
+        np.testing.assert_allclose(found, compute(covariances, subjects[rows], (0.1, 0.0)), atol=1e-5)
+    assert asked == [len(dataset), len(part)]
 
 
 def build(method, labels):

@@ -26,7 +26,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from ..models.configuration_braindecode import BraindecodeConfig
 from ..models.modeling_braindecode import BraindecodeForSequenceClassification
-from ..models.modeling_eeg_classical import shrunk_covariance
+from ..models.modeling_eeg_classical import shrink_by_oas
+from .zero_phase_bands import band_moments, mix_bands, zero_phase_bands
 
 Bands = Mapping[str, tuple[float, float]]
 
@@ -92,8 +93,8 @@ class BandPower(TransformerMixin, BaseEstimator):
         return np.log(np.maximum(power, _MIN_POWER)).reshape(len(windows_uv), -1)
 
 
-class BandCovariance(TransformerMixin, BaseEstimator):
-    """Covariance over the channels of each window in each band, shrunk towards a sphere (OAS).
+class BandLogarithm(TransformerMixin, BaseEstimator):
+    """Logarithm of the covariance of each window in each band, shrunk towards a sphere (OAS).
 
     Args:
         sampling_rate: Rate of the windows in Hz.
@@ -104,44 +105,64 @@ class BandCovariance(TransformerMixin, BaseEstimator):
         self.sampling_rate = sampling_rate
         self.bands = bands or fitting_bands(COVARIANCE_BANDS_HZ, sampling_rate)
 
-    def fit(self, windows_uv: np.ndarray, labels: np.ndarray | None = None) -> "BandCovariance":
+    def fit(self, windows_uv: np.ndarray, labels: np.ndarray | None = None) -> "BandLogarithm":
         """Check the bands against the windows; nothing is learned."""
         _check_windows(windows_uv, self.sampling_rate, self.bands)
         return self
 
     def transform(self, windows_uv: np.ndarray) -> np.ndarray:
-        """Return (windows, bands, channels, channels) in uV^2."""
-        return _in_batches(self._covariances, windows_uv)
-
-    def _covariances(self, windows_uv: np.ndarray) -> np.ndarray:
-        # All windows at once: pyriemann calls scikit-learn once a window, whose checks cost 15 times as much
-        filtered = (_band_pass(windows_uv, self.sampling_rate, band) for band in self.bands.values())
-        bands = [
-            shrunk_covariance(torch.from_numpy(np.ascontiguousarray(values))).numpy() for values in filtered
-        ]
+        """Return (windows, bands, channels, channels), logarithms of matrices in uV^2."""
+        _, num_channels, num_samples = windows_uv.shape
+        bands = zero_phase_bands([*self.bands.values()], self.sampling_rate, num_samples)
+        covariances = torch.from_numpy(band_moments(bands, windows_uv, is_centred=True))
         # The shrinkage fills the direction that the average reference empties, but not an all-flat window
-        return np.stack(bands, axis=1) + _MIN_POWER * np.eye(windows_uv.shape[1])
+        floor = _MIN_POWER * np.eye(num_channels)
+        return _logarithm(shrink_by_oas(covariances, num_samples).numpy() + floor)
 
 
 class BandTangentSpace(TransformerMixin, BaseEstimator):
-    """Log-Euclidean tangent space of each band at the mean of the training windows."""
+    """Log-Euclidean tangent space of each band at the mean of the training windows.
 
-    def fit(self, covariances: np.ndarray, labels: np.ndarray | None = None) -> "BandTangentSpace":
-        """Find the mean covariance of each band.
+    The logarithms of windows depend on no other window: several fits share them.
+    """
+
+    def fit(self, logarithms: np.ndarray, labels: np.ndarray | None = None) -> "BandTangentSpace":
+        """Find the mean of each band.
 
         Args:
-            covariances: (windows, bands, channels, channels) in uV^2.
+            logarithms: (windows, bands, channels, channels), see [`BandLogarithm`].
             labels: Not used.
         """
-        from pyriemann.tangentspace import TangentSpace
-
-        self.spaces_ = [TangentSpace("logeuclid").fit(band) for band in covariances.swapaxes(0, 1)]
+        self.means_ = logarithms.mean(axis=0)  # (bands, channels, channels)
         return self
 
-    def transform(self, covariances: np.ndarray) -> np.ndarray:
-        """Return (windows, bands * channels * (channels + 1) / 2) tangent vectors."""
-        bands = zip(self.spaces_, covariances.swapaxes(0, 1), strict=True)
-        return np.concatenate([space.transform(band) for space, band in bands], axis=1)
+    @property
+    def references_(self) -> np.ndarray:
+        """Mean covariances (bands, channels, channels) in uV^2."""
+        values, vectors = np.linalg.eigh(self.means_)
+        references: np.ndarray = (vectors * np.exp(values)[..., None, :]) @ vectors.mT
+        return references
+
+    def transform(self, logarithms: np.ndarray) -> np.ndarray:
+        """Return (windows, bands * channels * (channels + 1) / 2) tangent vectors in pyriemann's order."""
+        values, vectors = np.linalg.eigh(self.means_)
+        turned = vectors.mT @ (logarithms - self.means_) @ vectors * exponential_differences(values)
+        rows, columns = np.triu_indices(logarithms.shape[-1])
+        tangent = (vectors @ turned @ vectors.mT)[..., rows, columns]
+        return (tangent * np.where(rows == columns, 1, np.sqrt(2))).reshape(len(logarithms), -1)
+
+
+def exponential_differences(values: np.ndarray) -> np.ndarray:
+    """Return the first differences of the exponential between eigenvalues, (..., n) to (..., n, n).
+
+    The derivative of the exponential at a symmetric matrix multiplies by them in its eigenvectors' basis.
+    """
+    rows, columns = values[..., :, None], values[..., None, :]
+    half = (rows - columns) / 2
+    is_near = np.abs(half) < 1e-5  # sinh(x) / x is 1 there
+    ratio = np.where(is_near, 1.0, np.sinh(half) / np.where(is_near, 1.0, half))
+    differences: np.ndarray = np.exp((rows + columns) / 2) * ratio
+    return differences
 
 
 def band_power_classifier(
@@ -187,7 +208,7 @@ def tangent_space_classifier(
     """
     return Pipeline(
         [
-            ("covariance", BandCovariance(sampling_rate, bands)),
+            ("logarithm", BandLogarithm(sampling_rate, bands)),
             ("tangent_space", BandTangentSpace()),
             *_logistic_regression(inverse_regularization),
         ]
@@ -221,12 +242,13 @@ def recentre_bands(
     owners = np.asarray(subjects)
     if owners.shape != windows_uv.shape[:1]:
         raise ValueError(f"subjects: expected one for each of {len(windows_uv)} windows, got {owners.size}")
-    recentred = np.zeros(windows_uv.shape, np.float32)
+    filters = zero_phase_bands([*bands.values()], sampling_rate, windows_uv.shape[-1])
+    recentred = np.empty(windows_uv.shape, np.float32)
     for subject in np.unique(owners):
         rows = np.flatnonzero(owners == subject)
-        for band in bands.values():
-            filtered = _band_pass(windows_uv[rows], sampling_rate, band)
-            recentred[rows] += _whitening_matrix(filtered) @ filtered
+        windows = windows_uv[rows]
+        means = band_moments(filters, windows).mean(axis=0)  # (bands, channels, channels)
+        recentred[rows] = mix_bands(filters, windows, np.stack([*map(_whitening_matrix, means)]))
     return recentred
 
 
@@ -414,17 +436,16 @@ def _logistic_regression(inverse_regularization: float) -> list[tuple[str, BaseE
     return [("scale", StandardScaler()), ("classify", regression)]
 
 
-def _band_pass(windows_uv: np.ndarray, sampling_rate: float, band_hz: tuple[float, float]) -> np.ndarray:
-    """Filter without a shift in phase."""
-    sections = signal.butter(4, band_hz, "bandpass", fs=sampling_rate, output="sos")
-    filtered = signal.sosfiltfilt(sections, windows_uv, axis=-1)
-    return np.ascontiguousarray(filtered)  # it runs backwards, which torch does not take
+def _logarithm(matrices: np.ndarray) -> np.ndarray:
+    """Return the logarithm of symmetric positive definite matrices (..., n, n)."""
+    values, vectors = np.linalg.eigh(matrices)
+    logarithm: np.ndarray = (vectors * np.log(values)[..., None, :]) @ vectors.mT
+    return logarithm
 
 
-def _whitening_matrix(windows: np.ndarray) -> np.ndarray:
-    """Return the inverse square root of the mean covariance of (windows, channels, time)."""
-    mean_covariance = np.mean(windows @ windows.swapaxes(1, 2), axis=0) / windows.shape[-1]
-    values, vectors = np.linalg.eigh(mean_covariance)
+def _whitening_matrix(covariance: np.ndarray) -> np.ndarray:
+    """Return the inverse square root of a covariance (channels, channels)."""
+    values, vectors = np.linalg.eigh(covariance)
     # The average reference leaves a direction with nothing but rounding errors: it is dropped, not blown up
     keep = values > 1e-4 * values[-1]
     return (vectors[:, keep] / np.sqrt(values[keep])) @ vectors[:, keep].T

@@ -15,12 +15,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .baselines import (
-    BandCovariance,
-    BandPower,
-    Bands,
-    BandTangentSpace,
-)
+from .baselines import BandLogarithm, BandPower, Bands, BandTangentSpace
 
 _PENALTIES = np.logspace(0, 6, 7)
 _NUM_FOLDS = 5
@@ -61,8 +56,8 @@ def tangent_space_regressor(
     Raises:
         ValueError: If there are fewer than two subjects.
     """
-    covariance = [("covariance", BandCovariance(sampling_rate, bands)), ("tangent_space", BandTangentSpace())]
-    return Pipeline([*covariance, *_ridge(subjects)])
+    vectors = [("logarithm", BandLogarithm(sampling_rate, bands)), ("tangent_space", BandTangentSpace())]
+    return Pipeline([*vectors, *_ridge(subjects)])
 
 
 def _ridge(subjects: Sequence[str] | np.ndarray) -> list[tuple[str, BaseEstimator]]:

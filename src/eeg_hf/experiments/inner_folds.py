@@ -8,10 +8,12 @@ from sklearn.model_selection import GroupKFold
 
 def inner_groups(train: Dataset) -> np.ndarray:
     """Return what inner folds keep apart, (windows,): subjects; of one subject sessions, else runs."""
-    groups = [f"{corpus}/{name}" for corpus, name in zip(train["corpus"], train["subject"], strict=True)]
+    groups = [
+        f"{corpus}/{name}" for corpus, name in zip(train["corpus"][:], train["subject"][:], strict=True)
+    ]
     for column in ("session", "run"):
         if len(set(groups)) == 1 and column in train.column_names:
-            groups = [f"{group}/{name}" for group, name in zip(groups, train[column], strict=True)]
+            groups = [f"{group}/{name}" for group, name in zip(groups, train[column][:], strict=True)]
     return np.array(groups)
 
 

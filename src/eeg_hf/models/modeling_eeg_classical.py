@@ -226,18 +226,23 @@ class EEGClassicalForSequenceClassification(EEGClassicalPreTrainedModel):
 
 
 def shrunk_covariance(values: torch.Tensor) -> torch.Tensor:
-    """Return covariances of (..., channels, time), shrunk towards a sphere by OAS.
+    """Return covariances of (..., channels, time), shrunk towards a sphere by OAS."""
+    number = values.shape[-1]
+    centred = values - values.mean(dim=-1, keepdim=True)
+    return shrink_by_oas(centred @ centred.mT / number, number)
+
+
+def shrink_by_oas(covariance: torch.Tensor, number: int) -> torch.Tensor:
+    """Shrink covariances (..., channels, channels) of a number of samples towards a sphere.
 
     Chen et al. 2010, https://arxiv.org/abs/0907.4698, as scikit-learn writes it.
     """
-    number, size = values.shape[-1], values.shape[-2]
-    centred = values - values.mean(dim=-1, keepdim=True)
-    covariance = centred @ centred.mT / number
+    size = covariance.shape[-1]
     alpha = covariance.square().mean(dim=(-1, -2))
     mean = covariance.diagonal(dim1=-2, dim2=-1).mean(dim=-1)
     spread = (number + 1) * (alpha - mean.square() / size)
     share = torch.where(spread == 0, 1.0, (alpha + mean.square()) / spread).clamp(max=1.0)[..., None, None]
-    sphere = torch.eye(size, dtype=values.dtype, device=values.device) * mean[..., None, None]
+    sphere = torch.eye(size, dtype=covariance.dtype, device=covariance.device) * mean[..., None, None]
     return (1 - share) * covariance + share * sphere
 
 
@@ -252,5 +257,6 @@ __all__ = [
     "EEGClassicalModel",
     "EEGClassicalPreTrainedModel",
     "logarithm",
+    "shrink_by_oas",
     "shrunk_covariance",
 ]

@@ -66,7 +66,7 @@ def list_baselines(
 
     def classical(method: str, of: ClassicalStatistics) -> Predict:
         def predict(train: Dataset, test: Dataset) -> Predictions:
-            groups = None if target.is_regression else np.array(train["subject"])
+            groups = None if target.is_regression else np.array(train["subject"][:])
             return try_classical(method, train, test, target, of, groups)
 
         return predict
@@ -91,8 +91,8 @@ def predict_aligned(
     train: Dataset, test: Dataset, target: Target, statistics: ClassicalStatistics
 ) -> Predictions:
     """Fit the tangent space of many bands, recentred by the mean of each subject, and predict others."""
-    method = "welch_tangent_space"
-    fitted = WelchTangentSpace(float(test[0]["sampling_rate"]), is_aligned=True)
-    fitted.fit_covariances(statistics.of(method, train), target.encode(train), train["subject"][:])
-    scores = fitted.predict_covariances(statistics.of(method, test), test["subject"][:])
+    space = WelchTangentSpace(float(test[0]["sampling_rate"]), is_aligned=True)
+    vectors = {pair: statistics.aligned_vectors(train, space, pair) for pair in space.shrinkages}
+    space.fit_vectors(vectors, target.encode(train), train["subject"][:])
+    scores = space.predict_vectors(statistics.aligned_vectors(test, space, space.shrinkage_))
     return to_predictions(test, target, scores)

@@ -76,7 +76,7 @@ def choose_architecture(
         ValueError: If there are fewer than two subjects to train on.
     """
     train = parts["train"]
-    number = min(num_folds, len(set(train["subject"])))
+    number = min(num_folds, len(set(train["subject"][:])))
     inner = [
         DatasetDict({"train": each["train"], "test": each["validation"]})
         for each in inner_splits(train, max(number, 2))

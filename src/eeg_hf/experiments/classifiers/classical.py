@@ -5,6 +5,7 @@ The fits are those of the baselines of `eeg-hf evaluate`. What they learned is a
 of a window, so that its one linear layer says the same.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,8 +29,9 @@ from ...evaluation import (
 from ...evaluation.baselines import (
     COVARIANCE_BANDS_HZ,
     POWER_BANDS_HZ,
-    BandCovariance,
+    BandLogarithm,
     BandPower,
+    exponential_differences,
     fitting_bands,
 )
 from ...evaluation.evoked_responses import EvokedCovariances
@@ -69,6 +71,7 @@ class ClassicalStatistics:
         self.is_recentred = is_recentred
         self.places = {name: place for place, name in enumerate(dataset["window_id"][:])}
         self.found: dict[str, np.ndarray] = {}
+        self.aligned: dict[tuple[float, float], np.ndarray] = {}
 
     def of(self, method: str, rows: Dataset) -> np.ndarray:
         """Return the statistics of some windows, (windows, ...).
@@ -76,10 +79,36 @@ class ClassicalStatistics:
         Raises:
             ValueError: If windows have different numbers of channels.
         """
-        kind = KINDS[method]
+        return self._of_all(KINDS[method])[self._places_of(rows)]
+
+    def aligned_vectors(
+        self, rows: Dataset, space: WelchTangentSpace, shrinkage: tuple[float, float]
+    ) -> np.ndarray:
+        """Return tangent vectors (windows, features) of some windows at the mean of each of their subjects.
+
+        Those of whole subjects, as in folds by subject, depend on no other rows: they are computed once.
+
+        Args:
+            rows: Some windows.
+            space: Maps them.
+            shrinkage: Before and after recentring.
+        """
+        subjects, everybody = rows["subject"][:], self.dataset["subject"][:]
+        totals = Counter(everybody)
+        if any(number < totals[name] for name, number in Counter(subjects).items()):
+            return space.vectors(self.of("welch_tangent_space", rows), subjects, shrinkage)
+        if shrinkage not in self.aligned:
+            covariances = self._of_all(KINDS["welch_tangent_space"])
+            self.aligned[shrinkage] = space.vectors(covariances, everybody, shrinkage)
+        return self.aligned[shrinkage][self._places_of(rows)]
+
+    def _of_all(self, kind: str) -> np.ndarray:
         if kind not in self.found:
             self.found[kind] = self._measure(kind)
-        return self.found[kind][[self.places[name] for name in rows["window_id"][:]]]
+        return self.found[kind]
+
+    def _places_of(self, rows: Dataset) -> list[int]:
+        return [self.places[name] for name in rows["window_id"][:]]
 
     def _measure(self, kind: str) -> np.ndarray:
         windows, rate = WindowDataset(self.dataset), float(self.dataset[0]["sampling_rate"])
@@ -104,7 +133,7 @@ def measure(kind: str, windows_uv: np.ndarray, rate: float) -> np.ndarray:
     if kind == "power":
         return BandPower(rate).transform(windows_uv)
     if kind == "covariance":
-        return BandCovariance(rate).transform(windows_uv)
+        return BandLogarithm(rate).transform(windows_uv)
     if kind == "cross_spectra":
         return WelchTangentSpace(rate).covariances(windows_uv)
     return EvokedCovariances(rate).slow(windows_uv)
@@ -233,8 +262,7 @@ def transfer(fitted: Any, model: EEGClassicalForSequenceClassification) -> None:
     else:
         weight, bias = affine(fitted[-2:])
         if "tangent_space" in fitted.named_steps:
-            spaces = fitted["tangent_space"].spaces_
-            weight, bias = of_logarithms(weight, bias, [space.reference_ for space in spaces])
+            weight, bias = of_logarithms(weight, bias, [*fitted["tangent_space"].references_])
     for name, value in buffers.items():
         model.model.get_buffer(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
     model.classifier.weight.copy_(torch.from_numpy(weight))
@@ -287,21 +315,12 @@ def of_logarithms(
         matrices = np.zeros((len(part), size, size))
         matrices[:, rows, columns] = part / np.where(rows == columns, 1.0, np.sqrt(2))
         matrices[:, columns, rows] = matrices[:, rows, columns]
-        turned = vectors.T @ matrices @ vectors * _differences(values)
+        turned = vectors.T @ matrices @ vectors * exponential_differences(np.log(values))
         matrices = vectors @ turned @ vectors.T
         parts.append(vectorize(torch.from_numpy(matrices)).numpy())
         logarithm = (vectors * np.log(values)) @ vectors.T
         bias = bias - np.einsum("oij,ij->o", matrices, logarithm)
     return np.concatenate(parts, axis=1), bias
-
-
-def _differences(values: np.ndarray) -> np.ndarray:
-    """Return the first differences of the exponential at the logarithms of positive numbers, (n, n)."""
-    logs = np.log(values)
-    gaps, rises = logs[:, None] - logs, values[:, None] - values
-    is_near = np.abs(gaps) < 1e-9
-    middle = np.sqrt(values[:, None] * values)
-    return np.where(is_near, middle, rises / np.where(is_near, 1.0, gaps))
 
 
 __all__ = ["KINDS", "ClassicalStatistics", "build_classical", "fit_classical", "try_classical"]

@@ -313,7 +313,7 @@ def choose(
 
 def with_validation(splits: DatasetDict) -> DatasetDict:
     """Return a split in which some training subjects select the epoch."""
-    parts = inner_splits(splits["train"], min(VALIDATION_FOLDS, len(set(splits["train"]["subject"]))))[0]
+    parts = inner_splits(splits["train"], min(VALIDATION_FOLDS, len(set(splits["train"]["subject"][:]))))[0]
     return DatasetDict({**splits, **parts})
 
 
@@ -362,7 +362,7 @@ def keep_statistics(trainer: EEGTrainer, parts: DatasetDict, head: ConvexHead | 
     if head is not None:
         held_out = head.held_out
     elif "validation" in parts:
-        unseen = set(parts["validation"]["recording"])
+        unseen = set(parts["validation"]["recording"][:])
     found = collect_statistics(rows, trainer.model, collator, held_out, unseen)
     if found is not None:
         found.save(folder)

@@ -209,7 +209,7 @@ def load_run(
     # Windows that calibrate are not scored
     is_partial = read_calibration(folder) not in ("unseen", "aligned")
     for part, found, split in zip(folders, predictions, splits, strict=True):
-        expected, got = set(split["test"]["window_id"]), set(found.window_ids.tolist())
+        expected, got = set(split["test"]["window_id"][:]), set(found.window_ids.tolist())
         if not (got <= expected if is_partial else got == expected):
             raise ValueError(
                 f"{part} was tested on {len(got)} windows, of which {len(got & expected)} are among the "
@@ -242,7 +242,7 @@ def predict(
     label2id = None if target.is_regression else model.config.label2id
     outputs = run_model(model, extractor, test, target.column, label2id, *where, split.calibrations)
     if target.is_regression:
-        ids, subjects = np.array(test["window_id"]), np.array(test["subject"])
+        ids, subjects = np.array(test["window_id"][:]), np.array(test["subject"][:])
         return Predictions(ids, subjects, target.encode(test), outputs.reshape(-1, 1))
     names = [model.config.id2label[index] for index in range(model.config.num_labels)]
     scores = torch.from_numpy(outputs).float().softmax(dim=-1).numpy()

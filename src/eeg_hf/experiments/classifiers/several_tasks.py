@@ -203,7 +203,7 @@ def judge_task(
         return None
     scores = predict_task(model, extractor, rows, target)
     labels = target.encode(rows)
-    Predictions(np.array(rows["window_id"]), np.array(rows["subject"]), labels, scores).save(
+    Predictions(np.array(rows["window_id"][:]), np.array(rows["subject"][:]), labels, scores).save(
         folder / "predictions.parquet"
     )
     metrics = (

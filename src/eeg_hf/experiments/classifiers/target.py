@@ -94,7 +94,9 @@ class Target:
 
 def to_predictions(test: Dataset, target: Target, scores: np.ndarray) -> Predictions:
     """Return scores (windows, outputs) of windows with their ids, subjects and labels."""
-    return Predictions(np.array(test["window_id"]), np.array(test["subject"]), target.encode(test), scores)
+    return Predictions(
+        np.array(test["window_id"][:]), np.array(test["subject"][:]), target.encode(test), scores
+    )
 
 
 def load_target(

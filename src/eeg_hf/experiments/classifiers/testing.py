@@ -69,7 +69,9 @@ def judge_test_part(
                 "others, and nothing shows that they are told apart; choose another split, or --folds"
             )
     if trainer.is_world_process_zero():
-        predictions = Predictions(np.array(rows["window_id"]), np.array(rows["subject"]), labels, scores)
+        predictions = Predictions(
+            np.array(rows["window_id"][:]), np.array(rows["subject"][:]), labels, scores
+        )
         predictions.save(output_dir / "predictions.parquet")
         if adapt != "none":
             before = classification_metrics(labels, unadapted.softmax(dim=-1).numpy(), target.class_names)

@@ -62,7 +62,7 @@ class StudyCorpus:
         """
         rows = load_windows(args.data)
         if args.class_names is not None and args.label_column in rows.column_names:
-            labels = np.array(rows[args.label_column]).astype(str)
+            labels = np.array(rows[args.label_column][:]).astype(str)
             rows = rows.select(np.flatnonzero(np.isin(labels, args.class_names)))
         rows, names = with_classes(rows, args.label_column, args.class_names)
         for column in ("num_samples", "channels"):

@@ -107,7 +107,7 @@ class SecondOrder(Method):
             )
         statistics = WindowStatistics.read(rows, extractor, self.statistics.model)
         every = np.ones(len(rows))
-        return statistics.recentred_vectors(every > 0, np.array(rows["alignment_group"]), every)
+        return statistics.recentred_vectors(every > 0, np.array(rows["alignment_group"][:]), every)
 
     def vectors(self, fold: Fold) -> np.ndarray:
         """Return what the head reads, (rows, features)."""
