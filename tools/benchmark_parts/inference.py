@@ -2,7 +2,6 @@
 """Answers of our classifier, eager, compiled and in exported formats, beside braindecode's Labram."""
 
 import contextlib
-from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,17 +9,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from transformers import PreTrainedConfig
 
-from benchmark_parts.models import (
-    SIZES,
-    build_ours,
-    make_batch,
-    make_compiled_step,
-    make_labram_step,
-    make_step,
-    rows_beside,
-)
-from benchmark_parts.timing import STEPS, BenchmarkArguments, Row, Work, race_all, repeat
+from benchmark_parts.models import SIZES, build_ours, make_batch, race_models
+from benchmark_parts.own_processes import Made, Maker
+from benchmark_parts.timing import BenchmarkArguments, Row, repeat
 from eeg_hf.inference.onnx_model import OnnxModel, split_batches, to_openvino, write_exported
 from eeg_hf.inference.quantization import quantize
 
@@ -35,23 +28,26 @@ def measure_inference(args: BenchmarkArguments) -> list[Row]:
 
 
 def race_inference(args: BenchmarkArguments, size: str) -> list[Row]:
-    """Time our model, eager, compiled and exported, and Labram, all in turns."""
-    batch, ours = make_batch(args.batch_size), build_ours(SIZES[size], dropout=0.0)
-    compiling, compiled = make_compiled_step(ours, batch, False, args.compile_backend)
-    peer_name, peer = make_labram_step(size, ours, 0.0, batch, False)
-    works: dict[str, Work | None] = {"eager": make_step(ours, batch, False), "compiled": compiled}
-    rows = [replace(compiling, name=f"infer {size}, {compiling.name}")]
+    """Time our model, eager, compiled and exported, and Labram."""
+    rows, batch = [], make_batch(args.batch_size)
+    model: Any = build_ours(SIZES[size], dropout=0.0).model.eval()
     with TemporaryDirectory() as folder:
-        model: Any = ours.model
         try:
-            formats = open_formats(model, write_formats(model, batch, batch, Path(folder)))
+            paths = write_formats(model, batch, batch, Path(folder))
         except ImportError as error:
-            formats, absent = {}, Row(f"infer {size}, ONNX", None, "", peer_name=f"absent: {error}")
-            rows.append(absent)
-        works |= {kind: repeat(partial(exported, **batch)) for kind, exported in formats.items()}
-        seconds = race_all({kind: work for kind, work in {**works, "peer": peer}.items() if work}, args.pairs)
-    count = STEPS * args.batch_size
-    return rows_beside(seconds, f"infer {size}", count, peer_name, INFERENCE_AIMS) + rows
+            paths = {}
+            rows.append(Row(f"infer {size}, ONNX", None, "", peer_name=f"absent: {error}"))
+        formats = {
+            kind: Maker(make_exported, (model.config, path, args.batch_size)) for kind, path in paths.items()
+        }
+        how = (size, 0.0, args.batch_size, False)
+        return race_models(args, f"infer {size}", how, INFERENCE_AIMS, formats) + rows
+
+
+def make_exported(config: PreTrainedConfig, path: Path, batch_size: int) -> Made:
+    """Return the answers of an exported model."""
+    exported = OnnxModel(config, path, torch.get_num_threads())
+    return Made(repeat(partial(exported, **make_batch(batch_size))))
 
 
 def write_formats(model: Any, example: Batch, calibration: Batch, folder: Path) -> dict[str, Path]:

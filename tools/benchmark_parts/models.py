@@ -11,6 +11,8 @@ from importlib.metadata import version
 
 import torch
 
+from benchmark_parts.own_processes import Made, Maker, race_elsewhere
+from benchmark_parts.products import products_alone
 from benchmark_parts.timing import (
     DEVICE,
     STEPS,
@@ -20,7 +22,6 @@ from benchmark_parts.timing import (
     Work,
     in_fresh_process,
     peak_memory,
-    race_all,
     repeat,
     repeat_training,
     train_twice,
@@ -183,15 +184,65 @@ def measure_training(args: BenchmarkArguments) -> list[Row]:
 
 
 def race_training(args: BenchmarkArguments, size: str, dropout: float) -> list[Row]:
-    """Train our model, eager and compiled, and Labram, all in turns."""
-    batch, ours = make_batch(args.batch_size), build_ours(SIZES[size], dropout)
-    compiling, compiled = make_compiled_step(ours, batch, True, args.compile_backend)
-    peer_name, peer = make_labram_step(size, ours, dropout, batch, True)
-    works = {"eager": make_step(ours, batch, True), "compiled": compiled, "peer": peer}
-    seconds = race_all({kind: work for kind, work in works.items() if work}, args.pairs)
-    title = f"train {size}, dropout {dropout:g}"
-    rows = rows_beside(seconds, title, STEPS * args.batch_size, peer_name, TRAINING_AIMS if dropout else {})
-    return [*rows, replace(compiling, name=f"train {size}, {compiling.name}")]
+    """Train our model and Labram."""
+    title, aims = f"train {size}, dropout {dropout:g}", TRAINING_AIMS if dropout else {}
+    return race_models(args, title, (size, dropout, args.batch_size, True), aims)
+
+
+def race_models(
+    args: BenchmarkArguments,
+    title: str,
+    how: tuple[str, float, int, bool],
+    aims: Mapping[str, str],
+    formats: Mapping[str, Maker] | None = None,
+) -> list[Row]:
+    """Time our model, eager, compiled and in other formats, and Labram, in turns, each in its own process.
+
+    Our processes keep freed memory, as those of `EEGTrainer` do. A Labram that does so too stands beside ours
+    in a row of its own, and so do our matrix products alone, which are the limit.
+    """
+    makers = {
+        "eager": Maker(make_ours, how, keeps_memory=True),
+        "compiled": Maker(make_compiled, (*how, args.compile_backend), keeps_memory=True),
+        "matrix products alone": Maker(make_products, how, keeps_memory=True),
+        **(formats or {}),
+        "peer": Maker(make_labram, how),
+        "peer that keeps memory": Maker(make_labram, how, keeps_memory=True),
+    }
+    seconds, about = race_elsewhere(makers, args.pairs)
+    amount, peer_name = STEPS * args.batch_size, about["peer"]
+    kept = seconds.pop("peer that keeps memory", [])
+    rows = rows_beside(seconds, title, amount, peer_name, aims)
+    if kept:
+        beside = {"eager": seconds["eager"], "peer": kept}
+        rows += rows_beside(beside, title, amount, f"{peer_name}, memory kept as ours", {})
+    compiling: Row = about["compiled"]
+    return [*rows, replace(compiling, name=f"{title.partition(',')[0]}, {compiling.name}")]
+
+
+def make_ours(size: str, dropout: float, batch_size: int, is_training: bool) -> Made:
+    """Return the step of our model."""
+    return Made(make_step(build_ours(SIZES[size], dropout), make_batch(batch_size), is_training))
+
+
+def make_products(size: str, dropout: float, batch_size: int, is_training: bool) -> Made:
+    """Return the matrix products of the step of our model."""
+    step = make_step(build_ours(SIZES[size], dropout), make_batch(batch_size), is_training)
+    return Made(products_alone(step))
+
+
+def make_compiled(size: str, dropout: float, batch_size: int, is_training: bool, backend: str) -> Made:
+    """Return the compiled step of our model, and the row of its compilation."""
+    ours = build_ours(SIZES[size], dropout)
+    row, work = make_compiled_step(ours, make_batch(batch_size), is_training, backend)
+    return Made(work, row)
+
+
+def make_labram(size: str, dropout: float, batch_size: int, is_training: bool) -> Made:
+    """Return the step of a Labram as large as ours, and its name."""
+    ours = build_ours(SIZES[size], dropout)
+    name, work = make_labram_step(size, ours, dropout, make_batch(batch_size), is_training)
+    return Made(work, name)
 
 
 def measure_training_memory(args: BenchmarkArguments) -> list[Row]:

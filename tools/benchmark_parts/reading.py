@@ -9,17 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from datasets import load_dataset
 
 from benchmark_parts.timing import BenchmarkArguments, Row, in_fresh_process, peak_memory, race
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
 from eeg_hf.collation import SIGNAL_COLUMNS, decode_windows
 from eeg_hf.corpora import Simulated
+from eeg_hf.corpora.windows.card import CARD
 from eeg_hf.corpora.windows.encoding import encode_windows, quantize, window_schema
+from eeg_hf.corpora.windows.prepared import load_windows
+from eeg_hf.corpora.windows.whole_file import WholeFile
 from eeg_hf.processing.channels import STANDARD_19
 from eeg_hf.processing.electrode_positions import electrode_positions
 from eeg_hf.training import ChannelGroupedSampler
@@ -29,6 +34,7 @@ READ_CHANNELS = (*STANDARD_19, "Oz")
 READ_BATCH = 32
 SHARD_WINDOWS = 1024
 AIM_WINDOWS = 250_000  # 20 GB
+CONFIG = {"config_name": "windows", "data_files": "data/*.parquet", "default": True}
 MIXED_CHANNELS = {19: 6000, 64: 3000, 128: 1000}
 """Number of channels -> windows of a mixture of corpora."""
 
@@ -67,7 +73,7 @@ def write_windows(folder: Path, num_windows: int) -> tuple[np.ndarray, np.ndarra
     shape, scales = (num_windows, len(READ_CHANNELS), NUM_SAMPLES), []
     (folder / "data").mkdir()
     schema, path = window_schema(corpus.label_names), folder / "data/simulated-00.parquet"
-    with pq.ParquetWriter(path, schema) as shard, (folder / "bare.i2").open("wb") as bare:
+    with WholeFile(path, schema) as shard, (folder / "bare.i2").open("wb") as bare:
         for first in range(0, num_windows, 256):
             starts = np.arange(first, min(first + 256, num_windows)) * 10.0
             windows = random.normal(scale=20.0, size=(len(starts), *shape[1:]))
@@ -89,13 +95,15 @@ def write_windows(folder: Path, num_windows: int) -> tuple[np.ndarray, np.ndarra
                 reference="average",
                 alignment_group="simulated/00",
             )
-            shard.write_table(table)
+            shard.write(table)
+    (folder / CARD).write_text(f"---\n{yaml.safe_dump({'configs': [CONFIG]})}---\n", encoding="utf-8")
     return np.memmap(folder / "bare.i2", "<i2", "r", shape=shape), np.concatenate(scales)
 
 
 def open_windows(folder: Path) -> WindowDataset:
     """Open the corpus that `write_windows` wrote, with its cache in the same folder."""
-    return WindowDataset(load_dataset(str(folder / "data"), split="train", cache_dir=str(folder / "cache")))
+    datasets.config.HF_DATASETS_CACHE = folder / "cache"
+    return WindowDataset(load_windows(folder))
 
 
 def stream_batches(folder: Path) -> Iterator[pa.Table]:
