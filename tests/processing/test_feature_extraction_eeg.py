@@ -215,6 +215,19 @@ def test_outliers_are_clipped():
     assert EEGFeatureExtractor(clip=None).normalize(values).abs().max() > 1000
 
 
+@pytest.mark.parametrize("normalization", ["robust", "microvolt"])
+@pytest.mark.parametrize("clip", [2.0, 15.0, 400.0])
+def test_knowing_the_largest_sample_spares_clipping_but_changes_nothing(normalization, clip):
+    extractor = EEGFeatureExtractor(normalization=normalization, clip=clip)
+    limit = 100.0 if normalization == "microvolt" else 20.0  # what becomes 1
+    largest = 1.2 * clip * limit
+    values = windows().clamp(-largest, largest)
+    values[2, 1, 7], values[3, 0, 9] = largest, -largest
+    expected = extractor.normalize(values.clone())
+    assert torch.equal(extractor.normalize(values, out=values, largest=largest), expected)
+    assert (expected.abs().amax(dim=(1, 2)) == clip).any()
+
+
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_flat_channels_stay_finite(normalization):
     values = windows()

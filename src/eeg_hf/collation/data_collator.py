@@ -16,7 +16,7 @@ import torch
 from ..processing.calibration import Calibration, stack_calibrations
 from ..processing.feature_extraction_eeg import EEGFeatureExtractor
 from .augmentation import Transform
-from .window_arrays import decode_positions, decode_quartiles, decode_windows
+from .window_arrays import LARGEST_COUNT, decode_positions, decode_quartiles, decode_windows, quartiles_of
 
 
 class EEGDataCollator:
@@ -85,22 +85,25 @@ class EEGDataCollator:
 
     def collate_signals(self, table: pa.Table) -> dict[str, torch.Tensor]:
         """Return the normalised signals with their positions and masks."""
-        decoded = decode_windows(table, in_counts=self.feature_extractor.ignores_scale)
+        in_counts = self.feature_extractor.ignores_scale
+        # Small columns come first: samples push them out of the processor's cache
+        positions, stored = decode_positions(table), decode_quartiles(table) if in_counts else None
+        decoded = decode_windows(table, in_counts)
         values, channel_mask, attention_mask = (torch.from_dlpack(array) for array in decoded)
-        quartiles = None
+        quartiles, largest = None, None
         if self.window_filter is not None:
             if values.shape[-1] != len(self.window_filter) or not attention_mask.all():
                 raise ValueError(f"the filter is for windows of {len(self.window_filter)} samples")
             values = values @ self.window_filter  # (rows, channels, time)
-        elif self.feature_extractor.ignores_scale:
-            quartiles = decode_quartiles(table, decoded[0])
+        elif in_counts:
+            quartiles, largest = quartiles_of(stored, decoded[0], decoded[2]), LARGEST_COUNT
         matrices = self.collate_alignments(table, values.shape[1])
         mask = None if decoded[2].all() else attention_mask  # asking numpy takes a tenth of asking torch
         batch = {
             "input_values": self.feature_extractor.normalize(
-                values, channel_mask, mask, matrices, values, quartiles
+                values, channel_mask, mask, matrices, values, quartiles, largest
             ),
-            "channel_positions": decode_positions(table),
+            "channel_positions": positions,
             "channel_mask": channel_mask,
             "attention_mask": attention_mask,
         }

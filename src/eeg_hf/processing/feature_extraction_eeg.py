@@ -25,7 +25,7 @@ from .covariance import whitening_matrix
 from .electrode_positions import Position, check_positions, positions_from_raw
 from .filtering import check_filters
 from .microvolts import UV_PER_VOLT, describe_array, to_microvolts, to_recording
-from .normalization import mean_and_deviation, robust_statistics
+from .normalization import mean_and_deviation, robust_statistics, subtract_and_multiply
 from .preprocessing import OPTIONS, SETTINGS
 from .preprocessing import preprocess as preprocess_recording
 from .preprocessing_report import PreprocessingReport
@@ -176,6 +176,7 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         alignment_matrix: torch.Tensor | None = None,
         out: torch.Tensor | None = None,
         quartiles: torch.Tensor | None = None,
+        largest: float | None = None,
     ) -> torch.Tensor:
         """Align, normalise, clip and mask windows.
 
@@ -190,6 +191,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
                 cost more than the arithmetic.
             quartiles: What robust normalisation would compute first, in the unit of `values`, shape (batch,
                 channels, 3); see `normalization.channel_quartiles`.
+            largest: What no sample exceeds, in the unit of `values`: windows that cannot reach `clip` are not
+                searched for it.
 
         Returns:
             Tensor, float32, shape (batch, channels, time); `values` itself if nothing is to be done.
@@ -209,8 +212,8 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         if attention_mask is not None and bool(attention_mask.all()):
             attention_mask = None  # windows are nearly always full, and then need no mask
         if self.alignment == "none":
-            values = self._scale(values, attention_mask, out, quartiles)
-        if self.clip is not None and (self.alignment, self.normalization) != ("none", "none"):
+            values = self._scale(values, attention_mask, out, quartiles, largest)
+        elif self.clip is not None:
             values = values.clamp_(-self.clip, self.clip)  # not the caller's tensor any more
         if channel_mask is not None and not bool(channel_mask.all()):
             values = torch.mul(values, channel_mask[:, :, None], out=out)
@@ -251,14 +254,24 @@ class EEGFeatureExtractor(FeatureExtractionMixin):
         attention_mask: torch.Tensor | None,
         out: torch.Tensor | None,
         quartiles: torch.Tensor | None,
+        largest: float | None,
     ) -> torch.Tensor:
-        """Scale each channel of each window as `normalization` says."""
+        """Scale each channel of each window as `normalization` says, and clip it."""
         if self.normalization == "none":
             return values
-        if self.normalization == "microvolt":
-            return torch.div(values, MICROVOLT_SCALE, out=out)
         center, scale = self.location_and_scale(values, attention_mask, quartiles)
-        return torch.sub(values, center, out=out).mul_(1 / scale)  # dividing takes twice as long
+        if self.normalization == "microvolt":
+            values = torch.div(values, MICROVOLT_SCALE, out=out)
+        else:
+            values = subtract_and_multiply(values, center, 1 / scale, out)  # dividing takes twice as long
+        if self.clip is None:
+            return values
+        if largest is None:
+            return values.clamp_(-self.clip, self.clip)
+        may_exceed = (largest + center.abs()) / scale > 0.999 * self.clip  # (batch, channels, 1)
+        for row in torch.nonzero(may_exceed.any(dim=1))[:, 0].tolist():
+            values[row].clamp_(-self.clip, self.clip)
+        return values
 
     def __call__(
         self,

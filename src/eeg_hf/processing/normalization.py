@@ -8,6 +8,8 @@ import torch
 
 from .window_scales import IQR_OF_NORMAL, MAX_QUANTILE_SAMPLES, SMALLEST_SCALE
 
+ROWS_IN_CACHE = 4
+"""Windows of a batch that stay in a core's cache from one pass over them to the next."""
 _SPOTS = 16
 
 
@@ -85,6 +87,25 @@ def mean_and_deviation(
     return mean, torch.where(deviation < SMALLEST_SCALE, torch.ones_like(deviation), deviation)
 
 
+def subtract_and_multiply(
+    values: torch.Tensor, center: torch.Tensor, factor: torch.Tensor, out: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return (values - center) * factor of each channel.
+
+    Args:
+        values: Windows, shape (batch, channels, time).
+        center: Shape (batch, channels, 1).
+        factor: Shape (batch, channels, 1).
+        out: Memory for the result, or `values` itself; without it the result has a gradient if they have.
+    """
+    if out is None or values.device.type != "cpu":
+        return torch.sub(values, center, out=out).mul_(factor)
+    blocks = (tensor.split(ROWS_IN_CACHE) for tensor in (values, center, factor, out))
+    for some, their_center, their_factor, target in zip(*blocks, strict=True):
+        torch.sub(some, their_center, out=target).mul_(their_factor)
+    return out
+
+
 def sum_of_spots(counts: np.ndarray) -> np.ndarray:
     """Add up some samples of each channel, by which samples that were changed since are told.
 
@@ -136,5 +157,6 @@ __all__ = [
     "channel_quartiles",
     "mean_and_deviation",
     "robust_statistics",
+    "subtract_and_multiply",
     "sum_of_spots",
 ]

@@ -90,6 +90,7 @@ def test_another_process_maps_the_same_files(folder):
     ours, theirs = context.Pipe()
     process = context.Process(target=_decode, args=(windows, theirs))
     process.start()
+    theirs.close()  # so that the end of the process ends the wait
     assert ours.poll(120)
     np.testing.assert_array_equal(ours.recv(), decode_windows(windows.__getitems__([5, 80, 1]))[0])
     process.join()
