@@ -5,6 +5,8 @@ Masks remove stretches of samples of one channel, not patches: where patches ove
 patch would remain in its neighbours. Convention: True is removed in `mask`, and real in a real-mask.
 """
 
+import functools
+
 import torch
 
 
@@ -50,10 +52,10 @@ def zero_masked(
     mask: torch.Tensor | None,
 ) -> torch.Tensor:
     """Set samples that are masked or not real to zero, by selection: a product would keep NaN."""
+    removed = [mask] if mask is not None else []
     if channel_mask is not None:
-        values = torch.where(channel_mask.bool()[:, :, None], values, 0.0)
+        removed.append(~channel_mask.bool()[:, :, None])
     if attention_mask is not None:
-        values = torch.where(attention_mask.bool()[:, None], values, 0.0)
-    if mask is not None:
-        values = torch.where(mask, 0.0, values)
-    return values
+        removed.append(~attention_mask.bool()[:, None])
+    # Joined first: filling values takes longer than joining masks
+    return values.masked_fill(functools.reduce(torch.logical_or, removed), 0.0) if removed else values

@@ -369,9 +369,11 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             channel_mask: As in `forward`.
             attention_mask: As in `forward`.
         """
-        values, _, channel_mask, _ = self.prepare_signal(
-            input_values, channel_positions, channel_mask, attention_mask
-        )
+        values = input_values
+        if self.config.channel_adapter != "none":  # tokens are those of its channels
+            values, _, channel_mask, _ = self.prepare_signal(
+                input_values, channel_positions, channel_mask, attention_mask
+            )
         cut = (self.config.patch_size, self.config.hop_size)
         return find_real_tokens(values, channel_mask, attention_mask, *cut)
 
