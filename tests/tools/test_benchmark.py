@@ -5,10 +5,12 @@ import importlib
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 from tests.clip_world import write_tower
 from tests.conftest import ROOT
+from tests.corpora.written_trees import write_edf_signals
 
 from eeg_hf import EEGImageCollator, WindowDataset, create_vision_tower
 from eeg_hf.images.eeg_image_collator import PAIR_COLUMNS
@@ -59,6 +61,18 @@ def test_preparing(run):
     megabytes, gigabytes, speed, one, machine, cluster = (row["value"] for row in rows[2:])
     assert megabytes * 25 == pytest.approx(gigabytes) and speed * one == pytest.approx(25_000)
     assert one / machine == pytest.approx(16) and machine / cluster == pytest.approx(4)
+
+
+def test_a_corpus_is_prepared_several_times_over(run, tmp_path):
+    random = np.random.default_rng(0)
+    for subject in "ab":
+        signals = [(name, random.normal(0, 20, 250 * 30)) for name in ("Fp1", "Fp2", "O1", "O2")]
+        write_edf_signals(tmp_path / "lab" / subject / "rest.edf", signals, 250)
+    options = ("--corpus", "folder", "--data_dir", str(tmp_path / "lab"), "--processes", "1")
+    rows, _ = run("prepare", *options, "--subjects", "2", "--copies", "3")
+    assert rows[0]["name"] == "prepare folder x 3, 1 process" and rows[0]["ratio"] > 0
+    with pytest.raises(ValueError, match="--copies: expected a corpus of files"):
+        run("prepare", "--copies", "3")
 
 
 def test_two_processes_are_compared_with_one(part):

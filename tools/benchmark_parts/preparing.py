@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Preparation beside braindecode's pipeline and plain MNE calls: speed, and the cost of a corpus."""
 
+import itertools
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -53,8 +55,41 @@ def measure_prepare(args: BenchmarkArguments) -> list[Row]:
     simulated = RememberedCorpus(args.subjects, args.seconds)
     corpus = simulated if args.corpus == simulated.name else get_corpus(args.corpus)
     root = corpus.locate(args.data_dir)
-    subjects = sorted({recording.subject for recording in corpus.recordings(root)})[: args.subjects]
-    recordings = [recording for recording in corpus.recordings(root) if recording.subject in subjects]
+    if args.copies == 1:
+        return race_preparations(args, args.corpus, corpus, root)
+    if corpus is simulated:
+        raise ValueError(
+            "--copies: expected a corpus of files, got simulated: choose more --subjects instead"
+        )
+    with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
+        recordings = choose_subjects(corpus, root, args.subjects)
+        link_copies(recordings, args.copies, Path(folder))
+        args = replace(args, subjects=args.subjects * args.copies)
+        return race_preparations(args, f"{args.corpus} x {args.copies}", get_corpus("folder"), Path(folder))
+
+
+def choose_subjects(corpus: Corpus, root: Path, number: int) -> list[Recording]:
+    """Return the recordings of the first subjects."""
+    recordings = corpus.recordings(root)
+    subjects = sorted({recording.subject for recording in recordings})[:number]
+    return [recording for recording in recordings if recording.subject in subjects]
+
+
+def link_copies(recordings: Sequence[Recording], copies: int, folder: Path) -> None:
+    """Link recordings, of one file each, several times into a folder, each time as another subject's."""
+    for recording, copy in itertools.product(recordings, range(copies)):
+        target = folder / f"{recording.subject}of{copy}" / recording.path.name
+        target.parent.mkdir(exist_ok=True)
+        try:
+            target.hardlink_to(recording.path)
+        except OSError:  # on another file system
+            shutil.copyfile(recording.path, target)
+
+
+def race_preparations(args: BenchmarkArguments, name: str, corpus: Corpus, root: Path) -> list[Row]:
+    """Prepare a corpus beside the peers."""
+    recordings = choose_subjects(corpus, root, args.subjects)
+    subjects = sorted({recording.subject for recording in recordings})
     extractor = EEGFeatureExtractor(window_seconds=5.0)
     reports: list[dict[str, Any]] = []
     sizes: list[int] = []
@@ -67,13 +102,13 @@ def measure_prepare(args: BenchmarkArguments) -> list[Row]:
             sizes.append(sum(path.stat().st_size for path in Path(folder).glob("data/*.parquet")))
 
     # Recordings in memory are in this process
-    counts = [1] if corpus is simulated else args.processes
+    counts = [1] if isinstance(corpus, RememberedCorpus) else args.processes
     works: dict[Preparation, Work] = {("eeg_hf", count): partial(ours, count) for count in counts}
     for count in counts:
         works |= peers(corpus, recordings, extractor, count)
     seconds = race_all(works, args.pairs)
     hours = reports[0]["hours"]
-    rows = compare_preparations(args.corpus, seconds, hours)
+    rows = compare_preparations(name, seconds, hours)
     if missing := why_no_braindecode():
         rows.append(Row("prepare beside braindecode", None, "", peer_name=missing))
     if 1 not in counts:

@@ -48,6 +48,9 @@ class BenchmarkArguments:
     corpus: str = field(default="simulated", metadata={"help": "Corpus to prepare: simulated, eegmat, ..."})
     data_dir: str | None = field(default=None, metadata={"help": "Folder of the corpus's recordings."})
     subjects: int = field(default=6, metadata={"help": "Number of subjects to prepare."})
+    copies: int = field(
+        default=1, metadata={"help": "Prepare each of them so many times, as if they were others."}
+    )
     seconds: float = field(default=120.0, metadata={"help": "Duration of a simulated recording in s."})
     processes: list[int] = field(
         default_factory=lambda: [1, 2], metadata={"help": "Numbers of processes to prepare with."}
