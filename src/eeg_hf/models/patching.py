@@ -20,7 +20,10 @@ def patchify(values: torch.Tensor, patch_size: int, hop_size: int) -> torch.Tens
     num_samples = values.shape[-1]
     # Samples from the start of the first patch to the end of the last one
     covered = (count_patches(num_samples, patch_size, hop_size) - 1) * hop_size + patch_size
-    return nn.functional.pad(values, (0, covered - num_samples)).unfold(-1, patch_size, hop_size)
+    filled = nn.functional.pad(values, (0, covered - num_samples))
+    if hop_size == patch_size:  # exported files would gather the samples of each patch one by one
+        return filled.unflatten(-1, (-1, patch_size))
+    return filled.unfold(-1, patch_size, hop_size)
 
 
 def unpatchify(patches: torch.Tensor, hop_size: int, num_samples: int) -> torch.Tensor:
