@@ -7,6 +7,7 @@ them anew, page by page, each cleared: a seventh of the time for a model of 26 m
 
 import contextlib
 import ctypes
+import os
 import platform
 from collections.abc import Iterator
 
@@ -21,8 +22,12 @@ _users: list[object] = []  # who are within such a context: an evaluation, and t
 
 @contextlib.contextmanager
 def kept_memory() -> Iterator[None]:
-    """Keep what this process frees meanwhile, and give it back at the end; without glibc, do nothing."""
-    if platform.libc_ver()[0] != "glibc":
+    """Keep what this process frees meanwhile, and give it back at the end.
+
+    Without glibc, or where the environment says what it does with large blocks, nothing happens. Kept memory
+    has holes: with `MALLOC_MMAP_THRESHOLD_=1000000`, a training takes a third less of it, and more time.
+    """
+    if platform.libc_ver()[0] != "glibc" or _is_chosen_by_user():
         yield
         return
     libc = ctypes.CDLL(None)
@@ -36,6 +41,12 @@ def kept_memory() -> Iterator[None]:
         if not _users:
             _set(libc, _USUAL)
             libc.malloc_trim(0)
+
+
+def _is_chosen_by_user() -> bool:
+    """Whether the environment already sets one of the options, see mallopt(3)."""
+    names = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
+    return any(name in os.environ for name in names) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
 
 
 def _set(libc: ctypes.CDLL, options: dict[int, int]) -> None:

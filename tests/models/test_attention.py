@@ -1,10 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The softmax of attention, whose short rows are filled up on a CPU."""
+"""Attention by matrix products, and its softmax, whose short rows are filled up on a CPU."""
 
 import pytest
 import torch
 
-from eeg_hf.models.attention import softmax_over_keys
+from eeg_hf.models.attention import eager_attention_forward, softmax_over_keys
+
+
+@pytest.mark.parametrize("length", [3, 19, 70])
+def test_products_attend_as_torch_does(length):
+    generator = torch.Generator().manual_seed(length)
+    shape, mask = (2, 3, length, 16), torch.zeros(2, 1, 1, length)
+    mask[1, ..., length // 2 + 1 :] = -torch.inf  # padded keys
+    query, key, value, target = (torch.randn(shape, generator=generator) for _ in range(4))
+    results = []
+    for is_ours in (True, False):
+        inputs = [tensor.clone().requires_grad_() for tensor in (query, key, value)]
+        if is_ours:
+            attended, _ = eager_attention_forward(torch.nn.Identity(), *inputs, mask, scaling=0.3)
+            attended = attended.transpose(1, 2)
+        else:
+            attended = torch.nn.functional.scaled_dot_product_attention(*inputs, mask, scale=0.3)
+        results.append([attended, *torch.autograd.grad((attended * target).sum(), inputs)])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("length", [1, 5, 10, 15, 16, 17])

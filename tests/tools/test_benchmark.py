@@ -154,6 +154,15 @@ def test_memory_is_that_of_a_process_of_its_own(benchmark, part):
     assert 50 < imports.value < reading.value < timing.peak_memory(None) - 300
 
 
+def test_the_memory_of_training_is_that_of_kept_memory_and_of_memory_given_back(part):
+    pytest.importorskip("braindecode")
+    timing = part("timing")
+    arguments = timing.BenchmarkArguments(sizes=["tiny"], memory_batch_size=2)
+    kept, given_back = part("models").measure_training_memory(arguments)
+    assert kept.aim and not given_back.aim and kept.ratio > 0 and kept.peer == given_back.peer
+    assert "given back" in given_back.name and 50 < given_back.value < 5000
+
+
 def test_the_tangent_space_is_timed_beside_pyriemann_with_equal_scores(run):
     rows, _ = run("classical")
     assert [row["name"].partition(" ")[0] for row in rows] == ["fit", "test"]

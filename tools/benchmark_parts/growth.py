@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark_parts.timing import BenchmarkArguments, Row, Work, race_all, repeat_training
 from eeg_hf import EEGFoundationConfig, EEGFoundationForSequenceClassification
 from eeg_hf.evaluation.plots import drawing
+from eeg_hf.kept_memory import kept_memory
 from eeg_hf.processing.channels import STANDARD_19
 from eeg_hf.processing.electrode_positions import electrode_positions
 from eeg_hf.processing.electrode_templates import template_names
@@ -49,7 +50,8 @@ def measure_step(axis: str, size: int, turns: int) -> Row:
     step = build_step(**{**USUAL, axis: size})
     with FlopCounterMode(display=False) as counter:
         step()
-    milliseconds = 1e3 * median(race_all({"step": step}, turns)["step"])
+    with kept_memory():  # as in EEGTrainer
+        milliseconds = 1e3 * median(race_all({"step": step}, turns)["step"])
     billions = counter.get_total_flops() / 1e9
     return Row(f"{size} {axis}", milliseconds, "ms", billions, peer_name="thousand million operations")
 

@@ -52,7 +52,8 @@ def eager_attention_forward(
     The weights have the shape (*grid, heads, length, length) if the rows of the batch are those of a grid;
     what is attended is made of them, so that they can have a gradient.
     """
-    weights = query @ key.transpose(-1, -2) * scaling  # (batch, heads, length, length)
+    # Queries are scaled, not weights: of 256 channels, the latter are eight times as many numbers
+    weights = (query * scaling) @ key.transpose(-1, -2)  # (batch, heads, length, length)
     if attention_mask is not None:
         weights = weights + attention_mask
     weights = softmax_over_keys(weights)

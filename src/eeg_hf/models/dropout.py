@@ -53,12 +53,12 @@ class _Dropped(torch.autograd.Function):
     def forward(ctx: Any, values: torch.Tensor, is_kept: torch.Tensor, factor: float) -> torch.Tensor:
         ctx.save_for_backward(is_kept)
         ctx.factor = factor
-        return values * is_kept.to(values.dtype).mul_(factor)  # torch.where is slower
+        return is_kept.to(values.dtype).mul_(factor).mul_(values)  # in one new tensor; where is slower
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (is_kept,) = ctx.saved_tensors
-        return gradients[0] * is_kept.to(gradients[0].dtype).mul_(ctx.factor), None, None
+        return is_kept.to(gradients[0].dtype).mul_(ctx.factor).mul_(gradients[0]), None, None
 
 
 class Dropout(nn.Dropout):
