@@ -4,6 +4,7 @@
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,40 @@ def test_steps_get_no_new_pages_and_the_memory_is_given_back(environment):
     before, kept, given_back, after = count(environment)
     assert kept < 0.02 * before and after > 0.15 * before  # at least what was given back
     assert given_back > 80e6
+
+
+HUGE = """
+import re, resource, sys
+import torch
+from eeg_hf.kept_memory import kept_memory
+
+def read(name):
+    with open("/proc/self/" + ("status" if name == "VmSize" else "smaps_rollup")) as file:
+        return int(re.search(name + ":\\s+(\\d+)", file.read())[1])
+
+if sys.argv[1:] == ["limited"]:
+    resource.setrlimit(resource.RLIMIT_AS, (2**36, 2**36))
+before = read("VmSize")
+with kept_memory():
+    reserved = read("VmSize") - before
+    with kept_memory():
+        more = read("VmSize") - before - reserved
+    ones = torch.ones(50_000_000)  # 200 MB
+    print(reserved, more, read("AnonHugePages"))
+"""
+
+
+@GLIBC
+@pytest.mark.parametrize("is_limited", [False, True])
+def test_the_heap_gets_huge_pages_where_addresses_are_free(environment, is_limited):
+    switch = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not switch.exists() or "[never]" in switch.read_text():
+        pytest.skip("the system has no transparent huge pages")
+    command = [sys.executable, "-c", HUGE, *(["limited"] if is_limited else [])]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    reserved, more, huge = map(int, result.stdout.split())  # kB
+    assert more == 0 and (reserved < 1e5 if is_limited else reserved > 5e5)
+    assert is_limited or "[madvise]" not in switch.read_text() or huge > 1e5
 
 
 @GLIBC
