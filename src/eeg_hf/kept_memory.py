@@ -27,7 +27,7 @@ _users: list[object] = []  # who are within such a context: an evaluation, and t
 def kept_memory() -> Iterator[None]:
     """Keep what this process frees meanwhile, and give it back at the end.
 
-    Without glibc, or where the environment says what it does with large blocks, nothing happens. Kept memory
+    Without glibc's malloc, or where the environment sets its options, nothing happens. Kept memory
     has holes: with `MALLOC_MMAP_THRESHOLD_=1000000`, a training takes a third less of it, and more time.
     """
     if platform.libc_ver()[0] != "glibc" or _is_chosen_by_user():
@@ -49,9 +49,11 @@ def kept_memory() -> Iterator[None]:
 
 
 def _is_chosen_by_user() -> bool:
-    """Whether the environment already sets one of the options, see mallopt(3)."""
+    """Whether the environment already sets one of the options, see mallopt(3), or another malloc."""
     names = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
-    return any(name in os.environ for name in names) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    is_tuned = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    is_other = "malloc" in os.environ.get("LD_PRELOAD", "")  # jemalloc, tcmalloc, mimalloc
+    return is_tuned or is_other or any(name in os.environ for name in names)
 
 
 def _ask_for_huge_pages(libc: ctypes.CDLL) -> None:
