@@ -15,18 +15,16 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmark_parts.noise import RATE_HZ, encode_noise
 from benchmark_parts.timing import BenchmarkArguments, Row, race
 from eeg_hf import WindowDataset
 from eeg_hf.collation import decode_windows
 from eeg_hf.corpora import Simulated
-from eeg_hf.corpora.windows.encoding import encode_windows
 from eeg_hf.evaluation.baselines import COVARIANCE_BANDS_HZ, tangent_space_classifier
 from eeg_hf.experiments.classifiers.classical import ClassicalStatistics, try_classical
 from eeg_hf.experiments.classifiers.target import Target
 from eeg_hf.processing.channels import STANDARD_19
-from eeg_hf.processing.electrode_positions import electrode_positions
 
-RATE_HZ = 200
 NUM_FOLDS = 5
 CLASSES = ("rest", "task")
 WINDOWS = "6 bands, windows of 19 x 1000"
@@ -110,23 +108,8 @@ def make_dataset(num_subjects: int, num_windows: int) -> Dataset:
     """Return a prepared corpus of two recordings a subject, of noise that is strongest at low frequencies."""
     corpus, random, tables = Simulated(num_subjects), np.random.default_rng(0), []
     for recording in corpus.recordings():
-        tables.append(
-            encode_windows(
-                random.normal(0, 5, (num_windows, len(STANDARD_19), 5 * RATE_HZ)).cumsum(axis=-1),
-                [5.0 * number for number in range(num_windows)],
-                [None] * num_windows,
-                corpus=corpus,
-                recording=recording,
-                recording_name="noise",
-                label_names=corpus.label_names,
-                channels=STANDARD_19,
-                bad_channels=(),
-                channel_positions=electrode_positions(STANDARD_19),
-                sampling_rate=float(RATE_HZ),
-                reference="average",
-                alignment_group=recording.subject,
-            )
-        )
+        windows = random.normal(0, 5, (num_windows, len(STANDARD_19), 5 * RATE_HZ)).cumsum(axis=-1)
+        tables.append(encode_noise(windows, corpus, recording, STANDARD_19))
     return Dataset(pa.concat_tables(tables))
 
 

@@ -17,16 +17,16 @@ import pyarrow.parquet as pq
 import yaml
 from datasets import load_dataset
 
+from benchmark_parts.noise import encode_noise
 from benchmark_parts.timing import BenchmarkArguments, Row, in_fresh_process, peak_memory, race
 from eeg_hf import EEGDataCollator, EEGFeatureExtractor, WindowDataset
 from eeg_hf.collation import SIGNAL_COLUMNS, decode_windows
 from eeg_hf.corpora import Simulated
 from eeg_hf.corpora.windows.card import CARD
-from eeg_hf.corpora.windows.encoding import encode_windows, quantize, window_schema
+from eeg_hf.corpora.windows.encoding import quantize, window_schema
 from eeg_hf.corpora.windows.prepared import load_windows
 from eeg_hf.corpora.windows.whole_file import WholeFile
 from eeg_hf.processing.channels import STANDARD_19
-from eeg_hf.processing.electrode_positions import electrode_positions
 from eeg_hf.training import ChannelGroupedSampler
 
 NUM_SAMPLES = 2000  # 10 s at 200 Hz
@@ -75,27 +75,11 @@ def write_windows(folder: Path, num_windows: int) -> tuple[np.ndarray, np.ndarra
     schema, path = window_schema(corpus.label_names), folder / "data/simulated-00.parquet"
     with WholeFile(path, schema) as shard, (folder / "bare.i2").open("wb") as bare:
         for first in range(0, num_windows, 256):
-            starts = np.arange(first, min(first + 256, num_windows)) * 10.0
-            windows = random.normal(scale=20.0, size=(len(starts), *shape[1:]))
+            windows = random.normal(scale=20.0, size=(min(256, num_windows - first), *shape[1:]))
             counts, scale = quantize(windows)
             counts.tofile(bare)
             scales.append(scale)
-            table = encode_windows(
-                windows,
-                starts.tolist(),
-                [None] * len(starts),
-                corpus=corpus,
-                recording=recording,
-                recording_name="noise",
-                label_names=corpus.label_names,
-                channels=READ_CHANNELS,
-                bad_channels=(),
-                channel_positions=electrode_positions(READ_CHANNELS),
-                sampling_rate=200.0,
-                reference="average",
-                alignment_group="simulated/00",
-            )
-            shard.write(table)
+            shard.write(encode_noise(windows, corpus, recording, READ_CHANNELS, first))
     (folder / CARD).write_text(f"---\n{yaml.safe_dump({'configs': [CONFIG]})}---\n", encoding="utf-8")
     return np.memmap(folder / "bare.i2", "<i2", "r", shape=shape), np.concatenate(scales)
 
